@@ -1,0 +1,53 @@
+"""The only types that processes share: typed, frozen, versioned.
+
+`docs/protocol.md` is generated from this package (`python -m tools.write_protocol`).
+"""
+
+from stream.messages import control, media, turn
+from stream.messages.act import Act
+from stream.messages.answer import Answer, Sentence
+from stream.messages.cue import Cue, RecallAsk
+from stream.messages.envelope import TOPICS, Envelope, Message, Part, new_id
+from stream.messages.evidence import Coverage, Evidence, EvidenceItem, Gap
+from stream.messages.observation import (
+    CommitAck,
+    CommitPut,
+    KeyRef,
+    MediaRef,
+    Observation,
+    SourceRecord,
+    TrackMark,
+    TrackRecord,
+    observation_id,
+)
+from stream.messages.span import Span
+
+__all__ = [
+    "TOPICS",
+    "Act",
+    "Answer",
+    "CommitAck",
+    "CommitPut",
+    "Coverage",
+    "Cue",
+    "Envelope",
+    "Evidence",
+    "EvidenceItem",
+    "Gap",
+    "KeyRef",
+    "MediaRef",
+    "Message",
+    "Observation",
+    "Part",
+    "RecallAsk",
+    "Sentence",
+    "SourceRecord",
+    "Span",
+    "TrackMark",
+    "TrackRecord",
+    "control",
+    "media",
+    "new_id",
+    "observation_id",
+    "turn",
+]

@@ -1,0 +1,31 @@
+"""Answers: sentences, each with its citations."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from stream.messages.evidence import Coverage, EvidenceItem
+
+Verdict = Literal["answered", "uncertain", "not_seen"]
+
+
+class Sentence(msgspec.Struct, frozen=True, kw_only=True):
+    """One sentence; `citations` are indexes into the answer's citations, never empty in an answer
+    whose verdict is `answered`."""
+
+    text: str
+    citations: tuple[int, ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is told, and what it rests on."""
+
+    answer: str
+    verdict: Verdict
+    sentences: tuple[Sentence, ...] = ()
+    citations: tuple[EvidenceItem, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    coverage: Coverage = Coverage()
+    timings_ms: dict[str, float] = {}

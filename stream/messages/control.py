@@ -1,0 +1,199 @@
+"""Control: roles and their supervisor, sources on demand, health, errors and small events."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from stream.messages.envelope import Message, topic
+from stream.messages.media import Policy
+
+
+@topic("role.hello")
+class RoleHello(Message):
+    """a role → supervisor: it has set up and serves. `name` tells instances of a role apart."""
+
+    role: str
+    name: str
+    pid: int
+
+
+@topic("role.beat")
+class RoleBeat(Message):
+    """a role → supervisor, each second, from the loop that it vouches for.
+
+    `working_s` is the age of the oldest piece of work in its lanes: a loop that beats
+    beside a lane that hangs is found by it. `counters` are the role's metrics.
+    """
+
+    role: str
+    name: str
+    pid: int
+    working_s: float = 0.0
+    queued: int = 0
+    rss_bytes: int = 0
+    counters: dict[str, float] = {}
+
+
+@topic("role.drain")
+class RoleDrain(Message):
+    """supervisor → a role: finish what is in hand within `within_s`, then say bye."""
+
+    reason: str
+    within_s: float = 10.0
+
+
+@topic("role.bye")
+class RoleBye(Message):
+    """a role → supervisor: it ends by itself; `failed` names an error that a restart won't mend."""
+
+    role: str
+    name: str
+    pid: int
+    failed: str = ""
+
+
+@topic("source.open")
+class SourceOpen(Message):
+    """commands, gateway → supervisor: read this source.
+
+    `as_camera` plays a file in real time as if it were a camera. `recorded_at_ns` is the
+    owner's word for the UTC time of its start.
+    """
+
+    uri: str
+    policy: Policy = "lossless"
+    as_camera: bool = False
+    recorded_at_ns: int | None = None
+
+
+@topic("source.close")
+class SourceClose(Message):
+    """commands, gateway → supervisor: stop reading this source."""
+
+    uri: str
+
+
+@topic("source.state")
+class SourceState(Message):
+    """capture → supervisor → commands: how reading a source goes, or how it ended.
+
+    `read`, `sent` and `dropped` count sampled frames; `audio_*` count chunks. `errors`
+    counts packets that could not be decoded.
+    """
+
+    uri: str
+    state: Literal["starting", "reading", "done", "partial", "rejected", "closed"]
+    source_id: bytes = b""
+    session: int = 0
+    reason: str = ""
+    remedy: str = ""
+    duration_ns: int | None = None
+    position_ns: int = 0
+    read: int = 0
+    sent: int = 0
+    dropped: int = 0
+    audio_read: int = 0
+    audio_sent: int = 0
+    audio_dropped: int = 0
+    errors: int = 0
+
+
+@topic("status.ask")
+class StatusAsk(Message):
+    """commands, gateway → supervisor, memory: how are you?"""
+
+
+class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One process as the supervisor sees it; `state` is a `stream.process.supervisor.State`."""
+
+    role: str
+    name: str
+    pid: int
+    state: str
+    restarts: int
+    age_s: float
+    rss_bytes: int = 0
+    last_error: str = ""
+    counters: dict[str, float] = {}
+
+
+@topic("status.roles")
+class StatusRoles(Message):
+    """supervisor → commands, gateway: every process and every source it reads."""
+
+    roles: tuple[RoleStatus, ...] = ()
+    sources: tuple[SourceState, ...] = ()
+    store: str = ""
+    ready: bool = False
+
+
+class TrackStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far memory knows one track."""
+
+    track: int
+    media: str
+    through_pts_ns: int | None
+    eof: bool
+
+
+class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What memory holds of one source and session; `newest_frame_t_ns` is the UTC time of
+    the newest picture that a committed observation describes."""
+
+    source_id: bytes
+    session: int
+    kind: str
+    uri: str
+    duration_ns: int | None
+    tracks: tuple[TrackStatus, ...]
+    observations: int
+    newest_frame_t_ns: int | None = None
+    consolidated: bool = False
+
+
+@topic("status.memory")
+class StatusMemory(Message):
+    """memory → commands, gateway: counts, sizes and health of the store."""
+
+    commit_no: int
+    schema: int
+    counts: dict[str, int] = {}
+    n_bytes: dict[str, int] = {}
+    indexes: dict[str, dict[str, object]] = {}
+    sources: tuple[SourceStatus, ...] = ()
+    pending_keys: int = 0
+
+
+@topic("error.reply")
+class ErrorReply(Message):
+    """any role → who asked: the request failed by this error of the tree in `stream.errors`."""
+
+    error: str
+    message: str
+    remedy: str = ""
+
+
+@topic("event.voice")
+class EventVoice(Message):
+    """audio → bus: voice activity began or ended at `pts_ns`."""
+
+    source_id: bytes
+    session: int
+    phase: Literal["start", "end"]
+    pts_ns: int
+    t_ns: int | None
+
+
+@topic("event.utterance")
+class EventUtterance(Message):
+    """audio → bus: something was said; the observation of the same id is on its way to memory."""
+
+    observation_id: bytes
+    source_id: bytes
+    session: int
+    text: str
+    pts0_ns: int
+    pts1_ns: int
+    t1_ns: int | None

@@ -1,0 +1,38 @@
+"""Cues: what recall is asked with."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream.messages.envelope import Message, topic
+
+
+class Cue(msgspec.Struct, frozen=True, kw_only=True):
+    """One question put to recall.
+
+    Set fields other than `text` and `image_part` are gates: an item that does not fit is
+    not considered. `kinds` are kinds of observation; `sources` are ids in hexadecimal,
+    file names or whole uris. `as_of_commit` is what was known then, `valid_at_ns` what
+    was true then; None means now. `pts0_ns`/`pts1_ns` bound the position in the source.
+    """
+
+    text: str = ""
+    image_part: str = ""
+    t0_ns: int | None = None
+    t1_ns: int | None = None
+    pts0_ns: int | None = None
+    pts1_ns: int | None = None
+    place: str = ""
+    person: str = ""
+    kinds: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    as_of_commit: int | None = None
+    valid_at_ns: int | None = None
+
+
+@topic("recall.ask")
+class RecallAsk(Message):
+    """reasoning, gateway, commands → memory: at most `k` items for this cue."""
+
+    cue: Cue
+    k: int = 10

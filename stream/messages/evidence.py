@@ -1,0 +1,79 @@
+"""Evidence: what recall gives back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from stream.messages.envelope import Message, topic
+
+
+class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One observation that answers a cue, with what each scorer added to its score.
+
+    Times are as in `Observation`. `thumbnail` is a path under the store's `media/`, or
+    empty. `neighbours` are the texts of the observations around it in the same source,
+    in time order, for the reader's context; they are not cited. `grounding` tells how far
+    the item itself supports the cue, between 0 and 1, per kind of support.
+    """
+
+    observation_id: bytes
+    span_id: bytes
+    source_id: bytes
+    session: int
+    uri: str
+    kind: str
+    level: str
+    pts0_ns: int
+    pts1_ns: int
+    t0_ns: int | None
+    t1_ns: int | None
+    text: str
+    place: str = ""
+    speaker: str = ""
+    language: str = ""
+    confidence: float | None = None
+    thumbnail: str = ""
+    score: float = 0.0
+    scorers: dict[str, float] = {}
+    grounding: dict[str, float] = {}
+    neighbours: tuple[str, ...] = ()
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of a source that was not perceived, and why."""
+
+    uri: str
+    pts0_ns: int
+    pts1_ns: int
+    t0_ns: int | None
+    t1_ns: int | None
+    reason: str
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the memory reaches: what an absence in the evidence can mean.
+
+    `through_ns` is the UTC time up to which every source with a known time was perceived;
+    `unfinished` names sources that are still being read; `undated` counts items that a
+    date gate left out because their recording time is not known.
+    """
+
+    through_ns: int | None = None
+    gaps: tuple[Gap, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    undated: int = 0
+
+
+@topic("recall.evidence")
+class Evidence(Message):
+    """memory → reasoning, gateway, commands: items in time order, coverage and verdict."""
+
+    items: tuple[EvidenceItem, ...] = ()
+    verdict: Literal["found", "uncertain", "absent"] = "absent"
+    conflicts: tuple[str, ...] = ()
+    coverage: Coverage = Coverage()
+    as_of_commit: int = 0
+    considered: int = 0
+    timings_ms: dict[str, float] = {}

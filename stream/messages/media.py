@@ -1,0 +1,152 @@
+"""Media: frames and samples against credit, between capture, perception and the encoder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from stream.messages.envelope import Message, topic
+
+AUDIO_RATE_HZ = 16_000
+"""Sample rate of all audio on the wire, mono; what Whisper and Silero are trained on."""
+
+Policy = Literal["latest", "lossless"]
+
+
+class ChangePoint(msgspec.Struct, frozen=True, array_like=True):
+    """How much one decoded frame differs from the one before it, 0 to 1, on the luma proxy."""
+
+    pts_ns: int
+    score: float
+
+
+@topic("media.state")
+class MediaState(Message):
+    """capture → perception: what a track is doing.
+
+    `open` is repeated every second until credit comes, so that a perception process that
+    was restarted learns of the track. `eof` and `closed` end it. `read` and `dropped`
+    count sampled frames (or audio chunks) since the track opened. `t_origin_ns` is the
+    UTC time of pts 0, if known. A gap is a stretch that will never be delivered.
+    """
+
+    source_id: bytes
+    session: int
+    track: int
+    media: Literal["video", "audio"]
+    state: Literal["open", "lost", "retry", "paused", "eof", "closed"]
+    policy: Policy
+    stream_epoch: int = 0
+    uri: str = ""
+    t_origin_ns: int | None = None
+    duration_ns: int | None = None
+    end_pts_ns: int | None = None
+    reason: str = ""
+    gap0_ns: int | None = None
+    gap1_ns: int | None = None
+    read: int = 0
+    dropped: int = 0
+
+
+@topic("media.credit")
+class MediaCredit(Message):
+    """perception → capture: `n` more items may be sent.
+
+    A `stream_epoch` that capture has not seen asks it to begin anew after
+    `resume_pts_ns` (None: from the start); items of other epochs are discarded by both
+    sides. `rate_hz` and `max_side_px` are the wanted spacing and size of frames.
+    """
+
+    source_id: bytes
+    session: int
+    track: int
+    stream_epoch: int
+    n: int
+    resume_pts_ns: int | None = None
+    rate_hz: float = 0.0
+    max_side_px: int = 0
+
+
+@topic("media.frame")
+class MediaFrame(Message):
+    """capture → video: one sampled frame; part `frame` is `jpeg` or `rgb24` (H, W, 3) uint8.
+
+    `curve` has a point for every frame decoded since the message before, this frame's
+    own last; raw frames stay off the wire while perception still sees every change.
+    `dropped` counts sampled frames lost since the message before; `why` is `rate` for a
+    frame that was due and `change` for one sent because the picture changed abruptly.
+    """
+
+    source_id: bytes
+    session: int
+    track: int
+    stream_epoch: int
+    pts_ns: int
+    t_ns: int | None
+    width_px: int
+    height_px: int
+    why: Literal["rate", "change"] = "rate"
+    dropped: int = 0
+    curve: tuple[ChangePoint, ...] = ()
+
+
+@topic("media.audio")
+class MediaAudio(Message):
+    """capture → audio: part `samples` is `s16le` (n,) mono at `AUDIO_RATE_HZ`.
+
+    `first_sample` counts samples from pts 0 of the source, silence filled in where the
+    container has a hole, so that `first_sample / AUDIO_RATE_HZ` is the position.
+    """
+
+    source_id: bytes
+    session: int
+    track: int
+    stream_epoch: int
+    first_sample: int
+    t_ns: int | None
+
+
+@topic("encode.ask")
+class EncodeAsk(Message):
+    """video, memory → encoder: texts, or parts `image0…` (`jpeg` or `rgb24`), to be made keys.
+
+    Lane `question` overtakes lane `bulk`.
+    """
+
+    encoder: Literal["text", "image"]
+    lane: Literal["question", "bulk"]
+    texts: tuple[str, ...] = ()
+    n_images: int = 0
+
+
+@topic("encode.keys")
+class EncodeKeys(Message):
+    """encoder → video, memory: part `keys` is `f32` (N, D), rows of unit length."""
+
+    encoder_id: str
+    n: int
+    dimension: int
+
+
+@topic("clip.want")
+class ClipWant(Message):
+    """memory → capture: remux the encoded packets of this range into a file of their own."""
+
+    source_id: bytes
+    session: int
+    pts0_ns: int
+    pts1_ns: int
+
+
+@topic("clip.made")
+class ClipMade(Message):
+    """capture → memory: the file, its blake2b-128 and its size; `path` is in the store's spool."""
+
+    source_id: bytes
+    session: int
+    pts0_ns: int
+    pts1_ns: int
+    path: str
+    content_hash: str
+    n_bytes: int

@@ -1,0 +1,68 @@
+"""Spans: nodes of the one time tree, frame → shot → event → episode → day."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from stream.messages.envelope import Message, topic
+
+Level = Literal["frame", "shot", "event", "episode", "day"]
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of one source. A view: rebuilt from the log, so cite observations instead.
+
+    `why` says why its boundary is where it is (`cut`, `gap`, `eof`, `pause`, `max`).
+    Times are as in `Observation`.
+    """
+
+    span_id: bytes
+    level: Level
+    parent_id: bytes
+    source_id: bytes
+    session: int
+    pts0_ns: int
+    pts1_ns: int
+    t0_ns: int | None
+    t1_ns: int | None
+    why: str
+    merges: int = 0
+    pinned: bool = False
+    digest: str = ""
+    thumbnail: str = ""
+    made_commit: int = 0
+    ended_commit: int | None = None
+    observations: tuple[bytes, ...] = ()
+
+
+@topic("timeline.ask")
+class TimelineAsk(Message):
+    """commands, gateway → memory: spans of one level, in order of source and time.
+
+    `source` matches a source's id in hexadecimal, its file name or its whole uri.
+    """
+
+    level: Level = "event"
+    source: str = ""
+    t0_ns: int | None = None
+    t1_ns: int | None = None
+    offset: int = 0
+    limit: int = 500
+
+
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A span with the words and pictures a person would recognise it by."""
+
+    span: Span
+    uri: str
+    lines: tuple[str, ...] = ()
+
+
+@topic("timeline.spans")
+class TimelineSpans(Message):
+    """memory → commands, gateway: one page of the timeline; `total` counts all of it."""
+
+    entries: tuple[TimelineEntry, ...] = ()
+    total: int = 0
