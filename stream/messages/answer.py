@@ -13,7 +13,8 @@ Verdict = Literal["answered", "uncertain", "not_seen"]
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence; `citations` are indexes into the answer's citations, never empty in an answer
-    whose verdict is `answered`."""
+    whose verdict is `answered`.
+    """
 
     text: str
     citations: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ from stream.messages.media import Policy
 
 
 @topic("role.hello")
-class RoleHello(Message):
+class RoleHello(Message, frozen=True, kw_only=True):
     """a role → supervisor: it has set up and serves. `name` tells instances of a role apart."""
 
     role: str
@@ -20,7 +20,7 @@ class RoleHello(Message):
 
 
 @topic("role.beat")
-class RoleBeat(Message):
+class RoleBeat(Message, frozen=True, kw_only=True):
     """a role → supervisor, each second, from the loop that it vouches for.
 
     `working_s` is the age of the oldest piece of work in its lanes: a loop that beats
@@ -37,7 +37,7 @@ class RoleBeat(Message):
 
 
 @topic("role.drain")
-class RoleDrain(Message):
+class RoleDrain(Message, frozen=True, kw_only=True):
     """supervisor → a role: finish what is in hand within `within_s`, then say bye."""
 
     reason: str
@@ -45,7 +45,7 @@ class RoleDrain(Message):
 
 
 @topic("role.bye")
-class RoleBye(Message):
+class RoleBye(Message, frozen=True, kw_only=True):
     """a role → supervisor: it ends by itself; `failed` names an error that a restart won't mend."""
 
     role: str
@@ -55,7 +55,7 @@ class RoleBye(Message):
 
 
 @topic("source.open")
-class SourceOpen(Message):
+class SourceOpen(Message, frozen=True, kw_only=True):
     """commands, gateway → supervisor: read this source.
 
     `as_camera` plays a file in real time as if it were a camera. `recorded_at_ns` is the
@@ -69,14 +69,14 @@ class SourceOpen(Message):
 
 
 @topic("source.close")
-class SourceClose(Message):
+class SourceClose(Message, frozen=True, kw_only=True):
     """commands, gateway → supervisor: stop reading this source."""
 
     uri: str
 
 
 @topic("source.state")
-class SourceState(Message):
+class SourceState(Message, frozen=True, kw_only=True):
     """capture → supervisor → commands: how reading a source goes, or how it ended.
 
     `read`, `sent` and `dropped` count sampled frames; `audio_*` count chunks. `errors`
@@ -101,7 +101,7 @@ class SourceState(Message):
 
 
 @topic("status.ask")
-class StatusAsk(Message):
+class StatusAsk(Message, frozen=True, kw_only=True):
     """commands, gateway → supervisor, memory: how are you?"""
 
 
@@ -120,7 +120,7 @@ class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("status.roles")
-class StatusRoles(Message):
+class StatusRoles(Message, frozen=True, kw_only=True):
     """supervisor → commands, gateway: every process and every source it reads."""
 
     roles: tuple[RoleStatus, ...] = ()
@@ -140,7 +140,8 @@ class TrackStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What memory holds of one source and session; `newest_frame_t_ns` is the UTC time of
-    the newest picture that a committed observation describes."""
+    the newest picture that a committed observation describes.
+    """
 
     source_id: bytes
     session: int
@@ -154,7 +155,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("status.memory")
-class StatusMemory(Message):
+class StatusMemory(Message, frozen=True, kw_only=True):
     """memory → commands, gateway: counts, sizes and health of the store."""
 
     commit_no: int
@@ -167,7 +168,7 @@ class StatusMemory(Message):
 
 
 @topic("error.reply")
-class ErrorReply(Message):
+class ErrorReply(Message, frozen=True, kw_only=True):
     """any role → who asked: the request failed by this error of the tree in `stream.errors`."""
 
     error: str
@@ -176,7 +177,7 @@ class ErrorReply(Message):
 
 
 @topic("event.voice")
-class EventVoice(Message):
+class EventVoice(Message, frozen=True, kw_only=True):
     """audio → bus: voice activity began or ended at `pts_ns`."""
 
     source_id: bytes
@@ -187,7 +188,7 @@ class EventVoice(Message):
 
 
 @topic("event.utterance")
-class EventUtterance(Message):
+class EventUtterance(Message, frozen=True, kw_only=True):
     """audio → bus: something was said; the observation of the same id is on its way to memory."""
 
     observation_id: bytes

@@ -31,7 +31,7 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("recall.ask")
-class RecallAsk(Message):
+class RecallAsk(Message, frozen=True, kw_only=True):
     """reasoning, gateway, commands → memory: at most `k` items for this cue."""
 
     cue: Cue

@@ -67,7 +67,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("recall.evidence")
-class Evidence(Message):
+class Evidence(Message, frozen=True, kw_only=True):
     """memory → reasoning, gateway, commands: items in time order, coverage and verdict."""
 
     items: tuple[EvidenceItem, ...] = ()

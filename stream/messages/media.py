@@ -22,7 +22,7 @@ class ChangePoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 @topic("media.state")
-class MediaState(Message):
+class MediaState(Message, frozen=True, kw_only=True):
     """capture → perception: what a track is doing.
 
     `open` is repeated every second until credit comes, so that a perception process that
@@ -50,7 +50,7 @@ class MediaState(Message):
 
 
 @topic("media.credit")
-class MediaCredit(Message):
+class MediaCredit(Message, frozen=True, kw_only=True):
     """perception → capture: `n` more items may be sent.
 
     A `stream_epoch` that capture has not seen asks it to begin anew after
@@ -69,7 +69,7 @@ class MediaCredit(Message):
 
 
 @topic("media.frame")
-class MediaFrame(Message):
+class MediaFrame(Message, frozen=True, kw_only=True):
     """capture → video: one sampled frame; part `frame` is `jpeg` or `rgb24` (H, W, 3) uint8.
 
     `curve` has a point for every frame decoded since the message before, this frame's
@@ -92,7 +92,7 @@ class MediaFrame(Message):
 
 
 @topic("media.audio")
-class MediaAudio(Message):
+class MediaAudio(Message, frozen=True, kw_only=True):
     """capture → audio: part `samples` is `s16le` (n,) mono at `AUDIO_RATE_HZ`.
 
     `first_sample` counts samples from pts 0 of the source, silence filled in where the
@@ -108,7 +108,7 @@ class MediaAudio(Message):
 
 
 @topic("encode.ask")
-class EncodeAsk(Message):
+class EncodeAsk(Message, frozen=True, kw_only=True):
     """video, memory → encoder: texts, or parts `image0…` (`jpeg` or `rgb24`), to be made keys.
 
     Lane `question` overtakes lane `bulk`.
@@ -121,7 +121,7 @@ class EncodeAsk(Message):
 
 
 @topic("encode.keys")
-class EncodeKeys(Message):
+class EncodeKeys(Message, frozen=True, kw_only=True):
     """encoder → video, memory: part `keys` is `f32` (N, D), rows of unit length."""
 
     encoder_id: str
@@ -130,7 +130,7 @@ class EncodeKeys(Message):
 
 
 @topic("clip.want")
-class ClipWant(Message):
+class ClipWant(Message, frozen=True, kw_only=True):
     """memory → capture: remux the encoded packets of this range into a file of their own."""
 
     source_id: bytes
@@ -140,7 +140,7 @@ class ClipWant(Message):
 
 
 @topic("clip.made")
-class ClipMade(Message):
+class ClipMade(Message, frozen=True, kw_only=True):
     """capture → memory: the file, its blake2b-128 and its size; `path` is in the store's spool."""
 
     source_id: bytes

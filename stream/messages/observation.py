@@ -148,7 +148,7 @@ class TrackMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("commit.put")
-class CommitPut(Message):
+class CommitPut(Message, frozen=True, kw_only=True):
     """perception, capture, gateway, reasoning → memory: one durable batch, in order.
 
     `outbox_seq` is the sender's number of this batch; the sender repeats the batch until
@@ -170,7 +170,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("commit.ack")
-class CommitAck(Message):
+class CommitAck(Message, frozen=True, kw_only=True):
     """memory → the sender of `commit.put`: the batch is on disk, in commit `commit_no`.
 
     `window` is how many batches the sender may have in flight.
@@ -184,7 +184,7 @@ class CommitAck(Message):
 
 
 @topic("mark.ask")
-class MarkAsk(Message):
+class MarkAsk(Message, frozen=True, kw_only=True):
     """perception, capture → memory: where did this track stop?"""
 
     source_id: bytes
@@ -193,14 +193,14 @@ class MarkAsk(Message):
 
 
 @topic("mark.last")
-class MarkLast(Message):
+class MarkLast(Message, frozen=True, kw_only=True):
     """memory → perception: the last durable mark, or None if the track is new."""
 
     mark: TrackMark | None = None
 
 
 @topic("memory.feed")
-class MemoryFeed(Message):
+class MemoryFeed(Message, frozen=True, kw_only=True):
     """reasoning, gateway → memory: the commits after `from_commit`, at most `limit`."""
 
     from_commit: int
@@ -215,7 +215,7 @@ class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("memory.commits")
-class MemoryCommits(Message):
+class MemoryCommits(Message, frozen=True, kw_only=True):
     """memory → reasoning, gateway: what was committed, oldest first, and the newest number."""
 
     items: tuple[FeedItem, ...] = ()

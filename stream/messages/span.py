@@ -38,7 +38,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("timeline.ask")
-class TimelineAsk(Message):
+class TimelineAsk(Message, frozen=True, kw_only=True):
     """commands, gateway → memory: spans of one level, in order of source and time.
 
     `source` matches a source's id in hexadecimal, its file name or its whole uri.
@@ -61,7 +61,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("timeline.spans")
-class TimelineSpans(Message):
+class TimelineSpans(Message, frozen=True, kw_only=True):
     """memory → commands, gateway: one page of the timeline; `total` counts all of it."""
 
     entries: tuple[TimelineEntry, ...] = ()

@@ -8,7 +8,7 @@ from stream.messages.envelope import Message, topic
 
 
 @topic("turn.open")
-class TurnOpen(Message):
+class TurnOpen(Message, frozen=True, kw_only=True):
     """gateway, commands, audio → reasoning: a question.
 
     `cue` carries the gates that the asker set outright (`--since`, `--source`); its
@@ -24,7 +24,7 @@ class TurnOpen(Message):
 
 
 @topic("turn.token")
-class TurnToken(Message):
+class TurnToken(Message, frozen=True, kw_only=True):
     """reasoning → gateway: the next words of an answer."""
 
     turn_id: bytes
@@ -34,7 +34,7 @@ class TurnToken(Message):
 
 
 @topic("turn.final")
-class TurnFinal(Message):
+class TurnFinal(Message, frozen=True, kw_only=True):
     """reasoning → gateway, commands: the whole answer."""
 
     turn_id: bytes
@@ -43,7 +43,7 @@ class TurnFinal(Message):
 
 
 @topic("turn.cancel")
-class TurnCancel(Message):
+class TurnCancel(Message, frozen=True, kw_only=True):
     """gateway, audio → reasoning: stop; only turns of `turn_epoch` or later may go on."""
 
     turn_epoch: int

@@ -1,0 +1,1 @@
+"""Processes: their loop, their supervisor, clock, logs, metrics and traces."""

@@ -1,0 +1,1 @@
+"""Messages between processes: codec, sockets, credit, outbox and the event bus. zmq lives here."""

@@ -1,0 +1,174 @@
+"""Configuration: defaults in code, a preset, a file, the environment; later ones win.
+
+Each section belongs to one role, whose pydantic model (unknown keys forbidden, units in
+the descriptions) is found through `stream.process.roles`. Environment variables are
+`OMNIRECALL__SECTION__KEY`; their values are read as YAML scalars.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from stream.errors import ConfigError
+from stream.process.roles import SECTIONS, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENV_PREFIX = "OMNIRECALL__"
+DEFAULT_PRESET = "archive"
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class Config:
+    """A whole configuration, its sections validated as they are first asked for.
+
+    Args:
+        values: Section → key → value; what is absent has its default.
+    """
+
+    def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        unknown = values.keys() - SECTIONS.keys()
+        if unknown:
+            raise ConfigError(
+                f"unknown section {', '.join(sorted(unknown))}",
+                remedy=f"sections are {', '.join(SECTIONS)}",
+            )
+        self._values = {name: dict(section or {}) for name, section in values.items()}
+        self._sections: dict[str, BaseModel] = {}
+
+    def section(self, name: str) -> BaseModel:
+        """The validated settings of a section.
+
+        Raises:
+            ConfigError: If a key is unknown or a value out of range.
+        """
+        if name not in self._sections:
+            schema = cast(type[BaseModel], resolve(SECTIONS[name]))
+            try:
+                self._sections[name] = schema.model_validate(self._values.get(name, {}))
+            except ValidationError as error:
+                raise ConfigError(_told(name, error), remedy="omnirecall config show") from error
+        return self._sections[name]
+
+    def typed(self, name: str, schema: type[S]) -> S:
+        """As `section`, for callers that know its class."""
+        section = self.section(name)
+        if not isinstance(section, schema):
+            raise ConfigError(f"section {name} is {type(section).__name__}, not {schema.__name__}")
+        return section
+
+    def values(self) -> dict[str, dict[str, Any]]:
+        """Every section with all defaults filled in, of JSON types."""
+        return {name: self.section(name).model_dump(mode="json") for name in SECTIONS}
+
+    def overridden(self) -> dict[str, dict[str, Any]]:
+        """Only what differs from the defaults: what a child process needs to be told."""
+        return self._values
+
+
+def load_config(
+    preset: str = DEFAULT_PRESET,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Merges preset, file and environment, and validates every section.
+
+    Args:
+        preset: Name of a file in `configs/`: archive, live, album or test.
+        file: YAML of the owner with the same sections.
+        environment: Defaults to `os.environ`.
+
+    Raises:
+        ConfigError: Naming file or variable, key and what is wrong with it.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    for path in [preset_path(preset), *([file] if file else [])]:
+        _merge(values, _read_yaml(path))
+    _merge(values, _from_environment(os.environ if environment is None else environment))
+    config = Config(values)
+    for name in SECTIONS:
+        config.section(name)
+    return config
+
+
+def presets_dir() -> Path:
+    """Where the presets lie: beside the packages in a checkout, else in shared data."""
+    checkout = Path(__file__).resolve().parent.parent / "configs"
+    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "omnirecall" / "configs"
+
+
+def preset_path(preset: str) -> Path:
+    """The file of a preset.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    known = {path.stem: path for path in sorted(presets_dir().glob("*.yaml"))}
+    if preset not in known:
+        raise ConfigError(f"no preset {preset!r}", remedy=f"presets are {', '.join(known) or 'missing'}")
+    return known[preset]
+
+
+def default_store_dir() -> Path:
+    """The platform's data folder for OmniRecall; `OMNIRECALL_STORE` overrides it."""
+    told = os.environ.get("OMNIRECALL_STORE")
+    if told:
+        return Path(told)
+    import platformdirs
+
+    return Path(platformdirs.user_data_path("omnirecall")) / "store"
+
+
+def _read_yaml(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(loaded, dict) or not all(isinstance(v, dict | None) for v in loaded.values()):
+        raise ConfigError(f"{path}: a configuration is a map of sections, each a map of keys")
+    return loaded
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    values: dict[str, dict[str, Any]] = {}
+    for variable, section, key, value in _overrides(environment):
+        if section not in SECTIONS:
+            raise ConfigError(
+                f"{variable}: no section {section!r}", remedy=f"sections are {', '.join(SECTIONS)}"
+            )
+        try:
+            values.setdefault(section, {})[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{variable}: {error}") from error
+    return values
+
+
+def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+    for variable, value in environment.items():
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        section, separator, key = variable[len(ENV_PREFIX) :].lower().partition("__")
+        if not separator:
+            raise ConfigError(f"{variable}: say {ENV_PREFIX}SECTION__KEY")
+        yield variable, section, key, value
+
+
+def _merge(values: dict[str, dict[str, Any]], more: Mapping[str, Mapping[str, Any] | None]) -> None:
+    for section, keys in more.items():
+        values.setdefault(section, {}).update(keys or {})
+
+
+def _told(section: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join([section, *(str(step) for step in first["loc"])])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg']}{more}"

@@ -1,0 +1,54 @@
+"""Entry of every child: `python -P -m stream.process.run SURROUNDINGS ROLE NAME [ARGUMENTS]`."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from stream.errors import OmniRecallError
+from stream.process.roles import ROLES, resolve
+
+PR_SET_PDEATHSIG = 1
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def end_with_parent() -> None:
+    """Asks the kernel for SIGTERM when the supervisor dies, however it dies: no orphans."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one role until it ends; returns the exit code."""
+    surroundings_file, role, name, *rest = sys.argv[1:] if argv is None else argv
+    supervisor_pid = os.getppid()
+    end_with_parent()
+    if os.getppid() != supervisor_pid:
+        return 0  # The supervisor died between fork and prctl.
+    faulthandler.enable()
+    # SIGUSR1 writes all stacks to the log; the supervisor sends it before it kills.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    from stream.process.surroundings import read_surroundings
+
+    arguments = json.loads(rest[0]) if rest else {}
+    surroundings = read_surroundings(Path(surroundings_file), role, name, arguments)
+    service = resolve(ROLES[role].service)(surroundings)
+    try:
+        service.run()
+    except OmniRecallError as error:
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
