@@ -33,14 +33,18 @@ class Config:
 
     Args:
         values: Section → key → value; what is absent has its default.
+        sections: Section → class of its schema as `module:name`.
     """
 
-    def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        unknown = values.keys() - SECTIONS.keys()
+    def __init__(
+        self, values: Mapping[str, Mapping[str, Any]], sections: Mapping[str, str] = SECTIONS
+    ) -> None:
+        self.sections = dict(sections)
+        unknown = values.keys() - sections.keys()
         if unknown:
             raise ConfigError(
                 f"unknown section {', '.join(sorted(unknown))}",
-                remedy=f"sections are {', '.join(SECTIONS)}",
+                remedy=f"sections are {', '.join(sections)}",
             )
         self._values = {name: dict(section or {}) for name, section in values.items()}
         self._sections: dict[str, BaseModel] = {}
@@ -52,7 +56,7 @@ class Config:
             ConfigError: If a key is unknown or a value out of range.
         """
         if name not in self._sections:
-            schema = cast(type[BaseModel], resolve(SECTIONS[name]))
+            schema = cast(type[BaseModel], resolve(self.sections[name]))
             try:
                 self._sections[name] = schema.model_validate(self._values.get(name, {}))
             except ValidationError as error:
@@ -68,7 +72,7 @@ class Config:
 
     def values(self) -> dict[str, dict[str, Any]]:
         """Every section with all defaults filled in, of JSON types."""
-        return {name: self.section(name).model_dump(mode="json") for name in SECTIONS}
+        return {name: self.section(name).model_dump(mode="json") for name in self.sections}
 
     def overridden(self) -> dict[str, dict[str, Any]]:
         """Only what differs from the defaults: what a child process needs to be told."""

@@ -12,9 +12,7 @@ Verdict = Literal["answered", "uncertain", "not_seen"]
 
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):
-    """One sentence; `citations` are indexes into the answer's citations, never empty in an answer
-    whose verdict is `answered`.
-    """
+    """One sentence; `citations` are indexes into the citations of the answer, which it rests on."""
 
     text: str
     citations: tuple[int, ...] = ()

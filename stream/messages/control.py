@@ -139,8 +139,10 @@ class TrackStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What memory holds of one source and session; `newest_frame_t_ns` is the UTC time of
-    the newest picture that a committed observation describes.
+    """What memory holds of one source and session.
+
+    `newest_frame_t_ns` is the UTC time of the newest picture that a committed observation
+    describes.
     """
 
     source_id: bytes

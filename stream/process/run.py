@@ -1,4 +1,4 @@
-"""Entry of every child: `python -P -m stream.process.run SURROUNDINGS ROLE NAME [ARGUMENTS]`."""
+"""Entry of every child: `python -P -m stream.process.run SURROUNDINGS SERVICE ROLE NAME ARGUMENTS`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from stream.errors import OmniRecallError
-from stream.process.roles import ROLES, resolve
+from stream.process.roles import resolve
 
 PR_SET_PDEATHSIG = 1
 THREAD_VARIABLES = (
@@ -30,7 +30,7 @@ def end_with_parent() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one role until it ends; returns the exit code."""
-    surroundings_file, role, name, *rest = sys.argv[1:] if argv is None else argv
+    surroundings_file, service_path, role, name, arguments = sys.argv[1:] if argv is None else argv
     supervisor_pid = os.getppid()
     end_with_parent()
     if os.getppid() != supervisor_pid:
@@ -40,9 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     from stream.process.surroundings import read_surroundings
 
-    arguments = json.loads(rest[0]) if rest else {}
-    surroundings = read_surroundings(Path(surroundings_file), role, name, arguments)
-    service = resolve(ROLES[role].service)(surroundings)
+    surroundings = read_surroundings(Path(surroundings_file), role, name, json.loads(arguments))
+    service = resolve(service_path)(surroundings)
     try:
         service.run()
     except OmniRecallError as error:

@@ -1,0 +1,140 @@
+"""One child process of the supervisor: started, listened to, ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stream.process.liveness import State, backoff_s, breaker_is_open, fault
+from stream.process.roles import Role
+from stream.process.run import THREAD_VARIABLES
+from stream.process.settings import CpuSettings, SupervisorSettings
+from stream.wire.sockets import PeerKey
+
+
+@dataclass(slots=True)
+class Child:
+    """A role's instance over all its restarts. Times are monotonic seconds."""
+
+    role: str
+    row: Role
+    name: str
+    arguments: dict[str, Any]
+    surroundings_file: Path
+    log_file: Path
+    supervision: SupervisorSettings
+    cpu: CpuSettings
+    state: State = State.ENDED
+    process: subprocess.Popen[bytes] | None = None
+    peer_key: PeerKey | None = None
+    started_at_s: float = 0.0
+    heard_at_s: float = 0.0
+    restart_at_s: float = 0.0
+    restarts: int = 0
+    restarted_at_s: list[float] = field(default_factory=list)
+    last_error: str = ""
+    working_s: float = 0.0
+    rss_bytes: int = 0
+    counters: dict[str, float] = field(default_factory=dict)
+    said_bye: bool = False
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running instance, or 0."""
+        return self.process.pid if self.process is not None else 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process."""
+        return self.process is not None and self.process.poll() is None
+
+    def start(self, now_s: float) -> None:
+        """Starts the process with one compute thread, its priority and its log."""
+        command = [sys.executable, "-P", "-m", "stream.process.run"]
+        command += [str(self.surroundings_file), self.row.service, self.role, self.name]
+        command += [json.dumps(self.arguments)]
+        if self.cpu.nice and self.row.nice:
+            command = ["nice", "-n", str(self.row.nice), *command]
+        self._rotate_log()
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=child_environment(self.cpu.threads),
+            )
+        self.state = State.STARTING
+        self.started_at_s = self.heard_at_s = now_s
+        self.working_s = 0.0
+        self.peer_key = None
+        self.said_bye = False
+
+    def heard(self, now_s: float) -> None:
+        """Notes a sign of life."""
+        self.heard_at_s = now_s
+
+    def fault(self, now_s: float) -> str:
+        """Why the running process must be replaced; empty if it need not be."""
+        return fault(
+            self.state,
+            age_s=now_s - self.started_at_s,
+            silent_s=now_s - self.heard_at_s,
+            working_s=self.working_s,
+            settings=self.supervision,
+        )
+
+    def kill(self) -> None:
+        """Ends the process at once, after asking it for all stacks."""
+        if self.process is None or not self.is_running:
+            return
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGUSR1)
+        try:
+            self.process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def ended(self, now_s: float, *, wanted: bool) -> None:
+        """Decides what follows the end of the process: nothing, a restart, or the breaker."""
+        code = self.process.returncode if self.process is not None else 0
+        self.process = None
+        if wanted or (code == 0 and self.said_bye):
+            self.state = State.ENDED
+            return
+        self.last_error = self.last_error or _told(code)
+        self.restarted_at_s.append(now_s)
+        if breaker_is_open(self.restarted_at_s, now_s, self.supervision):
+            self.state = State.BROKEN
+            return
+        self.restarts += 1
+        recent = sum(now_s - at_s <= self.supervision.breaker_s for at_s in self.restarted_at_s)
+        self.restart_at_s = now_s + backoff_s(recent, self.supervision)
+        self.state = State.WAITING
+
+    def _rotate_log(self) -> None:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        if self.log_file.exists() and self.log_file.stat().st_size > self.supervision.log_bytes:
+            self.log_file.replace(self.log_file.with_suffix(".log.1"))
+
+
+def child_environment(threads: int) -> dict[str, str]:
+    """The environment of a child: `threads` per compute library, and no download, ever."""
+    environment = dict(os.environ)
+    environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    environment.update(OMP_WAIT_POLICY="PASSIVE", KMP_BLOCKTIME="0", TOKENIZERS_PARALLELISM="false")
+    environment.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
+    return environment
+
+
+def _told(code: int) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"ended with code {code}"

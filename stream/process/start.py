@@ -1,0 +1,94 @@
+"""The processes on demand: connect to those that run on a store, or start them."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from stream.errors import RoleUnavailable
+from stream.wire.endpoints import run_dir_for
+
+IDLE_EXIT_S = 600.0
+START_TIMEOUT_S = 60.0
+
+
+def is_running(store_dir: Path) -> bool:
+    """Whether somebody holds the store's lock; takes microseconds and asks nobody."""
+    try:
+        file = (store_dir / "lock").open("r", encoding="ascii")
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def ensure_running(
+    store_dir: Path,
+    *,
+    preset: str = "archive",
+    config_file: Path | None = None,
+    idle_exit_s: float = IDLE_EXIT_S,
+    timeout_s: float = START_TIMEOUT_S,
+) -> Path:
+    """The run folder of a store whose processes are ready, started if need be.
+
+    Two callers at once may both start a supervisor; the lock lets one live, and both
+    callers connect to it. Processes that run already keep the configuration they have.
+
+    Args:
+        store_dir: The store; made if missing.
+        preset: Preset for processes that are started now.
+        config_file: The owner's configuration for them.
+        idle_exit_s: They end after this long without work.
+        timeout_s: How long to wait until they serve.
+
+    Raises:
+        RoleUnavailable: If they cannot be started, with the end of their log.
+    """
+    run_dir = run_dir_for(store_dir)
+    if is_running(store_dir) and (run_dir / "ready").exists():
+        return run_dir
+    supervisor = None
+    if not is_running(store_dir):
+        supervisor = _start(store_dir, preset, config_file, idle_exit_s)
+    ends_at_s = time.monotonic() + timeout_s
+    while time.monotonic() < ends_at_s:
+        if (run_dir / "ready").exists() and is_running(store_dir):
+            return run_dir
+        if supervisor is not None and supervisor.poll() not in (None, 0):
+            raise _not_started(store_dir, f"ended with code {supervisor.returncode}")
+        time.sleep(0.01)
+    raise _not_started(store_dir, f"not ready after {timeout_s:g} s")
+
+
+def _start(
+    store_dir: Path, preset: str, config_file: Path | None, idle_exit_s: float
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "stream.process.supervisor", "--store", str(store_dir)]
+    command += ["--preset", preset, "--idle-exit", str(idle_exit_s)]
+    if config_file is not None:
+        command += ["--config", str(config_file)]
+    logs = store_dir / "logs"
+    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (logs / "supervisor.log").open("ab") as log:
+        # A session of its own: Ctrl-C in the terminal ends the command, not the processes.
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _not_started(store_dir: Path, why: str) -> RoleUnavailable:
+    log = store_dir / "logs" / "supervisor.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    told = f": {lines[-1]}" if lines else ""
+    return RoleUnavailable(
+        f"the processes of {store_dir} could not be started ({why}){told}",
+        remedy=f"see {log.parent}, and run omnirecall doctor",
+    )

@@ -1,0 +1,378 @@
+"""The supervisor: starts the roles, watches their heartbeats, replaces and drains them.
+
+It holds the store's lock for as long as it lives, so there is one set of processes per
+store. It reads no media and opens no store; if it dies, the kernel ends its children.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import zmq
+
+from stream.config import Config, load_config
+from stream.errors import OmniRecallError, StoreBusy, WireError
+from stream.messages.control import (
+    ErrorReply,
+    RoleBeat,
+    RoleBye,
+    RoleDrain,
+    RoleHello,
+    RoleStatus,
+    SourceClose,
+    SourceOpen,
+    SourceState,
+    StatusAsk,
+    StatusRoles,
+)
+from stream.messages.envelope import Message
+from stream.process.child import Child
+from stream.process.clock import RealClock
+from stream.process.liveness import State
+from stream.process.log import open_log
+from stream.process.roles import ROLES
+from stream.process.settings import CpuSettings, SupervisorSettings
+from stream.process.surroundings import write_surroundings
+from stream.wire.bus import BusProxy
+from stream.wire.codec import Decoded
+from stream.wire.endpoints import make_run_dir, run_dir_for
+from stream.wire.sender import Sender
+from stream.wire.sockets import Listener, PeerKey, Rejections
+
+READY_FILE = "ready"
+LOCK_FILE = "lock"
+SURROUNDINGS_FILE = "surroundings.json"
+POLL_MS = 100
+ENDED_SOURCES_KEPT = 10_000
+
+
+class Supervisor:
+    """One per store.
+
+    Args:
+        store_dir: The store; made if missing.
+        config: Validated configuration for every role.
+        idle_exit_s: Ends after this long without a source being read or a request from
+            a person; None never ends by itself.
+
+    Raises:
+        StoreBusy: If another supervisor holds the store's lock.
+    """
+
+    def __init__(self, store_dir: Path, config: Config, idle_exit_s: float | None = None) -> None:
+        self.store_dir = store_dir
+        self.config = config
+        self.idle_exit_s = idle_exit_s
+        self.supervision = config.typed("supervisor", SupervisorSettings)
+        self.cpu = config.typed("cpu", CpuSettings)
+        self.run_dir = run_dir_for(store_dir)
+        store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = take_lock(store_dir)
+        self.log = open_log("supervisor")
+        self.children: dict[str, Child] = {}
+        self.sources: dict[str, SourceState] = {}
+        self._capture_of: dict[str, str] = {}
+        self._draining = False
+        self._requests = 0.0
+        self._active_at_s = time.monotonic()
+
+    def run(self) -> None:
+        """Serves until SIGTERM, SIGINT or idleness; then drains every role in order."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop())
+        make_run_dir(self.run_dir)
+        self._clear_run_dir()
+        write_surroundings(self.run_dir / SURROUNDINGS_FILE, self.config, self.store_dir)
+        self._open_sockets()
+        try:
+            for role, row in ROLES.items():
+                if row.starts == "always":
+                    self._start_role(role)
+            while not self._draining:
+                self._turn()
+        finally:
+            self._drain_all()
+            self._close()
+
+    # Children.
+
+    def _start_role(self, role: str, name: str = "", arguments: dict[str, object] | None = None) -> Child:
+        name = name or role
+        child = self.children.get(name)
+        if child is None:
+            child = Child(
+                role=role,
+                name=name,
+                arguments=arguments or {},
+                surroundings_file=self.run_dir / SURROUNDINGS_FILE,
+                log_file=self.store_dir / "logs" / f"{name}.log",
+                supervision=self.supervision,
+                cpu=self.cpu,
+            )
+            self.children[name] = child
+        if not child.is_running and child.state is not State.WAITING:
+            child.start(time.monotonic())
+        return child
+
+    def _watch(self, now_s: float) -> None:
+        for child in list(self.children.values()):
+            if child.process is not None and not child.is_running:
+                self._ended(child, now_s)
+            elif child.is_running and (why := child.fault(now_s)):
+                self.log.error("replaced", role=child.name, why=why)
+                child.last_error = why
+                child.kill()
+                self._ended(child, now_s)
+            elif child.state is State.WAITING and now_s >= child.restart_at_s and not self._draining:
+                self.log.info("restarted", role=child.name, restarts=child.restarts)
+                child.start(now_s)
+        self._note_ready()
+
+    def _ended(self, child: Child, now_s: float) -> None:
+        child.ended(now_s, wanted=self._draining or child.state is State.DRAINING)
+        self.log.info("ended", role=child.name, state=child.state.value, why=child.last_error)
+        if child.role == "capture" and child.state in (State.ENDED, State.BROKEN):
+            self._capture_ended(child)
+
+    def _capture_ended(self, child: Child) -> None:
+        uri = str(child.arguments.get("uri", ""))
+        state = self.sources.get(uri)
+        if state is not None and state.state in ("starting", "reading"):
+            broken = child.state is State.BROKEN
+            self.sources[uri] = msgspec.structs.replace(
+                state,
+                state="rejected" if broken else "closed",
+                reason=f"capture failed again and again: {child.last_error}" if broken else "closed",
+            )
+        del self.children[child.name]
+        self._capture_of.pop(uri, None)
+        while len(self.sources) > ENDED_SOURCES_KEPT:
+            del self.sources[next(iter(self.sources))]
+
+    def _note_ready(self) -> None:
+        ready = all(
+            (child := self.children.get(role)) is not None and child.state is State.SERVING
+            for role, row in ROLES.items()
+            if row.starts == "always"
+        )
+        file = self.run_dir / READY_FILE
+        if ready and not file.exists():
+            file.touch(mode=0o600)
+        elif not ready:
+            file.unlink(missing_ok=True)
+
+    # Messages.
+
+    def _open_sockets(self) -> None:
+        self.sender = Sender(f"supervisor-{os.getpid()}", RealClock())
+        self.rejections = Rejections()
+        self.listener = Listener(self.run_dir, "supervisor", self.sender, self.rejections)
+        self.bus = BusProxy(self.run_dir)
+        self._poller = zmq.Poller()
+        for socket in (self.listener.socket, self.bus.front, self.bus.back):
+            self._poller.register(socket, zmq.POLLIN)
+
+    def _turn(self) -> None:
+        self._poller.poll(POLL_MS)
+        self.bus.forward()
+        now_s = time.monotonic()
+        for peer, decoded in self.listener.receive(64):
+            self._receive(peer, decoded, now_s)
+        self._watch(now_s)
+        self._end_if_idle(now_s)
+
+    def _receive(self, peer: PeerKey, decoded: Decoded, now_s: float) -> None:
+        message = decoded.message
+        if isinstance(message, RoleHello | RoleBeat | RoleBye):
+            self._role_said(peer, message, now_s)
+        elif isinstance(message, SourceState):
+            self.sources[message.uri] = message
+            self._active_at_s = now_s
+        else:
+            self._active_at_s = now_s
+            try:
+                reply = self._answer(message)
+            except OmniRecallError as error:
+                reply = ErrorReply(error=type(error).__name__, message=error.message, remedy=error.remedy)
+            self.listener.send(peer, reply, reply_to=decoded.envelope.message_id)
+
+    def _role_said(self, peer: PeerKey, message: RoleHello | RoleBeat | RoleBye, now_s: float) -> None:
+        child = self.children.get(message.name)
+        # `nice` execs the interpreter, so the pid is the child's own.
+        if child is None or child.pid != message.pid:
+            return
+        child.peer_key = peer
+        child.heard(now_s)
+        if isinstance(message, RoleHello):
+            if child.state is State.STARTING:
+                child.state = State.SERVING
+        elif isinstance(message, RoleBye):
+            child.said_bye = not message.failed
+            child.last_error = message.failed
+        else:
+            child.working_s = message.working_s
+            child.rss_bytes = message.rss_bytes
+            child.counters = message.counters
+
+    def _answer(self, message: Message) -> Message:
+        if isinstance(message, StatusAsk):
+            return self._status()
+        if isinstance(message, SourceOpen):
+            return self._open_source(message)
+        if isinstance(message, SourceClose):
+            return self._close_source(message)
+        raise WireError(f"the supervisor does not answer {message.TOPIC}")
+
+    def _status(self) -> StatusRoles:
+        now_s = time.monotonic()
+        roles = tuple(
+            RoleStatus(
+                role=child.role,
+                name=child.name,
+                pid=child.pid,
+                state=child.state.value,
+                restarts=child.restarts,
+                age_s=now_s - child.started_at_s if child.is_running else 0.0,
+                rss_bytes=child.rss_bytes,
+                last_error=child.last_error,
+                counters=child.counters,
+            )
+            for child in self.children.values()
+        )
+        ready = (self.run_dir / READY_FILE).exists()
+        sources = tuple(self.sources.values())[-500:]
+        return StatusRoles(roles=roles, sources=sources, store=str(self.store_dir), ready=ready)
+
+    def _open_source(self, message: SourceOpen) -> SourceState:
+        if self._draining:
+            raise StoreBusy("the processes are ending", remedy="try again in a moment")
+        name = self._capture_of.get(message.uri)
+        if name is not None and name in self.children:
+            return self.sources[message.uri]
+        reading = sum(child.role == "capture" for child in self.children.values())
+        if not message.as_camera and reading >= self.supervision.captures:
+            raise StoreBusy(
+                f"{reading} source(s) are being read already",
+                remedy="wait, or raise supervisor.captures",
+            )
+        for role, row in ROLES.items():
+            if row.starts == "media":
+                self._start_role(role)
+        digest = hashlib.blake2b(message.uri.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+        name = f"capture-{digest}"
+        self._capture_of[message.uri] = name
+        self.sources.pop(message.uri, None)
+        self.sources[message.uri] = SourceState(uri=message.uri, state="starting")
+        self._start_role("capture", name, msgspec.to_builtins(message))
+        return self.sources[message.uri]
+
+    def _close_source(self, message: SourceClose) -> SourceState:
+        state = self.sources.get(message.uri)
+        if state is None:
+            raise WireError(f"{message.uri} is not being read")
+        child = self.children.get(self._capture_of.get(message.uri, ""))
+        if child is not None:
+            self._drain(child, "closed by the owner")
+        return state
+
+    # The end.
+
+    def _stop(self) -> None:
+        self._draining = True
+
+    def _end_if_idle(self, now_s: float) -> None:
+        requests = sum(child.counters.get("requests", 0.0) for child in self.children.values())
+        reading = any(child.role == "capture" for child in self.children.values())
+        if requests != self._requests or reading:
+            self._requests = requests
+            self._active_at_s = now_s
+        if self.idle_exit_s is not None and now_s - self._active_at_s > self.idle_exit_s:
+            self.log.info("idle", seconds=self.idle_exit_s)
+            self._draining = True
+
+    def _drain(self, child: Child, reason: str) -> None:
+        if not child.is_running or child.state is State.DRAINING:
+            return
+        child.state = State.DRAINING
+        child.started_at_s = time.monotonic()
+        if child.peer_key is not None:
+            drain = RoleDrain(reason=reason, within_s=self.supervision.drain_s)
+            self.listener.send(child.peer_key, drain)
+        elif child.process is not None:
+            child.process.terminate()
+
+    def _drain_all(self) -> None:
+        self._draining = True
+        (self.run_dir / READY_FILE).unlink(missing_ok=True)
+        for order in sorted({row.drains for row in ROLES.values()}):
+            wave = [child for child in self.children.values() if ROLES[child.role].drains == order]
+            for child in wave:
+                self._drain(child, "the processes are ending")
+            ends_at_s = time.monotonic() + self.supervision.drain_s + 2.0
+            while any(child.is_running for child in wave) and time.monotonic() < ends_at_s:
+                self._turn()
+            for child in wave:
+                child.kill()
+
+    def _clear_run_dir(self) -> None:
+        # Nobody else can be here: we hold the lock.
+        for path in self.run_dir.iterdir():
+            if path.is_file() or path.is_socket():
+                path.unlink()
+
+    def _close(self) -> None:
+        self.listener.close()
+        self.bus.close()
+        zmq.Context.instance().destroy(linger=200)
+        with contextlib.suppress(OSError):
+            self._clear_run_dir()
+        self._lock.close()
+
+
+def take_lock(store_dir: Path) -> IO[str]:
+    """Locks a store for this process; the lock ends with the process.
+
+    Raises:
+        StoreBusy: If another process holds it.
+    """
+    file = (store_dir / LOCK_FILE).open("a", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise StoreBusy(f"the processes of {store_dir} are running already") from error
+    return file
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a supervisor in this process; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m stream.process.supervisor")
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--preset", default="archive")
+    parser.add_argument("--config", type=Path, default=None)
+    parser.add_argument("--idle-exit", type=float, default=None)
+    options = parser.parse_args(argv)
+    try:
+        config = load_config(options.preset, options.config)
+        supervisor = Supervisor(options.store, config, options.idle_exit)
+    except StoreBusy:
+        return 0  # Who loses the race connects to the winner.
+    except OmniRecallError as error:
+        print(f"{type(error).__name__}: {error.message}. {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    supervisor.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
