@@ -1,0 +1,1 @@
+"""Keys and their index, a cache of the log. FAISS lives here."""

@@ -1,0 +1,1 @@
+"""The log, which is the truth: observations, acts, tombstones."""

@@ -1,0 +1,1 @@
+"""Recall: cue to evidence."""

@@ -1,0 +1,1 @@
+"""The time tree, a view of the log."""

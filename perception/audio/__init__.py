@@ -1,0 +1,1 @@
+"""Samples to voice activity and speech."""

@@ -1,0 +1,1 @@
+"""The encoder process: the embedding models, questions first."""

@@ -1,0 +1,1 @@
+"""The video process: shots, labels and seen text of sampled frames."""

@@ -1,0 +1,1 @@
+"""Media in: sources, sampling and the ring. PyAV lives here and nowhere else."""

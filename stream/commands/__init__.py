@@ -1,0 +1,1 @@
+"""People in: one file per command."""
