@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -40,7 +41,7 @@ from stream.process.child import Child
 from stream.process.clock import RealClock
 from stream.process.liveness import State
 from stream.process.log import open_log
-from stream.process.roles import ROLES
+from stream.process.roles import ROLES, Role
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.surroundings import write_surroundings
 from stream.wire.bus import BusProxy
@@ -64,12 +65,20 @@ class Supervisor:
         config: Validated configuration for every role.
         idle_exit_s: Ends after this long without a source being read or a request from
             a person; None never ends by itself.
+        roles: The table of roles; tests give one of their own.
 
     Raises:
         StoreBusy: If another supervisor holds the store's lock.
     """
 
-    def __init__(self, store_dir: Path, config: Config, idle_exit_s: float | None = None) -> None:
+    def __init__(
+        self,
+        store_dir: Path,
+        config: Config,
+        idle_exit_s: float | None = None,
+        roles: Mapping[str, Role] = ROLES,
+    ) -> None:
+        self.roles = roles
         self.store_dir = store_dir
         self.config = config
         self.idle_exit_s = idle_exit_s
@@ -95,7 +104,7 @@ class Supervisor:
         write_surroundings(self.run_dir / SURROUNDINGS_FILE, self.config, self.store_dir)
         self._open_sockets()
         try:
-            for role, row in ROLES.items():
+            for role, row in self.roles.items():
                 if row.starts == "always":
                     self._start_role(role)
             while not self._draining:
@@ -112,6 +121,7 @@ class Supervisor:
         if child is None:
             child = Child(
                 role=role,
+                row=self.roles[role],
                 name=name,
                 arguments=arguments or {},
                 surroundings_file=self.run_dir / SURROUNDINGS_FILE,
@@ -162,7 +172,7 @@ class Supervisor:
     def _note_ready(self) -> None:
         ready = all(
             (child := self.children.get(role)) is not None and child.state is State.SERVING
-            for role, row in ROLES.items()
+            for role, row in self.roles.items()
             if row.starts == "always"
         )
         file = self.run_dir / READY_FILE
@@ -265,7 +275,7 @@ class Supervisor:
                 f"{reading} source(s) are being read already",
                 remedy="wait, or raise supervisor.captures",
             )
-        for role, row in ROLES.items():
+        for role, row in self.roles.items():
             if row.starts == "media":
                 self._start_role(role)
         digest = hashlib.blake2b(message.uri.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
@@ -314,8 +324,8 @@ class Supervisor:
     def _drain_all(self) -> None:
         self._draining = True
         (self.run_dir / READY_FILE).unlink(missing_ok=True)
-        for order in sorted({row.drains for row in ROLES.values()}):
-            wave = [child for child in self.children.values() if ROLES[child.role].drains == order]
+        for order in sorted({row.drains for row in self.roles.values()}):
+            wave = [child for child in self.children.values() if self.roles[child.role].drains == order]
             for child in wave:
                 self._drain(child, "the processes are ending")
             ends_at_s = time.monotonic() + self.supervision.drain_s + 2.0

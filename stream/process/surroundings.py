@@ -41,14 +41,15 @@ def write_surroundings(path: Path, config: Config, store_dir: Path) -> None:
     """Writes what every child of a supervisor needs to know, with mode 0600."""
     path.touch(mode=0o600)
     path.write_text(
-        json.dumps({"store_dir": str(store_dir), "config": config.overridden()}), encoding="utf-8"
+        json.dumps({"store_dir": str(store_dir), "config": config.overridden(), "sections": config.sections}),
+        encoding="utf-8",
     )
 
 
 def read_surroundings(path: Path, role: str, name: str, arguments: dict[str, Any]) -> Surroundings:
     """The surroundings of one instance of a role, from the file that the supervisor wrote."""
     told = json.loads(path.read_text(encoding="utf-8"))
-    config = Config(told["config"])
+    config = Config(told["config"], told["sections"])
     return Surroundings(
         role=role,
         name=name,
