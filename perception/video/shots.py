@@ -1,0 +1,253 @@
+"""Shots from the change curve: where one picture gives way to another.
+
+The curve has one point per decoded frame: how much it differs from the frame before it, as
+`stream.capture` measures it on a small luma proxy. Two kinds of boundary are looked for:
+
+- A **cut** is a point over an absolute floor that is the highest of its neighbourhood and
+  stands out from it by a ratio. Judging against neighbours is what lets a cut be told from
+  motion (PySceneDetect's adaptive detector does it in the same way).
+- A **fade** (or dissolve, or wipe) is a cut seen at a coarser scale: the change summed over
+  a second stands out from the second before and the second after, without one point making
+  it up. Summing the differences of a slow transition is the idea of twin comparison
+  (Zhang, Kankanhalli and Smoliar, 1993). The curve cannot tell a dissolve from a quick pan
+  to another view; both end a shot here.
+
+Everything is decided from the points of the current shot and a bounded look-ahead, and
+nothing outlives a shot. So the shots after a boundary depend on the points after it
+alone, and a run that is resumed at a mark finds the shots that an undisturbed one finds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from stream.messages.media import ChangePoint
+
+SHOTS_PRODUCER = "shots/1"
+
+Why = Literal["cut", "fade", "max", "gap", "eof"]
+
+NANO = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ShotRules:
+    """What counts as a boundary. Scores are those of the change curve, 0 to 1."""
+
+    cut_floor: float = 0.06
+    cut_ratio: float = 3.0
+    fade_floor: float = 0.15
+    fade_ratio: float = 3.0
+    window_ns: int = 400_000_000
+    fade_ns: int = NANO
+    shortest_ns: int = 500_000_000
+    longest_ns: int = 30 * NANO
+
+    @property
+    def look_ahead_ns(self) -> int:
+        """How much of the curve after a point is needed before the point is settled.
+
+        At rates so low that this holds fewer than one point, the next point is needed.
+        """
+        return self.window_ns + ((3 * self.fade_ns) // 2 if self.fade_floor > 0 else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A stretch of one picture: from its first decoded frame up to where the next begins.
+
+    `through_pts_ns` is its last decoded frame, which is where its mark goes: a run that
+    resumes after the mark begins with the first frame of the next shot. `why` says what
+    ended it.
+    """
+
+    pts0_ns: int
+    pts1_ns: int
+    through_pts_ns: int
+    why: Why
+
+
+class ShotDetector:
+    """Finds shots in a change curve that comes in pieces of any size.
+
+    Args:
+        rules: What counts as a boundary.
+    """
+
+    def __init__(self, rules: ShotRules) -> None:
+        self._rules = rules
+        self._shot = _OpenShot(rules)
+        self.out_of_order = 0
+
+    @property
+    def started_pts_ns(self) -> int | None:
+        """First decoded frame of the open shot; None before the first point."""
+        return self._shot.pts[0] if self._shot.pts else None
+
+    @property
+    def settled_pts_ns(self) -> int | None:
+        """No boundary will be put at or before this pts any more; None before the first point."""
+        return self._shot.settled_pts_ns
+
+    def add(self, points: Iterable[ChangePoint]) -> list[Shot]:
+        """Takes points in order of pts and returns the shots that they close.
+
+        Points that do not come after the last one are counted in `out_of_order` and ignored.
+        """
+        closed: list[Shot] = []
+        todo = deque(points)
+        while todo:
+            point = todo.popleft()
+            if self._shot.pts and point.pts_ns <= self._shot.pts[-1]:
+                self.out_of_order += 1
+                continue
+            boundary = self._shot.add(point)
+            if boundary is not None:
+                shot, rest = self._split(*boundary)
+                closed.append(shot)
+                todo.extendleft(reversed(rest))
+        return closed
+
+    def close(self, why: Literal["gap", "eof"], end_pts_ns: int | None = None) -> list[Shot]:
+        """Ends the curve: boundaries that waited for more of it are decided without.
+
+        Args:
+            why: What ends the last shot.
+            end_pts_ns: Where the source (or the known part of it) ends, if it is known.
+
+        Returns:
+            The shots that were open; none if there was no point.
+        """
+        closed: list[Shot] = []
+        while (boundary := self._shot.close()) is not None:
+            shot, rest = self._split(*boundary)
+            closed.append(shot)
+            closed.extend(self.add(rest))
+        if self._shot.pts:
+            last = self._shot.pts[-1]
+            closed.append(Shot(self._shot.pts[0], max(end_pts_ns or 0, last + 1), last, why))
+        self._shot = _OpenShot(self._rules)
+        return closed
+
+    def _split(self, index: int, why: Why) -> tuple[Shot, list[ChangePoint]]:
+        pts, scores = self._shot.pts, self._shot.scores
+        shot = Shot(pts[0], pts[index], pts[index - 1], why)
+        rest = [ChangePoint(pts_ns=p, score=s) for p, s in zip(pts[index:], scores[index:], strict=True)]
+        self._shot = _OpenShot(self._rules)
+        return shot, rest
+
+
+class _OpenShot:
+    """The points of the current shot, and how far they are decided.
+
+    The first point is where the shot began; its score belongs to the boundary before it
+    and counts in no neighbourhood.
+    """
+
+    def __init__(self, rules: ShotRules) -> None:
+        self._rules = rules
+        self.pts: list[int] = []
+        self.scores: list[float] = []
+        self._sums: list[float] = []  # of scores up to and with each point, the first left out
+        self._cut_next = 1
+        self._fade_next = 1
+
+    @property
+    def settled_pts_ns(self) -> int | None:
+        if not self.pts:
+            return None
+        return self.pts[min(self._cut_next, self._fade_next) - 1]
+
+    def add(self, point: ChangePoint) -> tuple[int, Why] | None:
+        """Takes a point; the first boundary of this shot, as soon as it can be told."""
+        self._sums.append(self._sums[-1] + point.score if self._sums else 0.0)
+        self.pts.append(point.pts_ns)
+        self.scores.append(point.score)
+        rules = self._rules
+        while self._cut_next < len(self.pts) and self._reaches(self._cut_next, rules.window_ns):
+            if self._is_cut(self._cut_next):
+                return self._fade_before(self._cut_next) or (self._cut_next, "cut")
+            self._cut_next += 1
+        while self._fade_next < self._cut_next and self._reaches(self._fade_next, rules.look_ahead_ns):
+            index = self._fade_next
+            if self.pts[index] - self.pts[0] >= rules.longest_ns:
+                return index, "max"
+            if self._is_fade(index, len(self.pts)):
+                return index, "fade"
+            self._fade_next += 1
+        return None
+
+    def close(self) -> tuple[int, Why] | None:
+        """The first boundary among the points that are not decided yet, if there is one."""
+        for index in range(self._cut_next, len(self.pts)):
+            if self._is_cut(index):
+                return self._fade_before(index) or (index, "cut")
+        return self._fade_before(len(self.pts))
+
+    def _reaches(self, index: int, ahead_ns: int) -> bool:
+        return len(self.pts) - 1 > index and self.pts[-1] - self.pts[index] >= ahead_ns
+
+    def _is_cut(self, index: int) -> bool:
+        rules, score = self._rules, self.scores[index]
+        if score < rules.cut_floor or self.pts[index] - self.pts[0] < rules.shortest_ns:
+            return False
+        first = max(1, min(bisect_left(self.pts, self.pts[index] - rules.window_ns), index - 1))
+        after = bisect_right(self.pts, self.pts[index] + rules.window_ns)
+        after = min(max(after, index + 2), len(self.pts))
+        before_it, behind_it = self.scores[first:index], self.scores[index + 1 : after]
+        if any(other >= score for other in before_it) or any(other > score for other in behind_it):
+            return False
+        neighbours = before_it + behind_it
+        return not neighbours or score >= rules.cut_ratio * sum(neighbours) / len(neighbours)
+
+    def _fade_before(self, end: int) -> tuple[int, Why] | None:
+        for index in range(self._fade_next, end):
+            if self.pts[index] - self.pts[0] >= self._rules.longest_ns:
+                return index, "max"
+            if self._is_fade(index, end):
+                return index, "fade"
+        return None
+
+    def _is_fade(self, index: int, end: int) -> bool:
+        """Whether a slow transition has its middle at a point; points from `end` on are another shot's."""
+        rules, t = self._rules, self.pts[index]
+        half = rules.fade_ns // 2
+        if rules.fade_floor <= 0 or t - self.pts[0] < rules.fade_ns:
+            return False
+        amount = self._sum(t - half, t + half, end)
+        if amount < rules.fade_floor or self._peak(t - half, t + half, end) > amount / 2:
+            return False
+        calm = self._calm(t, half, end)
+        if calm is None or amount - calm < rules.fade_floor or amount < rules.fade_ratio * calm:
+            return False
+        others = range(max(1, bisect_right(self.pts, t - half)), bisect_right(self.pts, t + half, hi=end))
+        return all(self._fade_order(other, half, end) <= (amount, -index) for other in others)
+
+    def _calm(self, t: int, half: int, end: int) -> float | None:
+        """What changes in `fade_ns` beside a transition around t; None where nothing beside it is known."""
+        before_ns = max(t - half - self._rules.fade_ns, self.pts[0])
+        behind_ns = min(t + half + self._rules.fade_ns, self.pts[end - 1])
+        sides = [(before_ns, t - half), (t + half, behind_ns)]
+        known = [(a, b) for a, b in sides if b - a >= self._rules.fade_ns // 4]
+        if not known:
+            return None
+        change = sum(self._sum(a, b, end) for a, b in known)
+        return change * self._rules.fade_ns / sum(b - a for a, b in known)
+
+    def _fade_order(self, index: int, half: int, end: int) -> tuple[float, int]:
+        t = self.pts[index]
+        return self._sum(t - half, t + half, end), -index
+
+    def _sum(self, after_ns: int, through_ns: int, end: int) -> float:
+        """Sum of the scores of the points in (after_ns, through_ns] before index `end`."""
+        first = max(bisect_right(self.pts, after_ns), 1)
+        last = bisect_right(self.pts, through_ns, hi=end) - 1
+        return self._sums[last] - self._sums[first - 1] if last >= first else 0.0
+
+    def _peak(self, after_ns: int, through_ns: int, end: int) -> float:
+        first = max(bisect_right(self.pts, after_ns), 1)
+        return max(self.scores[first : bisect_right(self.pts, through_ns, hi=end)], default=0.0)
