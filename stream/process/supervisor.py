@@ -43,6 +43,7 @@ from stream.process.liveness import State
 from stream.process.log import open_log
 from stream.process.roles import ROLES, Role
 from stream.process.settings import CpuSettings, SupervisorSettings
+from stream.process.start import is_running
 from stream.process.surroundings import write_surroundings
 from stream.wire.bus import BusProxy
 from stream.wire.codec import Decoded
@@ -372,11 +373,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=None)
     parser.add_argument("--idle-exit", type=float, default=None)
     options = parser.parse_args(argv)
+    if is_running(options.store):
+        return 0  # Who loses the race connects to the winner.
     try:
         config = load_config(options.preset, options.config)
         supervisor = Supervisor(options.store, config, options.idle_exit)
     except StoreBusy:
-        return 0  # Who loses the race connects to the winner.
+        return 0
     except OmniRecallError as error:
         print(f"{type(error).__name__}: {error.message}. {error.remedy}", file=sys.stderr)
         return error.exit_code

@@ -1,0 +1,160 @@
+"""The supervisor with toy roles in real processes over real sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stream.messages.control import StatusAsk, StatusMemory, StatusRoles
+from stream.messages.observation import MarkAsk, MarkLast
+from stream.process.start import is_running
+from stream.wire.bus import Subscriber
+from stream.wire.caller import Caller
+from stream.wire.endpoints import run_dir_for
+
+pytestmark = pytest.mark.system
+
+TOYS = Path(__file__).parent / "toy"
+RUN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from stream.config import Config
+from stream.process.roles import Role
+from stream.process.supervisor import Supervisor
+own = "stream.process.settings:SupervisorSettings"
+sections = {"cpu": "stream.process.settings:CpuSettings", "supervisor": own}
+names = {"memory": "ToyMemory", "video": "ToyCounter", "audio": "ToyHang"}
+if len(sys.argv) > 3:
+    names["reasoning"] = "ToyCrash"
+roles = {n: Role(f"toys:{c}", own, "always", 0, int(n == "memory")) for n, c in names.items()}
+sections |= {n: own for n in names}
+fast = {"beat_s": 0.2, "silent_s": 1.5, "backoff_s": 0.1, "breaker_restarts": 3}
+Supervisor(Path(sys.argv[1]), Config({"supervisor": fast}, sections), None, roles).run()
+"""
+
+
+def wait_for(what, timeout_s=20.0):
+    ends_at = time.monotonic() + timeout_s
+    while time.monotonic() < ends_at:
+        if got := what():
+            return got
+        time.sleep(0.05)
+    raise AssertionError("did not happen in time")
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    run_root = tmp_path / "run"
+    run_root.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(run_root))
+    started = []
+
+    def start(*extra):
+        store = tmp_path / "store"
+        env = dict(os.environ, PYTHONPATH=str(TOYS))
+        child = subprocess.Popen([sys.executable, "-P", "-c", RUN, str(store), str(TOYS), *extra], env=env)
+        started.append(child)
+        run_dir = run_dir_for(store)
+        if not extra:
+            wait_for(lambda: (run_dir / "ready").exists())
+        else:
+            wait_for(lambda: (run_dir / "supervisor").exists())
+        return child, store, run_dir
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+def status(run_dir):
+    with Caller(run_dir, "supervisor", "test") as supervisor:
+        return {r.name: r for r in supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=10).roles}
+
+
+def seen(store):
+    return [int(line) for line in (store / "seen.txt").read_text().split()]
+
+
+def test_everything_put_arrives_though_the_receiver_is_killed(toys):
+    _, store, run_dir = toys()
+    subscriber = Subscriber(run_dir, ("event.",))
+    with Caller(run_dir, "video", "test") as video:
+        wait_for(lambda: subscriber.socket.poll(100) or _nudge(video), 10)
+        for block in range(10):
+            ask = MarkAsk(source_id=b"s" * 16, session=10 + block * 30, track=40 + block * 30)
+            video.ask_for(MarkLast, ask, timeout_s=20)
+            if block in (2, 5):
+                os.kill(status(run_dir)["memory"].pid, signal.SIGKILL)
+    wait_for(lambda: set(range(10, 310)) <= set(seen(store)), 30)
+    after = status(run_dir)["memory"]
+    assert after.restarts == 2
+    assert "SIGKILL" in after.last_error
+    assert sum(1 for _ in subscriber.receive()) > 0
+    assert subscriber.lost == 0
+    subscriber.close()
+
+
+def _nudge(video):
+    video.ask_for(MarkLast, MarkAsk(source_id=b"s" * 16, session=0, track=1), timeout_s=5)
+    return False
+
+
+def test_a_frozen_and_a_hung_role_are_replaced_while_the_others_serve(toys):
+    _, _, run_dir = toys()
+    before = status(run_dir)
+    os.kill(before["audio"].pid, signal.SIGSTOP)
+    with Caller(run_dir, "video", "test") as video:
+        video.ask_for(MarkLast, MarkAsk(source_id=b"s" * 16, session=0, track=1), timeout_s=2)
+    wait_for(lambda: status(run_dir)["audio"].pid not in (0, before["audio"].pid))
+    after = wait_for(lambda: (s := status(run_dir))["audio"].state == "serving" and s)
+    assert after["memory"].pid == before["memory"].pid
+    assert "silent" in after["audio"].last_error
+
+
+def test_a_role_that_cannot_start_is_left_alone_and_the_rest_serves(toys):
+    _, _, run_dir = toys("crash")
+    broken = wait_for(lambda: (r := status(run_dir)["reasoning"]).state == "broken" and r)
+    assert broken.restarts < 3
+    assert "code 3" in broken.last_error
+    with Caller(run_dir, "memory", "test") as memory:
+        assert memory.ask_for(StatusMemory, StatusAsk(), timeout_s=10).schema == 1
+
+
+def test_no_process_and_no_socket_outlives_the_supervisor(toys):
+    child, store, run_dir = toys()
+    pids = [r.pid for r in status(run_dir).values()]
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(20) == 0
+    assert not is_running(store)
+    assert [p for p in run_dir.iterdir() if p.is_socket()] == []
+    child, store, run_dir = toys()
+    pids += [r.pid for r in status(run_dir).values()]
+    child.kill()
+    child.wait()
+    wait_for(lambda: not any(_lives(pid) for pid in pids), 15)
+
+
+def _lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_second_supervisor_on_the_same_store_gives_way(toys):
+    _, store, _ = toys()
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "stream.process.supervisor", "--store", str(store)],
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert is_running(store)

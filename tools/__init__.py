@@ -1,0 +1,1 @@
+"""Tools of the developers: benchmarks, evaluations, generators. Never installed."""
