@@ -1,0 +1,97 @@
+"""Connections to `log.sqlite`: one writer, any number of readers, one set of named errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stream.errors import Corrupt, DiskFull, StoreBusy, StoreError
+
+LOG_NAME = "log.sqlite"
+BUSY_TIMEOUT_S = 10.0
+"""How long a connection waits for another one's lock; only start-up and backups ever hold it long."""
+
+_FULL = (sqlite3.SQLITE_FULL,)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def named_error(error: sqlite3.Error, path: Path) -> StoreError:
+    """The error of our tree for what SQLite raised on `path`."""
+    # Extended codes carry the primary one in their low byte.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _FULL:
+        return DiskFull(f"{path}: {error}", remedy="free some space on the store's disk")
+    if code in _DAMAGED:
+        return Corrupt(f"{path}: {error}", remedy="restore the store from a snapshot")
+    if code in _LOCKED:
+        return StoreBusy(f"{path}: {error}", remedy="end the other process that writes to this store")
+    return StoreError(f"{path}: {error}")
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """The connection of the one writer.
+
+    `synchronous=FULL` makes COMMIT return after the fsync of the write-ahead log, which
+    is what an acknowledgement promises; `secure_delete` overwrites what is deleted.
+
+    Raises:
+        StoreError: One of its kinds, if the file cannot be opened as a database.
+    """
+    try:
+        # The writer lane opens it in one thread and uses it in another, never in two at once.
+        db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"):
+            db.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error as error:
+        raise named_error(error, path) from error
+    return db
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, for use by the thread that made it.
+
+    Raises:
+        StoreError: One of its kinds, if the file is missing or no database.
+    """
+    try:
+        db = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
+        )
+        db.execute("PRAGMA query_only=ON")
+        db.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error as error:
+        raise named_error(error, path) from error
+    return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
+    """All or nothing: commits at the end, rolls back on any error.
+
+    Raises:
+        StoreError: In place of what SQLite raises; errors of other kinds pass as they are.
+    """
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+        db.execute("COMMIT")
+    except BaseException as error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise named_error(error, path) from error
+        raise
+
+
+@contextmanager
+def snapshot(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One unchanging view of the store for several reads, whatever is committed meanwhile."""
+    db.execute("BEGIN")
+    try:
+        yield db
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")

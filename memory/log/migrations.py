@@ -1,0 +1,357 @@
+"""The schema of `log.sqlite`, one numbered function per step, never edited once released.
+
+The log proper (source, track, observation, act, tombstone, media, commit_log) is the
+truth; span, key, claim, place, person and the FTS5 table are views of it. The first
+step has the columns that later work needs, so that a store made today stays readable.
+
+A law stands in the schema itself: rows of the log are never edited. Triggers refuse an
+UPDATE of an observation that does anything but take its payload away, which is how
+retention demotes; Forget deletes, and leaves a tombstone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from memory.log.database import connect_reader, named_error, transaction
+from stream.errors import SchemaTooNew
+
+_LOG_TABLES = """
+CREATE TABLE commit_log (
+  commit_no INTEGER PRIMARY KEY AUTOINCREMENT,  -- one per transaction, never given twice
+  t_ns      INTEGER NOT NULL                    -- UTC of the commit
+);
+CREATE TABLE commit_put (                       -- whose batches a commit made durable
+  commit_no  INTEGER NOT NULL REFERENCES commit_log,
+  sender     TEXT NOT NULL,
+  outbox_seq INTEGER NOT NULL,
+  PRIMARY KEY (commit_no, sender, outbox_seq)
+) WITHOUT ROWID;
+
+CREATE TABLE source (
+  source_id       BLOB NOT NULL,
+  session         INTEGER NOT NULL,             -- 0 for files, capture start (UTC ns) for live ones
+  kind            TEXT NOT NULL,
+  content_hash    TEXT NOT NULL,
+  n_bytes         INTEGER NOT NULL,
+  duration_ns     INTEGER,
+  t_origin_ns     INTEGER,                      -- UTC of pts 0, if known
+  t_origin_from   TEXT NOT NULL,                -- owner, container, exif, capture
+  time_zone       TEXT NOT NULL,
+  retention_class TEXT NOT NULL,
+  commit_no       INTEGER NOT NULL REFERENCES commit_log,
+  PRIMARY KEY (source_id, session)
+) WITHOUT ROWID;
+CREATE TABLE source_uri (                       -- where the same content was met; the newest is shown
+  n         INTEGER PRIMARY KEY AUTOINCREMENT,
+  source_id BLOB NOT NULL,
+  session   INTEGER NOT NULL,
+  uri       TEXT NOT NULL,
+  commit_no INTEGER NOT NULL REFERENCES commit_log,
+  UNIQUE (source_id, session, uri),
+  FOREIGN KEY (source_id, session) REFERENCES source ON DELETE CASCADE
+);
+CREATE TABLE track (
+  source_id      BLOB NOT NULL,
+  session        INTEGER NOT NULL,
+  track          INTEGER NOT NULL,
+  media          TEXT NOT NULL,
+  codec          TEXT NOT NULL,
+  language       TEXT NOT NULL,
+  width_px       INTEGER NOT NULL,
+  height_px      INTEGER NOT NULL,
+  rate_hz        REAL NOT NULL,
+  through_pts_ns INTEGER,                       -- the last mark; NULL before the first
+  eof            INTEGER NOT NULL DEFAULT 0,
+  mark_commit    INTEGER,
+  commit_no      INTEGER NOT NULL REFERENCES commit_log,
+  PRIMARY KEY (source_id, session, track),
+  FOREIGN KEY (source_id, session) REFERENCES source ON DELETE CASCADE
+) WITHOUT ROWID;
+
+CREATE TABLE observation (
+  n              INTEGER PRIMARY KEY AUTOINCREMENT,  -- row of the text index; a number is never reused
+  observation_id BLOB NOT NULL UNIQUE,
+  commit_no      INTEGER NOT NULL REFERENCES commit_log,
+  source_id      BLOB NOT NULL,
+  session        INTEGER NOT NULL,
+  track          INTEGER NOT NULL,
+  kind           TEXT NOT NULL,
+  producer_id    TEXT NOT NULL,
+  pts0_ns        INTEGER NOT NULL,
+  pts1_ns        INTEGER NOT NULL,
+  t0_ns          INTEGER,
+  t1_ns          INTEGER,
+  text           TEXT NOT NULL,
+  language       TEXT NOT NULL,
+  confidence     REAL,
+  speaker        TEXT NOT NULL,
+  about          TEXT NOT NULL,
+  audience       TEXT NOT NULL,
+  place          TEXT NOT NULL,
+  lat            REAL,
+  lon            REAL,
+  payload        BLOB,                          -- MessagePack map; NULL when empty or taken away
+  trace_id       BLOB NOT NULL,
+  FOREIGN KEY (source_id, session) REFERENCES source
+);
+CREATE INDEX observation_of_kind ON observation (source_id, session, kind, pts0_ns);
+CREATE INDEX observation_middle ON observation (source_id, session, (pts0_ns / 2 + pts1_ns / 2));
+CREATE INDEX observation_utc ON observation (t0_ns) WHERE t0_ns IS NOT NULL;
+CREATE INDEX observation_commit ON observation (commit_no);
+CREATE INDEX observation_newest ON observation (source_id, session, commit_no);
+CREATE TRIGGER observation_is_never_edited BEFORE UPDATE ON observation
+WHEN NEW.n IS NOT OLD.n OR NEW.observation_id IS NOT OLD.observation_id
+  OR NEW.commit_no IS NOT OLD.commit_no OR NEW.source_id IS NOT OLD.source_id
+  OR NEW.session IS NOT OLD.session OR NEW.track IS NOT OLD.track OR NEW.kind IS NOT OLD.kind
+  OR NEW.producer_id IS NOT OLD.producer_id
+  OR NEW.pts0_ns IS NOT OLD.pts0_ns OR NEW.pts1_ns IS NOT OLD.pts1_ns
+  OR NEW.t0_ns IS NOT OLD.t0_ns OR NEW.t1_ns IS NOT OLD.t1_ns
+  OR NEW.language IS NOT OLD.language OR NEW.confidence IS NOT OLD.confidence
+  OR NEW.trace_id IS NOT OLD.trace_id
+  OR (NEW.text IS NOT OLD.text AND NEW.text <> '')
+  OR (NEW.speaker IS NOT OLD.speaker AND NEW.speaker <> '')
+  OR (NEW.about IS NOT OLD.about AND NEW.about <> '')
+  OR (NEW.audience IS NOT OLD.audience AND NEW.audience <> '')
+  OR (NEW.place IS NOT OLD.place AND NEW.place <> '')
+  OR (NEW.lat IS NOT OLD.lat AND NEW.lat IS NOT NULL)
+  OR (NEW.lon IS NOT OLD.lon AND NEW.lon IS NOT NULL)
+  OR (NEW.payload IS NOT OLD.payload AND NEW.payload IS NOT NULL)
+BEGIN SELECT RAISE(ABORT, 'an observation is never edited'); END;
+
+CREATE TABLE act (
+  act_id    BLOB PRIMARY KEY,
+  commit_no INTEGER NOT NULL REFERENCES commit_log,
+  kind      TEXT NOT NULL,
+  t_ns      INTEGER NOT NULL,
+  target    BLOB NOT NULL,
+  undoes    BLOB NOT NULL,
+  text      TEXT NOT NULL,
+  value     BLOB                                -- MessagePack map
+) WITHOUT ROWID;
+CREATE INDEX act_target ON act (target);
+CREATE TRIGGER act_is_never_edited BEFORE UPDATE ON act
+BEGIN SELECT RAISE(ABORT, 'an act is never edited'); END;
+
+CREATE TABLE tombstone (
+  n              INTEGER PRIMARY KEY AUTOINCREMENT,
+  observation_id BLOB,                          -- either this one observation …
+  source_id      BLOB,                          -- … or a range: of this source (NULL: of all),
+  session        INTEGER,                       --   of this session (NULL: of all),
+  pts0_ns        INTEGER,                       --   between these positions, end excluded,
+  pts1_ns        INTEGER,
+  t0_ns          INTEGER,                       --   and between these UTC times (NULL: unbounded)
+  t1_ns          INTEGER,
+  reason         TEXT NOT NULL,                 -- forget or retention; never content
+  act_id         BLOB NOT NULL,
+  commit_no      INTEGER NOT NULL REFERENCES commit_log
+);
+CREATE INDEX tombstone_of_observation ON tombstone (observation_id) WHERE observation_id IS NOT NULL;
+
+CREATE TABLE media (                            -- files under media/, addressed by their content
+  media_hash BLOB PRIMARY KEY,                  -- blake2b-128
+  media_type TEXT NOT NULL,
+  n_bytes    INTEGER NOT NULL,
+  width_px   INTEGER NOT NULL,
+  height_px  INTEGER NOT NULL,
+  refs       INTEGER NOT NULL,                  -- rows of observation_media that point here
+  commit_no  INTEGER NOT NULL REFERENCES commit_log
+) WITHOUT ROWID;
+CREATE TABLE observation_media (
+  n          INTEGER NOT NULL REFERENCES observation ON DELETE CASCADE,
+  ordinal    INTEGER NOT NULL,
+  role       TEXT NOT NULL,                     -- thumbnail, keyframe, clip
+  media_hash BLOB NOT NULL REFERENCES media,
+  PRIMARY KEY (n, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX observation_media_hash ON observation_media (media_hash);
+CREATE TRIGGER media_gained AFTER INSERT ON observation_media
+BEGIN UPDATE media SET refs = refs + 1 WHERE media_hash = NEW.media_hash; END;
+CREATE TRIGGER media_lost AFTER DELETE ON observation_media
+BEGIN UPDATE media SET refs = refs - 1 WHERE media_hash = OLD.media_hash; END;
+"""
+
+_VIEW_TABLES = """
+CREATE TABLE span (
+  span_id      BLOB PRIMARY KEY,                -- of level, source, session, start and segmenter
+  level        TEXT NOT NULL,
+  parent_id    BLOB NOT NULL DEFAULT x'',
+  source_id    BLOB NOT NULL,
+  session      INTEGER NOT NULL,
+  pts0_ns      INTEGER NOT NULL,
+  pts1_ns      INTEGER NOT NULL,
+  t0_ns        INTEGER,
+  t1_ns        INTEGER,
+  why          TEXT NOT NULL,
+  merges       INTEGER NOT NULL DEFAULT 0,
+  pinned       INTEGER NOT NULL DEFAULT 0,
+  digest       TEXT NOT NULL DEFAULT '',
+  thumbnail    BLOB REFERENCES media ON DELETE SET NULL,
+  segmenter_id TEXT NOT NULL,
+  made_commit  INTEGER NOT NULL,                -- it stood from this commit …
+  ended_commit INTEGER                          -- … to this one; NULL while it stands
+) WITHOUT ROWID;
+CREATE INDEX span_of_level ON span (level, source_id, session, pts0_ns);
+CREATE INDEX span_parent ON span (parent_id);
+CREATE TABLE progress (                         -- how far the spans of a source were made
+  source_id      BLOB NOT NULL,
+  session        INTEGER NOT NULL,
+  closed_pts_ns  INTEGER,                       -- end of the last closed event; NULL: none yet
+  through_commit INTEGER NOT NULL,              -- observations up to here are in the spans
+  done           INTEGER NOT NULL,              -- every track ended and every event is closed
+  PRIMARY KEY (source_id, session)
+) WITHOUT ROWID;
+
+CREATE TABLE key (                              -- one more address of an observation or a span
+  key_id      INTEGER PRIMARY KEY AUTOINCREMENT,  -- row of the vector index; never reused
+  owner       BLOB NOT NULL,
+  owner_level TEXT NOT NULL,                    -- observation, or the level of a span
+  kind        TEXT NOT NULL,
+  encoder_id  TEXT NOT NULL,
+  dimension   INTEGER NOT NULL,
+  vector      BLOB,                             -- float16, little-endian, unit length
+  terms       TEXT NOT NULL DEFAULT '',         -- for keys of words instead of a vector
+  made_commit INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX key_of_owner ON key (owner, kind, encoder_id, terms);
+CREATE INDEX key_of_encoder ON key (encoder_id, key_id);
+
+CREATE TABLE claim (                            -- a fact, true for a while and learnt at a commit
+  claim_id      BLOB PRIMARY KEY,
+  about         TEXT NOT NULL,
+  relation      TEXT NOT NULL,
+  value         TEXT NOT NULL,
+  valid_from_ns INTEGER,
+  valid_to_ns   INTEGER,
+  confidence    REAL,
+  volatility    REAL,
+  audience      TEXT NOT NULL DEFAULT '',
+  learnt_commit INTEGER NOT NULL,
+  superseded_by BLOB REFERENCES claim,
+  ended_commit  INTEGER
+) WITHOUT ROWID;
+CREATE INDEX claim_slot ON claim (about, relation);
+CREATE TABLE claim_support (
+  claim_id       BLOB NOT NULL REFERENCES claim ON DELETE CASCADE,
+  observation_id BLOB NOT NULL,
+  contradicts    INTEGER NOT NULL,              -- 0: supports
+  PRIMARY KEY (claim_id, observation_id)
+) WITHOUT ROWID;
+
+CREATE TABLE place (
+  place_id     BLOB PRIMARY KEY,
+  label        TEXT NOT NULL DEFAULT '',
+  visits       INTEGER NOT NULL DEFAULT 0,
+  encoder_id   TEXT NOT NULL,
+  prototype    BLOB,
+  merged_into  BLOB REFERENCES place,
+  made_commit  INTEGER NOT NULL,
+  ended_commit INTEGER
+) WITHOUT ROWID;
+CREATE TABLE person (
+  person_id    BLOB PRIMARY KEY,
+  label        TEXT NOT NULL DEFAULT '',
+  visits       INTEGER NOT NULL DEFAULT 0,
+  encoder_id   TEXT NOT NULL,
+  prototype    BLOB,
+  merged_into  BLOB REFERENCES person,
+  made_commit  INTEGER NOT NULL,
+  ended_commit INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE view_state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+TEXT_TABLES = """
+CREATE VIRTUAL TABLE observation_fts USING fts5 (
+  text, content='observation_text', content_rowid='n', tokenize='porter unicode61'
+);
+CREATE VIRTUAL TABLE observation_vocab USING fts5vocab (observation_fts, row);
+"""
+"""The text index; external content, so that no text lies in the file twice."""
+
+
+def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
+    """Every table of the first release."""
+    _run(db, _LOG_TABLES)
+    _run(db, "CREATE VIEW observation_text AS SELECT n, text FROM observation WHERE text <> '';")
+    _run(db, TEXT_TABLES)
+    _run(db, _VIEW_TABLES)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_the_log_and_its_views,)
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def check_version(path: Path) -> int:
+    """The schema version of a store, read without touching it; 0 where there is no file.
+
+    Raises:
+        SchemaTooNew: If a newer release wrote it.
+        StoreError: One of its kinds, if it is no database.
+    """
+    if not path.exists():
+        return 0
+    db = connect_reader(path)
+    try:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error as error:
+        raise named_error(error, path) from error
+    finally:
+        db.close()
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"{path} has schema {version}; this release knows up to {SCHEMA_VERSION}",
+            remedy="install the newer release of omnirecall that wrote this store",
+        )
+    return version
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Brings an open store to `SCHEMA_VERSION`, each step in a transaction of its own.
+
+    Raises:
+        SchemaTooNew: As `check_version`, which callers use first: opening for writing
+            already touches the file.
+    """
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(f"{path} has schema {version}; this release knows up to {SCHEMA_VERSION}")
+    for number in range(version, SCHEMA_VERSION):
+        with transaction(db, path):
+            MIGRATIONS[number](db)
+            db.execute(f"PRAGMA user_version = {number + 1}")
+    _ready_text_index(db, path)
+
+
+def _run(db: sqlite3.Connection, script: str) -> None:
+    # executescript would commit the transaction that surrounds a migration.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            db.execute(statement)
+            statement = ""
+    if statement.strip():
+        raise sqlite3.ProgrammingError(f"unfinished statement in a migration: {statement.strip()[:80]}")
+
+
+def _ready_text_index(db: sqlite3.Connection, path: Path) -> None:
+    """Deleted words are overwritten where SQLite can (3.42 and later).
+
+    That setting changes FTS5's file format, which an older library then refuses; the
+    index is a view, so it is made anew there.
+    """
+    try:
+        db.execute("SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'x' LIMIT 1").fetchone()
+    except sqlite3.Error:
+        with transaction(db, path):
+            db.execute("DROP TABLE observation_vocab")
+            db.execute("DROP TABLE observation_fts")
+            _run(db, TEXT_TABLES)
+            db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")
+    if sqlite3.sqlite_version_info >= (3, 42, 0):
+        with transaction(db, path):
+            db.execute("INSERT INTO observation_fts (observation_fts, rank) VALUES ('secure-delete', 1)")

@@ -1,0 +1,240 @@
+"""Reading the store: connections that cannot write, and the rows that views are made of."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from memory.log.database import LOG_NAME, connect_reader, named_error, snapshot
+from memory.log.media import media_path
+from stream.messages import MediaRef, Observation
+from stream.messages.observation import FeedItem
+
+LIVE_KINDS = ("camera", "microphone", "network")
+
+MIDDLE = "(o.pts0_ns / 2 + o.pts1_ns / 2)"
+"""Where an observation belongs, as the index `observation_middle` has it."""
+
+_THUMBNAIL = (
+    "(SELECT lower(hex(m.media_hash)) || ' ' || f.media_type FROM observation_media AS m"
+    " JOIN media AS f ON f.media_hash = m.media_hash"
+    " WHERE m.n = o.n AND m.role IN ('thumbnail', 'keyframe') ORDER BY m.role DESC, m.ordinal LIMIT 1)"
+)
+COLUMNS = (
+    "o.n, o.observation_id, o.commit_no, o.source_id, o.session, o.kind, o.pts0_ns, o.pts1_ns, o.t0_ns,"
+    f" o.t1_ns, o.text, o.language, o.confidence, o.speaker, o.place, {_THUMBNAIL}"
+)
+"""What `Logged` is made of, from a table named `o`."""
+
+_FEED_FIELDS = tuple(name for name in Observation.__struct_fields__ if name not in ("media", "keys"))
+"""Columns of the log that bear the names of the message's fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An observation as recall needs it. Times as in `stream.messages.Observation`.
+
+    `thumbnail` is a path under `media/`, or empty.
+    """
+
+    n: int
+    observation_id: bytes
+    commit_no: int
+    source_id: bytes
+    session: int
+    kind: str
+    pts0_ns: int
+    pts1_ns: int
+    t0_ns: int | None
+    t1_ns: int | None
+    text: str
+    language: str
+    confidence: float | None
+    speaker: str
+    place: str
+    thumbnail: str
+
+    @property
+    def middle_ns(self) -> int:
+        """The position that decides which span it belongs to."""
+        return self.pts0_ns // 2 + self.pts1_ns // 2
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRow:
+    """One track with its last mark; `through_pts_ns` is None before the first."""
+
+    track: int
+    media: str
+    through_pts_ns: int | None
+    eof: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One source and session, its newest uri and its tracks."""
+
+    source_id: bytes
+    session: int
+    kind: str
+    uri: str
+    duration_ns: int | None
+    t_origin_ns: int | None
+    tracks: tuple[TrackRow, ...]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it was perceived while it happened (a file played as a camera too)."""
+        return self.session != 0 or self.kind in LIVE_KINDS
+
+    @property
+    def is_read(self) -> bool:
+        """Whether every track has ended."""
+        return bool(self.tracks) and all(track.eof for track in self.tracks)
+
+
+class LogReader:
+    """Read-only connections to a store, one per thread.
+
+    Args:
+        store_dir: Folder of the store; its writer must have made the log before.
+    """
+
+    def __init__(self, store_dir: Path) -> None:
+        self.path = store_dir / LOG_NAME
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._connections: list[sqlite3.Connection] = []
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The calling thread's connection."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = connect_reader(self.path)
+            self._local.db = db
+            with self._lock:
+                self._connections.append(db)
+        return db
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The calling thread's connection, seeing one unchanging state of the store.
+
+        Raises:
+            StoreError: In place of what SQLite raises.
+        """
+        try:
+            with snapshot(self.db) as db:
+                yield db
+        except sqlite3.Error as error:
+            raise named_error(error, self.path) from error
+
+    def close(self) -> None:
+        """Closes the connections of all threads; none may be in use."""
+        with self._lock:
+            for db in self._connections:
+                db.close()
+            self._connections.clear()
+
+
+def logged(row: Sequence[Any]) -> Logged:
+    """A row of `COLUMNS` as an object."""
+    *fields, thumbnail = row
+    digest, _, media_type = str(thumbnail or "").partition(" ")
+    path = media_path(bytes.fromhex(digest), media_type) if digest else ""
+    return Logged(*(*fields, path))
+
+
+def observations_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Logged]:
+    """Observations by their row numbers; what is not there is left out."""
+    found: dict[int, Logged] = {}
+    for start in range(0, len(numbers), 500):
+        some = numbers[start : start + 500]
+        marks = ",".join("?" * len(some))
+        rows = db.execute(f"SELECT {COLUMNS} FROM observation AS o WHERE o.n IN ({marks})", some)  # noqa: S608
+        found.update((int(row[0]), logged(row)) for row in rows)
+    return found
+
+
+def sources(db: sqlite3.Connection) -> list[SourceRow]:
+    """All sources and sessions, in the order in which they were first committed."""
+    tracks: dict[tuple[bytes, int], list[TrackRow]] = {}
+    for source_id, session, track, media, through, eof in db.execute(
+        "SELECT source_id, session, track, media, through_pts_ns, eof FROM track ORDER BY track"
+    ):
+        tracks.setdefault((source_id, session), []).append(TrackRow(track, media, through, bool(eof)))
+    rows = db.execute(
+        "SELECT s.source_id, s.session, s.kind, (SELECT u.uri FROM source_uri AS u"
+        " WHERE u.source_id = s.source_id AND u.session = s.session ORDER BY u.n DESC LIMIT 1),"
+        " s.duration_ns, s.t_origin_ns FROM source AS s ORDER BY s.commit_no, s.source_id, s.session"
+    )
+    return [
+        SourceRow(
+            source_id, session, kind, uri, duration_ns, origin_ns, tuple(tracks.get((source_id, session), ()))
+        )
+        for source_id, session, kind, uri, duration_ns, origin_ns in rows
+    ]
+
+
+def last_commit(db: sqlite3.Connection) -> int:
+    """The number of the newest commit that this connection sees; 0 in an empty store."""
+    return int(db.execute("SELECT COALESCE(MAX(commit_no), 0) FROM commit_log").fetchone()[0])
+
+
+def feed(db: sqlite3.Connection, from_commit: int, limit: int) -> list[FeedItem]:
+    """What was committed after `from_commit`, oldest first, whole commits only.
+
+    The last commit is given whole even where that exceeds `limit`: a reader that goes on
+    from its number would otherwise lose the rest of it.
+    """
+    head = db.execute(
+        "SELECT commit_no FROM observation WHERE commit_no > ? ORDER BY commit_no, n LIMIT 1 OFFSET ?",
+        (from_commit, max(0, limit - 1)),
+    ).fetchone()
+    through = int(head[0]) if head else last_commit(db)
+    rows = db.execute(
+        f"SELECT commit_no, n, {', '.join(_FEED_FIELDS)} FROM observation"  # noqa: S608
+        " WHERE commit_no > ? AND commit_no <= ? ORDER BY commit_no, n",
+        (from_commit, through),
+    ).fetchall()
+    media = _media_of(db, [row[1] for row in rows])
+    return [FeedItem(commit_no=row[0], observation=_observation(row, media.get(row[1], ()))) for row in rows]
+
+
+def _observation(row: Sequence[Any], media: Sequence[MediaRef]) -> Observation:
+    fields: dict[str, Any] = dict(zip(_FEED_FIELDS, row[2:], strict=True))
+    packed = fields["payload"]
+    fields["payload"] = msgpack.unpackb(packed) if isinstance(packed, bytes) else {}
+    return Observation(**fields, media=tuple(media))
+
+
+def _media_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, list[MediaRef]]:
+    """Media by row number of their observation; `part` is the path under `media/`."""
+    found: dict[int, list[MediaRef]] = {}
+    for start in range(0, len(numbers), 500):
+        some = numbers[start : start + 500]
+        marks = ",".join("?" * len(some))
+        rows = db.execute(
+            "SELECT m.n, m.role, f.media_hash, f.media_type, f.width_px, f.height_px"  # noqa: S608
+            " FROM observation_media AS m JOIN media AS f ON f.media_hash = m.media_hash"
+            f" WHERE m.n IN ({marks}) ORDER BY m.n, m.ordinal",
+            some,
+        )
+        for n, role, digest, media_type, width_px, height_px in rows:
+            medium = MediaRef(
+                part=media_path(digest, media_type),
+                role=role,
+                media_type=media_type,
+                width_px=width_px,
+                height_px=height_px,
+            )
+            found.setdefault(n, []).append(medium)
+    return found

@@ -1,0 +1,428 @@
+"""The log: the only writer of the store, one transaction for many batches.
+
+`commit` returns after the fsync that covers what it acknowledges (synchronous=FULL), and
+never waits for a model. Everything is recognised for ever by its primary key, so a batch
+that is delivered again, an hour or a year later, changes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import msgpack
+import numpy as np
+
+from memory.log.acts import add_act
+from memory.log.database import LOG_NAME, connect_writer, named_error, transaction
+from memory.log.media import MediaFolder
+from memory.log.migrations import check_version, migrate
+from memory.log.tombstones import Tombstones
+from stream.errors import Malformed
+from stream.messages import CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
+from stream.messages.observation import Reject
+from stream.wire.parts import read_array
+
+LARGEST_NS = 2**62
+"""Bound of every time that is stored: half of int64, so that sums and means cannot overflow."""
+UNIT_TOLERANCE = 0.01
+"""How far a delivered key's length may be from 1; float16 rounding alone costs 0.001."""
+
+Parts = Mapping[str, tuple[Part, bytes | memoryview]]
+
+
+class PutItem(NamedTuple):
+    """One `commit.put` as it arrived: who sent it, the message, its parts by name."""
+
+    sender: str
+    message: CommitPut
+    parts: Parts = {}
+
+
+class _Refused(Exception):
+    """This item will never be accepted; the text says why."""
+
+
+class _NothingNew(Exception):
+    """Every item of the batch is known; the transaction is not needed."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of the items of one batch."""
+
+    observations: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    changed: bool = False
+    rejects: list[Reject] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counted since the process began; a conflict is a known id with other content (the first stays)."""
+
+    commits: int = 0
+    observations: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    rejects: int = 0
+
+
+class LogStore:
+    """The writer's side of `log.sqlite` and `media/`. One thread at a time.
+
+    Args:
+        store_dir: Folder of the store; made if missing.
+        now_ns: UTC clock for the commit log.
+        window: Batches that a sender may have in flight; told in each acknowledgement.
+
+    Raises:
+        SchemaTooNew: If a newer release wrote the store; nothing was touched.
+        Corrupt: If the log is no database.
+    """
+
+    def __init__(
+        self, store_dir: Path, *, now_ns: Callable[[], int] = time.time_ns, window: int = 64
+    ) -> None:
+        store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = store_dir / LOG_NAME
+        check_version(self.path)
+        self._now_ns = now_ns
+        self._window = window
+        self.media = MediaFolder(store_dir / "media")
+        self._db = connect_writer(self.path)
+        try:
+            migrate(self._db, self.path)
+            self.tombstones = Tombstones(self._db)
+            row = self._db.execute("SELECT COALESCE(MAX(commit_no), 0) FROM commit_log").fetchone()
+        except sqlite3.Error as error:
+            raise named_error(error, self.path) from error
+        self._last_commit = int(row[0])
+        self.tally = Tally()
+
+    @property
+    def last_commit(self) -> int:
+        """The number of the newest durable commit; 0 in an empty store."""
+        return self._last_commit
+
+    def commit(self, batch: Sequence[PutItem]) -> list[CommitAck]:
+        """Makes batches durable in one transaction and acknowledges each.
+
+        Items of a batch that can never be accepted are named in its acknowledgement and
+        do not hold up the others. If every item of every batch is known already, nothing
+        is written and the last commit's number is returned.
+
+        Raises:
+            DiskFull: If there is no room; nothing of these batches is in the store then.
+            StoreError: If SQLite fails otherwise; likewise.
+        """
+        outcomes: list[_Outcome] = []
+        commit_no = self._last_commit
+        try:
+            with transaction(self._db, self.path) as db:
+                cursor = db.execute("INSERT INTO commit_log (t_ns) VALUES (?)", (self._now_ns(),))
+                number = int(cursor.lastrowid or 0)
+                outcomes += (self._put(item, number) for item in batch)
+                if not any(outcome.changed for outcome in outcomes):
+                    raise _NothingNew
+                self._note_senders(batch, number)
+                self.media.sync()
+            commit_no = number
+        except _NothingNew:
+            self.media.drop()
+        except BaseException:
+            self.media.drop()
+            self.tombstones.load()
+            raise
+        self.media.keep()
+        self._last_commit = commit_no
+        self._count(outcomes)
+        return [
+            CommitAck(
+                outbox_seq=item.message.outbox_seq,
+                commit_no=commit_no,
+                duplicates=outcome.duplicates,
+                rejects=tuple(outcome.rejects),
+                window=self._window,
+            )
+            for item, outcome in zip(batch, outcomes, strict=True)
+        ]
+
+    @contextmanager
+    def views(self) -> Iterator[sqlite3.Connection]:
+        """A transaction for the makers of views (spans, keys); the log is not theirs to write.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        with transaction(self._db, self.path) as db:
+            yield db
+
+    def mark(self, source_id: bytes, session: int, track: int) -> TrackMark | None:
+        """The last durable mark of a track, or None if there is none."""
+        row = self._db.execute(
+            "SELECT through_pts_ns, eof FROM track WHERE source_id = ? AND session = ? AND track = ?",
+            (source_id, session, track),
+        ).fetchone()
+        if row is None or row[0] is None:
+            return None
+        return TrackMark(
+            source_id=source_id, session=session, track=track, through_pts_ns=row[0], eof=bool(row[1])
+        )
+
+    def sweep_media(self, shard: Path) -> int:
+        """Removes files of one media subfolder that no row refers to; returns how many.
+
+        For the writer's thread between commits, so that no file is just being added.
+        """
+        low = bytes.fromhex(shard.name)
+        rows = self._db.execute(
+            "SELECT media_hash FROM media WHERE substr(media_hash, 1, 1) = ? AND refs > 0", (low,)
+        )
+        return self.media.sweep(shard, {row[0] for row in rows})
+
+    def close(self) -> None:
+        """Moves the write-ahead log into the file and closes it."""
+        self._db.close()
+
+    def _note_senders(self, batch: Sequence[PutItem], commit_no: int) -> None:
+        self._db.executemany(
+            "INSERT OR IGNORE INTO commit_put (commit_no, sender, outbox_seq) VALUES (?, ?, ?)",
+            ((commit_no, item.sender, item.message.outbox_seq) for item in batch),
+        )
+
+    def _count(self, outcomes: Sequence[_Outcome]) -> None:
+        tally = self.tally
+        tally.commits += any(outcome.changed for outcome in outcomes)
+        for outcome in outcomes:
+            tally.observations += outcome.observations
+            tally.duplicates += outcome.duplicates
+            tally.conflicts += outcome.conflicts
+            tally.rejects += len(outcome.rejects)
+
+    def _put(self, item: PutItem, commit_no: int) -> _Outcome:
+        outcome = _Outcome()
+        message = item.message
+        for source in message.sources:
+            self._attempt(outcome, source.source_id, self._add_source, source, commit_no)
+        for observation in message.observations:
+            added = self._attempt(
+                outcome, observation.observation_id, self._add_observation, observation, item.parts, commit_no
+            )
+            outcome.observations += added is True
+            outcome.conflicts += added is False and self._differs(observation)
+        for act in message.acts:
+            self._attempt(outcome, act.act_id, add_act, self._db, act, commit_no)
+        for mark in message.marks:
+            self._attempt(outcome, mark.source_id, self._move_mark, mark, commit_no)
+        return outcome
+
+    def _attempt(
+        self, outcome: _Outcome, item_id: bytes, write: Callable[..., bool | None], *arguments: object
+    ) -> bool | None:
+        """Writes one item so that its failure leaves the rest of the transaction as it was.
+
+        Returns:
+            True if it was new, False if it was known, None if it was refused or needs no count.
+        """
+        self._db.execute("SAVEPOINT item")
+        try:
+            added = write(*arguments)
+        except (_Refused, Malformed, sqlite3.IntegrityError, ValueError, OverflowError, TypeError) as error:
+            self._db.execute("ROLLBACK TO item")
+            outcome.rejects.append(Reject(item_id=item_id, reason=str(error)))
+            added = None
+        self._db.execute("RELEASE item")
+        if added:
+            outcome.changed = True
+        elif added is False:
+            outcome.duplicates += 1
+        return added
+
+    def _differs(self, observation: Observation) -> bool:
+        stored = self._db.execute(
+            "SELECT text, pts0_ns, pts1_ns FROM observation WHERE observation_id = ?",
+            (observation.observation_id,),
+        ).fetchone()
+        return bool(stored != (observation.text, observation.pts0_ns, observation.pts1_ns))
+
+    def _add_source(self, source: SourceRecord, commit_no: int) -> bool | None:
+        """True if anything about it is new; None otherwise (no duplicate: capture repeats it)."""
+        _check_times(source.duration_ns, source.t_origin_ns, source.session)
+        where = (source.source_id, source.session)
+        added = self._db.execute(
+            "INSERT INTO source (source_id, session, kind, content_hash, n_bytes, duration_ns, t_origin_ns,"
+            " t_origin_from, time_zone, retention_class, commit_no)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                *where,
+                source.kind,
+                source.content_hash,
+                source.n_bytes,
+                source.duration_ns,
+                source.t_origin_ns,
+                source.t_origin_from,
+                source.time_zone,
+                source.retention_class,
+                commit_no,
+            ),
+        ).rowcount
+        added += self._db.execute(
+            "INSERT INTO source_uri (source_id, session, uri, commit_no) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (*where, source.uri, commit_no),
+        ).rowcount
+        for track in source.tracks:
+            added += self._db.execute(
+                "INSERT INTO track (source_id, session, track, media, codec, language, width_px, height_px,"
+                " rate_hz, commit_no) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    *where,
+                    track.track,
+                    track.media,
+                    track.codec,
+                    track.language,
+                    track.width_px,
+                    track.height_px,
+                    track.rate_hz,
+                    commit_no,
+                ),
+            ).rowcount
+        return True if added else None
+
+    def _add_observation(self, observation: Observation, parts: Parts, commit_no: int) -> bool:
+        _check_observation(observation)
+        known = self._db.execute(
+            "SELECT 1 FROM observation WHERE observation_id = ?", (observation.observation_id,)
+        ).fetchone()
+        if known is not None:
+            return False
+        if self.tombstones.blocks(observation):
+            raise _Refused("forgotten: a tombstone covers it")
+        source = self._db.execute(
+            "SELECT 1 FROM source WHERE source_id = ? AND session = ?",
+            (observation.source_id, observation.session),
+        ).fetchone()
+        if source is None:
+            raise _Refused("unknown source: commit its record first")
+        n = self._insert_observation(observation, commit_no)
+        if observation.text:
+            self._db.execute("INSERT INTO observation_fts (rowid, text) VALUES (?, ?)", (n, observation.text))
+        self._add_media(n, observation, parts, commit_no)
+        self._add_keys(observation, parts, commit_no)
+        return True
+
+    def _insert_observation(self, observation: Observation, commit_no: int) -> int:
+        cursor = self._db.execute(
+            "INSERT INTO observation (observation_id, commit_no, source_id, session, track, kind,"
+            " producer_id, pts0_ns, pts1_ns, t0_ns, t1_ns, text, language, confidence, speaker, about,"
+            " audience, place, lat, lon, payload, trace_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                observation.observation_id,
+                commit_no,
+                observation.source_id,
+                observation.session,
+                observation.track,
+                observation.kind,
+                observation.producer_id,
+                observation.pts0_ns,
+                observation.pts1_ns,
+                observation.t0_ns,
+                observation.t1_ns,
+                observation.text,
+                observation.language,
+                observation.confidence,
+                observation.speaker,
+                observation.about,
+                observation.audience,
+                observation.place,
+                observation.lat,
+                observation.lon,
+                msgpack.packb(observation.payload) if observation.payload else None,
+                observation.trace_id,
+            ),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def _add_media(self, n: int, observation: Observation, parts: Parts, commit_no: int) -> None:
+        for ordinal, medium in enumerate(observation.media):
+            if medium.part not in parts:
+                raise _Refused(f"part {medium.part!r} is missing")
+            body = parts[medium.part][1]
+            digest = self.media.write(body, medium.media_type)
+            self._db.execute(
+                "INSERT INTO media (media_hash, media_type, n_bytes, width_px, height_px, refs, commit_no)"
+                " VALUES (?, ?, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
+                (digest, medium.media_type, len(body), medium.width_px, medium.height_px, commit_no),
+            )
+            self._db.execute(
+                "INSERT INTO observation_media (n, ordinal, role, media_hash) VALUES (?, ?, ?, ?)",
+                (n, ordinal, medium.role, digest),
+            )
+
+    def _add_keys(self, observation: Observation, parts: Parts, commit_no: int) -> None:
+        for key in observation.keys:
+            if key.part not in parts:
+                raise _Refused(f"part {key.part!r} is missing")
+            vector = read_array(*parts[key.part]).astype(np.float32)
+            length = float(np.linalg.norm(vector))
+            # Written so that a NaN is refused too.
+            if vector.ndim != 1 or not abs(length - 1.0) <= UNIT_TOLERANCE:
+                raise _Refused(f"part {key.part!r} is not one vector of unit length")
+            self._db.execute(
+                "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit)"
+                " VALUES (?, 'observation', ?, ?, ?, ?, ?)",
+                (
+                    observation.observation_id,
+                    key.kind,
+                    key.encoder_id,
+                    vector.size,
+                    vector.astype("<f2").tobytes(),
+                    commit_no,
+                ),
+            )
+
+    def _move_mark(self, mark: TrackMark, commit_no: int) -> bool | None:
+        """True if the mark moved; None if it stood there or further already (no duplicate: marks repeat)."""
+        _check_times(mark.through_pts_ns)
+        moved = self._db.execute(
+            "UPDATE track SET through_pts_ns = max(coalesce(through_pts_ns, ?1), ?1), eof = max(eof, ?2),"
+            " mark_commit = ?3 WHERE source_id = ?4 AND session = ?5 AND track = ?6"
+            " AND (through_pts_ns IS NULL OR through_pts_ns < ?1 OR eof < ?2)",
+            (mark.through_pts_ns, mark.eof, commit_no, mark.source_id, mark.session, mark.track),
+        ).rowcount
+        if moved:
+            return True
+        known = self._db.execute(
+            "SELECT 1 FROM track WHERE source_id = ? AND session = ? AND track = ?",
+            (mark.source_id, mark.session, mark.track),
+        ).fetchone()
+        if known is None:
+            raise _Refused(f"unknown track {mark.track}: commit the source's record first")
+        return None
+
+
+def _check_observation(observation: Observation) -> None:
+    if len(observation.observation_id) != 16:
+        raise _Refused("an observation id has 16 bytes")
+    if observation.pts1_ns < observation.pts0_ns:
+        raise _Refused("it ends before it begins")
+    _check_times(
+        observation.session,
+        observation.pts0_ns,
+        observation.pts1_ns,
+        observation.t0_ns,
+        observation.t1_ns,
+    )
+
+
+def _check_times(*times_ns: int | None) -> None:
+    if any(time_ns is not None and abs(time_ns) >= LARGEST_NS for time_ns in times_ns):
+        raise _Refused("a time is out of range")

@@ -1,0 +1,104 @@
+"""Tombstones: what was forgotten stays forgotten, whoever delivers it again.
+
+One names an observation, or a range of a source: the range is what keeps new ids for the
+same content out (another producer, another model). A tombstone never holds content.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from stream.messages import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenRange:
+    """A stretch whose observations are refused.
+
+    Fields that are None do not restrict. Ends are excluded. A range in UTC says nothing
+    about observations without UTC time.
+    """
+
+    source_id: bytes | None = None
+    session: int | None = None
+    pts0_ns: int | None = None
+    pts1_ns: int | None = None
+    t0_ns: int | None = None
+    t1_ns: int | None = None
+
+    def covers(self, observation: Observation) -> bool:
+        """Whether the observation shares any moment with this range.
+
+        Any shared moment counts: where a person asked to forget, too much is better
+        than too little.
+        """
+        if self.source_id is not None and observation.source_id != self.source_id:
+            return False
+        if self.session is not None and observation.session != self.session:
+            return False
+        if not _overlap(observation.pts0_ns, observation.pts1_ns, self.pts0_ns, self.pts1_ns):
+            return False
+        if self.t0_ns is None and self.t1_ns is None:
+            return True
+        if observation.t0_ns is None:
+            return False
+        t1_ns = observation.t0_ns if observation.t1_ns is None else observation.t1_ns
+        return _overlap(observation.t0_ns, t1_ns, self.t0_ns, self.t1_ns)
+
+
+def _overlap(start: int, end: int, low: int | None, high: int | None) -> bool:
+    # An observation that ends where the range begins only touches it; one of no length is inside.
+    return (high is None or start < high) and (low is None or end > low or start >= low)
+
+
+class Tombstones:
+    """The tombstones of a store, ranges held in memory. For the writer alone."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._ranges: list[ForgottenRange] = []
+        self.load()
+
+    def load(self) -> None:
+        """Reads the ranges anew, after a transaction that added some was rolled back."""
+        rows = self._db.execute(
+            "SELECT source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns FROM tombstone"
+            " WHERE observation_id IS NULL"
+        )
+        self._ranges = [ForgottenRange(*row) for row in rows]
+
+    def blocks(self, observation: Observation) -> bool:
+        """Whether this observation must not come (back) in."""
+        row = self._db.execute(
+            "SELECT 1 FROM tombstone WHERE observation_id = ?", (observation.observation_id,)
+        ).fetchone()
+        return row is not None or any(forgotten.covers(observation) for forgotten in self._ranges)
+
+    def add_observation(
+        self, observation_id: bytes, reason: str, commit_no: int, act_id: bytes = b""
+    ) -> None:
+        """Blocks one id for ever. Belongs inside the transaction that takes the row away."""
+        self._db.execute(
+            "INSERT INTO tombstone (observation_id, reason, act_id, commit_no) VALUES (?, ?, ?, ?)",
+            (observation_id, reason, act_id, commit_no),
+        )
+
+    def add_range(self, forgotten: ForgottenRange, reason: str, commit_no: int, act_id: bytes = b"") -> None:
+        """Blocks a range for ever. Belongs inside the transaction that takes its rows away."""
+        self._db.execute(
+            "INSERT INTO tombstone (source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, reason, act_id,"
+            " commit_no) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                forgotten.source_id,
+                forgotten.session,
+                forgotten.pts0_ns,
+                forgotten.pts1_ns,
+                forgotten.t0_ns,
+                forgotten.t1_ns,
+                reason,
+                act_id,
+                commit_no,
+            ),
+        )
+        self._ranges.append(forgotten)

@@ -1,0 +1,77 @@
+"""Settings of the memory process."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SpanSettings(BaseModel):
+    """How sources are cut into events."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    segmenter: Literal["shot", "uniform"] = Field(
+        default="shot",
+        description="`shot`: events of shots, or of speech between pauses where there is no picture; "
+        "`uniform`: events of uniform_s",
+    )
+    event_min_s: float = Field(
+        default=4.0, ge=0, description="seconds; a shorter shot joins its neighbour in one event"
+    )
+    event_max_s: float = Field(default=60.0, gt=0, description="seconds; a longer shot is several events")
+    pause_s: float = Field(
+        default=2.0, gt=0, description="seconds of silence that end an event where there is no picture"
+    )
+    uniform_s: float = Field(default=10.0, gt=0, description="length of an event in seconds, for `uniform`")
+    live_close_after_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="seconds after which an event of a live source is closed although a track is silent",
+    )
+
+
+class RecallSettings(BaseModel):
+    """How questions are answered from the store.
+
+    The weights are those that were best on conversations with stemmed words (dense 1,
+    lexical 0.5, context 0.25 each); they multiply z-scores.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    candidates: int = Field(default=200, ge=10, description="items taken from each index before scoring")
+    pool: int = Field(default=64, ge=10, description="best items that get the scores of their context")
+    dense: float = Field(default=1.0, ge=0, description="weight of the likeness of meaning")
+    lexical: float = Field(default=0.5, ge=0, description="weight of shared words (BM25)")
+    neighbour: float = Field(default=0.25, ge=0, description="weight of what was perceived just around it")
+    parent: float = Field(default=0.25, ge=0, description="weight of the event that holds it")
+    neighbours: int = Field(default=2, ge=0, le=10, description="neighbours before and after an item")
+    group_gap_s: float = Field(
+        default=10.0, ge=0, description="seconds within which repeated text is one item"
+    )
+    key_timeout_s: float = Field(
+        default=2.0, gt=0, description="seconds to wait for a question's key before words alone are used"
+    )
+
+
+class MemorySettings(BaseModel):
+    """The one writer of the store, its views, and recall."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    group_commit: int = Field(default=64, ge=1, description="batches made durable in one transaction at most")
+    window: int = Field(default=64, ge=1, description="batches that a sender may have unacknowledged")
+    encode_batch: int = Field(default=32, ge=1, le=256, description="texts per request to the encoder")
+    encode_timeout_s: float = Field(default=30.0, gt=0, description="seconds to wait for a batch of keys")
+    encode_retry_s: float = Field(
+        default=2.0, gt=0, description="seconds between attempts while the encoder is away"
+    )
+    index_save_s: float = Field(
+        default=60.0, gt=0, description="seconds between two saves of an index that changed"
+    )
+    gpu: bool = Field(default=True, description="search on a GPU where FAISS finds one")
+    query_threads: int = Field(default=2, ge=1, le=16, description="questions answered at the same time")
+    spans: SpanSettings = Field(default=SpanSettings(), description="how sources are cut into events")
+    recall: RecallSettings = Field(default=RecallSettings(), description="how questions are answered")

@@ -1,0 +1,304 @@
+"""Consolidation: closed events become spans, each with a digest and a thumbnail.
+
+A step handles one source within one transaction and looks only at what was committed
+since the step before. Spans are views: `forget_views` and the same steps again give the
+same spans from the log, since the segmenter is stable and ids are made of positions.
+An observation belongs to the span that holds its middle, so nothing is stored twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from memory.log.reader import COLUMNS, MIDDLE, Logged, SourceRow, last_commit, logged, sources
+from memory.spans.digest import digest
+from memory.spans.segment import Outline, Segmenter, Stretch, Unit, perceived
+
+LARGEST_NS = 2**62
+DIGEST_OBSERVATIONS = 400
+"""Observations of one event that its digest is made of; frames do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the spans of a source are made; `closed_pts_ns` is None before the first event."""
+
+    closed_pts_ns: int | None = None
+    through_commit: int = 0
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Step:
+    """What one step did."""
+
+    closed: int = 0
+    refreshed: int = 0
+    shots: int = 0
+    done: bool = False
+    removed_keys: list[int] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        """Whether any span is new or other than before."""
+        return bool(self.closed or self.refreshed or self.shots)
+
+
+class Consolidator:
+    """Makes the shot and event spans of sources.
+
+    Args:
+        segmenter: Says where events end.
+        live_close_after_ns: When an event of a live source no longer waits for a silent track.
+    """
+
+    def __init__(self, segmenter: Segmenter, live_close_after_ns: int) -> None:
+        self.segmenter = segmenter
+        self._live_close_after_ns = live_close_after_ns
+
+    def due(self, db: sqlite3.Connection) -> list[SourceRow]:
+        """The sources of which something may be new: commits since their last step, or time passed."""
+        return [
+            source
+            for source in sources(db)
+            if _touched_since(db, source, (progress := progress_of(db, source)).through_commit)
+            or (source.is_live and not progress.done)
+        ]
+
+    def step(self, db: sqlite3.Connection, source: SourceRow, now_ns: int) -> Step:
+        """Brings the spans of one source up to date, within the caller's transaction.
+
+        Args:
+            db: The writer's connection.
+            source: A row read within the same transaction, or by `due` before it.
+            now_ns: UTC; decides what a live source no longer waits for.
+        """
+        progress = progress_of(db, source)
+        newest = last_commit(db)
+        through_ns, eof = perceived(source, now_ns, self._live_close_after_ns)
+        step = Step(shots=self._add_shots(db, source, progress.through_commit, newest), done=eof)
+        closed_ns = progress.closed_pts_ns
+        if through_ns is not None and not progress.done:
+            outline = self._outline(db, source, progress.closed_pts_ns or 0, through_ns, eof)
+            for stretch in self.segmenter.closed(outline):
+                self._add_event(db, source, stretch, newest)
+                closed_ns = stretch.pts1_ns
+                step.closed += 1
+        if progress.closed_pts_ns is not None:
+            self._refresh(db, source, progress, step)
+        if step.changed or eof != progress.done or _touched_since(db, source, progress.through_commit):
+            _save_progress(db, source, Progress(closed_ns, newest, eof))
+        return step
+
+    def _outline(
+        self, db: sqlite3.Connection, source: SourceRow, start_ns: int, through_ns: int, eof: bool
+    ) -> Outline:
+        end_ns = LARGEST_NS if eof else through_ns
+        return Outline(
+            start_ns=start_ns,
+            through_ns=through_ns,
+            eof=eof,
+            has_picture=any(track.media == "video" for track in source.tracks),
+            shots=_units(db, source, "shot", "pts1_ns > ? AND pts1_ns <= ?", (start_ns, end_ns)),
+            utterances=_units(db, source, "utterance", "pts1_ns > ? AND pts0_ns < ?", (start_ns, end_ns)),
+        )
+
+    def _add_shots(self, db: sqlite3.Connection, source: SourceRow, from_commit: int, newest: int) -> int:
+        rows = db.execute(
+            f"SELECT {COLUMNS} FROM observation AS o WHERE o.commit_no > ? AND o.source_id = ?"  # noqa: S608
+            " AND o.session = ? AND o.kind = 'shot' ORDER BY o.pts0_ns, o.n",
+            (from_commit, source.source_id, source.session),
+        ).fetchall()
+        for row in rows:
+            shot = logged(row)
+            stretch = Stretch(shot.pts0_ns, shot.pts1_ns, "cut")
+            parent = event_at(db, source.source_id, source.session, shot.middle_ns)
+            self._insert(db, source, "shot", stretch, newest, shot.text, _hash_of(shot), parent or b"")
+        return len(rows)
+
+    def _add_event(self, db: sqlite3.Connection, source: SourceRow, stretch: Stretch, newest: int) -> None:
+        observations = observations_in(db, source.source_id, source.session, stretch.pts0_ns, stretch.pts1_ns)
+        span_id = self._insert(
+            db, source, "event", stretch, newest, digest(observations), _picture_of(observations), b""
+        )
+        for shot in observations:
+            if shot.kind == "shot":
+                shot_id = self._span_id("shot", source, shot.pts0_ns)
+                db.execute("UPDATE span SET parent_id = ? WHERE span_id = ?", (span_id, shot_id))
+
+    def _span_id(self, level: str, source: SourceRow, pts0_ns: int) -> bytes:
+        return span_id_of(level, source.source_id, source.session, pts0_ns, self.segmenter.segmenter_id)
+
+    def _insert(
+        self,
+        db: sqlite3.Connection,
+        source: SourceRow,
+        level: str,
+        stretch: Stretch,
+        made_commit: int,
+        line: str,
+        thumbnail: bytes | None,
+        parent_id: bytes,
+    ) -> bytes:
+        pts0_ns, pts1_ns, why = stretch
+        span_id = self._span_id(level, source, pts0_ns)
+        origin_ns = source.t_origin_ns
+        db.execute(
+            "INSERT OR REPLACE INTO span (span_id, level, parent_id, source_id, session, pts0_ns, pts1_ns,"
+            " t0_ns, t1_ns, why, digest, thumbnail, segmenter_id, made_commit)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                span_id,
+                level,
+                parent_id,
+                source.source_id,
+                source.session,
+                pts0_ns,
+                pts1_ns,
+                None if origin_ns is None else origin_ns + pts0_ns,
+                None if origin_ns is None else origin_ns + pts1_ns,
+                why,
+                line,
+                thumbnail,
+                self.segmenter.segmenter_id,
+                made_commit,
+            ),
+        )
+        return span_id
+
+    def _refresh(self, db: sqlite3.Connection, source: SourceRow, progress: Progress, step: Step) -> None:
+        """Digests anew the closed events that late observations fall into (live: a track gave up on)."""
+        late = db.execute(
+            f"SELECT {MIDDLE} FROM observation AS o WHERE o.commit_no > ? AND o.source_id = ?"  # noqa: S608
+            f" AND o.session = ? AND o.text <> '' AND {MIDDLE} < ?",
+            (progress.through_commit, source.source_id, source.session, progress.closed_pts_ns),
+        )
+        events = {event_at(db, source.source_id, source.session, middle) for (middle,) in late.fetchall()}
+        events.discard(None)
+        for span_id in events:
+            pts0_ns, pts1_ns, before = db.execute(
+                "SELECT pts0_ns, pts1_ns, digest FROM span WHERE span_id = ?", (span_id,)
+            ).fetchone()
+            observations = observations_in(db, source.source_id, source.session, pts0_ns, pts1_ns)
+            line = digest(observations)
+            db.execute(
+                "UPDATE span SET digest = ?, thumbnail = ? WHERE span_id = ?",
+                (line, _picture_of(observations), span_id),
+            )
+            if line != before:
+                gone = db.execute("DELETE FROM key WHERE owner = ? RETURNING key_id", (span_id,))
+                step.removed_keys += (key_id for (key_id,) in gone.fetchall())
+        step.refreshed = len(events)
+
+
+def span_id_of(level: str, source_id: bytes, session: int, pts0_ns: int, segmenter_id: str) -> bytes:
+    """The identity of a span: the same whenever and however often it is made."""
+    digest_of = hashlib.blake2b(digest_size=16)
+    for field in (
+        level.encode(),
+        source_id,
+        struct.pack(">q", session),
+        struct.pack(">q", pts0_ns),
+        segmenter_id.encode(),
+    ):
+        digest_of.update(struct.pack(">I", len(field)) + field)
+    return digest_of.digest()
+
+
+def forget_views(db: sqlite3.Connection) -> None:
+    """Takes all spans and their keys away, within the caller's transaction; the log stays.
+
+    `Consolidator.step` on every source then makes them again.
+    """
+    db.execute("DELETE FROM key WHERE owner_level <> 'observation'")
+    db.execute("DELETE FROM span")
+    db.execute("DELETE FROM progress")
+
+
+def rebuild_views(db: sqlite3.Connection, consolidator: Consolidator, now_ns: int) -> int:
+    """Makes all spans anew from the log, within the caller's transaction; returns how many events."""
+    forget_views(db)
+    return sum(consolidator.step(db, source, now_ns).closed for source in sources(db))
+
+
+def progress_of(db: sqlite3.Connection, source: SourceRow) -> Progress:
+    """How far a source's spans are made."""
+    row = db.execute(
+        "SELECT closed_pts_ns, through_commit, done FROM progress WHERE source_id = ? AND session = ?",
+        (source.source_id, source.session),
+    ).fetchone()
+    return Progress(row[0], row[1], bool(row[2])) if row else Progress()
+
+
+def event_at(db: sqlite3.Connection, source_id: bytes, session: int, pts_ns: int) -> bytes | None:
+    """The standing event span that holds a position, or None."""
+    row = db.execute(
+        "SELECT span_id, pts1_ns FROM span WHERE level = 'event' AND source_id = ? AND session = ?"
+        " AND pts0_ns <= ? AND ended_commit IS NULL ORDER BY pts0_ns DESC LIMIT 1",
+        (source_id, session, pts_ns),
+    ).fetchone()
+    return bytes(row[0]) if row is not None and pts_ns < row[1] else None
+
+
+def observations_in(
+    db: sqlite3.Connection, source_id: bytes, session: int, pts0_ns: int, pts1_ns: int
+) -> list[Logged]:
+    """The observations with text or a picture whose middle lies in a stretch, in time order."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM observation AS o WHERE o.source_id = ? AND o.session = ?"  # noqa: S608
+        f" AND {MIDDLE} >= ? AND {MIDDLE} < ? AND o.kind <> 'frame' ORDER BY o.pts0_ns, o.n LIMIT ?",
+        (source_id, session, pts0_ns, pts1_ns, DIGEST_OBSERVATIONS),
+    )
+    return [logged(row) for row in rows]
+
+
+def _units(
+    db: sqlite3.Connection, source: SourceRow, kind: str, where: str, bounds: tuple[int, int]
+) -> Sequence[Unit]:
+    rows = db.execute(
+        "SELECT pts0_ns, pts1_ns FROM observation"  # noqa: S608
+        f" WHERE source_id = ? AND session = ? AND kind = ? AND {where} ORDER BY pts0_ns, pts1_ns, n",
+        (source.source_id, source.session, kind, *bounds),
+    )
+    return [Unit(*row) for row in rows]
+
+
+def _touched_since(db: sqlite3.Connection, source: SourceRow, commit_no: int) -> bool:
+    row = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM track WHERE source_id = ?1 AND session = ?2 AND mark_commit > ?3)"
+        " OR EXISTS (SELECT 1 FROM observation WHERE source_id = ?1 AND session = ?2 AND commit_no > ?3)",
+        (source.source_id, source.session, commit_no),
+    ).fetchone()
+    return bool(row[0])
+
+
+def _save_progress(db: sqlite3.Connection, source: SourceRow, progress: Progress) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO progress (source_id, session, closed_pts_ns, through_commit, done)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (
+            source.source_id,
+            source.session,
+            progress.closed_pts_ns,
+            progress.through_commit,
+            progress.done,
+        ),
+    )
+
+
+def _hash_of(observation: Logged) -> bytes | None:
+    name = observation.thumbnail.rpartition("/")[2].partition(".")[0]
+    return bytes.fromhex(name) if name else None
+
+
+def _picture_of(observations: Sequence[Logged]) -> bytes | None:
+    """The thumbnail of the longest shot, else of whatever has one first."""
+    pictured = [one for one in observations if one.thumbnail]
+    shots = [one for one in pictured if one.kind == "shot"]
+    if shots:
+        return _hash_of(max(shots, key=lambda shot: shot.pts1_ns - shot.pts0_ns))
+    return _hash_of(pictured[0]) if pictured else None
