@@ -39,7 +39,7 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
     """Compute the sha256 of every file and compare it with the lock file."""
     from stream.models import models
 
-    _show(models().states(tuple(names or ()), full=True), as_json)
+    _show(models().verify(tuple(names or ())), as_json)
 
 
 @app.command()

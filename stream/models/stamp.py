@@ -80,6 +80,15 @@ def read_stamp(folder: Path) -> Stamp:
         return Stamp()
 
 
+def without(stamp: Stamp, names: set[str]) -> Stamp:
+    """The stamp without files of these names."""
+    return msgspec.structs.replace(
+        stamp,
+        files={name: kept for name, kept in stamp.files.items() if name not in names},
+        derived={name: kept for name, kept in stamp.derived.items() if name not in names},
+    )
+
+
 def write_stamp(folder: Path, stamp: Stamp) -> None:
     """Replace the stamp of an item's folder, atomically."""
     temporary = folder / f"{STAMP_NAME}.{os.getpid()}"
