@@ -11,16 +11,13 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from stream.errors import ConfigError
 from stream.process.roles import SECTIONS, resolve
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ENV_PREFIX = "OMNIRECALL__"
 DEFAULT_PRESET = "archive"
@@ -144,31 +141,32 @@ def _read_yaml(path: Path) -> dict[str, dict[str, Any]]:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     values: dict[str, dict[str, Any]] = {}
-    for variable, section, key, value in _overrides(environment):
-        if section not in SECTIONS:
-            raise ConfigError(
-                f"{variable}: no section {section!r}", remedy=f"sections are {', '.join(SECTIONS)}"
-            )
-        try:
-            values.setdefault(section, {})[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{variable}: {error}") from error
-    return values
-
-
-def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
     for variable, value in environment.items():
         if not variable.startswith(ENV_PREFIX):
             continue
-        section, separator, key = variable[len(ENV_PREFIX) :].lower().partition("__")
-        if not separator:
-            raise ConfigError(f"{variable}: say {ENV_PREFIX}SECTION__KEY")
-        yield variable, section, key, value
+        section, *path = variable[len(ENV_PREFIX) :].lower().split("__")
+        if section not in SECTIONS or not all(path) or not path:
+            known = ", ".join(SECTIONS)
+            raise ConfigError(f"{variable}: say {ENV_PREFIX}SECTION__KEY", remedy=f"sections are {known}")
+        try:
+            told: Any = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{variable}: {error}") from error
+        for key in reversed(path):
+            told = {key: told}
+        _merge(values, {section: told})
+    return values
 
 
-def _merge(values: dict[str, dict[str, Any]], more: Mapping[str, Mapping[str, Any] | None]) -> None:
-    for section, keys in more.items():
-        values.setdefault(section, {}).update(keys or {})
+def _merge(values: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Lays `more` over `values`, map by map; anything else is replaced."""
+    for key, value in more.items():
+        if isinstance(value, Mapping) or (value is None and key in SECTIONS):
+            below = values.setdefault(key, {})
+            if isinstance(below, dict):
+                _merge(below, value or {})
+                continue
+        values[key] = value
 
 
 def _told(section: str, error: ValidationError) -> str:

@@ -1,0 +1,36 @@
+"""What tests share: runtime folders of their own, real media, and who may be left out.
+
+Models and the demo's media come from `make setup` and `make demo`; nothing here downloads.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_runtime_folder():
+    """Sockets of tests lie apart from those of the user's stores, under a short path."""
+    folder = tempfile.mkdtemp(prefix="or-")
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = folder
+    yield Path(folder)
+    if before is None:
+        del os.environ["XDG_RUNTIME_DIR"]
+    else:
+        os.environ["XDG_RUNTIME_DIR"] = before
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items):
+    """Browser tests need Debian's chromium; everything else runs everywhere."""
+    if shutil.which("chromium"):
+        return
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))

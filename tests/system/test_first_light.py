@@ -1,0 +1,102 @@
+"""The main job on real media through the real processes: nothing lost, nothing doubled, the way held."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from stream.errors import OmniRecallError
+from tools import trace_run
+from tools.bench_live import measure
+from tools.house import House
+
+pytestmark = [pytest.mark.system, pytest.mark.model]
+
+
+def observation_ids(store):
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        rows = db.execute("SELECT observation_id, kind FROM observation").fetchall()
+    ids = {bytes(row[0]) for row in rows}
+    assert len(ids) == len(rows)
+    return ids, {kind: sum(row[1] == kind for row in rows) for kind in {row[1] for row in rows}}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, film):
+    """The film indexed with nothing in its way: store, ids and kinds."""
+    store = tmp_path_factory.mktemp("undisturbed") / "store"
+    with House(store) as house:
+        state = house.follow(house.open(film))
+    assert state.state == "done"
+    assert state.dropped == state.audio_dropped == 0
+    assert state.read == state.sent
+    return store, *observation_ids(store)
+
+
+def test_every_kind_of_observation_is_made(undisturbed):
+    _, _, kinds = undisturbed
+    assert kinds["shot"] >= 4
+    assert kinds["utterance"] >= 4
+    assert kinds["seen_text"] >= 1
+    assert kinds["frame"] >= 40
+
+
+def test_the_same_film_again_adds_nothing(undisturbed, film):
+    store, ids, _ = undisturbed
+    with House(store) as house:
+        house.follow(house.open(film))
+    assert observation_ids(store)[0] == ids
+
+
+@pytest.mark.parametrize("victims", [("memory", "video"), ("audio", "video", "encoder", "memory")])
+def test_killed_on_the_way_the_ids_are_those_of_an_undisturbed_run(undisturbed, film, tmp_path, victims):
+    _, ids, _ = undisturbed
+    store = tmp_path / "store"
+    with House(store) as house:
+        house.memory()
+        killer = threading.Thread(target=kill_on_the_way, args=(store, victims))
+        uri = house.open(film)
+        killer.start()
+        state = house.follow(uri)
+        killer.join()
+        restarts = {name: role.restarts for name, role in house.roles().items()}
+    assert state.state == "done"
+    for victim in victims:
+        assert restarts[victim] == 1, restarts
+    again, _ = observation_ids(store)
+    assert again == ids
+
+
+def kill_on_the_way(store, victims):
+    """Kills each victim once more of the film is in memory than before; from a thread of its own."""
+    watcher = House(store)
+    known = 0
+    for victim in victims:
+        ends_at_s = time.monotonic() + 60
+        while time.monotonic() < ends_at_s:
+            try:
+                count = watcher.memory().counts.get("observation", 0)
+                if count > known + 5 and watcher.kill(victim):
+                    known = count
+                    break
+            except OmniRecallError:
+                pass
+            time.sleep(0.02)
+
+
+def test_ways_are_those_that_the_architecture_names(film, tmp_path):
+    traces = trace_run.run(film, "What is said about the best of times?", tmp_path / "store")
+    for name, way in trace_run.WAYS.items():
+        _, hops = trace_run.best(traces, way)
+        assert trace_run.missing(hops, way) == [], name
+
+
+def test_played_as_a_camera_the_frames_add_up_and_no_sound_is_dropped(film, tmp_path):
+    figures = measure(film, 2.0, tmp_path / "store")
+    assert figures["adds_up"], figures
+    assert figures["read"] > 100
+    assert figures["audio_dropped"] == 0
+    assert figures["speech_processed"] == figures["audio_read"]

@@ -1,0 +1,97 @@
+"""Staleness of what memory knows while a film plays in real time as a camera.
+
+`python -m tools.bench_live [--video FILE] [--rate-hz 2] [--json FILE]`. Ten times a second
+it asks memory for the newest picture that a committed observation describes, and takes
+the age of that picture: the wait for the next sample is part of it. Afterwards the
+frames must add up: read = processed + dropped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from stream.errors import OmniRecallError
+from stream.messages.control import SourceState
+from tools.house import House
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which `share` of the values lie (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+def play(house: House, video: Path) -> tuple[SourceState, list[float]]:
+    """Plays the film to its end; returns how it ended and the ages in seconds, ten per second."""
+    ages_s: list[float] = []
+
+    def sample(state: SourceState) -> None:
+        if state.state != "reading" or not state.source_id:
+            return
+        try:
+            held = house.remembered(state.source_id, state.session)
+        except OmniRecallError:
+            return
+        if held is not None and held.newest_frame_t_ns is not None:
+            ages_s.append((time.time_ns() - held.newest_frame_t_ns) / 1e9)
+
+    uri = house.open(video, as_camera=True)
+    return house.follow(uri, timeout_s=600, every=sample), ages_s
+
+
+def measure(video: Path, rate_hz: float, store: Path) -> dict[str, Any]:
+    """One run; the figures by name."""
+    with House(store, preset="live", overrides={"capture__rate_hz": rate_hz}) as house:
+        started_s = time.monotonic()
+        state, ages_s = play(house, video)
+        time.sleep(1.5)  # The last heartbeats tell the last counters.
+        roles = house.roles()
+        processed = roles["video"].counters.get("processed", 0)
+        return {
+            "seconds": round(time.monotonic() - started_s, 1),
+            "staleness_p50_s": round(statistics.median(ages_s), 3),
+            "staleness_p95_s": round(percentile(ages_s, 0.95), 3),
+            "staleness_max_s": round(max(ages_s), 3),
+            "samples": len(ages_s),
+            "read": state.read,
+            "processed": int(processed),
+            "dropped": state.dropped,
+            "adds_up": state.read == int(processed) + state.dropped,
+            "audio_read": state.audio_read,
+            "audio_dropped": state.audio_dropped,
+            "speech_processed": int(roles["audio"].counters.get("processed", 0)),
+            "rss_mb": {name: round(role.rss_bytes / 1e6) for name, role in roles.items()},
+        }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs, prints, and ends with 1 if the frames do not add up or audio was dropped."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench_live", description=__doc__)
+    parser.add_argument("--video", type=Path, default=None)
+    parser.add_argument("--rate-hz", type=float, default=2.0)
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args(argv)
+    video = options.video
+    if video is None:
+        from stream.capture.demo_film import make_film
+
+        video = make_film()
+    with tempfile.TemporaryDirectory(prefix="omnirecall-live-") as folder:
+        figures = measure(video, options.rate_hz, Path(folder) / "store")
+    for name, value in figures.items():
+        print(f"{name:20s} {value}")
+    if options.json is not None:
+        report = {"tool": "bench_live", "data": str(video), "config": {"rate_hz": options.rate_hz}}
+        options.json.write_text(json.dumps(report | {"systems": {"ours": figures}}, indent=1))
+    return 0 if figures["adds_up"] and not figures["audio_dropped"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
