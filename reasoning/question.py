@@ -1,0 +1,454 @@
+"""From a question in plain English to what is looked for.
+
+Small regular grammars, tried in order: time words (`reasoning.when`), order ("what came
+first", "what is shown after …"), the sense that is asked (said, written, seen), the kind
+of answer that is expected, and what the question is about. What no grammar recognises
+stays a plain question: its words are the cue.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from reasoning.when import When, read_when
+from reasoning.words import (
+    FRAMING_NOUNS,
+    FRAMING_WORDS,
+    FUNCTION_WORDS,
+    PERSON_WORDS,
+    content_stems,
+    is_content,
+    is_past_form,
+    stem,
+    word_set,
+    words,
+)
+from stream.messages.cue import Cue
+
+Sense = Literal["said", "written", "seen", "any"]
+Expects = Literal["thing", "number", "time", "place", "person", "reason", "yes_no"]
+
+KINDS: dict[Sense, tuple[str, ...]] = {
+    "said": ("utterance",),
+    "written": ("seen_text",),
+    "seen": ("shot", "frame", "seen_text"),
+    "any": (),
+}
+"""Kinds of observation that can answer for a sense; empty means every kind."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """As in "what came first, A or B?"; `claim` is set where the asker states the order of the two."""
+
+    options: tuple[str, ...]
+    wanted: Literal["first", "last"] = "first"
+    claim: Literal["", "before", "after"] = ""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """As in "what is shown after X?" and "what happened before X?"."""
+
+    anchor: str
+    side: Literal["before", "after"]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """As in "what is the first thing that is said?"."""
+
+    wanted: Literal["first", "last"]
+
+
+Order = Compare | Beside | Edge
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, taken apart.
+
+    `content` is what is left when time words and order are taken out. `sense` is what was
+    asked for; where `explicit`, other kinds of observation do not count. `wanted` are stems of the
+    class of thing that is asked for ("animal" in "which animal"); `key` the stems of what else the
+    question says; `subjects` those among them that name things, and which evidence must therefore
+    name or mean; `names` are stems of proper names, numbers and quoted words, which nothing else
+    can stand for.
+    """
+
+    asked: str
+    content: str
+    sense: Sense = "any"
+    explicit: bool = False
+    expects: Expects = "thing"
+    wanted: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    when: When = field(default_factory=When)
+    order: Order | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds that recall is gated to; empty where the sense is only a preference."""
+        return KINDS[self.sense] if self.explicit else ()
+
+    @property
+    def open(self) -> bool:
+        """Whether the question names nothing at all: "what is said in the first minute?"."""
+        return not self.key and not self.wanted
+
+    def spelt(self, word_stem: str) -> str:
+        """The word of the question that has this stem."""
+        return next((word for word in words(self.content) if stem(word) == word_stem), word_stem)
+
+    def cue(self, text: str, gates: Cue) -> Cue:
+        """A cue for `text` under the question's own gates and those that the asker set.
+
+        Positions that need the length of a source are left out; `When.bounds` has them.
+        """
+        start_ns, end_ns = self.when.bounds(None)
+        return msgspec.structs.replace(
+            gates,
+            text=text,
+            kinds=gates.kinds or self.kinds,
+            pts0_ns=_later(gates.pts0_ns, start_ns),
+            pts1_ns=_sooner(gates.pts1_ns, end_ns),
+        )
+
+
+def read_question(asked: str) -> Question:
+    """Takes a question apart. Never raises: what is not understood is a plain question."""
+    tidy = _without_politeness(re.sub(r"\s+", " ", asked).strip())
+    when, rest = read_when(tidy)
+    order, content = _read_order(rest)
+    sense, explicit = _read_sense(content)
+    wanted = _read_wanted(content)
+    names = _read_names(content)
+    # What is read on a sign does not say "sign": where it is written is no part of what.
+    surfaces = _surfaces(content) if sense == "written" else frozenset()
+    bare = _MEASURE.sub("how", content)
+    key = tuple(s for s in content_stems(bare) if s not in wanted and s not in surfaces)
+    return Question(
+        asked=asked,
+        content=content,
+        sense=sense,
+        explicit=explicit,
+        expects=_read_expects(content),
+        wanted=wanted,
+        key=key,
+        subjects=tuple(s for s in _read_subjects(content, wanted, names) if s not in surfaces),
+        names=names,
+        when=when,
+        order=order,
+    )
+
+
+# Politeness ------------------------------------------------------------------------------
+
+_POLITE = re.compile(
+    r"^(?:(?:hey|hi|hello|ok|okay|so|and|well|please)\b[\s,]*|"
+    r"(?:(?:can|could|would|will)\s+you\s+(?:please\s+)?|please\s+)?"
+    r"(?:tell|remind|show)\s+me\s+(?=what|which|who|where|when|why|how|if|whether|about)|"
+    r"(?:do|can|did)\s+you\s+(?:know|remember|recall)\s+(?=what|which|who|where|when|why|how|if|whether)|"
+    r"i(?:\s+would|'d)?\s+(?:want|like|need)\s+to\s+know\s+(?=what|which|who|where|when|why|how|if|whether))+",
+    re.I,
+)
+
+
+def _without_politeness(text: str) -> str:
+    text = _POLITE.sub("", text).strip()
+    text = re.sub(r"[\s,]*\bplease\b[\s,]*(?=[?.!]*$)", "", text, flags=re.I)
+    return text.rstrip(" ?.!") or text
+
+
+# Order -----------------------------------------------------------------------------------
+
+_VERB = r"(?:is|was|are|were|do|does|did|has|have|had)"
+_COMPARE_WH = re.compile(
+    r"^(?:what|which|who|whom)\b(?P<context>.*?)\b(?P<w>first|last|earlier|earliest|later|latest|sooner)\b"
+    r"(?P<more>[^,:;?]*?)\s*[,:;\u2013-]?\s*(?P<options>(?:[^,:;?]+(?:,\s*|\s+))+?or\s+[^,:;?]+)$",
+    re.I,
+)
+_COMPARE_OR = re.compile(
+    rf"^{_VERB}\s+(?P<a>.+?)\s+or\s+(?P<b>.+?)\s+(?:(?:shown|seen|said|mentioned|come|came|appear\w*|happen\w*)\s+)?"
+    r"(?P<w>first|last|earlier|later)$",
+    re.I,
+)
+_COMPARE_CLAIM = re.compile(
+    rf"^{_VERB}\s+(?P<a>.+?)\s+(?P<w>before|after)(?P<either>\s+or\s+(?:before|after))?\s+(?P<b>.+)$", re.I
+)
+_NEARNESS = r"(?:(?:right|just|directly|immediately|shortly|soon|straight)\s+)?"
+_BESIDE_END = re.compile(rf"^(?P<main>.+?)\s+{_NEARNESS}(?P<w>after|before|following)\s+(?P<x>.+)$", re.I)
+_BESIDE_START = re.compile(
+    rf"^{_NEARNESS}(?P<w>after|before|following)\s+(?P<x>.+?),?\s+"
+    rf"(?P<main>(?:what|which|who|where|how|{_VERB})\b.+)$",
+    re.I,
+)
+_NOT_IN_TIME = re.compile(r"\b(?:named|look|looks|looked|looking|take|takes|took|ask|asked)$", re.I)
+_EDGE_THING = re.compile(
+    r"\b(?:the\s+)?(?:very\s+)?(?P<w>first|last|final)\s+(?:few\s+)?"
+    r"(?=(?:things?|words?|sentences?|pictures?|images?|scenes?|shots?|texts?|lines?|signs?|person|speaker|"
+    r"one)\b)",
+    re.I,
+)
+_EDGE_VERB = re.compile(
+    r"^(?P<main>(?:what|who|which)\b.*?\b(?:shown|seen|said|written|heard|mentioned|happens?|happened|comes?|"
+    r"came|appears?|appeared|speaks?|spoke|visible))\s+(?:at\s+)?(?P<w>first|last)$",
+    re.I,
+)
+_EDGE_WORK = re.compile(
+    rf"^(?:how|what)\s+{_VERB}\s+(?:the|this)\s+(?:film|video|clip|recording|movie|footage)\s+"
+    r"(?P<w>start|begin|open|end|finish|close)(?:\s+with)?$",
+    re.I,
+)
+_VERB_TAIL = re.compile(
+    r"\s+(?:shown|seen|said|mentioned|come|came|comes|appear\w*|happen\w*|heard|visible|on screen)$", re.I
+)
+
+
+def _read_order(text: str) -> tuple[Order | None, str]:
+    """The order that is asked about, and the question without it."""
+    for read in (_read_compare, _read_beside, _read_edge):
+        found = read(text)
+        if found is not None:
+            return found
+    return None, text
+
+
+def _read_compare(text: str) -> tuple[Order, str] | None:
+    if match := _COMPARE_WH.match(text):
+        last = match["w"].lower() in ("last", "later", "latest")
+        options = tuple(_clean_option(o) for o in re.split(r",\s*(?:or\s+)?|\s+or\s+", match["options"]))
+        options = tuple(option for option in options if option)
+        if len(options) >= 2:
+            context = f"what {match['context'].strip()} {match['more'].strip()}".strip()
+            return Compare(options, "last" if last else "first"), context
+    if match := _COMPARE_OR.match(text):
+        wanted: Literal["first", "last"] = "last" if match["w"].lower() in ("last", "later") else "first"
+        return Compare((_clean_option(match["a"]), _clean_option(match["b"])), wanted), text
+    match = _COMPARE_CLAIM.match(text)
+    if match is not None and not _NOT_IN_TIME.search(match["a"]):
+        side: Literal["before", "after"] = "after" if match["w"].lower() == "after" else "before"
+        options = (_clean_option(match["a"]), _clean_option(match["b"]))
+        if all(any(is_content(word) for word in words(option)) for option in options):
+            return Compare(options, claim="" if match["either"] else side), text
+    return None
+
+
+def _clean_option(option: str) -> str:
+    return _VERB_TAIL.sub("", option.strip(" ,?."))
+
+
+def _read_beside(text: str) -> tuple[Order, str] | None:
+    match = _BESIDE_START.match(text) or _BESIDE_END.match(text)
+    if match is None or _NOT_IN_TIME.search(match["main"]) or match["x"].strip().startswith(('"', "“", "'")):
+        return None
+    anchor = match["x"].strip(" ,")
+    if not any(is_content(word) for word in words(anchor)):
+        return None
+    side: Literal["before", "after"] = "before" if match["w"].lower() == "before" else "after"
+    return Beside(anchor, side), match["main"].strip(" ,")
+
+
+def _read_edge(text: str) -> tuple[Order, str] | None:
+    if match := _EDGE_WORK.match(text):
+        return Edge("last" if match["w"].lower() in ("end", "finish", "close") else "first"), ""
+    if match := _EDGE_VERB.match(text):
+        return Edge("last" if match["w"].lower() == "last" else "first"), match["main"]
+    if match := _EDGE_THING.search(text):
+        wanted: Literal["first", "last"] = "first" if match["w"].lower() == "first" else "last"
+        return Edge(wanted), f"{text[: match.start()]}the {text[match.end() :]}"
+    return None
+
+
+# Sense -----------------------------------------------------------------------------------
+
+_SURFACE = (
+    r"(?:sign|card|label|poster|page|screen|headline|newspaper|paper|banner|slide|title|caption|board|"
+    r"blackboard|whiteboard|book|cover|letter|note|subtitle|document|receipt|map|menu|shirt|t-shirt|plate|"
+    r"sticker|package|box|bottle|display|website|article|wall|door|window|ticket|form|list|sheet|image|picture)s?"
+)
+_WRITTEN = re.compile(
+    rf"\b(?:written|printed|inscribed|spell(?:ed|t)|handwritten|captioned|subtitles?|captions?|headlines?|"
+    rf"text|lettering|writing)\b|\b{_SURFACE}\s+(?:says?|reads?)\b|"
+    rf"\b(?:says?|stands?)\s+on\s+(?:the|a|an|that|this)\s+(?:\S+\s+)?{_SURFACE}\b|\b(?:does|do|did)\s+[^?]*\b{_SURFACE}\b"
+    rf"[^?]*\b(?:say|read)\b|\b(?:be|is|are|was|were|can i|can you|can one)\s+read\b|"
+    rf"\b(?:words?|letters?|names?|numbers?|digits?|titles?|message)\b[^?]*\b(?:on|in|above|below|under|across)\s+"
+    rf"(?:the|a|an)\s+(?:\S+\s+)?(?:\S+\s+)?{_SURFACE}\b|\b(?:web|e-?mail)\s?(?:site\s)?address\b|\burl\b",
+    re.I,
+)
+_SAID = re.compile(
+    r"\b(?:say|says|said|saying|speaks?|spoke|spoken|speaking|talks?|talked|talking|mention(?:s|ed|ing)?|"
+    r"tells?|told|telling|hears?|heard|hearing|announce[sd]?|explain(?:s|ed|ing)?|claim(?:s|ed)?|promise[sd]?|"
+    r"recommend(?:s|ed)?|suggest(?:s|ed)?|ask(?:s|ed)?|answer(?:s|ed)|repl(?:y|ies|ied)|aloud|narrat(?:e|es|ed|or)|"
+    r"speech|speaker|voice|state[sd]|describe[sd]?|recite[sd]?|quote[sd]?)\b",
+    re.I,
+)
+_SEEN = re.compile(
+    r"\b(?:show|shows|shown|showed|showing|see|sees|seen|saw|appears?|appeared|visible|looks?|looked|"
+    r"pictured?|pictures|images?|photos?|photographs?|screen|camera|colou?rs?|wears?|wearing|wore|depict\w*|"
+    r"view|display(?:s|ed)?|scenes?|shots?)\b",
+    re.I,
+)
+_SEEN_EXPLICIT = re.compile(
+    r"\b(?:in|on)\s+(?:the|a|any|this|that)\s+(?:picture|image|photo|photograph|frame|screen|shot)s?\b|"
+    r"\bvisible\b|\bpictured\b|\bcan\s+(?:be\s+seen|(?:i|you|we|one)\s+see)\b|\bon\s+screen\b|\bin\s+view\b",
+    re.I,
+)
+
+
+def _surfaces(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in words(text) if re.fullmatch(_SURFACE, word))
+
+
+def _read_sense(text: str) -> tuple[Sense, bool]:
+    """Which sense is asked, and whether the others are ruled out."""
+    said = _SAID.search(text) is not None
+    if _WRITTEN.search(text) and not re.search(r"\b(?:aloud|out loud)\b", text, re.I):
+        return "written", True
+    seen = _SEEN.search(text) is not None
+    if said and not seen:
+        return "said", True
+    if seen and not said:
+        return "seen", _SEEN_EXPLICIT.search(text) is not None
+    return "any", False
+
+
+# What is expected, and what it is about -----------------------------------------------------
+
+_EXPECTS: tuple[tuple[Expects, re.Pattern[str]], ...] = (
+    ("time", re.compile(r"^when\b|^(?:at\s+)?(?:what|which)\s+(?:time|moment|point)\b", re.I)),
+    (
+        "number",
+        re.compile(
+            r"^(?:for\s+)?how\s+(?:many|much|long|old|often|far|tall|big|high|fast|heavy|deep|wide)\b|"
+            r"^(?:in\s+)?(?:what|which)\s+(?:\w+\s+)?(?:number|year|date|age|price|percentage)\b",
+            re.I,
+        ),
+    ),
+    ("place", re.compile(r"^where\b", re.I)),
+    ("person", re.compile(r"^who(?:m|se)?\b", re.I)),
+    ("reason", re.compile(r"^why\b|^what\s+for\b", re.I)),
+    (
+        "yes_no",
+        re.compile(
+            r"^(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|if|whether)\b|^there\s+(?:is|are)\b",
+            re.I,
+        ),
+    ),
+)
+_MEASURE = re.compile(
+    r"\bhow\s+(?:long|old|often|far|tall|big|high|fast|heavy|deep|wide|large|small|late|early|soon)\b", re.I
+)
+_WH = re.compile(
+    r"^(?:(?:in|on|at|for|of|from|to|with|by|about|under)\s+)?(?:what|which)\s+(?P<rest>.+)$", re.I
+)
+_HOW_MANY = re.compile(r"^how\s+(?:many|much)\s+(?P<rest>.+)$", re.I)
+_AUXILIARY = word_set("is are was were do does did has have had can could will would should may might must")
+_ARTICLES = word_set(
+    "the a an this that these those some any no my your his her its our their of each every another"
+)
+_BEFORE_NAMES = _ARTICLES | word_set(
+    """
+    in on at by for with from into onto upon over under above below behind beside between near about and or
+    through during around along across inside outside without like against mention mentions mentioned
+    mentioning see shows show
+    """
+)
+_DO = frozenset(("do", "does", "did"))
+_MODALS = word_set("can could will would should may might must")
+_ORDINALS = word_set("first second last next following previous")
+
+
+def _read_expects(text: str) -> Expects:
+    return next((expects for expects, pattern in _EXPECTS if pattern.search(text)), "thing")
+
+
+def _read_wanted(text: str) -> tuple[str, ...]:
+    """Stems of the class asked for: the nouns between "what" or "which" and the verb."""
+    match = _WH.match(text)
+    if match is None:
+        return ()
+    run: list[str] = []
+    rest = words(match["rest"])
+    while rest and rest[0] in ("kind", "kinds", "sort", "sorts", "type", "types", "of", "other"):
+        rest.pop(0)
+    for index, word in enumerate(rest):
+        if word in FUNCTION_WORDS or word in FRAMING_WORDS:
+            # "fruit lies on …": without an auxiliary the last word of the run is the verb.
+            if len(run) > 1 and word not in _AUXILIARY and word not in FRAMING_WORDS and word != "of":
+                run.pop()
+            break
+        run.append(word)
+        if index == len(rest) - 1 and len(run) > 1:
+            run.pop()
+    return tuple(dict.fromkeys(stem(word) for word in run))
+
+
+def _read_names(text: str) -> tuple[str, ...]:
+    """Stems of quoted words, of capitalised words inside the question, and of numbers."""
+    found: list[str] = []
+    if text.isupper():
+        return ()
+    for quoted in re.findall(r"[\"“]([^\"”]+)[\"”]", text):
+        found += [stem(word) for word in words(quoted) if word not in FUNCTION_WORDS]
+    for match in re.finditer(r"(?<=\s)([A-Z][\w'\u2019-]*|\d[\w.,-]*)", text):
+        found += [stem(word) for word in words(match[0]) if is_content(word)]
+    return tuple(dict.fromkeys(found))
+
+
+def _read_subjects(text: str, wanted: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Heads of the noun phrases that an article, a preposition or "and" introduces, and names.
+
+    Without a tagger, a phrase is a run of content words; its last word is its head. After
+    "does the …" the last word of the run is the verb, and a trailing participle is no head.
+    """
+    heads: list[str] = list(names)
+    if match := _HOW_MANY.match(text):
+        counted = next(iter(words(match["rest"])), "")
+        heads += [stem(counted)] if is_content(counted) else []
+    tokens = words(text)
+    start = 0
+    while start < len(tokens):
+        if tokens[start] not in _BEFORE_NAMES and tokens[start] not in _DO:
+            start += 1
+            continue
+        first = start + 1
+        while first < len(tokens) and tokens[first] in _ORDINALS:
+            first += 1
+        end = first
+        while end < len(tokens) and is_content(tokens[end]):
+            end += 1
+        head = _head(tokens, start, first, end)
+        # In "the best thing about …" the head is the framing noun that follows.
+        if head and (end == len(tokens) or tokens[end] not in FRAMING_NOUNS):
+            heads.append(stem(head))
+        start = max(end, start + 1)
+    return tuple(dict.fromkeys(head for head in heads if head not in wanted))
+
+
+def _head(tokens: list[str], article: int, first: int, end: int) -> str:
+    """The head of the run `tokens[first:end]`, without the verb that an inverted question puts after it."""
+    run = tokens[first:end]
+    asks = tokens[article] if tokens[article] in _DO else tokens[article - 1] if article else ""
+    if len(run) > 1:
+        ends_question = article == 1 and end == len(tokens)
+        inverted = asks in _DO or asks in _MODALS
+        if inverted or (asks in _AUXILIARY and (ends_question or is_past_form(run[-1]))):
+            run = run[:-1]
+    while len(run) > 1 and run[-1].endswith(("ing", "ed")):
+        run = run[:-1]
+    return run[-1] if run and run[-1] not in PERSON_WORDS else ""
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return max(one, other) if one is not None and other is not None else one if one is not None else other
+
+
+def _sooner(one: int | None, other: int | None) -> int | None:
+    return min(one, other) if one is not None and other is not None else one if one is not None else other

@@ -1,0 +1,344 @@
+"""One question from its words to its answer, given a way to ask memory.
+
+This file knows the order of the steps and nothing of processes: `Memory` is what it
+needs, and the service and the tests each give it theirs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from reasoning.answer import Draft, moment, not_seen, several_sources, tell, tell_item
+from reasoning.evidence import Support, budgeted, distinct, time_key, weigh
+from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question
+from reasoning.settings import ReasoningSettings
+from reasoning.verify import judge
+from stream.messages.answer import Answer
+from stream.messages.control import SourceStatus
+from stream.messages.cue import Cue
+from stream.messages.evidence import Coverage, Evidence, EvidenceItem
+
+TELLING_KINDS = ("shot", "seen_text", "utterance")
+"""Kinds that a person would tell; what is between two shots is in the shots."""
+
+SEARCH_SPANS_NS = (60_000_000_000, 600_000_000_000)
+"""How far from a moment "after" and "before" look: first a minute, then ten."""
+
+MAX_SOURCES = 16
+"""Sources that are asked one by one where a question needs each one's length."""
+
+PROBE_ITEMS = 5
+"""Items asked for one subject by itself: the best few decide whether it was ever met."""
+
+
+class Memory(Protocol):
+    """What a question needs of memory. Both raise errors of `stream.errors`."""
+
+    def recall(self, cue: Cue, k: int) -> Evidence:
+        """At most `k` items for a cue."""
+        ...
+
+    def sources(self) -> Sequence[SourceStatus]:
+        """What is held, source by source."""
+        ...
+
+
+class Reasoner:
+    """Answers questions; holds nothing between them.
+
+    Args:
+        memory: Where evidence comes from.
+        settings: Of the reasoning section.
+        hop: Told when a question reaches a stage, for traces.
+    """
+
+    def __init__(
+        self, memory: Memory, settings: ReasoningSettings, hop: Callable[[str], None] = lambda stage: None
+    ) -> None:
+        self._memory = memory
+        self._settings = settings
+        self._hop = hop
+
+    def answer(self, asked: str, gates: Cue, k: int = 0) -> Answer:
+        """The answer to one question.
+
+        Args:
+            asked: The question as it was put.
+            gates: What the asker set outright; its text is ignored.
+            k: Items asked of memory; 0 for the configured number.
+
+        Raises:
+            OmniRecallError: As memory raises; what is not understood is no error.
+        """
+        began_s = time.monotonic()
+        question = read_question(asked)
+        self._hop("reasoning.question")
+        turn = _Turn(self._memory, self._settings, question, gates, max(k, self._settings.recall_k))
+        answer = turn.run(lambda: self._hop("reasoning.evidence"))
+        self._hop("reasoning.answer")
+        timings = {**turn.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
+        timings = {name: round(ms, 3) for name, ms in timings.items()}
+        return msgspec.structs.replace(answer, timings_ms=timings)
+
+
+class _Turn:
+    """The steps of one question, and what memory said on the way."""
+
+    def __init__(
+        self, memory: Memory, settings: ReasoningSettings, question: Question, gates: Cue, k: int
+    ) -> None:
+        self._memory = memory
+        self._settings = settings
+        self._question = question
+        self._gates = gates
+        self._k = k
+        self._coverage = Coverage()
+        self.timings_ms: dict[str, float] = {}
+
+    def run(self, weighed: Callable[[], None]) -> Answer:
+        """The answer; `weighed` is called when the evidence has been chosen."""
+        order = self._question.order
+        if order is None:
+            return self._plain(weighed)
+        if isinstance(order, Compare):
+            answer = self._compare(order)
+        elif isinstance(order, Beside):
+            answer = self._beside(order)
+        else:
+            answer = self._edge(order)
+        weighed()
+        return answer
+
+    # Plain questions.
+
+    def _plain(self, weighed: Callable[[], None]) -> Answer:
+        question, settings = self._question, self._settings
+        supports = weigh(question, self._recall_when(question.content), settings.evidence)
+        weighed()
+        if question.open:
+            return self._listing([support.item for support in supports])
+        judgement = judge(question, supports, self._probe, settings.evidence)
+        chosen = budgeted(
+            supports, settings.evidence, limit=settings.sentences, close_share=settings.close_share
+        )
+        return tell(question, chosen, judgement.verdict, self._coverage, settings)
+
+    def _listing(self, items: Sequence[EvidenceItem]) -> Answer:
+        """What there is in a stretch, in order of time."""
+        told = sorted((item for item in items if item.kind in TELLING_KINDS), key=time_key)
+        supports = distinct((_bare(item) for item in told), self._settings.evidence)[: self._settings.listed]
+        return tell(self._question, supports, "answered", self._coverage, self._settings)
+
+    def _probe(self, subject: str) -> Sequence[EvidenceItem]:
+        return self._recall(self._question.cue(subject, self._gates), PROBE_ITEMS)
+
+    # Order.
+
+    def _compare(self, order: Compare) -> Answer:
+        """Which of the options came first or last, by the first time of each one's evidence."""
+        found = [(option, self._first_of(option)) for option in order.options]
+        met = sorted(((o, item) for o, item in found if item), key=lambda pair: time_key(pair[1]))
+        if not met:
+            return not_seen(self._coverage)
+        draft = Draft()
+        several = several_sources(item for _, item in met)
+        if len(met) < len(found):
+            missing = " or ".join(option for option, item in found if item is None)
+            told = "; ".join(f"{option} {moment(item, several=several)}" for option, item in met)
+            draft.say(f"I know of {told}, but did not see or hear {missing}.", *(item for _, item in met))
+            return draft.finish("uncertain", self._coverage)
+        ordered = met if order.wanted == "first" else met[::-1]
+        draft.say(_tell_order(order, ordered, several=several), *(item for _, item in ordered))
+        for _, item in met:
+            draft.say(tell_item(item, self._question, self._settings, several=several), item)
+        return draft.finish("answered", self._coverage)
+
+    def _first_of(self, option: str) -> EvidenceItem | None:
+        """The earliest evidence that names an option, or else the likest if it is like enough."""
+        part = read_question(option)
+        items = self._recall(self._question.cue(option, self._gates), self._k)
+        supports = weigh(part, items, self._settings.evidence)
+        heads = frozenset(part.subjects or part.key)
+        naming = [s for s in supports if heads <= s.named]
+        if naming:
+            return min((s.item for s in naming), key=time_key)
+        alike = [s for s in supports if s.dense >= self._settings.evidence.alike]
+        return max(alike, key=lambda s: s.dense).item if alike else None
+
+    def _beside(self, order: Beside) -> Answer:
+        """What is just after or before the anchor, in the same source."""
+        anchor = self._anchor(order.anchor)
+        if anchor is None:
+            return not_seen(self._coverage)
+        item, verdict = anchor
+        near = self._nearest(item, order.side)
+        if not near:
+            draft = Draft()
+            end = "after" if order.side == "after" else "before"
+            draft.say(f"That is {moment(item, several=False)}; I know of nothing {end} it.", item)
+            return draft.finish("uncertain", self._coverage)
+        draft = Draft()
+        lead = "after that" if order.side == "after" else "before that"
+        draft.say(tell_item(item, self._question, self._settings, several=False), item)
+        for each in near:
+            draft.say(tell_item(each, self._question, self._settings, several=False, lead=lead), each)
+        return draft.finish(verdict, self._coverage)
+
+    def _anchor(self, text: str) -> tuple[EvidenceItem, Literal["answered", "uncertain"]] | None:
+        part = read_question(text)
+        gates = msgspec.structs.replace(self._question.cue(text, self._gates), kinds=self._gates.kinds)
+        supports = weigh(part, self._recall(gates, self._k), self._settings.evidence)
+        verdict = judge(part, supports, self._probe, self._settings.evidence).verdict
+        if verdict == "not_seen" or not supports:
+            return None
+        return supports[0].item, verdict
+
+    def _nearest(self, anchor: EvidenceItem, side: str) -> list[EvidenceItem]:
+        """The items next to the anchor, nearest first: of each kind that is asked, one."""
+        question = self._question
+        for span_ns in SEARCH_SPANS_NS:
+            low, high = (
+                (anchor.pts1_ns, anchor.pts1_ns + span_ns)
+                if side == "after"
+                else (max(0, anchor.pts0_ns - span_ns), anchor.pts0_ns)
+            )
+            cue = msgspec.structs.replace(
+                self._gates,
+                text=question.content,
+                kinds=self._gates.kinds or self._wanted_kinds(),
+                sources=(anchor.source_id.hex(),),
+                pts0_ns=low,
+                pts1_ns=high,
+            )
+            items = [
+                item
+                for item in self._recall(cue, self._k)
+                if item.session == anchor.session and _is_beside(item, anchor, side)
+            ]
+            if items:
+                return self._one_of_each(items, anchor, side)
+        return []
+
+    def _wanted_kinds(self) -> tuple[str, ...]:
+        """Kinds that are told beside a moment: of the sense that was asked, if any was."""
+        kinds = KINDS[self._question.sense]
+        return tuple(kind for kind in TELLING_KINDS if kind in kinds) or TELLING_KINDS
+
+    def _one_of_each(
+        self, items: Sequence[EvidenceItem], anchor: EvidenceItem, side: str
+    ) -> list[EvidenceItem]:
+        def distance_ns(item: EvidenceItem) -> int:
+            return item.pts0_ns - anchor.pts1_ns if side == "after" else anchor.pts0_ns - item.pts1_ns
+
+        nearest: dict[str, EvidenceItem] = {}
+        for item in sorted(items, key=distance_ns):
+            nearest.setdefault(item.kind, item)
+        return list(nearest.values())[: self._settings.sentences]
+
+    def _edge(self, order: Edge) -> Answer:
+        """The first or the last thing of a sense, in each source that fits."""
+        question = self._question
+        kinds = self._gates.kinds or question.kinds or self._wanted_kinds()
+        told: list[EvidenceItem] = []
+        for source in self._fitting_sources():
+            length_ns = _length_ns(source)
+            for span_ns in (*SEARCH_SPANS_NS, length_ns):
+                low, high = (
+                    (0, span_ns) if order.wanted == "first" else (max(0, length_ns - span_ns), length_ns)
+                )
+                cue = msgspec.structs.replace(
+                    self._gates,
+                    text=question.content or question.asked,
+                    kinds=kinds,
+                    sources=(source.source_id.hex(),),
+                    pts0_ns=low,
+                    pts1_ns=high,
+                )
+                items = [i for i in self._recall(cue, self._k) if i.session == source.session]
+                items = self._naming(items)
+                if items:
+                    pick = min if order.wanted == "first" else max
+                    told.append(pick(items, key=lambda item: item.pts0_ns))
+                    break
+        if not told:
+            return not_seen(self._coverage)
+        chosen = sorted(told, key=time_key)[: self._settings.listed]
+        return tell(question, [_bare(i) for i in chosen], "answered", self._coverage, self._settings)
+
+    def _naming(self, items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
+        """Those that name what the question names, if it names anything."""
+        required = frozenset(self._question.subjects or self._question.wanted)
+        if not required:
+            return [item for item in items if item.kind in TELLING_KINDS]
+        supports = weigh(self._question, items, self._settings.evidence)
+        return [s.item for s in supports if required <= s.named]
+
+    # Asking memory.
+
+    def _recall_when(self, text: str) -> list[EvidenceItem]:
+        """Recall in the stretch that the time words name, source by source where they need its length."""
+        question = self._question
+        k = self._k
+        cue = question.cue(text or question.asked, self._gates)
+        if not question.when.needs_duration:
+            return self._recall(cue, k)
+        items: list[EvidenceItem] = []
+        for source in self._fitting_sources():
+            start_ns, end_ns = question.when.bounds(_length_ns(source) or None)
+            bounded = msgspec.structs.replace(
+                cue, sources=(source.source_id.hex(),), pts0_ns=start_ns, pts1_ns=end_ns
+            )
+            items += self._recall(bounded, k)
+        return items
+
+    def _recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
+        began_s = time.monotonic()
+        evidence = self._memory.recall(cue, k)
+        self.timings_ms["recall"] = self.timings_ms.get("recall", 0.0) + (time.monotonic() - began_s) * 1e3
+        self.timings_ms["recalls"] = self.timings_ms.get("recalls", 0.0) + 1
+        for name, ms in evidence.timings_ms.items():
+            key = f"memory.{name}"
+            self.timings_ms[key] = self.timings_ms.get(key, 0.0) + ms
+        self._coverage = evidence.coverage
+        return list(evidence.items)
+
+    def _fitting_sources(self) -> list[SourceStatus]:
+        wanted = self._gates.sources
+        fitting = [s for s in self._memory.sources() if not wanted or _is_named(s, wanted)]
+        return fitting[-MAX_SOURCES:]
+
+
+def _bare(item: EvidenceItem) -> Support:
+    return Support(item=item, named=frozenset(), hinted=frozenset(), dense=0.0, value=item.score)
+
+
+def _tell_order(order: Compare, met: Sequence[tuple[str, EvidenceItem]], *, several: bool) -> str:
+    times = [f"{option} {moment(item, several=several)}" for option, item in met]
+    if order.claim:
+        options = [option for option, _ in met]
+        claimed = options.index(order.options[0]) < options.index(order.options[1])
+        holds = claimed == (order.claim == "before")
+        return f"{'Yes' if holds else 'No'}: {times[0]}, then {', then '.join(times[1:])}."
+    if order.wanted == "last":
+        return f"Last came {times[0]}; before it {', '.join(times[1:])}."
+    return f"First came {times[0]}; then {', then '.join(times[1:])}."
+
+
+def _is_beside(item: EvidenceItem, anchor: EvidenceItem, side: str) -> bool:
+    if side == "after":
+        return item.pts0_ns >= anchor.pts1_ns or (item.kind == anchor.kind and item.pts0_ns > anchor.pts0_ns)
+    return item.pts1_ns <= anchor.pts0_ns or (item.kind == anchor.kind and item.pts1_ns < anchor.pts1_ns)
+
+
+def _length_ns(source: SourceStatus) -> int:
+    reached = max((track.through_pts_ns or 0 for track in source.tracks), default=0)
+    return max(source.duration_ns or 0, reached)
+
+
+def _is_named(source: SourceStatus, names: Sequence[str]) -> bool:
+    file_name = source.uri.rsplit("/", 1)[-1]
+    return any(name in (source.source_id.hex(), file_name, source.uri) for name in names)

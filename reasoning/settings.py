@@ -1,0 +1,79 @@
+"""Settings of the reasoning process."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EvidenceSettings(BaseModel):
+    """How evidence is weighed against the question.
+
+    The weights add up to the value by which evidence is chosen; the thresholds decide
+    between answered, uncertain and not seen.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dense: float = Field(default=1.0, ge=0, description="weight of the likeness of meaning, 0 to 1")
+    named: float = Field(default=0.4, ge=0, description="weight of the share of the question that it names")
+    nearby: float = Field(default=0.15, ge=0, description="weight of the share that its surroundings name")
+    recall: float = Field(default=0.2, ge=0, description="weight of its place in what memory returned")
+    sense: float = Field(default=0.1, ge=0, description="weight of being of the sense that was asked")
+    expected: float = Field(
+        default=0.1, ge=0, description="weight of holding what was asked for: a number, a name, the class"
+    )
+    nothing_new: float = Field(
+        default=0.2, ge=0, description="taken off what only repeats the words of the question"
+    )
+    likely: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="likeness of meaning from which evidence that names the subjects counts as an answer",
+    )
+    alike: float = Field(
+        default=0.42,
+        ge=0,
+        le=1,
+        description="likeness of meaning from which evidence stands for a subject that it does not name",
+    )
+    near_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="seconds from the best evidence within which the other subjects must be found",
+    )
+    probes: int = Field(
+        default=3,
+        ge=0,
+        le=8,
+        description="subjects that are looked for by themselves before they count as absent",
+    )
+    duplicate: float = Field(
+        default=0.8, gt=0, le=1, description="Jaccard likeness of words from which two items say the same"
+    )
+
+
+class ReasoningSettings(BaseModel):
+    """From questions to answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threads: int = Field(default=2, ge=1, le=16, description="questions answered at the same time")
+    waiting: int = Field(default=64, ge=1, description="questions that may wait before more are turned away")
+    recall_k: int = Field(default=30, ge=1, le=200, description="items asked of memory per cue")
+    deadline_s: float = Field(
+        default=10.0, gt=0, description="seconds for a question that carries no deadline"
+    )
+    memory_timeout_s: float = Field(default=5.0, gt=0, description="seconds to wait for one recall at most")
+    sentences: int = Field(default=3, ge=1, le=10, description="sentences of an answer at most")
+    listed: int = Field(
+        default=6, ge=1, le=20, description="sentences at most where a stretch of time is asked about"
+    )
+    close_share: float = Field(
+        default=0.75, ge=0, le=1, description="share of the best value that a further sentence must have"
+    )
+    sentence_words: int = Field(default=40, ge=8, le=80, description="words of a sentence at most")
+    labels: int = Field(default=5, ge=1, le=10, description="labels told of a picture at most")
+    evidence: EvidenceSettings = Field(
+        default=EvidenceSettings(), description="how evidence is weighed against the question"
+    )

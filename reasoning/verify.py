@@ -1,0 +1,107 @@
+"""Whether evidence supports what a question asks for, or whether it was never perceived.
+
+The best evidence for a question about something absent still exists, and may be quite
+like the question. So each thing that the question names is looked for by itself: what no
+item names, and nothing is alike to, was not seen or heard, and then neither was the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from reasoning.evidence import Support, dense_of, holds_expected, stems_of
+from reasoning.question import Question
+from reasoning.settings import EvidenceSettings
+from reasoning.words import all_stems
+from stream.messages.answer import Verdict
+from stream.messages.evidence import EvidenceItem
+
+Probe = Callable[[str], Sequence[EvidenceItem]]
+"""Asks memory for the evidence of one subject by itself."""
+
+STRONG_SHARE = 0.5
+"""Share of the question's words that evidence must name to count without likeness of meaning."""
+
+SURELY_LIKE = 0.6
+"""Cosine of MiniLM from which a sentence answers although a subject goes by another name."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict, and the words of the question that nothing supports."""
+
+    verdict: Verdict
+    missing: tuple[str, ...] = ()
+
+
+def judge(
+    question: Question, supports: Sequence[Support], probe: Probe, settings: EvidenceSettings
+) -> Judgement:
+    """The verdict on a plain question.
+
+    Args:
+        question: As taken apart.
+        supports: Best first.
+        probe: Used for at most `settings.probes` subjects that no support names.
+        settings: Thresholds.
+    """
+    if not supports:
+        return Judgement("not_seen", question.subjects)
+    if question.open:
+        return Judgement("answered")
+    best = supports[0]
+    required = question.subjects or (question.wanted if question.sense == "seen" and not question.key else ())
+    if not required:
+        return Judgement(_without_subjects(question, best, settings))
+    places = [_find(s, question, supports, probe, settings) for s in required[: settings.probes]]
+    missing = tuple(
+        question.spelt(s) for s, place in zip(required, places, strict=False) if place == "nowhere"
+    )
+    if missing:
+        return Judgement("uncertain" if best.dense >= SURELY_LIKE else "not_seen", missing)
+    near = all(place == "near" for place in places)
+    likely = best.dense >= settings.likely or _named_share(question, best) >= STRONG_SHARE
+    formed = question.expects not in ("number", "person") or any(
+        holds_expected(question, support.item) for support in supports[:3]
+    )
+    return Judgement("answered" if near and likely and formed else "uncertain")
+
+
+def _without_subjects(question: Question, best: Support, settings: EvidenceSettings) -> Verdict:
+    if best.dense >= settings.alike or _named_share(question, best) >= STRONG_SHARE:
+        return "answered"
+    return "uncertain" if best.dense >= settings.likely else "not_seen"
+
+
+def _named_share(question: Question, support: Support) -> float:
+    asked = set(question.key) or set(question.wanted)
+    return len(asked & support.named) / len(asked) if asked else 0.0
+
+
+def _find(
+    subject: str,
+    question: Question,
+    supports: Sequence[Support],
+    probe: Probe,
+    settings: EvidenceSettings,
+) -> str:
+    """Where a subject is supported: `near` the best evidence, `elsewhere`, or `nowhere`."""
+    best = supports[0]
+    if subject in best.named or any(subject in all_stems(text) for text in best.item.neighbours):
+        return "near"
+    places = {_place(support.item, best.item, settings) for support in supports if subject in support.named}
+    if not places:
+        places = {
+            _place(item, best.item, settings)
+            for item in probe(question.spelt(subject))
+            if subject in stems_of(item)[0] or dense_of(item) >= settings.alike
+        }
+    return "near" if "near" in places else "elsewhere" if places else "nowhere"
+
+
+def _place(item: EvidenceItem, best: EvidenceItem, settings: EvidenceSettings) -> str:
+    if (item.source_id, item.session) != (best.source_id, best.session):
+        return "elsewhere"
+    gap_ns = max(item.pts0_ns - best.pts1_ns, best.pts0_ns - item.pts1_ns)
+    return "near" if gap_ns <= settings.near_s * 1e9 else "elsewhere"
