@@ -1,0 +1,101 @@
+"""Decoding one stream of a container; packets that cannot be decoded are counted and passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stream.capture.container import uri_of
+from stream.capture.settings import CaptureSettings
+from stream.errors import SourceRefused
+
+if TYPE_CHECKING:
+    from av.container.input import InputContainer
+    from av.stream import Stream
+
+NS_PER_S = 1_000_000_000
+NS_PER_US = 1_000
+
+
+@dataclass(slots=True)
+class TrackHealth:
+    """What was met while a track was read; written by its reader, safe to look at meanwhile.
+
+    `errors` counts packets that could not be decoded, `guessed` frames without a
+    timestamp of their own, `misplaced` frames dropped because time stood still or went
+    back. `partial` says why the track ended early, empty if it did not.
+    """
+
+    errors: int = 0
+    guessed: int = 0
+    misplaced: int = 0
+    end_pts_ns: int = 0
+    partial: str = ""
+
+
+def decodes(stream: Stream) -> bool:
+    """Whether there is a decoder; streams without one have no codec context in spite of its type."""
+    context: Any = stream.codec_context
+    return context is not None
+
+
+def set_up_decoder(stream: Stream, settings: CaptureSettings) -> None:
+    """Bounds a decoder in threads and pixels; to be called before its first packet."""
+    context: Any = stream.codec_context
+    if stream.type == "video":
+        context.thread_count = settings.codec_threads
+        context.thread_type = "AUTO" if settings.codec_threads > 1 else "NONE"
+        context.options = {**context.options, "max_pixels": str(settings.max_pixels)}
+
+
+def stream_of(container: InputContainer, path: Path, track: int, media: str) -> Stream:
+    """The stream of a track number.
+
+    Raises:
+        SourceRefused: If there is none of that kind.
+    """
+    for stream in container.streams:
+        if stream.index == track and stream.type == media and decodes(stream):
+            return stream
+    raise SourceRefused(f"{uri_of(path)} has no {media} track {track}", remedy="probe the file again")
+
+
+def decoded(
+    container: InputContainer,
+    stream: Stream,
+    health: TrackHealth,
+    settings: CaptureSettings,
+    max_packets: int | None = None,
+) -> Iterator[Any]:
+    """The frames of a stream as libav gives them; what cannot be decoded is counted and skipped.
+
+    Ends early, with `health.partial` set, after `bad_in_a_row` failures without a frame.
+    """
+    packets = container.demux(stream)
+    failures = n_packets = 0
+    while failures < settings.bad_in_a_row and (max_packets is None or n_packets < max_packets):
+        n_packets += 1
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            frames = packet.decode()
+        except EOFError:
+            return
+        except Exception:  # One damaged packet; which error it raises says nothing more.
+            health.errors += 1
+            failures += 1
+            packets = container.demux(stream)  # The iterator ends with its error, the file does not.
+            continue
+        failures = 0 if frames else failures
+        yield from frames
+    if max_packets is None:
+        health.partial = f"{failures} packets in a row could not be decoded"
+
+
+def to_ns(pts: int, time_base: Fraction) -> int:
+    """A timestamp in nanoseconds, rounded to the nearest."""
+    return (2 * pts * time_base.numerator * NS_PER_S + time_base.denominator) // (2 * time_base.denominator)

@@ -1,0 +1,95 @@
+"""Settings of capture: how often a picture is taken, how large, and how much may wait."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+VOICE_WINDOW_SAMPLES = 512
+"""Samples that Silero's voice detector takes at a time; chunks are whole multiples of it."""
+
+
+class CaptureSettings(BaseModel):
+    """How sources are read. One process per source, all with these settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rate_hz: float = Field(
+        default=1.0, gt=0, le=60, description="pictures per second that are sent though nothing changes"
+    )
+    change_threshold: float = Field(
+        default=0.45,
+        gt=0,
+        le=1,
+        description="change score (0 to 1) above which a picture is sent at once; cuts score above 0.59, "
+        "camera motion below 0.31",
+    )
+    change_rate_hz: float = Field(
+        default=2.0, gt=0, le=60, description="most pictures per second that are sent because of change"
+    )
+    curve_points: int = Field(
+        default=1024, ge=1, le=4096, description="most points of the change curve in one message"
+    )
+    max_side_px: int = Field(
+        default=1280, ge=64, le=8192, description="longer side of a sent picture in pixels; never enlarged"
+    )
+    frame_encoding: Literal["rgb24", "jpeg"] = Field(
+        default="rgb24", description="rgb24 sends pixels, jpeg a tenth of the bytes for 5 ms of CPU"
+    )
+    jpeg_quality: int = Field(default=90, ge=1, le=100, description="quality of frame_encoding jpeg")
+    video_ring_items: int = Field(
+        default=4, ge=1, le=1024, description="pictures that may wait for credit, per track"
+    )
+    video_ring_bytes: int = Field(
+        default=64 << 20, ge=1 << 20, description="bytes of pictures that may wait, per track"
+    )
+    audio_ring_bytes: int = Field(
+        default=64 << 20,
+        ge=1 << 16,
+        description="bytes of sound that may wait, per track; 64 MiB are 35 minutes",
+    )
+    audio_wait_s: float = Field(
+        default=2.0, ge=0, description="seconds a live reader waits at a full ring of sound before a gap"
+    )
+    chunk_samples: int = Field(
+        default=8192,
+        ge=VOICE_WINDOW_SAMPLES,
+        le=1 << 20,
+        multiple_of=VOICE_WINDOW_SAMPLES,
+        description="samples of sound per message, at 16 kHz",
+    )
+    audio_tracks: Literal["default", "all"] = Field(
+        default="default", description="default reads the container's main sound track, all reads each"
+    )
+    codec_threads: int = Field(default=1, ge=1, le=64, description="threads of each video decoder")
+    max_pixels: int = Field(
+        default=64_000_000, ge=10_000, description="pictures with more pixels than this are refused"
+    )
+    seek_margin_s: float = Field(
+        default=5.0, ge=0, description="seconds before a mark at which a resumed reader starts to decode"
+    )
+    hole_fill_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=3600,
+        description="longest hole in a sound track that is filled with silence; longer ones are gaps",
+    )
+    drift_s: float = Field(
+        default=0.04,
+        gt=0,
+        le=1,
+        description="seconds by which timestamps of sound may differ from its samples before they count",
+    )
+    bad_in_a_row: int = Field(
+        default=512, ge=1, description="undecodable or misplaced packets in a row that end a track"
+    )
+    announce_s: float = Field(
+        default=1.0, gt=0, description="seconds between two announcements of a track that has no credit"
+    )
+
+    @model_validator(mode="after")
+    def _ring_holds_a_chunk(self) -> CaptureSettings:
+        if self.audio_ring_bytes < 2 * self.chunk_samples:
+            raise ValueError("audio_ring_bytes must hold at least one chunk of chunk_samples")
+        return self
