@@ -19,6 +19,8 @@ from memory.spans.digest import digest
 from memory.spans.segment import Outline, Segmenter, Stretch, Unit, perceived
 
 LARGEST_NS = 2**62
+OVERLAP_NS = 600 * 1_000_000_000
+"""Observations of one kind overlap by less than this; longer ones follow one another."""
 DIGEST_OBSERVATIONS = 400
 """Observations of one event that its digest is made of; frames do not count."""
 
@@ -198,14 +200,14 @@ class Consolidator:
 def span_id_of(level: str, source_id: bytes, session: int, pts0_ns: int, segmenter_id: str) -> bytes:
     """The identity of a span: the same whenever and however often it is made."""
     digest_of = hashlib.blake2b(digest_size=16)
-    for field in (
+    for part in (
         level.encode(),
         source_id,
         struct.pack(">q", session),
         struct.pack(">q", pts0_ns),
         segmenter_id.encode(),
     ):
-        digest_of.update(struct.pack(">I", len(field)) + field)
+        digest_of.update(struct.pack(">I", len(part)) + part)
     return digest_of.digest()
 
 
@@ -259,10 +261,19 @@ def observations_in(
 def _units(
     db: sqlite3.Connection, source: SourceRow, kind: str, where: str, bounds: tuple[int, int]
 ) -> Sequence[Unit]:
+    """Where the observations of a kind lie that reach beyond `bounds[0]`; `where` takes the bounds."""
+    of_kind = (source.source_id, source.session, kind)
+    # What may reach over the bound: whatever began last before it, and what began not long before it.
+    reaching = db.execute(
+        "SELECT MAX(pts0_ns) FROM observation WHERE source_id = ? AND session = ? AND kind = ?"
+        " AND pts0_ns <= ?",
+        (*of_kind, bounds[0]),
+    ).fetchone()[0]
+    first_ns = min(bounds[0] - OVERLAP_NS, reaching if reaching is not None else bounds[0])
     rows = db.execute(
-        "SELECT pts0_ns, pts1_ns FROM observation"  # noqa: S608
-        f" WHERE source_id = ? AND session = ? AND kind = ? AND {where} ORDER BY pts0_ns, pts1_ns, n",
-        (source.source_id, source.session, kind, *bounds),
+        "SELECT pts0_ns, pts1_ns FROM observation WHERE source_id = ? AND session = ? AND kind = ?"  # noqa: S608
+        f" AND pts0_ns >= ? AND {where} ORDER BY pts0_ns, pts1_ns, n",
+        (*of_kind, first_ns, *bounds),
     )
     return [Unit(*row) for row in rows]
 

@@ -1,0 +1,476 @@
+"""Vector indexes: a cache of the keys in the log, checksummed, and disposable.
+
+One index per encoder: vectors of different encoders are never compared. FAISS loads
+39 % of damaged files without a word (measured), so a file is only read after its sha256
+was checked, and everything else is rebuilt from SQLite.
+
+`FlatIndex` is exact. The file of an index is named by its content and pointed to by a
+manifest, so that a crash at any moment leaves the old pair or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from memory.keys.keyers import unpack_vectors
+from memory.log.media import write_atomically
+from memory.log.reader import last_commit
+from stream.errors import Corrupt
+
+Vectors = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+MANIFEST_VERSION = 1
+SAMPLED_KEYS = 64
+"""Keys that are compared with the store when an index is loaded."""
+READ_ROWS = 4096
+"""Keys read from SQLite at a time when an index catches up; 12 MB at 768 dimensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search found, best first: key ids (N,) int64 and inner products (N,) float32."""
+
+    ids: Ids
+    scores: Vectors
+
+
+class KeyIndex(Protocol):
+    """Nearest keys by inner product; of unit vectors, by cosine."""
+
+    encoder_id: str
+    commit_no: int
+
+    def __len__(self) -> int:
+        """How many keys are in it."""
+        ...
+
+    def ids(self) -> Ids:
+        """The key ids, (N,) int64, in no order."""
+        ...
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Adds keys whose ids are not in it. `vectors` (N, D) float32, unit length."""
+        ...
+
+    def remove(self, ids: Ids) -> int:
+        """Takes keys out, bytes and all; returns how many were there."""
+        ...
+
+    def search(self, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
+        """The `k` nearest of `allowed` (None: of all) to `query` (D,) float32."""
+        ...
+
+    def checksum(self) -> str:
+        """sha256 over ids and vectors in order of ids: equal content, equal checksum."""
+        ...
+
+    def dump(self) -> bytes:
+        """The whole index as the bytes of a file."""
+        ...
+
+
+class FlatIndex:
+    """Exact search by FAISS. Not thread-safe by itself; `IndexShelf` holds the lock.
+
+    Args:
+        encoder_id: Whose vectors these are.
+        dimension: Of the vectors.
+        gpu: Keep a disposable copy on a GPU where FAISS finds one.
+    """
+
+    def __init__(self, encoder_id: str, dimension: int, *, gpu: bool = False) -> None:
+        faiss = _faiss()
+        self.encoder_id = encoder_id
+        self.dimension = dimension
+        self.commit_no = 0
+        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        self._copy = _gpu_copy(dimension) if gpu else None
+
+    @classmethod
+    def load(cls, encoder_id: str, body: bytes, *, gpu: bool = False) -> FlatIndex:
+        """An index from bytes that `dump` made and whose checksum was verified.
+
+        Raises:
+            Corrupt: If they hold something else after all.
+        """
+        faiss = _faiss()
+        try:
+            inner = faiss.deserialize_index(np.frombuffer(body, dtype=np.uint8))
+        except RuntimeError as error:
+            raise Corrupt(f"index of {encoder_id}: {error}") from error
+        if not isinstance(inner, faiss.IndexIDMap2):
+            raise Corrupt(f"index of {encoder_id} holds a {type(inner).__name__}")
+        index = cls(encoder_id, int(inner.d), gpu=gpu)
+        index._index = inner
+        if inner.ntotal:
+            index._add_to_copy(index.ids(), index._vectors())
+        return index
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether searches of everything run on a GPU."""
+        return self._copy is not None
+
+    def ids(self) -> Ids:
+        """As `KeyIndex.ids`."""
+        if not len(self):
+            return np.empty(0, dtype=np.int64)
+        found: Ids = _faiss().vector_to_array(self._index.id_map).astype(np.int64)
+        return found
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """As `KeyIndex.add`. FAISS would take an id twice; keys are unique in the store."""
+        if not len(ids):
+            return
+        self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
+        self._add_to_copy(ids, vectors)
+
+    def remove(self, ids: Ids) -> int:
+        """As `KeyIndex.remove`."""
+        if not len(ids):
+            return 0
+        if self._copy is not None:
+            self._copy.hide(ids)
+        return int(self._index.remove_ids(ids))
+
+    def search(self, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
+        """As `KeyIndex.search`; ties in order of ids."""
+        wanted = min(k, len(self) if allowed is None else len(allowed))
+        if wanted <= 0:
+            return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+        row = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
+        if allowed is None:
+            scores, ids = self._search_all(row, wanted)
+        else:
+            faiss = _faiss()
+            selector = faiss.IDSelectorBatch(np.ascontiguousarray(allowed, dtype=np.int64))
+            scores, ids = self._index.search(row, wanted, params=faiss.SearchParameters(sel=selector))
+        found = ids[0] >= 0
+        order = np.lexsort((ids[0][found], -scores[0][found]))
+        return Hits(ids[0][found][order], scores[0][found][order])
+
+    def _add_to_copy(self, ids: Ids, vectors: Vectors) -> None:
+        if self._copy is not None:
+            try:
+                self._copy.add(ids, vectors)
+            except RuntimeError:
+                self._copy = None
+
+    def _search_all(self, row: Vectors, k: int) -> tuple[Vectors, Ids]:
+        if self._copy is not None:
+            try:
+                return self._copy.search(row, k)
+            except RuntimeError:
+                # Out of memory, or the device went: the master has everything.
+                self._copy = None
+        scores, ids = self._index.search(row, k)
+        return scores, ids
+
+    def vector(self, key_id: int) -> Vectors:
+        """One key, (D,) float32. Raises RuntimeError if it is not there."""
+        found: Vectors = self._index.reconstruct(key_id)
+        return found
+
+    def checksum(self) -> str:
+        """As `KeyIndex.checksum`."""
+        ids = self.ids()
+        order = np.argsort(ids)
+        digest = hashlib.sha256(ids[order].tobytes())
+        if len(ids):
+            digest.update(np.ascontiguousarray(self._vectors()[order]).tobytes())
+        return digest.hexdigest()
+
+    def dump(self) -> bytes:
+        """As `KeyIndex.dump`."""
+        return bytes(_faiss().serialize_index(self._index).tobytes())
+
+    def _vectors(self) -> Vectors:
+        found: Vectors = self._index.index.reconstruct_n(0, len(self))
+        return found
+
+
+class _GpuCopy:
+    """The vectors once more on the first GPU, where nothing can be removed: removed ids are hidden."""
+
+    def __init__(self, dimension: int) -> None:
+        faiss = _faiss()
+        self._resources = faiss.StandardGpuResources()
+        self._index = faiss.GpuIndexFlatIP(self._resources, dimension)
+        self._ids: Ids = np.empty(0, dtype=np.int64)
+        self._hidden: set[int] = set()
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        self._ids = np.concatenate([self._ids, ids])
+
+    def hide(self, ids: Ids) -> None:
+        self._hidden.update(int(one) for one in ids)
+
+    def search(self, rows: Vectors, k: int) -> tuple[Vectors, Ids]:
+        wanted = min(k + len(self._hidden), len(self._ids))
+        scores, places = self._index.search(rows, wanted)
+        ids = np.where(places[0] >= 0, self._ids[places[0]], -1)
+        seen = np.array([int(one) not in self._hidden for one in ids])
+        return scores[:, seen][:, :k], ids[None, seen][:, :k]
+
+
+def _gpu_copy(dimension: int) -> _GpuCopy | None:
+    """A copy on the GPU, or None where there is none or it has no room."""
+    if _faiss().get_num_gpus() == 0:
+        return None
+    try:
+        return _GpuCopy(dimension)
+    except RuntimeError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the file of an index is: checked before one byte of it reaches FAISS."""
+
+    version: int
+    encoder_id: str
+    file: str
+    sha256: str
+    n: int
+    dimension: int
+    commit_no: int
+
+
+class IndexShelf:
+    """All indexes of a store, kept in step with its keys; safe to use from every thread.
+
+    Args:
+        folder: The store's `views` folder; made if missing.
+        gpu: As `FlatIndex`.
+    """
+
+    def __init__(self, folder: Path, *, gpu: bool = False) -> None:
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._gpu = gpu
+        self._lock = threading.RLock()
+        self._indexes: dict[str, FlatIndex] = {}
+        self._last_key: dict[str, int] = {}
+        self._saved: dict[str, tuple[int, int]] = {}
+        self._changes: dict[str, int] = {}
+        self.rebuilt = 0
+
+    def ready(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | None:
+        """The index of an encoder, with every key that `db` sees in it; None where it has no key.
+
+        The first call loads the file, or rebuilds what is missing, damaged or of another
+        time; later ones add what came since.
+        """
+        with self._lock:
+            index = self._indexes.get(encoder_id)
+            if index is None:
+                index = self._open(db, encoder_id)
+                if index is None:
+                    return None
+                self._indexes[encoder_id] = index
+            self._catch_up(db, index)
+            return index
+
+    def search(self, index: FlatIndex, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
+        """As `FlatIndex.search`, while nobody changes the index."""
+        with self._lock:
+            return index.search(query, k, allowed)
+
+    def remove(self, ids: list[int]) -> None:
+        """Takes keys that are gone from the store out of all indexes."""
+        with self._lock:
+            for encoder_id, index in self._indexes.items():
+                if index.remove(np.array(ids, dtype=np.int64)):
+                    self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
+
+    def save(self) -> list[str]:
+        """Writes every index that changed since its last save; returns their encoders."""
+        saved: list[str] = []
+        with self._lock:
+            indexes = list(self._indexes.items())
+        for encoder_id, index in indexes:
+            with self._lock:
+                state = (len(index), self._changes.get(encoder_id, 0))
+                if self._saved.get(encoder_id) == state:
+                    continue
+                body = index.dump()
+                manifest = Manifest(
+                    version=MANIFEST_VERSION,
+                    encoder_id=encoder_id,
+                    file="",
+                    sha256=hashlib.sha256(body).hexdigest(),
+                    n=len(index),
+                    dimension=index.dimension,
+                    commit_no=index.commit_no,
+                )
+            # Slow disks must not hold up searches: the lock is not held while writing.
+            self._write(encoder_id, body, manifest)
+            self._saved[encoder_id] = state
+            saved.append(encoder_id)
+        return saved
+
+    def describe(self) -> dict[str, dict[str, object]]:
+        """For `status`: per encoder, what the index is and how far it reaches."""
+        with self._lock:
+            return {
+                encoder_id: {
+                    "kind": "flat",
+                    "n": len(index),
+                    "dimension": index.dimension,
+                    "commit_no": index.commit_no,
+                    "gpu": index.on_gpu,
+                    "recall": 1.0,
+                    "saved": self._saved.get(encoder_id) == (len(index), self._changes.get(encoder_id, 0)),
+                }
+                for encoder_id, index in self._indexes.items()
+            }
+
+    def _open(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | None:
+        row = db.execute(
+            "SELECT dimension FROM key WHERE encoder_id = ? AND vector IS NOT NULL LIMIT 1", (encoder_id,)
+        ).fetchone()
+        if row is None:
+            return None
+        dimension = int(row[0])
+        try:
+            index = self._load(db, encoder_id, dimension)
+        except (Corrupt, OSError, ValueError, TypeError, KeyError):
+            self.rebuilt += (self.folder / _manifest_name(encoder_id)).exists()
+            index = FlatIndex(encoder_id, dimension, gpu=self._gpu)
+        stored = np.array(
+            [key_id for (key_id,) in db.execute(_KEY_IDS, (encoder_id, dimension))], dtype=np.int64
+        )
+        there = index.ids()
+        index.remove(np.setdiff1d(there, stored))
+        missing = np.setdiff1d(stored, there)
+        for start in range(0, len(missing), READ_ROWS):
+            ids = missing[start : start + READ_ROWS]
+            index.add(*_read_keys(db, encoder_id, ids, dimension))
+        self._last_key[encoder_id] = int(stored[-1]) if len(stored) else 0
+        index.commit_no = last_commit(db)
+        if len(missing) or len(there) != len(stored):
+            self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
+        return index
+
+    def _load(self, db: sqlite3.Connection, encoder_id: str, dimension: int) -> FlatIndex:
+        """The index that the manifest points to.
+
+        Raises:
+            Corrupt: If file and manifest disagree, or they are of another kind.
+            OSError: If one of them is missing.
+            ValueError: If the manifest is no JSON; TypeError, KeyError if it lacks fields.
+        """
+        told: dict[str, Any] = json.loads((self.folder / _manifest_name(encoder_id)).read_text("utf-8"))
+        manifest = Manifest(**told)
+        if (manifest.version, manifest.encoder_id, manifest.dimension) != (
+            MANIFEST_VERSION,
+            encoder_id,
+            dimension,
+        ):
+            raise Corrupt(f"the index in {self.folder} is of another encoder or version")
+        body = (self.folder / Path(manifest.file).name).read_bytes()
+        if hashlib.sha256(body).hexdigest() != manifest.sha256:
+            raise Corrupt(f"{self.folder / manifest.file} fails its checksum")
+        index = FlatIndex.load(encoder_id, body, gpu=self._gpu)
+        if len(index) != manifest.n or index.dimension != dimension or not _agrees(db, index):
+            raise Corrupt(f"{self.folder / manifest.file} is of another store or time")
+        self._saved[encoder_id] = (len(index), 0)
+        return index
+
+    def _catch_up(self, db: sqlite3.Connection, index: FlatIndex) -> None:
+        """Adds the keys made since the last call; ids only grow, so they are those above the last one."""
+        encoder_id = index.encoder_id
+        while True:
+            rows = db.execute(
+                "SELECT key_id, vector FROM key WHERE encoder_id = ? AND key_id > ? AND vector IS NOT NULL"
+                " AND dimension = ? ORDER BY key_id LIMIT ?",
+                (encoder_id, self._last_key[encoder_id], index.dimension, READ_ROWS),
+            ).fetchall()
+            if rows:
+                ids = np.array([row[0] for row in rows], dtype=np.int64)
+                index.add(ids, unpack_vectors([row[1] for row in rows], index.dimension))
+                self._last_key[encoder_id] = int(ids[-1])
+            if len(rows) < READ_ROWS:
+                break
+        index.commit_no = last_commit(db)
+
+    def _write(self, encoder_id: str, body: bytes, manifest: Manifest) -> None:
+        stem = _stem(encoder_id)
+        file = f"{stem}-{manifest.sha256[:16]}.faiss"
+        write_atomically(self.folder / file, body)
+        told = asdict(manifest) | {"file": file}
+        write_atomically(self.folder / _manifest_name(encoder_id), json.dumps(told, indent=1).encode("utf-8"))
+        for old in self.folder.glob(f"{stem}-*.faiss"):
+            if old.name != file:
+                old.unlink(missing_ok=True)
+
+
+_KEY_IDS = (
+    "SELECT key_id FROM key WHERE encoder_id = ? AND vector IS NOT NULL AND dimension = ? ORDER BY key_id"
+)
+
+
+def _read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int) -> tuple[Ids, Vectors]:
+    """The keys of these ids, which are in order, as they lie in the store."""
+    rows = db.execute(
+        "SELECT key_id, vector FROM key WHERE encoder_id = ? AND key_id BETWEEN ? AND ?"
+        " AND vector IS NOT NULL AND dimension = ? ORDER BY key_id",
+        (encoder_id, int(ids[0]), int(ids[-1]), dimension),
+    )
+    wanted = set(ids.tolist())
+    kept = [row for row in rows if row[0] in wanted]
+    return (
+        np.array([row[0] for row in kept], dtype=np.int64),
+        unpack_vectors([row[1] for row in kept], dimension),
+    )
+
+
+def _agrees(db: sqlite3.Connection, index: FlatIndex) -> bool:
+    """Whether some keys of an index, the newest among them, are what the store holds under their ids.
+
+    A store that was restored gives ids anew that a newer index file has already.
+    """
+    ids = np.sort(index.ids())
+    if not len(ids):
+        return True
+    spread = np.linspace(0, len(ids) - 1, min(len(ids), SAMPLED_KEYS)).astype(np.int64)
+    for one in ids[np.unique(spread)]:
+        there, vectors = _read_keys(db, index.encoder_id, np.array([one]), index.dimension)
+        if len(there) and not np.allclose(vectors[0], index.vector(int(one)), atol=1e-5):
+            return False
+    return True
+
+
+def _stem(encoder_id: str) -> str:
+    """A file name for an encoder: readable, and unique by a hash."""
+    readable = "".join(char if char.isalnum() else "-" for char in encoder_id)[:48]
+    return f"{readable}-{hashlib.sha256(encoder_id.encode()).hexdigest()[:8]}"
+
+
+def _manifest_name(encoder_id: str) -> str:
+    return f"{_stem(encoder_id)}.json"
+
+
+def _faiss() -> Any:
+    """FAISS, imported when first needed, with one thread.
+
+    A store without keys, and a commit, never pay for the import.
+    """
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    return faiss

@@ -1,0 +1,153 @@
+"""Keyers: which texts of an observation become keys, and the keys that are still to be made.
+
+Nothing is queued: what has a text and no key of the encoder in use is pending, so a
+restart, or another encoder, needs no bookkeeping. `frame` observations get no key of
+their own (there are too many); they are reached by time and through their shot.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+KIND_OF_KEY: Mapping[str, str] = {
+    "utterance": "transcript",
+    "seen_text": "seen_text",
+    "shot": "caption",
+}
+"""Kind of the text key per kind of observation; others with a text get `text`."""
+WITHOUT_KEY = ("frame", "gap", "voice")
+DIGEST = "digest"
+"""Kind of the key of an event's digest."""
+COUNT_LIMIT = 10_000
+"""Pending keys are counted up to this per keyer; beyond, `status` says at least so many."""
+_KIND_SQL = (
+    "CASE o.kind "
+    + " ".join(f"WHEN '{kind}' THEN '{key}'" for kind, key in KIND_OF_KEY.items())
+    + " ELSE 'text' END"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDraft:
+    """A key to be made: whose, of which kind, from which text.
+
+    `n` is the row of the observation; 0 for spans.
+    """
+
+    owner: bytes
+    owner_level: str
+    kind: str
+    text: str
+    n: int = 0
+
+
+class Keyer(Protocol):
+    """Finds drafts that are still without a key of an encoder."""
+
+    def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
+        """At most `limit` drafts, oldest first, of observations after row `after_n`."""
+        ...
+
+
+class TextKeyer:
+    """One key per observation with a text: transcript, seen text or caption."""
+
+    def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
+        """As `Keyer.pending`."""
+        rows = db.execute(
+            "SELECT o.n, o.observation_id, o.kind, o.text FROM observation AS o"  # noqa: S608
+            " WHERE o.n > ? AND o.text <> ''"
+            f" AND o.kind NOT IN ({','.join('?' * len(WITHOUT_KEY))})"
+            " AND NOT EXISTS (SELECT 1 FROM key AS k WHERE k.owner = o.observation_id AND k.encoder_id = ?"
+            f" AND k.kind = {_KIND_SQL}) ORDER BY o.n LIMIT ?",
+            (after_n, *WITHOUT_KEY, encoder_id, limit),
+        )
+        return [
+            KeyDraft(observation_id, "observation", KIND_OF_KEY.get(kind, "text"), text, n)
+            for n, observation_id, kind, text in rows
+        ]
+
+
+class DigestKeyer:
+    """One key per event with a digest."""
+
+    def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
+        """As `Keyer.pending`; spans have no row number and are always all looked at."""
+        rows = db.execute(
+            "SELECT s.span_id, s.level, s.digest FROM span AS s WHERE s.level = 'event' AND s.digest <> ''"
+            " AND s.ended_commit IS NULL AND NOT EXISTS (SELECT 1 FROM key AS k WHERE k.owner = s.span_id"
+            " AND k.kind = ? AND k.encoder_id = ?) ORDER BY s.made_commit, s.pts0_ns LIMIT ?",
+            (DIGEST, encoder_id, limit),
+        )
+        return [KeyDraft(span_id, level, DIGEST, text) for span_id, level, text in rows]
+
+
+def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
+    """How many keys are still to be made, of observations after row `after_n` and of events."""
+    total = 0
+    keyers: tuple[Keyer, ...] = (TextKeyer(), DigestKeyer())
+    for keyer in keyers:
+        total += len(keyer.pending(db, encoder_id, after_n, COUNT_LIMIT))
+    return total
+
+
+def add_keys(
+    db: sqlite3.Connection,
+    drafts: Sequence[KeyDraft],
+    vectors: npt.NDArray[np.float32],
+    encoder_id: str,
+    made_commit: int,
+) -> int:
+    """Writes keys within the caller's transaction; returns how many were new.
+
+    A draft whose owner went meanwhile (forgotten, or a digest that changed) gets none.
+
+    Args:
+        db: The writer's connection.
+        drafts: What was encoded.
+        vectors: (N, D) float32, unit length, one row per draft.
+        encoder_id: Who made them.
+        made_commit: The newest commit at this time.
+    """
+    added = 0
+    for draft, vector in zip(drafts, pack_vectors(vectors), strict=True):
+        added += db.execute(
+            "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit)"
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM observation WHERE"
+            " observation_id = ?1) OR EXISTS (SELECT 1 FROM span WHERE span_id = ?1 AND digest = ?8)"
+            " ON CONFLICT DO NOTHING",
+            (
+                draft.owner,
+                draft.owner_level,
+                draft.kind,
+                encoder_id,
+                vectors.shape[1],
+                vector,
+                made_commit,
+                draft.text,
+            ),
+        ).rowcount
+    return added
+
+
+def pack_vectors(vectors: npt.NDArray[np.float32]) -> list[bytes]:
+    """Vectors as they lie in the store: float16, little-endian.
+
+    Half the bytes of float32; the cosine of two unit vectors moves by less than 0.001,
+    far below what separates two answers (test_memory_keys measures it).
+    """
+    return [row.tobytes() for row in vectors.astype("<f2")]
+
+
+def unpack_vectors(rows: Sequence[Any], dimension: int) -> npt.NDArray[np.float32]:
+    """What `pack_vectors` made: (N, D) float32, brought back to unit length."""
+    stacked = np.frombuffer(b"".join(rows), dtype="<f2").astype(np.float32).reshape(len(rows), dimension)
+    lengths = np.linalg.norm(stacked, axis=1, keepdims=True)
+    unit: npt.NDArray[np.float32] = stacked / np.maximum(lengths, np.float32(1e-12))
+    return unit

@@ -1,0 +1,99 @@
+"""Words: which of a question's count, what their stems are, and how rare they are.
+
+Stems come from SQLite's own `porter unicode61` tokenizer, the one that made the text
+index, so that a word in a question and in the store are cut alike.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+
+MOST_WORDS = 32
+"""Words of a question that are searched for; the rest of a longer one is left out."""
+
+_FUNCTION_WORDS = (
+    "a about above after again all also am an and any are as at back be because been before being below"
+    " between both but by can cannot could did do does doing done down during each either else ever every"
+    " few first for from further had has have having he her here hers herself him himself his how i if in"
+    " into is it its itself just last let like many may me might more most much must my myself neither next"
+    " no nor not now of off on once one only or other our ours ourselves out over own per please quite"
+    " rather really same shall she should since so some such than that the their theirs them themselves"
+    " then there these they thing this those though through to too under until up upon us very was we were"
+    " what when where whether which while who whom whose why will with within without would yes yet you"
+    " your yours yourself don didn doesn isn wasn aren couldn wouldn won ll ve re"
+)
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""English words that carry no topic. Matching them cost 7 points of BM25 recall where it was measured."""
+
+_QUESTION_WORDS = (
+    "anyone anybody anything somebody someone something everyone nobody nothing"
+    " say says said saying tell tells told telling speak speaks spoke spoken speaking mention mentions"
+    " mentioned mentioning talk talks talked talking discuss discussed discusses hear hears heard hearing"
+    " see sees saw seen seeing show shows showed shown showing look looks looked looking appear appears"
+    " appeared watch watched visible read reads written write wrote text word words kind sort called"
+    " happen happens happened happening video film movie clip scene recording picture photo image frame"
+    " screen moment time find describe"
+)
+QUESTION_WORDS = frozenset(_QUESTION_WORDS.split())
+"""Words by which a question asks, rather than what it asks about; used only where nothing else is left."""
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+def content_words(text: str) -> list[str]:
+    """The words of a question that say what it is about, in order, none twice.
+
+    Function words never count; words of asking only where there is nothing else.
+    """
+    words = [word for word in dict.fromkeys(_WORD.findall(text.casefold())) if _counts(word)]
+    topical = [word for word in words if word not in QUESTION_WORDS]
+    return (topical or words)[:MOST_WORDS]
+
+
+def match_query(words: Sequence[str]) -> str:
+    """An FTS5 query for rows with any of the words; quoted, so that none is taken for an operator."""
+    return " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+
+
+def _counts(word: str) -> bool:
+    return word not in FUNCTION_WORDS and (len(word) > 1 or word.isdigit() or not word.isascii())
+
+
+class Stemmer:
+    """Stems of texts, as the text index has them; safe to use from every thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._db.execute("CREATE VIRTUAL TABLE t USING fts5 (x, content='', tokenize='porter unicode61')")
+        self._db.execute("CREATE VIRTUAL TABLE v USING fts5vocab (t, instance)")
+
+    def stems(self, texts: Sequence[str]) -> list[set[str]]:
+        """The set of stems of each text."""
+        found: list[set[str]] = [set() for _ in texts]
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT INTO t (rowid, x) VALUES (?, ?)", enumerate(texts, start=1))
+            for term, row in self._db.execute("SELECT term, doc FROM v"):
+                found[row - 1].add(term)
+            self._db.execute("ROLLBACK")
+        return found
+
+
+def rarity(db: sqlite3.Connection, stems: Iterable[str]) -> dict[str, float]:
+    """The weight of each stem: its inverse document frequency as in BM25, always positive.
+
+    ln(1 + (N - n + ½) / (n + ½)) with N texts in the store, n of them with the stem.
+    """
+    # FTS5's own table of document sizes: one small row per text, so it counts fast.
+    total = int(db.execute("SELECT COUNT(*) FROM observation_fts_docsize").fetchone()[0])
+    weights: dict[str, float] = {}
+    for stem in stems:
+        row = db.execute("SELECT doc FROM observation_vocab WHERE term = ?", (stem,)).fetchone()
+        n = int(row[0]) if row else 0
+        weights[stem] = math.log(1 + (max(total, n) - n + 0.5) / (n + 0.5))
+    return weights
