@@ -1,7 +1,8 @@
 """Shots from the change curve: where one picture gives way to another.
 
-The curve has one point per decoded frame: how much it differs from the frame before it, as
-`stream.capture` measures it on a small luma proxy. Two kinds of boundary are looked for:
+The curve has one point per decoded frame: how abruptly it follows the frame before it, 0 to
+1, as `stream.capture.sampler` measures it on a small luma proxy. That score saturates, so
+points are compared by their odds, s / (1 - s). Two kinds of boundary are looked for:
 
 - A **cut** is a point over an absolute floor that is the highest of its neighbourhood and
   stands out from it by a ratio. Judging against neighbours is what lets a cut be told from
@@ -33,14 +34,21 @@ Why = Literal["cut", "fade", "max", "gap", "eof"]
 
 NANO = 1_000_000_000
 
+HIGHEST_SCORE = 0.99
+"""Scores are taken as at most this: two pictures with nothing in common are as different as it gets."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShotRules:
-    """What counts as a boundary. Scores are those of the change curve, 0 to 1."""
+    """What counts as a boundary.
 
-    cut_floor: float = 0.06
+    `cut_floor` is a score of the change curve; ratios are of odds. `fade_floor` is a sum of
+    odds over `fade_ns`, 0 for no fades. Motion scores up to 0.3, cuts from 0.5 up.
+    """
+
+    cut_floor: float = 0.3
     cut_ratio: float = 3.0
-    fade_floor: float = 0.15
+    fade_floor: float = 0.8
     fade_ratio: float = 3.0
     window_ns: int = 400_000_000
     fade_ns: int = NANO
@@ -134,11 +142,17 @@ class ShotDetector:
         return closed
 
     def _split(self, index: int, why: Why) -> tuple[Shot, list[ChangePoint]]:
-        pts, scores = self._shot.pts, self._shot.scores
+        pts = self._shot.pts
         shot = Shot(pts[0], pts[index], pts[index - 1], why)
-        rest = [ChangePoint(pts_ns=p, score=s) for p, s in zip(pts[index:], scores[index:], strict=True)]
+        rest = self._shot.points[index:]
         self._shot = _OpenShot(self._rules)
         return shot, rest
+
+
+def odds(score: float) -> float:
+    """A score between 0 and 1 as odds, 0 to 99: 0.5 gives 1, small scores stay as they are."""
+    score = min(max(score, 0.0), HIGHEST_SCORE)
+    return score / (1.0 - score)
 
 
 class _OpenShot:
@@ -150,9 +164,10 @@ class _OpenShot:
 
     def __init__(self, rules: ShotRules) -> None:
         self._rules = rules
+        self.points: list[ChangePoint] = []
         self.pts: list[int] = []
-        self.scores: list[float] = []
-        self._sums: list[float] = []  # of scores up to and with each point, the first left out
+        self.odds: list[float] = []
+        self._sums: list[float] = []  # of odds up to and with each point, the first left out
         self._cut_next = 1
         self._fade_next = 1
 
@@ -164,9 +179,10 @@ class _OpenShot:
 
     def add(self, point: ChangePoint) -> tuple[int, Why] | None:
         """Takes a point; the first boundary of this shot, as soon as it can be told."""
-        self._sums.append(self._sums[-1] + point.score if self._sums else 0.0)
+        self.points.append(point)
         self.pts.append(point.pts_ns)
-        self.scores.append(point.score)
+        self.odds.append(odds(point.score))
+        self._sums.append(self._sums[-1] + self.odds[-1] if self._sums else 0.0)
         rules = self._rules
         while self._cut_next < len(self.pts) and self._reaches(self._cut_next, rules.window_ns):
             if self._is_cut(self._cut_next):
@@ -192,13 +208,13 @@ class _OpenShot:
         return len(self.pts) - 1 > index and self.pts[-1] - self.pts[index] >= ahead_ns
 
     def _is_cut(self, index: int) -> bool:
-        rules, score = self._rules, self.scores[index]
-        if score < rules.cut_floor or self.pts[index] - self.pts[0] < rules.shortest_ns:
+        rules, score = self._rules, self.odds[index]
+        if score < odds(rules.cut_floor) or self.pts[index] - self.pts[0] < rules.shortest_ns:
             return False
         first = max(1, min(bisect_left(self.pts, self.pts[index] - rules.window_ns), index - 1))
         after = bisect_right(self.pts, self.pts[index] + rules.window_ns)
         after = min(max(after, index + 2), len(self.pts))
-        before_it, behind_it = self.scores[first:index], self.scores[index + 1 : after]
+        before_it, behind_it = self.odds[first:index], self.odds[index + 1 : after]
         if any(other >= score for other in before_it) or any(other > score for other in behind_it):
             return False
         neighbours = before_it + behind_it
@@ -228,26 +244,29 @@ class _OpenShot:
         return all(self._fade_order(other, half, end) <= (amount, -index) for other in others)
 
     def _calm(self, t: int, half: int, end: int) -> float | None:
-        """What changes in `fade_ns` beside a transition around t; None where nothing beside it is known."""
-        before_ns = max(t - half - self._rules.fade_ns, self.pts[0])
-        behind_ns = min(t + half + self._rules.fade_ns, self.pts[end - 1])
-        sides = [(before_ns, t - half), (t + half, behind_ns)]
-        known = [(a, b) for a, b in sides if b - a >= self._rules.fade_ns // 4]
-        if not known:
+        """What changes in `fade_ns` before and behind a transition around t.
+
+        None where one side of it is not in this shot: what leads up to a cut is no fade.
+        """
+        rules = self._rules
+        before_ns = max(t - half - rules.fade_ns, self.pts[0])
+        behind_ns = min(t + half + rules.fade_ns, self.pts[end - 1])
+        known_ns = (t - half - before_ns, behind_ns - (t + half))
+        if min(known_ns) < rules.fade_ns // 4:
             return None
-        change = sum(self._sum(a, b, end) for a, b in known)
-        return change * self._rules.fade_ns / sum(b - a for a, b in known)
+        change = self._sum(before_ns, t - half, end) + self._sum(t + half, behind_ns, end)
+        return change * rules.fade_ns / sum(known_ns)
 
     def _fade_order(self, index: int, half: int, end: int) -> tuple[float, int]:
         t = self.pts[index]
         return self._sum(t - half, t + half, end), -index
 
     def _sum(self, after_ns: int, through_ns: int, end: int) -> float:
-        """Sum of the scores of the points in (after_ns, through_ns] before index `end`."""
+        """Sum of the odds of the points in (after_ns, through_ns] before index `end`."""
         first = max(bisect_right(self.pts, after_ns), 1)
         last = bisect_right(self.pts, through_ns, hi=end) - 1
         return self._sums[last] - self._sums[first - 1] if last >= first else 0.0
 
     def _peak(self, after_ns: int, through_ns: int, end: int) -> float:
         first = max(bisect_right(self.pts, after_ns), 1)
-        return max(self.scores[first : bisect_right(self.pts, through_ns, hi=end)], default=0.0)
+        return max(self.odds[first : bisect_right(self.pts, through_ns, hi=end)], default=0.0)

@@ -1,0 +1,216 @@
+"""Observations of a video track, and the parts that travel with them.
+
+Ids are anchored at positions that a resumed run meets again: a frame's own pts, a shot's
+first decoded frame, the frame on which a text was first read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from perception.video.labels import LABELS_PRODUCER, Label, caption
+from perception.video.pictures import to_jpeg
+from perception.video.seen_text import SEEN_TEXT_PRODUCER, Reading
+from perception.video.shots import SHOTS_PRODUCER, Shot
+from stream.messages.media import ChangePoint
+from stream.messages.observation import KeyRef, MediaRef, Observation, TrackMark, observation_id
+from stream.wire.parts import OutPart, array_part, blob_part
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+GAP_PRODUCER = "video/1"
+
+
+class TrackId(NamedTuple):
+    """One track of one source in one session."""
+
+    source_id: bytes
+    session: int
+    track: int
+
+    def observation_id(self, kind: str, producer_id: str, anchor_pts_ns: int) -> bytes:
+        """An id; the track is its ordinal, so that two tracks of one source do not share ids."""
+        return observation_id(
+            self.source_id, self.session, kind, producer_id, anchor_pts_ns, ordinal=self.track
+        )
+
+    def mark(self, through_pts_ns: int, *, eof: bool = False) -> TrackMark:
+        """A mark of this track."""
+        return TrackMark(
+            source_id=self.source_id,
+            session=self.session,
+            track=self.track,
+            through_pts_ns=through_pts_ns,
+            eof=eof,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenFrame:
+    """One frame, seen.
+
+    `pixels` are let go of once the frame has been read; what stays is small. `key` (1280,)
+    float32 and `labels` are missing where the encoder was away.
+    """
+
+    pts_ns: int
+    t_ns: int | None
+    curve: tuple[ChangePoint, ...]
+    dropped: int
+    pixels: npt.NDArray[np.uint8] | None
+    thumbnail: npt.NDArray[np.uint8]
+    luma: npt.NDArray[np.int16]
+    sharpness: float
+    key: npt.NDArray[np.float32] | None
+    encoder_id: str
+    labels: list[Label]
+    trace_id: bytes
+
+    def lean(self) -> SeenFrame:
+        """The same without its pixels."""
+        return replace(self, pixels=None)
+
+    def utc_ns(self, pts_ns: int) -> int | None:
+        """The UTC time of a position near this frame; None where the recording time is not known."""
+        return None if self.t_ns is None else self.t_ns + (pts_ns - self.pts_ns)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What goes into one `commit.put`."""
+
+    observations: list[Observation] = field(default_factory=list)
+    marks: list[TrackMark] = field(default_factory=list)
+    parts: list[OutPart] = field(default_factory=list)
+    trace_id: bytes = b""
+
+    def add_jpeg(self, pixels: npt.NDArray[np.uint8], quality: int) -> tuple[MediaRef, ...]:
+        """Adds a thumbnail's bytes; returns the reference to them."""
+        name = f"thumbnail{len(self.parts)}"
+        self.parts.append(blob_part(name, to_jpeg(pixels, quality), "jpeg"))
+        height, width = pixels.shape[:2]
+        return (
+            MediaRef(part=name, role="thumbnail", media_type="image/jpeg", width_px=width, height_px=height),
+        )
+
+    def add_key(self, frame: SeenFrame) -> tuple[KeyRef, ...]:
+        """Adds an image key; nothing where the frame has none."""
+        if frame.key is None:
+            return ()
+        name = f"key{len(self.parts)}"
+        self.parts.append(array_part(name, frame.key))
+        return (KeyRef(part=name, kind="image", encoder_id=frame.encoder_id),)
+
+
+def frame_observation(own: TrackId, frame: SeenFrame) -> Observation:
+    """What one frame shows, small: labels, no pixels."""
+    return Observation(
+        observation_id=own.observation_id("frame", LABELS_PRODUCER, frame.pts_ns),
+        source_id=own.source_id,
+        session=own.session,
+        track=own.track,
+        kind="frame",
+        producer_id=LABELS_PRODUCER,
+        pts0_ns=frame.pts_ns,
+        pts1_ns=frame.pts_ns,
+        t0_ns=frame.t_ns,
+        t1_ns=frame.t_ns,
+        payload={"labels": listed(frame.labels)},
+        trace_id=frame.trace_id,
+    )
+
+
+def add_shot(
+    batch: Batch, own: TrackId, shot: Shot, keyframe: SeenFrame | None, n_frames: int, quality: int
+) -> None:
+    """Adds the observation of a shot: its keyframe's picture, key, caption and labels."""
+    labels = keyframe.labels if keyframe else []
+    payload: dict[str, object] = {"labels": listed(labels), "why": shot.why, "frames": n_frames}
+    if keyframe is not None:
+        payload["keyframe_pts_ns"] = keyframe.pts_ns
+    batch.observations.append(
+        Observation(
+            observation_id=own.observation_id("shot", SHOTS_PRODUCER, shot.pts0_ns),
+            source_id=own.source_id,
+            session=own.session,
+            track=own.track,
+            kind="shot",
+            producer_id=SHOTS_PRODUCER,
+            pts0_ns=shot.pts0_ns,
+            pts1_ns=shot.pts1_ns,
+            t0_ns=keyframe.utc_ns(shot.pts0_ns) if keyframe else None,
+            t1_ns=keyframe.utc_ns(shot.pts1_ns) if keyframe else None,
+            text=caption(labels),
+            language="en" if labels else "",
+            payload=payload,
+            media=batch.add_jpeg(keyframe.thumbnail, quality) if keyframe else (),
+            keys=batch.add_key(keyframe) if keyframe else (),
+            trace_id=keyframe.trace_id if keyframe else b"",
+        )
+    )
+
+
+def add_text(
+    batch: Batch, own: TrackId, reading: Reading, frame: SeenFrame, pts_ns: tuple[int, int], quality: int
+) -> None:
+    """Adds the observation of a text that stood in the picture from `pts_ns[0]` to `pts_ns[1]`.
+
+    Args:
+        batch: Where it goes.
+        own: The track.
+        reading: The best reading of it.
+        frame: The frame that was read.
+        pts_ns: From the frame on which it was first read until it changed or the shot ended.
+        quality: JPEG quality of the thumbnail.
+    """
+    pts0_ns, pts1_ns = pts_ns
+    batch.observations.append(
+        Observation(
+            observation_id=own.observation_id("seen_text", SEEN_TEXT_PRODUCER, pts0_ns),
+            source_id=own.source_id,
+            session=own.session,
+            track=own.track,
+            kind="seen_text",
+            producer_id=SEEN_TEXT_PRODUCER,
+            pts0_ns=pts0_ns,
+            pts1_ns=pts1_ns,
+            t0_ns=frame.utc_ns(pts0_ns),
+            t1_ns=frame.utc_ns(pts1_ns),
+            text=reading.text,
+            confidence=round(reading.confidence, 3),
+            payload={
+                "boxes": [[list(corner) for corner in line.box] for line in reading.lines],
+                "confidences": [line.confidence for line in reading.lines],
+                "left_out": reading.left_out,
+            },
+            media=batch.add_jpeg(frame.thumbnail, quality),
+            trace_id=frame.trace_id,
+        )
+    )
+
+
+def gap_observation(own: TrackId, pts_ns: tuple[int, int], offset_ns: int | None, reason: str) -> Observation:
+    """A stretch that was not perceived. `offset_ns` is UTC minus pts, None where it is not known."""
+    pts0_ns, pts1_ns = pts_ns
+    return Observation(
+        observation_id=own.observation_id("gap", GAP_PRODUCER, pts0_ns),
+        source_id=own.source_id,
+        session=own.session,
+        track=own.track,
+        kind="gap",
+        producer_id=GAP_PRODUCER,
+        pts0_ns=pts0_ns,
+        pts1_ns=pts1_ns,
+        t0_ns=None if offset_ns is None else pts0_ns + offset_ns,
+        t1_ns=None if offset_ns is None else pts1_ns + offset_ns,
+        payload={"reason": reason},
+    )
+
+
+def listed(labels: Sequence[Label]) -> list[object]:
+    """Labels as MessagePack values: [[name, probability], …]."""
+    return [[name, share] for name, share in labels]

@@ -1,0 +1,464 @@
+"""Text in the picture: PP-OCRv6 small by rapidocr, kept off pictures that have not changed.
+
+Reading text is by far the most expensive thing done to a frame, so it is gated three
+times. A picture is looked at only if it differs from the last one looked at in the same
+shot, and no more often than once in a set time. Text boxes are looked for at a reduced
+size. And only lines whose box or pixels are new are recognised; the others keep their
+words. All of it depends on the pictures of one shot alone, so a resumed run reads the
+same text.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stream.errors import ModelDamaged, ModelFailed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+SEEN_TEXT_PRODUCER = "pp-ocrv6-small@090f04ab"
+
+PROXY_PX = (160, 90)
+"""Width and height of the luma proxy on which pictures are compared."""
+PROXY_LEVELS = 20
+"""Levels of luma (of 255) by which a pixel of the proxy must differ to count as changed."""
+
+PATCH_PX = (64, 16)
+PATCH_LEVELS = 12.0
+SAME_BOX = 0.7
+"""A line is known if its box overlaps (IoU) a known one by this much, and its pixels, at `PATCH_PX`,
+differ by less than `PATCH_LEVELS` on average."""
+
+SAME_TEXT = 0.85
+"""Similarity (Ratcliff and Obershelp) from which two readings are one text read twice."""
+
+SMALLEST_LINE_PX = 6
+SHORT_LETTERS = 2
+
+Box = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """When a picture is read, and which lines are believed.
+
+    Short lines, of at most `SHORT_LETTERS` letters and digits, need more confidence: on
+    pictures without text the networks most often "read" a single sign.
+    """
+
+    changed_share: float = 0.005
+    spacing_ns: int = 1_000_000_000
+    least_confidence: float = 0.8
+    least_short_confidence: float = 0.95
+    most_lines: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One line of text: four corners clockwise from the top left, in fractions of the picture."""
+
+    text: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one picture says, its lines in reading order; empty if nothing.
+
+    `left_out` counts lines that were found and not read because there were too many.
+    """
+
+    pts_ns: int
+    lines: tuple[TextLine, ...]
+    left_out: int = 0
+
+    @property
+    def text(self) -> str:
+        """The lines, one per row."""
+        return "\n".join(line.text for line in self.lines)
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence of the lines, each by its length; 0 without lines."""
+        letters = sum(len(line.text) for line in self.lines)
+        return sum(line.confidence * len(line.text) for line in self.lines) / letters if letters else 0.0
+
+
+class TextNetworks(Protocol):
+    """Detector and recogniser, as `ShotReader` needs them."""
+
+    def detect(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Corners of text lines, (N, 4, 2) float32 pixels of the picture (H, W, 3) RGB."""
+        ...
+
+    def crop(self, picture: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """One line made upright, (h, w, 3)."""
+        ...
+
+    def recognise(self, crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        """Text and confidence of each crop."""
+        ...
+
+
+class PaddleText:
+    """The PP-OCRv6 networks; safe to use from several threads.
+
+    Args:
+        detector_path: `PP-OCRv6_det_small.onnx`.
+        recogniser_path: `PP-OCRv6_rec_small.onnx`.
+        detector_px: Longer side of the picture that the detector sees.
+        threads: Threads per run of a network.
+
+    Raises:
+        ModelDamaged: If a file cannot be read.
+    """
+
+    def __init__(
+        self, detector_path: Path, recogniser_path: Path, detector_px: int = 640, threads: int = 1
+    ) -> None:
+        import cv2
+
+        cv2.setNumThreads(threads)
+        params = {
+            "Global.log_level": "critical",
+            "Global.use_cls": False,
+            # rapidocr's own pre-scaling; the detector is limited below, crops want all pixels.
+            "Global.max_side_len": 4096,
+            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            "Det.model_path": str(detector_path),
+            # The default (`min`, 736) enlarges pictures that are smaller and costs twice as much.
+            "Det.limit_type": "max",
+            "Det.limit_side_len": detector_px,
+            "Rec.model_path": str(recogniser_path),
+        }
+        try:
+            self._engine: Any = importlib.import_module("rapidocr").RapidOCR(params=params)
+            self.warm_up()
+        except Exception as error:  # rapidocr wraps what onnxruntime raises in types of its own
+            raise ModelDamaged(
+                f"{detector_path.parent}: the text networks cannot be opened: {str(error).splitlines()[-1]}",
+                remedy="run: omnirecall models verify, then omnirecall models pull",
+            ) from error
+
+    def warm_up(self) -> None:
+        """Loads both networks, which rapidocr leaves until they are first used."""
+        import numpy as np
+
+        self.detect(np.zeros((64, 64, 3), np.uint8))
+        self.recognise([np.zeros((32, 64, 3), np.uint8)])
+
+    def detect(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Corners of text lines, (N, 4, 2) float32 pixels; N is 0 where there is none."""
+        import numpy as np
+
+        found = self._run(lambda: self._engine(_bgr(picture), use_det=True, use_cls=False, use_rec=False))
+        boxes = getattr(found, "boxes", None)
+        return np.empty((0, 4, 2), np.float32) if boxes is None else np.asarray(boxes, np.float32)
+
+    def crop(self, picture: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """One line made upright, (h, w, 3) uint8 RGB."""
+        (upright,) = self._engine.crop_text_regions(picture, corners[None])
+        line: npt.NDArray[np.uint8] = upright
+        return line
+
+    def recognise(self, crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        """Text and confidence of each crop."""
+        if not crops:
+            return []
+        read = self._run(lambda: self._engine.recognize_txt([_bgr(crop) for crop in crops]))
+        return [(str(text), float(score)) for text, score in zip(read.txts, read.scores, strict=True)]
+
+    @staticmethod
+    def _run(run: Callable[[], Any]) -> Any:
+        try:
+            return run()
+        except Exception as error:  # as above
+            last = (str(error).splitlines() or [type(error).__name__])[-1]
+            raise ModelFailed(f"the text networks failed: {last}") from error
+
+
+class LazyText:
+    """Networks that are opened when they are first used, by whichever thread comes first.
+
+    Args:
+        open_networks: Makes them.
+    """
+
+    def __init__(self, open_networks: Callable[[], TextNetworks]) -> None:
+        self._open = open_networks
+        self._opened: TextNetworks | None = None
+        self._lock = threading.Lock()
+
+    def opened(self) -> TextNetworks:
+        """The networks; opens them, and raises what opening raises."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def detect(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """As `TextNetworks.detect`."""
+        return self.opened().detect(picture)
+
+    def crop(self, picture: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """As `TextNetworks.crop`."""
+        return self.opened().crop(picture, corners)
+
+    def recognise(self, crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
+        """As `TextNetworks.recognise`."""
+        return self.opened().recognise(crops)
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownLine:
+    corners: npt.NDArray[np.float32]
+    patch: npt.NDArray[np.int16]
+    text: str
+    confidence: float
+
+
+class ChangeGate:
+    """Whether a picture is to be read: the state of one shot. Begins anew with every shot."""
+
+    def __init__(self, rules: TextRules) -> None:
+        self._rules = rules
+        self._last_pts_ns: int | None = None
+        self._last: npt.NDArray[np.int16] | None = None
+
+    def wants(self, pts_ns: int, luma: npt.NDArray[np.int16]) -> bool:
+        """Whether to read the picture at `pts_ns`; a picture that is wanted counts as read.
+
+        Args:
+            pts_ns: Its position, increasing from call to call.
+            luma: Its proxy, `luma_proxy`.
+        """
+        import numpy as np
+
+        if self._last is not None and self._last_pts_ns is not None:
+            if pts_ns - self._last_pts_ns < self._rules.spacing_ns:
+                return False
+            changed = float(np.mean(np.abs(luma - self._last) > PROXY_LEVELS))
+            if changed < self._rules.changed_share:
+                return False
+        self._last_pts_ns, self._last = pts_ns, luma
+        return True
+
+
+class ShotReader:
+    """Reads the pictures of one shot, in order; several threads may work on it.
+
+    Detection needs nothing of the pictures before and runs at once; matching and
+    recognition wait for the picture before to be done. Pictures have to be started in the
+    order of their turns, each turn exactly once.
+
+    Args:
+        networks: Detector and recogniser.
+        rules: Which lines are believed.
+    """
+
+    def __init__(self, networks: TextNetworks, rules: TextRules) -> None:
+        self._networks = networks
+        self._rules = rules
+        self._turn = 0
+        self._known: list[_KnownLine] = []
+        self._next = threading.Condition()
+
+    def read(self, turn: int, pts_ns: int, picture: npt.NDArray[np.uint8]) -> Reading:
+        """What the picture says.
+
+        Args:
+            turn: 0 for the first picture of the shot, then 1, and so on.
+            pts_ns: Its position.
+            picture: (H, W, 3) uint8 RGB.
+
+        Raises:
+            ModelFailed: If a network fails on it; the next picture can be read all the same.
+        """
+        try:
+            found = self._networks.detect(picture)
+            corners = largest(found, self._rules.most_lines)
+            self._await(turn)
+            self._known = self._read_lines(picture, corners)
+            believed = self._believed(picture.shape[1], picture.shape[0])
+            return Reading(pts_ns, believed, len(found) - len(corners))
+        finally:
+            self._await(turn)
+            with self._next:
+                self._turn += 1
+                self._next.notify_all()
+
+    def _await(self, turn: int) -> None:
+        with self._next:
+            self._next.wait_for(lambda: self._turn == turn)
+
+    def _read_lines(
+        self, picture: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]
+    ) -> list[_KnownLine]:
+        lines: list[_KnownLine | None] = []
+        fresh: list[tuple[int, npt.NDArray[np.uint8], npt.NDArray[np.int16]]] = []
+        corners = corners[reading_order(corners)]
+        for index, own in enumerate(corners):
+            crop = self._networks.crop(picture, own)
+            if min(crop.shape[:2]) < SMALLEST_LINE_PX:
+                lines.append(None)
+                continue
+            patch = _patch(crop)
+            known = next((line for line in self._known if _is_same_line(line, own, patch)), None)
+            if known is None:
+                fresh.append((index, crop, patch))
+            lines.append(known and _KnownLine(own, known.patch, known.text, known.confidence))
+        read = self._networks.recognise([crop for _, crop, _ in fresh])
+        for (index, _, patch), (text, confidence) in zip(fresh, read, strict=True):
+            lines[index] = _KnownLine(corners[index], patch, text, confidence)
+        return [line for line in lines if line is not None]
+
+    def _believed(self, width_px: int, height_px: int) -> tuple[TextLine, ...]:
+        return tuple(
+            TextLine(
+                text=line.text.strip(),
+                confidence=round(line.confidence, 3),
+                box=tuple(
+                    (round(float(x) / width_px, 4), round(float(y) / height_px, 4)) for x, y in line.corners
+                ),
+            )
+            for line in self._known
+            if is_believed(line.text, line.confidence, self._rules)
+        )
+
+
+def luma_proxy(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
+    """A picture (H, W, 3) RGB as (90, 160) int16 luma, averaged over areas."""
+    import cv2
+    import numpy as np
+
+    small = cv2.resize(picture, PROXY_PX, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.int16)
+
+
+def is_believed(text: str, confidence: float, rules: TextRules) -> bool:
+    """Whether a line is taken for text that is there."""
+    letters = sum(c.isalnum() for c in text)
+    least = rules.least_short_confidence if letters <= SHORT_LETTERS else rules.least_confidence
+    return letters > 0 and confidence >= least
+
+
+def largest(corners: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32]:
+    """At most `most` boxes, the largest by area, in the order in which they came."""
+    if len(corners) <= most:
+        return corners
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in map(_bounds, corners)]
+    kept = sorted(range(len(areas)), key=lambda i: (-areas[i], i))[:most]
+    return corners[sorted(kept)]
+
+
+def is_same_text(one: str, other: str) -> bool:
+    """Whether two readings are one text, read twice with small mistakes.
+
+    Digits have to agree: "step 1 of 5" and "step 2 of 5" look alike and are not the same.
+    """
+    one, other = "".join(one.casefold().split()), "".join(other.casefold().split())
+    if one == other:
+        return True
+    if [c for c in one if c.isdigit()] != [c for c in other if c.isdigit()]:
+        return False
+    return SequenceMatcher(None, one, other, autojunk=False).ratio() >= SAME_TEXT
+
+
+def merge_readings(readings: Sequence[Reading], end_pts_ns: int) -> list[tuple[Reading, int, int]]:
+    """Readings of one shot as stretches of one text each.
+
+    Args:
+        readings: In order of pts; each holds until the next.
+        end_pts_ns: Where the shot ends.
+
+    Returns:
+        (best reading, first pts, end pts) of each stretch that has text. The best is the
+        one of the highest confidence, the earlier of equal ones.
+    """
+    stretches: list[tuple[Reading, int, int]] = []
+    ends = [later.pts_ns for later in readings[1:]] + [end_pts_ns]
+    for reading, end in zip(readings, ends, strict=True):
+        if (
+            stretches
+            and stretches[-1][2] == reading.pts_ns
+            and is_same_text(stretches[-1][0].text, reading.text)
+        ):
+            best, first, _ = stretches[-1]
+            if reading.confidence > best.confidence:
+                best = reading
+            stretches[-1] = (best, first, end)
+        elif reading.lines:
+            stretches.append((reading, reading.pts_ns, end))
+    return stretches
+
+
+def reading_order(corners: npt.NDArray[np.float32]) -> list[int]:
+    """The order in which lines are read: rows from the top, each from the left.
+
+    Boxes belong to one row if they overlap by half of the lower one's height. Columns of
+    running text are read across; their lines are still whole.
+
+    Args:
+        corners: (N, 4, 2) pixels.
+    """
+    boxes = [_bounds(own) for own in corners]
+    rows: list[list[int]] = []
+    for index in sorted(range(len(boxes)), key=lambda i: (boxes[i][1], boxes[i][0])):
+        _, top, _, bottom = boxes[index]
+        for row in rows:
+            _, row_top, _, row_bottom = boxes[row[0]]
+            lower = min(bottom - top, row_bottom - row_top)
+            if min(bottom, row_bottom) - max(top, row_top) >= lower / 2:
+                row.append(index)
+                break
+        else:
+            rows.append([index])
+    return [index for row in rows for index in sorted(row, key=lambda i: boxes[i][0])]
+
+
+def _bgr(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    import numpy as np
+
+    return np.ascontiguousarray(picture[:, :, ::-1])
+
+
+def _patch(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
+    import cv2
+    import numpy as np
+
+    grey = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, PATCH_PX, interpolation=cv2.INTER_AREA), np.int16)
+
+
+def _is_same_line(known: _KnownLine, corners: npt.NDArray[np.float32], patch: npt.NDArray[np.int16]) -> bool:
+    import numpy as np
+
+    if _overlap(_bounds(known.corners), _bounds(corners)) < SAME_BOX:
+        return False
+    return float(np.mean(np.abs(known.patch - patch))) < PATCH_LEVELS
+
+
+def _bounds(corners: npt.NDArray[np.float32]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom."""
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
+    """Intersection over union."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1])
+    return width * height / (areas - width * height)

@@ -1,0 +1,521 @@
+"""The video process: frames in against credit, observations and marks out.
+
+A frame is prepared in a lane, sent to the encoder, and taken in order of arrival by its
+track (`perception.video.track`), which decides what shot it belongs to and whether it is
+read. A shot goes to memory with its mark once everything in it has been read.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from perception.video.labels import LabelHead
+from perception.video.observations import (
+    Batch,
+    SeenFrame,
+    TrackId,
+    add_text,
+    frame_observation,
+    gap_observation,
+)
+from perception.video.pictures import Prepared, prepare
+from perception.video.seen_text import LazyText, PaddleText, Reading, ShotReader
+from perception.video.settings import NANO, VideoSettings
+from perception.video.track import ShotDraft, Step, TextJob, TrackState
+from stream.errors import (
+    DeadlineExceeded,
+    Malformed,
+    ModelDamaged,
+    ModelMissing,
+    OmniRecallError,
+    RoleUnavailable,
+)
+from stream.messages.media import EncodeAsk, EncodeKeys, MediaCredit, MediaFrame, MediaState
+from stream.messages.observation import CommitPut, MarkAsk, MarkLast, Observation, Reject
+from stream.models import model_file
+from stream.process.lanes import Lane
+from stream.process.service import Received, Service
+from stream.process.settings import CpuSettings
+from stream.process.surroundings import Surroundings
+from stream.wire.codec import Decoded
+from stream.wire.credit import CreditWindow
+from stream.wire.parts import array_part
+from stream.wire.sockets import PeerKey
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+RETRY_S = 1.0
+"""Seconds before memory is asked again after it failed."""
+
+AGAIN_S = 0.1
+"""Seconds before the encoder is asked again: it is restarting, or its queue is full."""
+
+REOPEN_S = 3.0
+"""A track that is still announced this long after its credit was sent is begun anew."""
+
+DONE_PTS_NS = 2**62
+"""`resume_pts_ns` of a track that memory has to its end."""
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """A frame or a state on its way through the process, in order of arrival."""
+
+    message: MediaFrame | MediaState
+    trace_id: bytes
+    arrived_ns: int
+    prepared: Prepared | None = None
+    key: npt.NDArray[np.float32] | None = None
+    encoder_id: str = ""
+    labels: list[tuple[str, float]] = field(default_factory=list)
+    ready: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Track:
+    """One run of a track; a restart makes a new one, and what belongs to the old is ignored."""
+
+    own: TrackId
+    opened: MediaState
+    peer_key: PeerKey
+    ask_at_ns: int
+    epoch: int = 0
+    window: CreditWindow = field(default_factory=lambda: CreditWindow(0))
+    state: TrackState | None = None
+    credit_sent_ns: int = 0
+    asking: bool = False
+    queue: deque[_Item] = field(default_factory=deque)
+    closing: deque[ShotDraft] = field(default_factory=deque)
+    waiting: list[Observation] = field(default_factory=list)
+    in_hand: int = 0
+    reading: int = 0
+    processed: int = 0
+    dropped: int = 0
+    eof_pts_ns: int | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the newest frame matters more than every frame."""
+        return self.opened.policy == "latest"
+
+
+class VideoService(Service):
+    """Listens on `video` for `media.state` and `media.frame`; answers with `media.credit`."""
+
+    role: ClassVar[str] = "video"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._settings = cast(VideoSettings, surroundings.settings)
+        self._threads = surroundings.config.typed("cpu", CpuSettings).threads
+        self._tracks: dict[TrackId, _Track] = {}
+        self._unacknowledged: dict[int, TrackId] = {}
+        self._text: LazyText | None = None
+        self._ask_again: list[tuple[int, _Track, _Item]] = []
+
+    # Life.
+
+    def set_up(self) -> None:
+        """Loads the label head, starts loading the text networks, and listens.
+
+        Raises:
+            ModelMissing: If a model was not pulled.
+        """
+        import cv2
+
+        cv2.setNumThreads(self._threads)
+        self._head = LabelHead(
+            model_file("efficientnet-lite0", "head.npz"), model_file("efficientnet-lite0", "labels.txt")
+        )
+        if self._settings.text:
+            detector = model_file("pp-ocrv6", "PP-OCRv6_det_small.onnx")
+            recogniser = model_file("pp-ocrv6", "PP-OCRv6_rec_small.onnx")
+            px, threads = self._settings.text_detector_px, self._threads
+            self._text = LazyText(lambda: PaddleText(detector, recogniser, px, threads))
+            self._readers.submit(self._text.opened, failed=self._text_is_broken)
+        self.on(MediaState, self._take_state)
+        self.on(MediaFrame, self._take_frame)
+        self.connect("encoder")
+        self.log.info("spool", batches=self.outbox.waiting)
+        self.listen("video")
+
+    def idle(self) -> None:
+        """Asks for marks when the outbox allows it, for keys anew, and grants credit held back."""
+        now_ns = self.clock.monotonic_ns()
+        due = [entry for entry in self._ask_again if entry[0] <= now_ns]
+        self._ask_again = [entry for entry in self._ask_again if entry[0] > now_ns]
+        for _, track, item in due:
+            self._ask_key(track, item)
+        for track in list(self._tracks.values()):
+            if track.state is not None:
+                self._grant(track)
+            elif not track.asking and now_ns >= track.ask_at_ns and self._is_flushed(track.own):
+                self._ask_mark(track)
+
+    def drain(self) -> bool:
+        """Finishes what is in hand. A live shot is closed; an archive's is seen again after its mark."""
+        for track in list(self._tracks.values()):
+            if track.is_live and track.state is not None and not track.queue:
+                self._follow(track, track.state.finish("gap"))
+                self._put_closed(track)
+        return not any(track.queue or track.closing or track.reading for track in self._tracks.values())
+
+    def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
+        """A batch is on disk."""
+        self._unacknowledged.pop(outbox_seq, None)
+
+    @property
+    def _readers(self) -> Lane:
+        return self.lane("text", self._settings.text_threads)
+
+    def _text_is_broken(self, error: BaseException) -> None:
+        self.log.error("text_networks_failed", error=type(error).__name__, message=str(error))
+        self.end(failed=f"{type(error).__name__}: {error}")
+
+    # Opening a track.
+
+    def _take_state(self, received: Received) -> None:
+        message: MediaState = received.message
+        own = TrackId(message.source_id, message.session, message.track)
+        track = self._tracks.get(own)
+        if message.media != "video" or received.peer_key is None:
+            self.metrics.count("unexpected")
+        elif message.state == "open":
+            if track is None or self._is_reopened(track, received.peer_key):
+                now_ns = self.clock.monotonic_ns()
+                self._tracks[own] = _Track(own, message, received.peer_key, now_ns)
+        elif track is not None and track.state is not None and message.stream_epoch == track.epoch:
+            item = _Item(message, received.trace_id, self.clock.monotonic_ns(), ready=True)
+            track.queue.append(item)
+            self._advance(track)
+
+    def _is_reopened(self, track: _Track, peer_key: PeerKey) -> bool:
+        if track.peer_key != peer_key:
+            return True
+        waited_ns = self.clock.monotonic_ns() - track.credit_sent_ns
+        return track.state is not None and waited_ns > REOPEN_S * NANO
+
+    def _is_flushed(self, own: TrackId) -> bool:
+        """Whether memory has everything that this or an earlier process said of a track."""
+        inherited = self.outbox.waiting - len(self._unacknowledged)
+        return inherited <= 0 and own not in self._unacknowledged.values()
+
+    def _ask_mark(self, track: _Track) -> None:
+        track.asking = True
+        self.ask(
+            "memory",
+            MarkAsk(source_id=track.own.source_id, session=track.own.session, track=track.own.track),
+            lambda reply: self._open(track, reply),
+            lambda error: self._ask_later(track, error),
+        )
+
+    def _ask_later(self, track: _Track, error: OmniRecallError) -> None:
+        self.log.warning("mark_unknown", error=type(error).__name__)
+        track.asking = False
+        track.ask_at_ns = self.clock.monotonic_ns() + int(RETRY_S * NANO)
+
+    def _open(self, track: _Track, reply: Decoded) -> None:
+        if self._tracks.get(track.own) is not track:
+            return
+        if not isinstance(reply.message, MarkLast):
+            self._ask_later(track, Malformed(f"mark.ask was answered with {reply.topic}"))
+            return
+        mark = reply.message.mark
+        track.epoch = secrets.randbelow(2**62) + 1
+        if mark is not None and mark.eof:
+            self._credit(track, 0, DONE_PTS_NS)
+            del self._tracks[track.own]
+            return
+        after_pts_ns = mark.through_pts_ns if mark is not None else None
+        track.state = TrackState(
+            self._settings.shot_rules(), self._settings.text_rules(), self._new_reader(), after_pts_ns
+        )
+        track.window = CreditWindow(
+            self._settings.window_latest if track.is_live else self._settings.window_lossless
+        )
+        self._credit(track, track.window.due(), after_pts_ns)
+
+    def _new_reader(self) -> Callable[[], ShotReader] | None:
+        text, rules = self._text, self._settings.text_rules()
+        return None if text is None else lambda: ShotReader(text, rules)
+
+    # Credit.
+
+    def _grant(self, track: _Track) -> None:
+        """Grants what the window has room for, unless reading or memory is behind."""
+        behind = not track.is_live and track.reading > 2 * self._settings.text_threads
+        if behind or self.draining or self.outbox.waiting >= self._settings.spool_batches:
+            return
+        n = track.window.due()
+        if n > 0:
+            self._credit(track, n, None)
+
+    def _credit(self, track: _Track, n: int, resume_pts_ns: int | None) -> None:
+        track.credit_sent_ns = self.clock.monotonic_ns()
+        self.send_to(
+            track.peer_key,
+            MediaCredit(
+                source_id=track.own.source_id,
+                session=track.own.session,
+                track=track.own.track,
+                stream_epoch=track.epoch,
+                n=n,
+                resume_pts_ns=resume_pts_ns,
+                rate_hz=self._settings.rate_hz,
+                max_side_px=self._settings.max_side_px,
+            ),
+        )
+
+    # A frame: prepared in a lane, keyed by the encoder, taken in order.
+
+    def _take_frame(self, received: Received) -> None:
+        message: MediaFrame = received.message
+        track = self._tracks.get(TrackId(message.source_id, message.session, message.track))
+        if track is None or track.state is None or message.stream_epoch != track.epoch:
+            self.metrics.count("stale_frames")
+            return
+        if track.window.consumed + track.in_hand >= track.window.granted:
+            self.metrics.count("beyond_credit")
+            return
+        self.hop(received.trace_id, "video.service")
+        self.metrics.count("processed")
+        self.metrics.count("dropped", message.dropped)
+        track.processed += 1
+        track.dropped += message.dropped
+        track.in_hand += 1
+        item = _Item(message, received.trace_id, self.clock.monotonic_ns())
+        track.queue.append(item)
+        self.lane("frames").submit(
+            _prepare,
+            received.decoded,
+            self._settings.thumbnail_px,
+            done=lambda prepared: self._prepared(track, item, prepared),
+            failed=lambda error: self._broken(track, item, error),
+        )
+
+    def _prepared(self, track: _Track, item: _Item, prepared: Prepared) -> None:
+        item.prepared = prepared
+        self._ask_key(track, item)
+
+    def _broken(self, track: _Track, item: _Item, error: BaseException) -> None:
+        self.metrics.count("broken_frames")
+        self.log.warning("frame_broken", error=type(error).__name__, message=str(error))
+        self._ready(track, item)
+
+    def _ask_key(self, track: _Track, item: _Item) -> None:
+        if item.prepared is None or self._tracks.get(track.own) is not track:
+            return
+        self.ask(
+            "encoder",
+            EncodeAsk(encoder="image", lane="bulk", n_images=1),
+            lambda reply: self._keyed(track, item, reply),
+            lambda error: self._not_keyed(track, item, error),
+            timeout_s=self._settings.encoder_latest_s if track.is_live else self._settings.encoder_s,
+            parts=[array_part("image0", item.prepared.view)],
+            trace_id=item.trace_id,
+        )
+
+    def _keyed(self, track: _Track, item: _Item, reply: Decoded) -> None:
+        if not isinstance(reply.message, EncodeKeys) or reply.message.n != 1:
+            self._not_keyed(
+                track, item, Malformed(f"encode.ask for 1 picture was answered with {reply.topic}")
+            )
+            return
+        keys = cast("npt.NDArray[np.float32]", reply.array("keys"))
+        norms = cast("npt.NDArray[np.float32]", reply.array("norms"))
+        (item.labels,) = self._head.top(keys, norms)
+        item.key = keys[0]
+        item.encoder_id = reply.message.encoder_id
+        self.hop(item.trace_id, "video.labels")
+        self._ready(track, item)
+
+    def _not_keyed(self, track: _Track, item: _Item, error: OmniRecallError) -> None:
+        """Asks again where that can help; a live frame is not waited for longer than it is worth."""
+        if isinstance(error, ModelMissing | ModelDamaged):
+            self.log.error("encoder_has_no_model", message=error.message)
+            self.end(failed=f"{type(error).__name__}: {error.message}")
+            return
+        self.metrics.count("encoder_failures")
+        age_s = (self.clock.monotonic_ns() - item.arrived_ns) / NANO
+        again = isinstance(error, DeadlineExceeded | RoleUnavailable)
+        if again and not (track.is_live and age_s >= self._settings.encoder_latest_s):
+            self._ask_again.append((self.clock.monotonic_ns() + int(AGAIN_S * NANO), track, item))
+            return
+        self.metrics.count("frames_without_key")
+        self._ready(track, item)
+
+    def _ready(self, track: _Track, item: _Item) -> None:
+        item.ready = True
+        self._advance(track)
+
+    def _advance(self, track: _Track) -> None:
+        """Takes everything that is ready, in order of arrival."""
+        if self._tracks.get(track.own) is not track or track.state is None:
+            return
+        while track.queue and track.queue[0].ready:
+            item = track.queue.popleft()
+            if isinstance(item.message, MediaFrame):
+                self._see(track, track.state, item, item.message)
+                track.in_hand -= 1
+                track.window.consume()
+            else:
+                self._change_state(track, track.state, item.message)
+        self._put_closed(track)
+        self._grant(track)
+
+    def _see(self, track: _Track, state: TrackState, item: _Item, message: MediaFrame) -> None:
+        if item.prepared is None:
+            self._follow(track, state.curve(message.curve, message.pts_ns))
+            return
+        frame = _seen_frame(item, item.prepared, message)
+        before = state.last
+        since_ns = frame.pts_ns - before.pts_ns if before is not None and message.dropped else 0
+        if track.is_live and before is not None and since_ns > self._settings.gap_s * NANO:
+            self._put_gap(track, (before.pts_ns, frame.pts_ns), "overload")
+        self._put_frame(track, frame)
+        may_read = not track.is_live or track.reading <= self._settings.text_threads
+        self._follow(track, state.frame(frame, may_read=may_read))
+
+    def _change_state(self, track: _Track, state: TrackState, message: MediaState) -> None:
+        if message.gap0_ns is not None and message.gap1_ns is not None:
+            self._follow(track, state.finish("gap"))
+            self._put_gap(track, (message.gap0_ns, message.gap1_ns), message.reason or message.state)
+        if message.state == "eof" or (message.state == "closed" and track.is_live):
+            step = state.finish("eof", message.end_pts_ns)
+            ends = [draft.shot.through_pts_ns for draft in step.closed if draft.shot is not None]
+            ends += [state.last.pts_ns] if state.last is not None else []
+            track.eof_pts_ns = max([message.end_pts_ns or 0, state.after_pts_ns or 0, *ends])
+            self._follow(track, step)
+            self.log.info(
+                "track_ended",
+                processed=track.processed,
+                dropped=message.dropped,
+                read=message.read,
+            )
+        elif message.state == "closed":
+            del self._tracks[track.own]
+
+    def _follow(self, track: _Track, step: Step) -> None:
+        for job in step.jobs:
+            self._read(track, job)
+        for draft in step.closed:
+            self.hop(draft.keyframe.trace_id if draft.keyframe else b"", "video.shots")
+            self.metrics.count("shots")
+        track.closing.extend(step.closed)
+
+    # Text.
+
+    def _read(self, track: _Track, job: TextJob) -> None:
+        reader = job.draft.reader
+        if reader is None:
+            return
+        track.reading += 1
+        self.metrics.count("pictures_read")
+        self._readers.submit(
+            reader.read,
+            job.turn,
+            job.frame.pts_ns,
+            job.pixels,
+            done=lambda reading: self._was_read(track, job, reading),
+            failed=lambda error: self._was_not_read(track, job, error),
+        )
+
+    def _was_read(self, track: _Track, job: TextJob, reading: Reading | None) -> None:
+        track.reading -= 1
+        is_new = job.draft.note(job.turn, reading)
+        if self._tracks.get(track.own) is not track or track.state is None:
+            return
+        if is_new and reading is not None and track.is_live:
+            # Told at once; how long it will stay is not known yet.
+            last = track.state.last
+            through_ns = max(reading.pts_ns, last.pts_ns if last else 0)
+            batch = Batch(trace_id=job.frame.trace_id)
+            span_ns = (reading.pts_ns, through_ns)
+            add_text(batch, track.own, reading, job.frame, span_ns, self._settings.thumbnail_quality)
+            self._put(track, batch)
+        self._put_closed(track)
+        self._grant(track)
+
+    def _was_not_read(self, track: _Track, job: TextJob, error: BaseException) -> None:
+        if isinstance(error, ModelDamaged | ModelMissing):
+            self._text_is_broken(error)
+            return
+        self.metrics.count("text_failed")
+        self.log.warning("text_failed", error=type(error).__name__)
+        self._was_read(track, job, None)
+
+    # Out.
+
+    def _put_frame(self, track: _Track, frame: SeenFrame) -> None:
+        observation = frame_observation(track.own, frame)
+        if track.is_live:
+            self._put(track, Batch(observations=[observation], trace_id=frame.trace_id))
+            return
+        track.waiting.append(observation)
+        if len(track.waiting) >= self._settings.frames_per_batch:
+            self._put(track, Batch(trace_id=frame.trace_id))
+
+    def _put_gap(self, track: _Track, pts_ns: tuple[int, int], reason: str) -> None:
+        last = track.state.last if track.state is not None else None
+        offset_ns = track.opened.t_origin_ns
+        if last is not None and last.t_ns is not None:
+            offset_ns = last.t_ns - last.pts_ns
+        track.waiting.append(gap_observation(track.own, pts_ns, offset_ns, reason))
+        self.metrics.count("gaps")
+        if track.is_live:
+            self._put(track, Batch())
+
+    def _put_closed(self, track: _Track) -> None:
+        """Puts the shots that are read, oldest first, each with its mark; then the end."""
+        while track.closing and track.closing[0].is_read:
+            draft = track.closing.popleft()
+            batch = Batch()
+            quality = self._settings.thumbnail_quality
+            draft.fill(batch, track.own, quality, with_text=not track.is_live)
+            if track.eof_pts_ns is not None and not track.closing:
+                batch.marks[-1] = track.own.mark(track.eof_pts_ns, eof=True)
+            self._put(track, batch)
+            if batch.marks[-1].eof:
+                del self._tracks[track.own]
+                return
+        if track.eof_pts_ns is not None and not track.closing:
+            self._put(track, Batch(marks=[track.own.mark(track.eof_pts_ns, eof=True)]))
+            del self._tracks[track.own]
+
+    def _put(self, track: _Track, batch: Batch) -> None:
+        """Makes a batch durable, behind the frames that wait for it."""
+        observations = (*track.waiting, *batch.observations)
+        track.waiting = []
+        put = CommitPut(outbox_seq=0, observations=observations, marks=tuple(batch.marks))
+        seq = self.commit(put, batch.parts, batch.trace_id)
+        self._unacknowledged[seq] = track.own
+
+
+def _prepare(decoded: Decoded, thumbnail_px: int) -> Prepared:
+    for part, body in zip(decoded.envelope.parts, decoded.parts, strict=True):
+        if part.name == "frame":
+            return prepare(part, body, thumbnail_px)
+    raise Malformed(f"media.frame from {decoded.envelope.sender} has no part 'frame'")
+
+
+def _seen_frame(item: _Item, prepared: Prepared, message: MediaFrame) -> SeenFrame:
+    return SeenFrame(
+        pts_ns=message.pts_ns,
+        t_ns=message.t_ns,
+        curve=message.curve,
+        dropped=message.dropped,
+        pixels=prepared.pixels,
+        thumbnail=prepared.thumbnail,
+        luma=prepared.luma,
+        sharpness=prepared.sharpness,
+        key=item.key,
+        encoder_id=item.encoder_id,
+        labels=item.labels,
+        trace_id=item.trace_id,
+    )
