@@ -61,5 +61,5 @@ def test_a_file_that_is_no_map_is_an_error(tmp_path):
     file.write_text("- a\n- b\n")
     with pytest.raises(ConfigError, match=r"x\.yaml"):
         load_config("archive", file, {})
-    with pytest.raises(ConfigError, match="archive"):
+    with pytest.raises(ConfigError, match="no-such-preset"):
         load_config("no-such-preset")
