@@ -18,6 +18,7 @@ from reasoning.settings import EvidenceSettings
 from reasoning.words import all_stems, has_number, likeness, words
 from stream.messages.evidence import EvidenceItem
 
+_ADDRESS = re.compile(r"\bwww\.|https?:|\S@\S|\b[\w-]+\.[a-z]{2,}(?:/|\b)", re.I)
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][a-z]+")
 
 
@@ -107,6 +108,8 @@ def holds_expected(question: Question, item: EvidenceItem) -> bool:
     """Whether the item has the form of an answer: a number, a name, an instance of the class asked for."""
     if question.expects == "number":
         return has_number(item.text)
+    if question.expects == "address":
+        return _ADDRESS.search(item.text) is not None
     if question.expects == "person":
         return bool(item.speaker) or _NAME.search(item.text) is not None
     if question.wanted and labels_of(item.text):

@@ -16,6 +16,7 @@ import msgspec
 
 from reasoning.when import When, read_when
 from reasoning.words import (
+    ATTRIBUTE_WORDS,
     FRAMING_NOUNS,
     FRAMING_WORDS,
     FUNCTION_WORDS,
@@ -30,7 +31,7 @@ from reasoning.words import (
 from stream.messages.cue import Cue
 
 Sense = Literal["said", "written", "seen", "any"]
-Expects = Literal["thing", "number", "time", "place", "person", "reason", "yes_no"]
+Expects = Literal["thing", "number", "address", "time", "place", "person", "reason", "yes_no"]
 
 KINDS: dict[Sense, tuple[str, ...]] = {
     "said": ("utterance",),
@@ -324,10 +325,15 @@ def _read_sense(text: str) -> tuple[Sense, bool]:
 _EXPECTS: tuple[tuple[Expects, re.Pattern[str]], ...] = (
     ("time", re.compile(r"^when\b|^(?:at\s+)?(?:what|which)\s+(?:time|moment|point)\b", re.I)),
     (
+        "address",
+        re.compile(r"^(?:what|which)\b.*\b(?:(?:web|e-?mail|internet)\s?address|url|web\s?site)\b", re.I),
+    ),
+    (
         "number",
         re.compile(
             r"^(?:for\s+)?how\s+(?:many|much|long|old|often|far|tall|big|high|fast|heavy|deep|wide)\b|"
-            r"^(?:in\s+)?(?:what|which)\s+(?:\w+\s+)?(?:number|year|date|age|price|percentage)\b",
+            r"^(?:in\s+)?(?:what|which)\s+(?:(?:is|was|are|were)\s+the\s+)?(?:\w+\s+)?"
+            r"(?:number|year|date|age|price|cost|percentage|score|temperature|amount|distance)\b",
             re.I,
         ),
     ),
@@ -443,7 +449,7 @@ def _head(tokens: list[str], article: int, first: int, end: int) -> str:
             run = run[:-1]
     while len(run) > 1 and run[-1].endswith(("ing", "ed")):
         run = run[:-1]
-    return run[-1] if run and run[-1] not in PERSON_WORDS else ""
+    return run[-1] if run and run[-1] not in PERSON_WORDS and run[-1] not in ATTRIBUTE_WORDS else ""
 
 
 def _later(one: int | None, other: int | None) -> int | None:

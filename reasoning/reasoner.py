@@ -292,7 +292,7 @@ class _Turn:
             bounded = msgspec.structs.replace(
                 cue, sources=(source.source_id.hex(),), pts0_ns=start_ns, pts1_ns=end_ns
             )
-            items += self._recall(bounded, k)
+            items += _mostly_within(self._recall(bounded, k), start_ns, end_ns)
         return items
 
     def _recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
@@ -314,6 +314,19 @@ class _Turn:
 
 def _bare(item: EvidenceItem) -> Support:
     return Support(item=item, named=frozenset(), hinted=frozenset(), dense=0.0, value=item.score)
+
+
+def _mostly_within(
+    items: Sequence[EvidenceItem], start_ns: int | None, end_ns: int | None
+) -> list[EvidenceItem]:
+    """The items whose middle lies in the range; all of them where none does."""
+    inside = [
+        item
+        for item in items
+        if (start_ns or 0) <= (item.pts0_ns + item.pts1_ns) // 2
+        and (end_ns is None or (item.pts0_ns + item.pts1_ns) // 2 <= end_ns)
+    ]
+    return inside or list(items)
 
 
 def _tell_order(order: Compare, met: Sequence[tuple[str, EvidenceItem]], *, several: bool) -> str:

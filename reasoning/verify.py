@@ -23,6 +23,9 @@ Probe = Callable[[str], Sequence[EvidenceItem]]
 STRONG_SHARE = 0.5
 """Share of the question's words that evidence must name to count without likeness of meaning."""
 
+FAINTLY_LIKE = 0.2
+"""Cosine of MiniLM below which two sentences that share a word have nothing else in common."""
+
 SURELY_LIKE = 0.6
 """Cosine of MiniLM from which a sentence answers although a subject goes by another name."""
 
@@ -51,7 +54,7 @@ def judge(
     if question.open:
         return Judgement("answered")
     best = supports[0]
-    required = question.subjects or (question.wanted if question.sense == "seen" and not question.key else ())
+    required = question.subjects or _wanted(question, supports)
     if not required:
         return Judgement(_without_subjects(question, best, settings))
     places = [_find(s, question, supports, probe, settings) for s in required[: settings.probes]]
@@ -62,20 +65,32 @@ def judge(
         return Judgement("uncertain" if best.dense >= SURELY_LIKE else "not_seen", missing)
     near = all(place == "near" for place in places)
     likely = best.dense >= settings.likely or _named_share(question, best) >= STRONG_SHARE
-    formed = question.expects not in ("number", "person") or any(
+    formed = question.expects not in ("number", "person", "address") or any(
         holds_expected(question, support.item) for support in supports[:3]
     )
     return Judgement("answered" if near and likely and formed else "uncertain")
 
 
+def _wanted(question: Question, supports: Sequence[Support]) -> tuple[str, ...]:
+    """What must be met where the class of the answer is all that a question about pictures names.
+
+    In "which error code" either word will do; where neither is named, the head is looked for.
+    """
+    if question.sense != "seen" or question.key:
+        return ()
+    named = tuple(s for s in question.wanted if any(s in support.named for support in supports))
+    return named[:1] or question.wanted[-1:]
+
+
 def _without_subjects(question: Question, best: Support, settings: EvidenceSettings) -> Verdict:
-    if best.dense >= settings.alike or _named_share(question, best) >= STRONG_SHARE:
+    named = _named_share(question, best) >= STRONG_SHARE and best.dense >= FAINTLY_LIKE
+    if best.dense >= settings.alike or named:
         return "answered"
     return "uncertain" if best.dense >= settings.likely else "not_seen"
 
 
 def _named_share(question: Question, support: Support) -> float:
-    asked = set(question.key) or set(question.wanted)
+    asked = {*question.key, *question.wanted}
     return len(asked & support.named) / len(asked) if asked else 0.0
 
 

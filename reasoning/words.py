@@ -69,6 +69,16 @@ PERSON_WORDS = word_set(
 """People by what they are: speech does not name them and the label model of this release has no
 person among its classes, so evidence cannot be asked to."""
 
+ATTRIBUTE_WORDS = word_set(
+    """
+    name number address url website title headline colour color price cost score date year day month age size
+    length height weight speed temperature code brand amount distance duration label logo phone email
+    reason result answer meaning purpose
+    """
+)
+"""Nouns for the form of an answer: a page shows "0800 555" and does not call it a number, so
+evidence need not name them."""
+
 FRAMING_NOUNS = word_set("thing things part parts moment time times way kind kinds sort sorts one")
 """Framing words that stand where a noun would: "the best *thing* about spring"."""
 
@@ -81,7 +91,9 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 NUMBER_WORDS: dict[str, str] = {
     **{word: str(value) for value, word in enumerate(_SMALL_NUMBERS.split(" "))},
     **{word: str(10 * value) for value, word in enumerate(_TENS.split(" "), start=2)},
-    "hundred": "100", "thousand": "1000", "million": "1000000",
+    "hundred": "100",
+    "thousand": "1000",
+    "million": "1000000",
 }
 
 _IRREGULAR = _pairs(

@@ -1,0 +1,203 @@
+"""The reasoning process: questions in, answers out.
+
+The loop only passes messages on; each question runs in a lane with a connection of its
+own to memory, so that one slow recall keeps nobody else waiting.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, cast
+
+from reasoning.reasoner import Reasoner
+from reasoning.settings import ReasoningSettings
+from stream.errors import Cancelled, DeadlineExceeded, OmniRecallError, RoleUnavailable
+from stream.messages.answer import Answer
+from stream.messages.control import SourceStatus, StatusAsk, StatusMemory
+from stream.messages.cue import Cue, RecallAsk
+from stream.messages.evidence import Evidence
+from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
+from stream.process.service import Received, Service
+from stream.process.surroundings import Surroundings
+from stream.wire.caller import Caller
+from stream.wire.endpoints import ipc_address
+from stream.wire.sockets import PeerKey
+
+MAX_DIALOGUES = 1024
+"""Dialogues whose newest epoch is remembered; the least recently used is forgotten first."""
+
+
+@dataclass(eq=False)
+class Turn:
+    """One question on its way.
+
+    `ends_at_ns` is UTC ns; `withdrawn` is set by a cancel and looked at before each step.
+    """
+
+    received: Received
+    ends_at_ns: int
+    withdrawn: threading.Event = field(default_factory=threading.Event)
+
+
+class MemoryCalls:
+    """Memory as the reasoner needs it, over one connection that belongs to one thread.
+
+    Args:
+        caller: The connection.
+        address: Path of memory's socket.
+        turn: Whose deadline and withdrawal count.
+        timeout_s: The longest wait for one reply.
+        hop: Records a hop of the turn's trace.
+    """
+
+    def __init__(
+        self, caller: Caller, address: Path, turn: Turn, timeout_s: float, hop: Callable[[str], None]
+    ) -> None:
+        self._caller = caller
+        self._address = address
+        self._turn = turn
+        self._timeout_s = timeout_s
+        self._hop = hop
+
+    def recall(self, cue: Cue, k: int) -> Evidence:
+        """At most `k` items for a cue.
+
+        Raises:
+            RoleUnavailable: If nobody listens at memory's socket.
+            DeadlineExceeded: If the turn's time is up, or memory takes too long.
+            Cancelled: If the question was withdrawn.
+        """
+        left_s = self._left_s()
+        self._hop("send recall.ask")
+        evidence = self._caller.ask_for(
+            Evidence, RecallAsk(cue=cue, k=k), timeout_s=left_s, trace_id=self._turn.received.trace_id
+        )
+        self._hop("receive recall.evidence")
+        return evidence
+
+    def sources(self) -> Sequence[SourceStatus]:
+        """What memory holds, source by source; raises as `recall` does."""
+        return self._caller.ask_for(StatusMemory, StatusAsk(), timeout_s=self._left_s()).sources
+
+    def _left_s(self) -> float:
+        if self._turn.withdrawn.is_set():
+            raise Cancelled("the question was withdrawn")
+        left_s = (self._turn.ends_at_ns - time.time_ns()) / 1e9
+        if left_s <= 0:
+            raise DeadlineExceeded("the question's time was up before it was answered")
+        if not is_listening(self._address):
+            raise RoleUnavailable("the memory process is not running", remedy="omnirecall status")
+        return min(left_s, self._timeout_s)
+
+
+def is_listening(address: Path) -> bool:
+    """Whether a process accepts connections at a Unix socket.
+
+    A process that was killed leaves its socket file behind; only a connection tells.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        try:
+            probe.connect(str(address))
+        except OSError:
+            return False
+    return True
+
+
+class ReasoningService(Service):
+    """Answers `turn.open` with `turn.final`, or with an error of the tree."""
+
+    role: ClassVar[str] = "reasoning"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._settings = cast(ReasoningSettings, surroundings.settings)
+        self._turns: dict[bytes, Turn] = {}
+        self._epochs: OrderedDict[PeerKey, int] = OrderedDict()
+        self._callers = threading.local()
+
+    def set_up(self) -> None:
+        """Listens for questions."""
+        self.listen("reasoning")
+        self.on(TurnOpen, self._open)
+        self.on(TurnCancel, self._cancel)
+
+    def drain(self) -> bool:
+        """Waits for the questions that are being answered."""
+        return not self._turns
+
+    def _open(self, received: Received) -> None:
+        asked: TurnOpen = received.message
+        peer = received.peer_key
+        if peer is None or asked.turn_epoch < self._epochs.get(peer, 0):
+            raise Cancelled("a later turn of this dialogue has begun")
+        if len(self._turns) >= self._settings.waiting:
+            raise RoleUnavailable(
+                f"{len(self._turns)} questions are waiting already", remedy="ask again later"
+            )
+        limit_ns = self.clock.now_ns() + int(self._settings.deadline_s * 1e9)
+        turn = Turn(received, received.envelope.deadline_ns or limit_ns)
+        key = received.envelope.message_id
+        self._turns[key] = turn
+        self.metrics.count("questions")
+        self.lane("questions", self._settings.threads).submit(
+            self._answer,
+            turn,
+            done=lambda answer: self._answered(key, answer),
+            failed=lambda error: self._failed_turn(key, error),
+        )
+
+    def _answer(self, turn: Turn) -> Answer:
+        """Runs in the lane."""
+        asked: TurnOpen = turn.received.message
+
+        def hop(stage: str) -> None:
+            self.hop(turn.received.trace_id, stage)
+
+        run_dir = self.surroundings.run_dir
+        if not hasattr(self._callers, "memory"):
+            self._callers.memory = Caller(run_dir, "memory", self.name)
+        address = Path(ipc_address(run_dir, "memory").removeprefix("ipc://"))
+        memory = MemoryCalls(self._callers.memory, address, turn, self._settings.memory_timeout_s, hop)
+        return Reasoner(memory, self._settings, hop).answer(asked.question, asked.cue, asked.k)
+
+    def _answered(self, key: bytes, answer: Answer) -> None:
+        turn = self._turns.pop(key, None)
+        if turn is None:
+            return
+        asked: TurnOpen = turn.received.message
+        self.metrics.count(f"verdict_{answer.verdict}")
+        turn.received.reply(TurnFinal(turn_id=asked.turn_id, turn_epoch=asked.turn_epoch, answer=answer))
+
+    def _failed_turn(self, key: bytes, error: BaseException) -> None:
+        turn = self._turns.pop(key, None)
+        if turn is None:
+            return
+        self.metrics.count("failed")
+        self.log.warning("question_failed", error=type(error).__name__)
+        if not isinstance(error, OmniRecallError):
+            # One question must not end the process that answers the others.
+            error = OmniRecallError(f"the question could not be answered: {type(error).__name__}")
+        turn.received.fail(error)
+
+    def _cancel(self, received: Received) -> None:
+        """Withdraws the questions of this dialogue that are older than the epoch."""
+        epoch: int = received.message.turn_epoch
+        peer = received.peer_key
+        if peer is None:
+            return
+        self._epochs[peer] = max(epoch, self._epochs.pop(peer, 0))
+        while len(self._epochs) > MAX_DIALOGUES:
+            self._epochs.popitem(last=False)
+        for key, turn in list(self._turns.items()):
+            if turn.received.peer_key == peer and turn.received.message.turn_epoch < epoch:
+                del self._turns[key]
+                turn.withdrawn.set()
+                self.metrics.count("withdrawn")
+                turn.received.fail(Cancelled("the question was withdrawn"))
