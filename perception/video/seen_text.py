@@ -386,8 +386,8 @@ def merge_readings(readings: Sequence[Reading], end_pts_ns: int) -> list[tuple[R
         one of the highest confidence, the earlier of equal ones.
     """
     stretches: list[tuple[Reading, int, int]] = []
-    ends = [later.pts_ns for later in readings[1:]] + [end_pts_ns]
-    for reading, end in zip(readings, ends, strict=True):
+    ends = [*(later.pts_ns for later in readings[1:]), end_pts_ns]
+    for reading, end in zip(readings, ends, strict=False):  # Without readings one end is left over.
         if (
             stretches
             and stretches[-1][2] == reading.pts_ns
