@@ -27,6 +27,15 @@ def own_runtime_folder():
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def film():
+    """The demo's film: real clips, photographs and speech, 1 to 2 minutes."""
+    from stream.capture.demo_film import assemble_film
+    from stream.models import demo_media
+
+    return assemble_film(demo_media())
+
+
 def pytest_collection_modifyitems(items):
     """Browser tests need Debian's chromium; everything else runs everywhere."""
     if shutil.which("chromium"):

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from stream.process.start import is_running
-from tools.house import House
+from tools.house import House, film_or
 
 COMMAND = [str(Path(sys.executable).with_name("omnirecall"))]
 QUESTION = "What was it the age of?"
@@ -66,11 +66,9 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="omnirecall-ask-") as folder:
         store = options.store
         if store is None:
-            from stream.capture.demo_film import make_film
-
             store = Path(folder) / "store"
             with House(store) as house:
-                house.follow(house.open(make_film()))
+                house.follow(house.open(film_or(None)))
         seconds = measure(store, options.rounds)
     figures = {
         kind: {
@@ -82,9 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         for kind, times in seconds.items()
     }
     for kind, row in figures.items():
-        print(
-            f"{kind:8s} p50 {row['p50_s']:.3f} s   min {row['min_s']:.3f}   max {row['max_s']:.3f}   n {row['n']}"
-        )
+        print(f"{kind:8s}" + "   ".join(f"{name} {value}" for name, value in row.items()))
     if options.json is not None:
         options.json.write_text(json.dumps({"tool": "bench_ask", "systems": {"ours": figures}}, indent=1))
     return 0

@@ -19,7 +19,7 @@ from typing import Any
 
 from stream.errors import OmniRecallError
 from stream.messages.control import SourceState
-from tools.house import House
+from tools.house import House, film_or
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -78,11 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate-hz", type=float, default=2.0)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args(argv)
-    video = options.video
-    if video is None:
-        from stream.capture.demo_film import make_film
-
-        video = make_film()
+    video = film_or(options.video)
     with tempfile.TemporaryDirectory(prefix="omnirecall-live-") as folder:
         figures = measure(video, options.rate_hz, Path(folder) / "store")
     for name, value in figures.items():

@@ -24,9 +24,21 @@ from stream.messages.control import (
     StatusRoles,
 )
 from stream.messages.envelope import new_id
+from stream.messages.media import Policy
 from stream.messages.turn import TurnFinal, TurnOpen
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
+
+
+def film_or(video: Path | None) -> Path:
+    """The file that was named, or the demo's film, assembled if need be."""
+    if video is not None:
+        return video
+    from stream.capture.demo_film import assemble_film
+    from stream.models import demo_media
+
+    return assemble_film(demo_media())
+
 
 ENDED = ("done", "partial", "rejected", "closed")
 
@@ -103,7 +115,7 @@ class House:
     def open(self, path: Path, *, as_camera: bool = False) -> str:
         """Has a file read; returns its uri."""
         uri = str(path.resolve())
-        policy = "latest" if as_camera else "lossless"
+        policy: Policy = "latest" if as_camera else "lossless"
         message = SourceOpen(uri=uri, policy=policy, as_camera=as_camera)
         self.caller("supervisor").ask_for(SourceState, message, timeout_s=10)
         return uri

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.messages.envelope import new_id
-from tools.house import House
+from tools.house import House, film_or
 
 WAYS: dict[str, tuple[str, ...]] = {
     "frame": (
@@ -100,11 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--question", default="What is said about the best of times?")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args(argv)
-    video = options.video
-    if video is None:
-        from stream.capture.demo_film import make_film
-
-        video = make_film()
+    video = film_or(options.video)
     with tempfile.TemporaryDirectory(prefix="omnirecall-trace-") as folder:
         traces = run(video, options.question, Path(folder) / "store")
     report, wrong = {}, 0
