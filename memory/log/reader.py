@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -17,6 +17,10 @@ from memory.log.media import media_path
 from stream.messages import MediaRef, Observation
 from stream.messages.observation import FeedItem
 
+T = TypeVar("T")
+
+SQL_VALUES = 500
+"""Values bound to one statement; SQLite takes 32 766."""
 LIVE_KINDS = ("camera", "microphone", "network")
 
 MIDDLE = "(o.pts0_ns / 2 + o.pts1_ns / 2)"
@@ -27,11 +31,14 @@ _THUMBNAIL = (
     " JOIN media AS f ON f.media_hash = m.media_hash"
     " WHERE m.n = o.n AND m.role IN ('thumbnail', 'keyframe') ORDER BY m.role DESC, m.ordinal LIMIT 1)"
 )
-COLUMNS = (
+_BARE = (
     "o.n, o.observation_id, o.commit_no, o.source_id, o.session, o.kind, o.pts0_ns, o.pts1_ns, o.t0_ns,"
-    f" o.t1_ns, o.text, o.language, o.confidence, o.speaker, o.place, {_THUMBNAIL}"
+    " o.t1_ns, o.text, o.language, o.confidence, o.speaker, o.place"
 )
+COLUMNS = f"{_BARE}, {_THUMBNAIL}"
 """What `Logged` is made of, from a table named `o`."""
+WORD_COLUMNS = f"{_BARE}, ''"
+"""The same without the picture, which costs two look-ups per row."""
 
 _FEED_FIELDS = tuple(name for name in Observation.__struct_fields__ if name not in ("media", "keys"))
 """Columns of the log that bear the names of the message's fields."""
@@ -156,12 +163,24 @@ def logged(row: Sequence[Any]) -> Logged:
 def observations_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Logged]:
     """Observations by their row numbers; what is not there is left out."""
     found: dict[int, Logged] = {}
-    for start in range(0, len(numbers), 500):
-        some = numbers[start : start + 500]
-        marks = ",".join("?" * len(some))
-        rows = db.execute(f"SELECT {COLUMNS} FROM observation AS o WHERE o.n IN ({marks})", some)  # noqa: S608
+    for some in pages(numbers):
+        rows = db.execute(
+            f"SELECT {COLUMNS} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
+            some,
+        )
         found.update((int(row[0]), logged(row)) for row in rows)
     return found
+
+
+def pages(values: Iterable[T]) -> list[list[T]]:
+    """Values in lists that one statement can bind."""
+    every = list(values)
+    return [every[start : start + SQL_VALUES] for start in range(0, len(every), SQL_VALUES)]
+
+
+def marks(values: Sequence[object]) -> str:
+    """As many question marks as there are values, for `IN (…)`."""
+    return ",".join("?" * len(values))
 
 
 def sources(db: sqlite3.Connection) -> list[SourceRow]:
@@ -219,13 +238,11 @@ def _observation(row: Sequence[Any], media: Sequence[MediaRef]) -> Observation:
 def _media_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, list[MediaRef]]:
     """Media by row number of their observation; `part` is the path under `media/`."""
     found: dict[int, list[MediaRef]] = {}
-    for start in range(0, len(numbers), 500):
-        some = numbers[start : start + 500]
-        marks = ",".join("?" * len(some))
+    for some in pages(numbers):
         rows = db.execute(
             "SELECT m.n, m.role, f.media_hash, f.media_type, f.width_px, f.height_px"  # noqa: S608
             " FROM observation_media AS m JOIN media AS f ON f.media_hash = m.media_hash"
-            f" WHERE m.n IN ({marks}) ORDER BY m.n, m.ordinal",
+            f" WHERE m.n IN ({marks(some)}) ORDER BY m.n, m.ordinal",
             some,
         )
         for n, role, digest, media_type, width_px, height_px in rows:

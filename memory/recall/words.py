@@ -12,6 +12,8 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 
+REMEMBERED_WORDS = 65_536
+"""Some 6 MB; then remembering begins anew."""
 MOST_WORDS = 32
 """Words of a question that are searched for; the rest of a longer one is left out."""
 
@@ -64,24 +66,42 @@ def _counts(word: str) -> bool:
 
 
 class Stemmer:
-    """Stems of texts, as the text index has them; safe to use from every thread."""
+    """Stems of texts, as the text index has them; safe to use from every thread.
+
+    Words that were met are remembered, up to `REMEMBERED_WORDS`; `forget` drops them.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._db.execute("CREATE VIRTUAL TABLE t USING fts5 (x, content='', tokenize='porter unicode61')")
         self._db.execute("CREATE VIRTUAL TABLE v USING fts5vocab (t, instance)")
+        self._known: dict[str, tuple[str, ...]] = {}
 
     def stems(self, texts: Sequence[str]) -> list[set[str]]:
         """The set of stems of each text."""
-        found: list[set[str]] = [set() for _ in texts]
+        split = [_WORD.findall(text.casefold()) for text in texts]
         with self._lock:
-            self._db.execute("BEGIN")
-            self._db.executemany("INSERT INTO t (rowid, x) VALUES (?, ?)", enumerate(texts, start=1))
-            for term, row in self._db.execute("SELECT term, doc FROM v"):
-                found[row - 1].add(term)
-            self._db.execute("ROLLBACK")
-        return found
+            if len(self._known) > REMEMBERED_WORDS:
+                self._known.clear()
+            unknown = {word for words in split for word in words} - self._known.keys()
+            if unknown:
+                self._learn(sorted(unknown))
+            return [{stem for word in words for stem in self._known[word]} for words in split]
+
+    def forget(self) -> None:
+        """Drops the words that were met."""
+        with self._lock:
+            self._known.clear()
+
+    def _learn(self, words: Sequence[str]) -> None:
+        found: list[list[str]] = [[] for _ in words]
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT INTO t (rowid, x) VALUES (?, ?)", enumerate(words, start=1))
+        for term, row in self._db.execute("SELECT term, doc FROM v"):
+            found[row - 1].append(term)
+        self._db.execute("ROLLBACK")
+        self._known.update((word, tuple(stems)) for word, stems in zip(words, found, strict=True))
 
 
 def rarity(db: sqlite3.Connection, stems: Iterable[str]) -> dict[str, float]:

@@ -1,0 +1,203 @@
+"""Candidates: what shares meaning with the cue, united with what shares words with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from memory.keys.index import IndexShelf
+from memory.keys.keyers import DIGEST, unpack_vectors
+from memory.log.reader import MIDDLE, marks, pages
+from memory.recall.gates import Gates
+from memory.recall.words import match_query
+
+EVENTS_OPENED = 3
+"""Events whose digest is among the nearest keys and whose observations are considered too."""
+CHILDREN = 32
+"""Observations taken from such an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionKey:
+    """What a cue looks like to one encoder: a vector (D,) float32 of unit length.
+
+    `name` is the scorer that it feeds: `dense` for text, `image` for a picture.
+    """
+
+    name: str
+    encoder_id: str
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Candidates:
+    """The observations under consideration, by row number, and what is known of them.
+
+    `cosines` per question key, and `bm25`, larger for better, lack those of which there is
+    nothing to say.
+    """
+
+    numbers: list[int] = field(default_factory=list)
+    cosines: dict[str, dict[int, float]] = field(default_factory=dict)
+    bm25: dict[int, float] = field(default_factory=dict)
+
+
+def find(
+    db: sqlite3.Connection,
+    shelf: IndexShelf,
+    gates: Gates,
+    words: Sequence[str],
+    questions: Sequence[QuestionKey],
+    limit: int,
+) -> Candidates:
+    """Dense and lexical candidates that pass the gates.
+
+    Args:
+        db: A snapshot.
+        shelf: Vector indexes.
+        gates: Conditions of the cue.
+        words: Content words of the cue.
+        questions: The cue in the spaces of the encoders.
+        limit: How many to take from each index.
+    """
+    candidates = Candidates(bm25=_with_words(db, gates, words, limit) if words else {})
+    numbers = dict.fromkeys(candidates.bm25)
+    for question in questions:
+        near, children = _near(db, shelf, gates, question, limit)
+        candidates.cosines[question.name] = near
+        numbers |= dict.fromkeys(near) | dict.fromkeys(children)
+    candidates.numbers = list(numbers)
+    for question in questions:
+        found = candidates.cosines[question.name]
+        found |= cosines_of(db, question, [n for n in numbers if n not in found])
+    return candidates
+
+
+def in_gates(db: sqlite3.Connection, gates: Gates, limit: int) -> Candidates:
+    """What the gates alone let through, where a cue has no words: spread evenly over time.
+
+    Shots, words and texts first; single frames only where there is nothing else.
+    """
+    for kinds in ("o.kind <> 'frame' AND o.text <> ''", "1"):
+        where = f"WHERE {kinds}{gates.sql}"
+        total = int(
+            db.execute(f"SELECT COUNT(*) FROM observation AS o {where}", gates.parameters).fetchone()[0]  # noqa: S608
+        )
+        if total:
+            rows = db.execute(
+                "SELECT n FROM (SELECT o.n, ROW_NUMBER() OVER (ORDER BY o.source_id, o.session, o.pts0_ns,"  # noqa: S608
+                f" o.n) AS place FROM observation AS o {where}) WHERE (place - 1) % ? = 0",
+                (*gates.parameters, max(1, -(-total // limit))),
+            )
+            return Candidates(numbers=[n for (n,) in rows])
+    return Candidates()
+
+
+def cosines_of(db: sqlite3.Connection, question: QuestionKey, numbers: Iterable[int]) -> dict[int, float]:
+    """The likeness of observations to a question; of one with several keys, the best."""
+    owners, vectors = keys_of(db, question.encoder_id, numbers)
+    found: dict[int, float] = {}
+    for n, cosine in zip(owners, (vectors @ question.vector).tolist(), strict=True):
+        found[n] = max(cosine, found.get(n, -1.0))
+    return found
+
+
+def keys_of(
+    db: sqlite3.Connection, encoder_id: str, numbers: Iterable[int]
+) -> tuple[list[int], npt.NDArray[np.float32]]:
+    """The keys of observations: row numbers of their owners, and vectors (K, D) float32."""
+    rows: list[tuple[int, bytes, int]] = []
+    for some in pages(numbers):
+        rows += db.execute(
+            # Without the hint SQLite may walk all keys of the encoder.
+            "SELECT o.n, k.vector, k.dimension FROM observation AS o"  # noqa: S608
+            " CROSS JOIN key AS k INDEXED BY key_of_owner ON k.owner = o.observation_id AND k.encoder_id = ?"
+            f" WHERE o.n IN ({marks(some)}) AND k.vector IS NOT NULL",
+            (encoder_id, *some),
+        )
+    return [n for n, _, _ in rows], _stack(rows)
+
+
+def digest_cosines(
+    db: sqlite3.Connection, question: QuestionKey, span_ids: Iterable[bytes]
+) -> dict[bytes, float]:
+    """The likeness of the digests of spans to a question; spans without such a key are left out."""
+    rows: list[tuple[bytes, bytes, int]] = []
+    for some in pages(span_ids):
+        rows += db.execute(
+            "SELECT owner, vector, dimension FROM key INDEXED BY key_of_owner"  # noqa: S608
+            " WHERE encoder_id = ? AND kind = ?"
+            f" AND owner IN ({marks(some)}) AND vector IS NOT NULL",
+            (question.encoder_id, DIGEST, *some),
+        )
+    scores = (_stack(rows) @ question.vector).tolist() if rows else []
+    return {owner: score for (owner, _, _), score in zip(rows, scores, strict=True)}
+
+
+def _stack(rows: Sequence[tuple[object, bytes, int]]) -> npt.NDArray[np.float32]:
+    if not rows:
+        return np.empty((0, 0), dtype=np.float32)
+    return unpack_vectors([vector for _, vector, _ in rows], rows[0][2])
+
+
+def _with_words(db: sqlite3.Connection, gates: Gates, words: Sequence[str], limit: int) -> dict[int, float]:
+    """BM25 of the best rows that have any of the words."""
+    join = "" if gates.open else " JOIN observation AS o ON o.n = f.rowid"
+    rows = db.execute(
+        f"SELECT f.rowid, -f.rank FROM observation_fts AS f{join}"  # noqa: S608
+        f" WHERE f.observation_fts MATCH ?{gates.sql} ORDER BY f.rank LIMIT ?",
+        (match_query(words), *gates.parameters, limit),
+    )
+    return dict(rows.fetchall())
+
+
+def _near(
+    db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, question: QuestionKey, limit: int
+) -> tuple[dict[int, float], list[int]]:
+    """The observations nearest to a question with their cosines, and those of the nearest events."""
+    index = shelf.ready(db, question.encoder_id)
+    if index is None or index.dimension != question.vector.size:
+        return {}, []
+    allowed = None if gates.open else _allowed(db, gates, question.encoder_id)
+    hits = shelf.search(index, question.vector, limit, allowed)
+    scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
+    near: dict[int, float] = {}
+    events: list[tuple[float, bytes]] = []
+    # A key that was taken away since the index was read has no row, and so no say.
+    for some in pages(scores):
+        for key_id, n, owner in db.execute(
+            "SELECT k.key_id, o.n, k.owner FROM key AS k LEFT JOIN observation AS o"  # noqa: S608
+            f" ON o.observation_id = k.owner WHERE k.key_id IN ({marks(some)})",
+            some,
+        ):
+            if n is not None:
+                near[n] = max(scores[key_id], near.get(n, -1.0))
+            else:
+                events.append((scores[key_id], owner))
+    events.sort(reverse=True)
+    opened = [owner for _, owner in events[:EVENTS_OPENED]] if gates.open else []
+    return near, [n for span_id in opened for n in _children(db, span_id)]
+
+
+def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:
+    rows = db.execute(
+        "SELECT k.key_id FROM observation AS o"  # noqa: S608
+        " CROSS JOIN key AS k INDEXED BY key_of_owner ON k.owner = o.observation_id"
+        f" WHERE k.encoder_id = ? AND k.vector IS NOT NULL{gates.sql}",
+        (encoder_id, *gates.parameters),
+    )
+    return np.array([key_id for (key_id,) in rows], dtype=np.int64)
+
+
+def _children(db: sqlite3.Connection, span_id: bytes) -> list[int]:
+    rows = db.execute(
+        "SELECT o.n FROM span AS s JOIN observation AS o ON o.source_id = s.source_id"  # noqa: S608
+        f" AND o.session = s.session AND {MIDDLE} >= s.pts0_ns AND {MIDDLE} < s.pts1_ns"
+        " WHERE s.span_id = ? AND o.text <> '' LIMIT ?",
+        (span_id, CHILDREN),
+    )
+    return [n for (n,) in rows]

@@ -1,0 +1,230 @@
+"""Recall: one pipeline from cue to evidence.
+
+cue → gates → candidates (dense and lexical) → one additive score → expand → budget →
+verdict. It reads one snapshot of the store, asks no model, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from memory.keys.index import IndexShelf
+from memory.log.reader import Logged, last_commit, observations_of, sources
+from memory.recall import expand
+from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
+from memory.recall.gates import Gates, gates_of
+from memory.recall.scorers import CONTEXT_SCORERS, OWN_SCORERS, Pool, Scored, Scorer, weighted
+from memory.recall.verdict import coverage_of, own_text, share, verdict_of
+from memory.recall.words import Stemmer, content_words, rarity
+from memory.settings import RecallSettings
+from stream.messages import Cue, Evidence, EvidenceItem
+
+Hop = Callable[[str], None]
+Scores = dict[int, tuple[float, dict[str, float]]]
+"""Score and terms by row number."""
+
+
+def _no_hop(_: str) -> None:
+    return None
+
+
+class Recall:
+    """Answers cues from one store; safe to use from every thread with a connection of its own.
+
+    Args:
+        shelf: The vector indexes.
+        settings: Weights and sizes.
+    """
+
+    def __init__(self, shelf: IndexShelf, settings: RecallSettings) -> None:
+        self._shelf = shelf
+        self._settings = settings
+        self._stemmer = Stemmer()
+
+    def __call__(
+        self,
+        db: sqlite3.Connection,
+        cue: Cue,
+        k: int,
+        questions: Sequence[QuestionKey] = (),
+        hop: Hop = _no_hop,
+    ) -> Evidence:
+        """The evidence for a cue, at most `k` items in time order.
+
+        Args:
+            db: A snapshot of the store (`LogReader.snapshot`).
+            cue: What is asked.
+            k: Budget of items.
+            questions: The cue's keys; without any, words alone decide.
+            hop: Told each stage's name as it ends.
+
+        Raises:
+            SourceGone: If the cue names a source that the store does not have.
+        """
+        watch = _Watch(hop)
+        gates = gates_of(db, cue)
+        watch.lap("gates")
+        words = content_words(cue.text)
+        found = self._candidates(db, gates, words, questions, k)
+        watch.lap("candidates")
+        ranked = self._rank(db, found, questions)
+        watch.lap("score")
+        chosen = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))[: max(0, k)]
+        items = self._expand(db, chosen, found, words)
+        watch.lap("expand")
+        asked = bool(words or questions)
+        return Evidence(
+            items=tuple(items),
+            verdict=verdict_of([item.grounding for item in items], asked=asked),
+            coverage=coverage_of(db, gates),
+            as_of_commit=last_commit(db) if cue.as_of_commit is None else cue.as_of_commit,
+            considered=len(found.numbers),
+            timings_ms=watch.laps_ms,
+        )
+
+    def _candidates(
+        self,
+        db: sqlite3.Connection,
+        gates: Gates,
+        words: Sequence[str],
+        questions: Sequence[QuestionKey],
+        k: int,
+    ) -> Candidates:
+        if words or questions:
+            return find(db, self._shelf, gates, words, questions, max(self._settings.candidates, k))
+        return in_gates(db, gates, max(1, k))
+
+    def _rank(
+        self, db: sqlite3.Connection, found: Candidates, questions: Sequence[QuestionKey]
+    ) -> list[Scored]:
+        """All candidates by their own terms; the best of them by those of their context too."""
+        reach = self._settings.neighbours
+        scores: Scores = {n: (0.0, {}) for n in found.numbers}
+        self._add_terms(scores, Pool(db, found.numbers, found, questions, reach), OWN_SCORERS)
+        best = sorted(scores, key=lambda n: (-scores[n][0], n))[: self._settings.pool]
+        self._add_terms(scores, Pool(db, best, found, questions, reach), CONTEXT_SCORERS)
+        items = observations_of(db, best)
+        ranked = [Scored(items[n], *scores[n]) for n in best if n in items]
+        return sorted(ranked, key=lambda one: (-one.score, one.item.n))
+
+    def _add_terms(self, scores: Scores, pool: Pool, scorers: Sequence[Scorer]) -> None:
+        weights = {
+            "dense": self._settings.dense,
+            "image": self._settings.dense,
+            "lexical": self._settings.lexical,
+            "neighbour": self._settings.neighbour,
+            "parent": self._settings.parent,
+        }
+        for scorer in scorers:
+            weight = weights[scorer.name]
+            raw = scorer.score(pool) if weight else {}
+            if not raw:
+                continue
+            for n, added in zip(pool.numbers, weighted(raw, pool.numbers, weight).tolist(), strict=True):
+                score, terms = scores[n]
+                scores[n] = (score + added, terms | {scorer.name: round(added, 4)})
+
+    def _expand(
+        self, db: sqlite3.Connection, chosen: Sequence[Scored], found: Candidates, words: Sequence[str]
+    ) -> list[EvidenceItem]:
+        around = [expand.neighbours(db, one.item, self._settings.neighbours) for one in chosen]
+        groundings = self._ground(db, [one.item for one in chosen], around, found, words)
+        places = {(row.source_id, row.session): (place, row.uri) for place, row in enumerate(sources(db))}
+        items = [
+            _evidence_item(db, one, near, grounding, places[one.item.source_id, one.item.session][1])
+            for one, near, grounding in zip(chosen, around, groundings, strict=True)
+        ]
+        return sorted(
+            items,
+            key=lambda item: (
+                item.t0_ns is None,
+                item.t0_ns or 0,
+                places[item.source_id, item.session][0],
+                item.pts0_ns,
+            ),
+        )
+
+    def _ground(
+        self,
+        db: sqlite3.Connection,
+        items: Sequence[Logged],
+        around: Sequence[Sequence[Logged]],
+        found: Candidates,
+        words: Sequence[str],
+    ) -> list[dict[str, float]]:
+        """How far each item supports the cue: by words, its own and those around it, and by meaning."""
+        asked, *stems = self._stemmer.stems(
+            [
+                " ".join(words),
+                *(own_text(item) for item in items),
+                *(" ".join(own_text(one) for one in near) for near in around),
+            ]
+        )
+        weights = rarity(db, asked)
+        groundings: list[dict[str, float]] = []
+        for place, item in enumerate(items):
+            own, near = stems[place], stems[len(items) + place]
+            grounding = {}
+            if words:
+                grounding["lexical_share"] = round(share(own | near, weights), 4)
+                grounding["lexical_own"] = round(share(own, weights), 4)
+            grounding |= _likeness(found.cosines, item)
+            groundings.append(grounding)
+        return groundings
+
+
+def _likeness(cosines: Mapping[str, Mapping[int, float]], item: Logged) -> dict[str, float]:
+    return {
+        name: round(float(np.clip(of_items[item.n], 0.0, 1.0)), 4)
+        for name, of_items in cosines.items()
+        if item.n in of_items
+    }
+
+
+def _evidence_item(
+    db: sqlite3.Connection, one: Scored, near: Sequence[Logged], grounding: dict[str, float], uri: str
+) -> EvidenceItem:
+    item = one.item
+    span_id, level, span_picture = expand.span_of(db, item)
+    return EvidenceItem(
+        observation_id=item.observation_id,
+        span_id=span_id,
+        source_id=item.source_id,
+        session=item.session,
+        uri=uri,
+        kind=item.kind,
+        level=level,
+        pts0_ns=item.pts0_ns,
+        pts1_ns=item.pts1_ns,
+        t0_ns=item.t0_ns,
+        t1_ns=item.t1_ns,
+        text=item.text,
+        place=item.place,
+        speaker=item.speaker,
+        language=item.language,
+        confidence=item.confidence,
+        thumbnail=expand.thumbnail_of(db, item) or span_picture,
+        score=round(one.score, 4),
+        scorers=one.terms,
+        grounding=grounding,
+        neighbours=tuple(neighbour.text for neighbour in near),
+    )
+
+
+class _Watch:
+    """Times the stages in milliseconds and tells their names."""
+
+    def __init__(self, hop: Hop) -> None:
+        self._hop = hop
+        self._last_s = time.perf_counter()
+        self.laps_ms: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        now_s = time.perf_counter()
+        self.laps_ms[stage] = round((now_s - self._last_s) * 1e3, 3)
+        self._last_s = now_s
+        self._hop(f"recall.{stage}")
