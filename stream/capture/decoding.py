@@ -75,22 +75,25 @@ def decoded(
     Ends early, with `health.partial` set, after `bad_in_a_row` failures without a frame.
     """
     packets = container.demux(stream)
-    failures = n_packets = 0
+    failures = n_packets = n_frames = 0
     while failures < settings.bad_in_a_row and (max_packets is None or n_packets < max_packets):
         n_packets += 1
         try:
             packet = next(packets, None)
-            if packet is None:
-                return
-            frames = packet.decode()
+            frames = packet.decode() if packet is not None else []
         except EOFError:
-            return
+            packet, frames = None, []
         except Exception:  # One damaged packet; which error it raises says nothing more.
             health.errors += 1
             failures += 1
             packets = container.demux(stream)  # The iterator ends with its error, the file does not.
             continue
+        if packet is None:
+            if health.errors and not n_frames:
+                health.partial = "nothing of it could be decoded"
+            return
         failures = 0 if frames else failures
+        n_frames += len(frames)
         yield from frames
     if max_packets is None:
         health.partial = f"{failures} packets in a row could not be decoded"

@@ -130,6 +130,15 @@ class Sampler:
         self._curve: tuple[ChangePoint, ...] = ()
 
     @property
+    def rate_hz(self) -> float:
+        """Pictures per second that are sent though nothing changes; a live source may change it."""
+        return float(self._rate)
+
+    @rate_hz.setter
+    def rate_hz(self, rate_hz: float) -> None:
+        self._rate = Fraction(rate_hz).limit_denominator(1_000_000)
+
+    @property
     def primes_after_pts_ns(self) -> int | None:
         """From where on frames must be shown to a sampler that resumes, or None for the start.
 

@@ -1,0 +1,258 @@
+"""One thread per track: decodes, samples, and fills the ring that the sender empties."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, Literal, Self, TypeVar
+
+from stream.capture.decoding import TrackHealth
+from stream.capture.file import chunks, frames, paced
+from stream.capture.picture import DecodedFrame, Pixels
+from stream.capture.ring import Overflow, Ring, RingItem
+from stream.capture.sampler import Choice, Sampler, join_curves
+from stream.capture.settings import CaptureSettings
+from stream.capture.sound import AudioChunk, sample_at, with_gap
+from stream.errors import SourceError
+from stream.messages.envelope import new_id
+from stream.messages.media import ChangePoint, Policy
+from stream.process.clock import Clock
+from stream.wire.parts import OutPart, array_part, blob_part
+
+Hop = Callable[[bytes, str], None]
+"""Records a trace hop: trace id, name."""
+Arrived = Callable[[], None]
+"""Called in the reader's thread when something waits to be sent."""
+
+_WAITING_CHUNKS = 64
+_UNBOUNDED_ITEMS = 1 << 30  # Bytes are the bound.
+
+T = TypeVar("T")
+I = TypeVar("I", bound=RingItem)  # noqa: E741 - an item
+
+
+@dataclass(frozen=True, slots=True)
+class FrameItem:
+    """A sampled frame on its way: what `media.frame` says of it, and its pixels as a part."""
+
+    pts_ns: int
+    why: Literal["rate", "change"]
+    width_px: int
+    height_px: int
+    part: OutPart
+    curve: tuple[ChangePoint, ...]
+    curve_points: int
+    dropped: int = 0
+    trace_id: bytes = field(default_factory=new_id)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of its pixels."""
+        return self.part.part.n_bytes
+
+    def absorb(self, lost: Self) -> Self:
+        """This frame, with the curve and the count of a dropped one before it."""
+        curve = join_curves(lost.curve, self.curve, self.curve_points)
+        return replace(self, curve=curve, dropped=self.dropped + lost.dropped + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundItem:
+    """A chunk of sound on its way."""
+
+    chunk: AudioChunk
+    trace_id: bytes = field(default_factory=new_id)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of its samples."""
+        return int(self.chunk.samples.nbytes)
+
+    def absorb(self, lost: Self) -> Self:
+        """This chunk, with the stretch of a dropped one before it as a gap."""
+        gap_ns = (lost.chunk.pts_ns, lost.chunk.end_pts_ns)
+        if lost.chunk.gap_ns is not None:
+            gap_ns = (lost.chunk.gap_ns[0], gap_ns[1])
+        return replace(self, chunk=with_gap(self.chunk, gap_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader is to do.
+
+    `after_pts_ns` is the mark after which it begins, None for the start. `rate_hz` and
+    `max_side_px` are what perception wants. `began_ns` is the monotonic time of position
+    0 for a file that is played as a camera, None for one that is read as fast as it goes.
+    """
+
+    path: Path
+    track: int
+    policy: Policy
+    rate_hz: float
+    max_side_px: int
+    after_pts_ns: int | None = None
+    began_ns: int | None = None
+
+
+class Reader(Generic[I]):
+    """Reads one track from one position to its end; the base of the two kinds.
+
+    Its thread ends by itself at the end of the track, on damage (`health.partial`), or
+    soon after `stop`. `failure` is then what went wrong beyond that.
+
+    Args:
+        reading: What to read.
+        settings: Bounds.
+        clock: Paces a file that is played as a camera.
+        hop: Records trace hops.
+        ring: What it fills.
+    """
+
+    def __init__(
+        self, reading: Reading, settings: CaptureSettings, clock: Clock, hop: Hop, ring: Ring[I]
+    ) -> None:
+        self.reading = reading
+        self.settings = settings
+        self.ring = ring
+        self.health = TrackHealth()
+        self.failure: Exception | None = None
+        self._clock = clock
+        self._hop = hop
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"read-{reading.track}", daemon=True)
+
+    def start(self) -> None:
+        """Begins to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks the thread to end; it does so within a moment, unless libav is stuck."""
+        self._stopped.set()
+        self.ring.close()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits for the thread."""
+        self._thread.join(timeout_s)
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything has been read and handed to the ring."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    def items(self) -> Iterator[I]:
+        """What goes into the ring, in order; runs in the thread."""
+        raise NotImplementedError
+
+    def in_time(self, decoded: Iterator[T], due_ns: Callable[[T], int]) -> Iterator[T]:
+        """The decoded items, in real time if the file is played as a camera."""
+        began_ns = self.reading.began_ns
+        if began_ns is None:
+            return decoded
+        return paced(decoded, due_ns, self._clock, began_ns, self._stopped.is_set)
+
+    def hop(self, trace_id: bytes, name: str) -> None:
+        """Records a hop."""
+        self._hop(trace_id, name)
+
+    def _run(self) -> None:
+        try:
+            for item in self.items():
+                if self._stopped.is_set() or not self.ring.put(item):
+                    return
+        except SourceError as error:
+            self.health.partial = error.message
+        except Exception as error:  # Raised again in the loop, where it ends the process.
+            self.failure = error
+
+
+class VideoReader(Reader[FrameItem]):
+    """Reads a video track through the sampler."""
+
+    def __init__(
+        self, reading: Reading, settings: CaptureSettings, clock: Clock, hop: Hop, arrived: Arrived
+    ) -> None:
+        overflow: Overflow = "oldest" if reading.policy == "latest" else "wait"
+        ring: Ring[FrameItem] = Ring(
+            overflow, settings.video_ring_items, settings.video_ring_bytes, arrived=arrived
+        )
+        super().__init__(reading, settings, clock, hop, ring)
+        self._max_side_px = reading.max_side_px
+        self._sampler = Sampler(
+            reading.rate_hz,
+            settings.change_threshold,
+            settings.change_rate_hz,
+            settings.curve_points,
+            reading.after_pts_ns,
+        )
+
+    def want(self, rate_hz: float, max_side_px: int) -> None:
+        """Changes spacing and size on the way; for live sources, whose runs are never repeated."""
+        self._sampler.rate_hz = rate_hz
+        self._max_side_px = max_side_px
+
+    def items(self) -> Iterator[FrameItem]:
+        """The frames that the sampler chooses."""
+        reading = self.reading
+        decoded = frames(
+            reading.path, reading.track, self._sampler.primes_after_pts_ns, self.settings, self.health
+        )
+        for frame in self.in_time(decoded, lambda frame: frame.pts_ns):
+            choice = self._sampler.look(frame.pts_ns, frame.luma())
+            if choice is not None:
+                yield self._item(frame, choice)
+
+    def _item(self, frame: DecodedFrame, choice: Choice) -> FrameItem:
+        trace_id = new_id()
+        self.hop(trace_id, "capture.file")
+        pixels = frame.rgb(self._max_side_px)
+        item = FrameItem(
+            pts_ns=frame.pts_ns,
+            why=choice.why,
+            width_px=pixels.shape[1],
+            height_px=pixels.shape[0],
+            part=self._part(pixels),
+            curve=choice.curve,
+            curve_points=self.settings.curve_points,
+            trace_id=trace_id,
+        )
+        self.hop(trace_id, "capture.sampler")
+        return item
+
+    def _part(self, pixels: Pixels) -> OutPart:
+        if self.settings.frame_encoding == "rgb24":
+            return array_part("frame", pixels)
+        import cv2
+
+        quality = [cv2.IMWRITE_JPEG_QUALITY, self.settings.jpeg_quality]
+        _, body = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
+        return blob_part("frame", body.tobytes(), "jpeg")
+
+
+class AudioReader(Reader[SoundItem]):
+    """Reads a sound track."""
+
+    def __init__(
+        self, reading: Reading, settings: CaptureSettings, clock: Clock, hop: Hop, arrived: Arrived
+    ) -> None:
+        is_live = reading.policy == "latest"
+        ring: Ring[SoundItem] = Ring(
+            "newest" if is_live else "wait",
+            _UNBOUNDED_ITEMS if is_live else _WAITING_CHUNKS,
+            settings.audio_ring_bytes,
+            settings.audio_wait_s,
+            arrived,
+        )
+        super().__init__(reading, settings, clock, hop, ring)
+
+    def items(self) -> Iterator[SoundItem]:
+        """The chunks of the track."""
+        reading = self.reading
+        after_sample = sample_at(reading.after_pts_ns) if reading.after_pts_ns is not None else None
+        decoded = chunks(reading.path, reading.track, after_sample, self.settings, self.health)
+        # A microphone has a chunk once its last sample has been heard.
+        for chunk in self.in_time(decoded, lambda chunk: chunk.end_pts_ns):
+            item = SoundItem(chunk)
+            self.hop(item.trace_id, "capture.file")
+            yield item
