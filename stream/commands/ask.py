@@ -1,0 +1,83 @@
+"""`omnirecall ask`: a question, an answer, and what it rests on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.commands import options
+
+if TYPE_CHECKING:
+    from stream.messages.answer import Answer
+    from stream.messages.evidence import EvidenceItem
+
+TIMEOUT_S = 30.0
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="In plain English.")],
+    since: options.Since = None,
+    until: options.Until = None,
+    source: options.Sources = None,
+    store: options.Store = None,
+    preset: options.Preset = "archive",
+    config: options.ConfigFile = None,
+    idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
+    as_json: options.AsJson = False,
+) -> None:
+    """Answer a question from what was seen and heard, with citations."""
+    began_s = time.perf_counter()
+    from stream.commands.connection import Connection, require_store
+    from stream.commands.dates import utc_ns
+    from stream.commands.shapes import answer_json
+    from stream.commands.terminal import say_json
+    from stream.messages.cue import Cue
+    from stream.messages.envelope import new_id
+    from stream.messages.turn import TurnFinal, TurnOpen
+
+    store_dir = options.store_dir(store)
+    gates = Cue(t0_ns=utc_ns(since, "--since"), t1_ns=utc_ns(until, "--until"), sources=tuple(source or ()))
+    require_store(store_dir)
+    with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
+        connected_s = time.perf_counter()
+        turn = TurnOpen(turn_id=new_id(), question=question, cue=gates)
+        final = connection.ask("reasoning", TurnFinal, turn, timeout_s=TIMEOUT_S, trace_id=new_id())
+    if as_json:
+        document = answer_json(final.answer, store_dir)
+        ended_s = time.perf_counter()
+        document["timings_ms"] |= {
+            "connect": round((connected_s - began_s) * 1e3, 3),
+            "ask": round((ended_s - connected_s) * 1e3, 3),
+        }
+        say_json(document)
+    else:
+        show(final.answer)
+
+
+def show(answer: Answer) -> None:
+    """The answer for people: its sentences with the numbers of their citations, then these."""
+    from stream.commands.terminal import clean, say
+
+    plain = " ".join(sentence.text for sentence in answer.sentences)
+    marked = [
+        sentence.text + "".join(f" [{number + 1}]" for number in sentence.citations)
+        for sentence in answer.sentences
+    ]
+    # What follows the sentences is how far the memory reaches.
+    say(clean(" ".join(marked) + answer.answer.removeprefix(plain)))
+    for number, item in enumerate(answer.citations, start=1):
+        say(f"  [{number}] {whereabouts(item)}")
+    for conflict in answer.conflicts:
+        say(f"  but: {clean(conflict)}")
+
+
+def whereabouts(item: EvidenceItem) -> str:
+    """Where a piece of evidence is, in one line: positions, kind, source, date."""
+    from stream.commands.shapes import iso
+    from stream.commands.terminal import clean, position
+
+    when = f"{position(item.pts0_ns)}-{position(item.pts1_ns)}"
+    date = f"  {(iso(item.t0_ns) or '')[:19].replace('T', ' ')} UTC" if item.t0_ns is not None else ""
+    return f"{when}  {item.kind.replace('_', ' ')}  {clean(item.uri)}{date}"

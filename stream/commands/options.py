@@ -1,0 +1,51 @@
+"""Options that several commands share, so that they are spelt and explained alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Store = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="DIR", help="The store; by default in the platform's data folder."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Only what was recorded at or after this time.")
+]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Only what was recorded before this time.")
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="NAME", help="Only this source, by file name, uri or id; repeatable."),
+]
+Preset = Annotated[
+    str, typer.Option("--preset", help="Preset of the processes, if they are started now: archive, live, …")
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Your configuration, for processes that are started now."),
+]
+IdleExit = Annotated[
+    float,
+    typer.Option(
+        "--idle-exit", metavar="SECONDS", help="How long processes that are started now stay when idle."
+    ),
+]
+DEFAULT_IDLE_EXIT_S = 600.0
+
+
+def store_dir(told: Path | None) -> Path:
+    """The store that was named, by the option, by `OMNIRECALL_STORE`, or the platform's default."""
+    if told is not None:
+        return told.expanduser().absolute()
+    named = os.environ.get("OMNIRECALL_STORE")
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_path("omnirecall")) / "store"

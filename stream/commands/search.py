@@ -1,0 +1,74 @@
+"""`omnirecall search`: evidence only, with its scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.commands import options
+
+if TYPE_CHECKING:
+    from stream.messages.evidence import Evidence
+
+
+def search(
+    cue: Annotated[str, typer.Argument(help="Words to look for, or a description.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many hits at most.")] = 10,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="Only this kind: shot, frame, seen_text, utterance; repeatable."),
+    ] = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    source: options.Sources = None,
+    store: options.Store = None,
+    preset: options.Preset = "archive",
+    config: options.ConfigFile = None,
+    idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
+    as_json: options.AsJson = False,
+) -> None:
+    """Find moments: evidence without an answer, the best first."""
+    from stream.commands.connection import Connection, require_store
+    from stream.commands.dates import utc_ns
+    from stream.commands.shapes import coverage_json, hit_json
+    from stream.commands.terminal import say_json
+    from stream.messages.cue import Cue, RecallAsk
+    from stream.messages.envelope import new_id
+    from stream.messages.evidence import Evidence
+
+    store_dir = options.store_dir(store)
+    wanted = Cue(
+        text=cue,
+        kinds=tuple(kind or ()),
+        sources=tuple(source or ()),
+        t0_ns=utc_ns(since, "--since"),
+        t1_ns=utc_ns(until, "--until"),
+    )
+    require_store(store_dir)
+    with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
+        found = connection.ask("memory", Evidence, RecallAsk(cue=wanted, k=k), trace_id=new_id())
+    hits = sorted(found.items, key=lambda item: -item.score)
+    if as_json:
+        say_json(
+            {
+                "hits": [hit_json(item, store_dir) for item in hits],
+                "verdict": found.verdict,
+                "coverage": coverage_json(found.coverage),
+                "considered": found.considered,
+                "timings_ms": found.timings_ms,
+            }
+        )
+    else:
+        _show(found)
+
+
+def _show(found: Evidence) -> None:
+    from stream.commands.ask import whereabouts
+    from stream.commands.terminal import clean, say
+
+    if not found.items:
+        say("nothing found")
+    for item in sorted(found.items, key=lambda item: -item.score):
+        say(f"{item.score:6.2f}  {whereabouts(item)}")
+        say(f"        {clean(item.text)}")

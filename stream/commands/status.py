@@ -1,0 +1,134 @@
+"""`omnirecall status`: processes, store and sources. It starts nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stream.commands import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stream.errors import OmniRecallError
+    from stream.messages.control import SourceState, SourceStatus, StatusMemory, StatusRoles
+
+
+def status(store: options.Store = None, as_json: options.AsJson = False) -> None:
+    """Show the processes, what the store holds, and how reading its sources goes."""
+    from stream.commands.connection import Connection
+    from stream.commands.terminal import say, say_json
+    from stream.errors import OmniRecallError
+    from stream.process.start import is_running
+
+    store_dir = options.store_dir(store)
+    roles: StatusRoles | None = None
+    memory: StatusMemory | None = None
+    error: OmniRecallError | None = None
+    if is_running(store_dir):
+        with Connection(store_dir) as connection:
+            roles = connection.roles()
+            try:
+                memory = connection.memory()
+            except OmniRecallError as failed:
+                error = failed
+    if as_json:
+        say_json(_document(store_dir, roles, memory, error))
+    elif roles is None:
+        exists = (store_dir / "log.sqlite").is_file()
+        say(f"store {store_dir}: {'no process runs' if exists else 'does not exist yet'}")
+        say(f"on disk: {_disk(store_dir)}")
+    else:
+        _show(store_dir, roles, memory, error)
+
+
+def _document(
+    store_dir: Path, roles: StatusRoles | None, memory: StatusMemory | None, error: OmniRecallError | None
+) -> dict[str, Any]:
+    from stream.commands.shapes import error_json, held_json, reading_json, role_json
+
+    document: dict[str, Any] = {
+        "store": str(store_dir),
+        "exists": (store_dir / "log.sqlite").is_file(),
+        "running": roles is not None,
+        "ready": roles is not None and roles.ready,
+        "processes": [role_json(role) for role in roles.roles] if roles else [],
+        "reading": [reading_json(source) for source in roles.sources] if roles else [],
+    }
+    if memory is not None:
+        document["memory"] = {
+            "commit_no": memory.commit_no,
+            "schema": memory.schema,
+            "counts": memory.counts,
+            "bytes": memory.n_bytes,
+            "indexes": memory.indexes,
+            "pending_keys": memory.pending_keys,
+            "sources": [held_json(source) for source in memory.sources],
+        }
+    return document | (error_json(error) if error else {})
+
+
+def _show(
+    store_dir: Path, roles: StatusRoles, memory: StatusMemory | None, error: OmniRecallError | None
+) -> None:
+    from stream.commands.terminal import clean, say, size, table
+
+    say(f"store {store_dir}: {'ready' if roles.ready else 'not ready'}")
+    rows = [
+        (
+            role.name,
+            role.state,
+            str(role.pid or ""),
+            f"{role.age_s:.0f} s",
+            size(role.rss_bytes),
+            str(role.restarts),
+            role.last_error,
+        )
+        for role in roles.roles
+    ]
+    table(("process", "state", "pid", "age", "memory", "restarts", "last error"), rows)
+    if error is not None:
+        say(f"memory does not answer: {clean(error.message)}")
+    if memory is not None:
+        _show_memory(memory)
+    for source in roles.sources:
+        if source.state in ("starting", "reading"):
+            say(_reading(source))
+
+
+def _show_memory(memory: StatusMemory) -> None:
+    from stream.commands.terminal import position, say, size, table
+
+    counts = ", ".join(f"{count} {name}" for name, count in memory.counts.items())
+    disk = ", ".join(f"{name} {size(n)}" for name, n in memory.n_bytes.items())
+    say(f"commit {memory.commit_no}; {counts or 'empty'}")
+    say(f"on disk: {disk or 'nothing'}; {memory.pending_keys} keys to make")
+    for name, index in memory.indexes.items():
+        say(f"index {name}: " + ", ".join(f"{key} {value}" for key, value in index.items()))
+    if memory.sources:
+        rows = [
+            (source.uri, position(source.duration_ns), str(source.observations), _reach(source))
+            for source in memory.sources
+        ]
+        table(("source", "length", "observations", "known"), rows)
+
+
+def _reach(source: SourceStatus) -> str:
+    from stream.commands.terminal import position
+
+    if source.consolidated:
+        return "all"
+    marks = [f"{track.media} to {position(track.through_pts_ns) or '0:00'}" for track in source.tracks]
+    return ", ".join(marks) or "nothing yet"
+
+
+def _reading(source: SourceState) -> str:
+    from stream.commands.terminal import clean, position
+
+    of = f" of {position(source.duration_ns)}" if source.duration_ns else ""
+    return f"reading {clean(source.uri)}: {position(source.position_ns)}{of}, {source.dropped} dropped"
+
+
+def _disk(store_dir: Path) -> str:
+    from stream.commands.terminal import size
+
+    return size(sum(path.stat().st_size for path in store_dir.rglob("*") if path.is_file()))
