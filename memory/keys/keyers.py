@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from memory.log.reader import marks
+
 KIND_OF_KEY: Mapping[str, str] = {
     "utterance": "transcript",
     "seen_text": "seen_text",
@@ -30,6 +32,16 @@ _KIND_SQL = (
     "CASE o.kind "
     + " ".join(f"WHEN '{kind}' THEN '{key}'" for kind, key in KIND_OF_KEY.items())
     + " ELSE 'text' END"
+)
+_TEXTS = (
+    f"FROM observation AS o WHERE o.n > ? AND o.text <> '' AND o.kind NOT IN ({marks(WITHOUT_KEY)})"  # noqa: S608
+    " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = o.observation_id"
+    f" AND k.kind = {_KIND_SQL} AND k.encoder_id = ?)"
+)
+_DIGESTS = (
+    "FROM span AS s WHERE s.level = 'event' AND s.digest <> '' AND s.ended_commit IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = s.span_id"
+    " AND k.kind = ? AND k.encoder_id = ?)"
 )
 
 
@@ -61,11 +73,7 @@ class TextKeyer:
     def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
         """As `Keyer.pending`."""
         rows = db.execute(
-            "SELECT o.n, o.observation_id, o.kind, o.text FROM observation AS o"  # noqa: S608
-            " WHERE o.n > ? AND o.text <> ''"
-            f" AND o.kind NOT IN ({','.join('?' * len(WITHOUT_KEY))})"
-            " AND NOT EXISTS (SELECT 1 FROM key AS k WHERE k.owner = o.observation_id AND k.encoder_id = ?"
-            f" AND k.kind = {_KIND_SQL}) ORDER BY o.n LIMIT ?",
+            f"SELECT o.n, o.observation_id, o.kind, o.text {_TEXTS} ORDER BY o.n LIMIT ?",
             (after_n, *WITHOUT_KEY, encoder_id, limit),
         )
         return [
@@ -80,20 +88,23 @@ class DigestKeyer:
     def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
         """As `Keyer.pending`; spans have no row number and are always all looked at."""
         rows = db.execute(
-            "SELECT s.span_id, s.level, s.digest FROM span AS s WHERE s.level = 'event' AND s.digest <> ''"
-            " AND s.ended_commit IS NULL AND NOT EXISTS (SELECT 1 FROM key AS k WHERE k.owner = s.span_id"
-            " AND k.kind = ? AND k.encoder_id = ?) ORDER BY s.made_commit, s.pts0_ns LIMIT ?",
+            f"SELECT s.span_id, s.level, s.digest {_DIGESTS} ORDER BY s.made_commit, s.pts0_ns LIMIT ?",
             (DIGEST, encoder_id, limit),
         )
         return [KeyDraft(span_id, level, DIGEST, text) for span_id, level, text in rows]
 
 
 def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
-    """How many keys are still to be made, of observations after row `after_n` and of events."""
+    """How many keys are still to be made, of observations after row `after_n` and of events.
+
+    Counts at most `COUNT_LIMIT` of each.
+    """
     total = 0
-    keyers: tuple[Keyer, ...] = (TextKeyer(), DigestKeyer())
-    for keyer in keyers:
-        total += len(keyer.pending(db, encoder_id, after_n, COUNT_LIMIT))
+    for sql, parameters in (
+        (_TEXTS, (after_n, *WITHOUT_KEY, encoder_id, COUNT_LIMIT)),
+        (_DIGESTS, (DIGEST, encoder_id, COUNT_LIMIT)),
+    ):
+        total += int(db.execute(f"SELECT COUNT(*) FROM (SELECT 1 {sql} LIMIT ?)", parameters).fetchone()[0])  # noqa: S608
     return total
 
 

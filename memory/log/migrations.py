@@ -201,6 +201,7 @@ CREATE TABLE progress (                         -- how far the spans of a source
   closed_pts_ns  INTEGER,                       -- end of the last closed event; NULL: none yet
   through_commit INTEGER NOT NULL,              -- observations up to here are in the spans
   done           INTEGER NOT NULL,              -- every track ended and every event is closed
+  more           INTEGER NOT NULL DEFAULT 0,    -- a step stopped at its limit
   PRIMARY KEY (source_id, session)
 ) WITHOUT ROWID;
 

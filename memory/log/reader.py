@@ -7,14 +7,16 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import msgpack
 
 from memory.log.database import LOG_NAME, connect_reader, named_error, snapshot
 from memory.log.media import media_path
-from stream.messages import MediaRef, Observation
+from stream.errors import SourceGone
+from stream.messages import MediaRef, Observation, TrackMark
 from stream.messages.observation import FeedItem
 
 T = TypeVar("T")
@@ -203,9 +205,53 @@ def sources(db: sqlite3.Connection) -> list[SourceRow]:
     ]
 
 
+def named_sources(db: sqlite3.Connection, names: Sequence[str]) -> list[SourceRow]:
+    """The sources of these names: id in hexadecimal, file name, or whole uri.
+
+    Raises:
+        SourceGone: If there is none of a name.
+    """
+    rows = sources(db)
+    places: dict[tuple[bytes, int], set[str]] = {}
+    for source_id, session, uri in db.execute("SELECT source_id, session, uri FROM source_uri"):
+        places.setdefault((source_id, session), set()).update(_names_of(uri))
+    found: list[SourceRow] = []
+    for name in names:
+        matching = [
+            row
+            for row in rows
+            if name == row.source_id.hex() or name in places.get((row.source_id, row.session), ())
+        ]
+        if not matching:
+            raise SourceGone(
+                f"there is no source called {name!r} in this store",
+                remedy="omnirecall status lists the sources",
+            )
+        found += matching
+    return found
+
+
+def _names_of(uri: str) -> set[str]:
+    path = unquote(uri.removeprefix("file://"))
+    return {uri, path, PurePosixPath(path).name}
+
+
 def last_commit(db: sqlite3.Connection) -> int:
     """The number of the newest commit that this connection sees; 0 in an empty store."""
     return int(db.execute("SELECT COALESCE(MAX(commit_no), 0) FROM commit_log").fetchone()[0])
+
+
+def last_mark(db: sqlite3.Connection, source_id: bytes, session: int, track: int) -> TrackMark | None:
+    """The last durable mark of a track, or None if there is none."""
+    row = db.execute(
+        "SELECT through_pts_ns, eof FROM track WHERE source_id = ? AND session = ? AND track = ?",
+        (source_id, session, track),
+    ).fetchone()
+    if row is None or row[0] is None:
+        return None
+    return TrackMark(
+        source_id=source_id, session=session, track=track, through_pts_ns=row[0], eof=bool(row[1])
+    )
 
 
 def feed(db: sqlite3.Connection, from_commit: int, limit: int) -> list[FeedItem]:

@@ -164,18 +164,6 @@ class LogStore:
         with transaction(self._db, self.path) as db:
             yield db
 
-    def mark(self, source_id: bytes, session: int, track: int) -> TrackMark | None:
-        """The last durable mark of a track, or None if there is none."""
-        row = self._db.execute(
-            "SELECT through_pts_ns, eof FROM track WHERE source_id = ? AND session = ? AND track = ?",
-            (source_id, session, track),
-        ).fetchone()
-        if row is None or row[0] is None:
-            return None
-        return TrackMark(
-            source_id=source_id, session=session, track=track, through_pts_ns=row[0], eof=bool(row[1])
-        )
-
     def sweep_media(self, shard: Path) -> int:
         """Removes files of one media subfolder that no row refers to; returns how many.
 

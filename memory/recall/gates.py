@@ -9,12 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
-from urllib.parse import unquote
 
-from memory.log.reader import SourceRow, sources
-from stream.errors import SourceGone
+from memory.log.reader import marks, named_sources
 from stream.messages import Cue
 
 
@@ -96,7 +93,7 @@ class SourceGate:
         if not cue.sources:
             return None
         ids = sorted({row.source_id for row in named_sources(db, cue.sources)})
-        return Clause(f"o.source_id IN ({','.join('?' * len(ids))})", tuple(ids))
+        return Clause(f"o.source_id IN ({marks(ids)})", tuple(ids))
 
 
 class KindGate:
@@ -108,7 +105,7 @@ class KindGate:
         """As `Gate.clause`."""
         if not cue.kinds:
             return None
-        return Clause(f"o.kind IN ({','.join('?' * len(cue.kinds))})", tuple(cue.kinds))
+        return Clause(f"o.kind IN ({marks(cue.kinds)})", tuple(cue.kinds))
 
 
 class PlaceGate:
@@ -174,37 +171,6 @@ def gates_of(db: sqlite3.Connection, cue: Cue) -> Gates:
         clauses.append(timed)
     joined = _joined(clauses)
     return Gates(joined.sql, joined.parameters, undated)
-
-
-def named_sources(db: sqlite3.Connection, names: Sequence[str]) -> list[SourceRow]:
-    """The sources of these names: id in hexadecimal, file name, or whole uri.
-
-    Raises:
-        SourceGone: If there is none of a name.
-    """
-    rows = sources(db)
-    places: dict[tuple[bytes, int], set[str]] = {}
-    for source_id, session, uri in db.execute("SELECT source_id, session, uri FROM source_uri"):
-        places.setdefault((source_id, session), set()).update(_names_of(uri))
-    found: list[SourceRow] = []
-    for name in names:
-        matching = [
-            row
-            for row in rows
-            if name == row.source_id.hex() or name in places.get((row.source_id, row.session), ())
-        ]
-        if not matching:
-            raise SourceGone(
-                f"there is no source called {name!r} in this store",
-                remedy="omnirecall status lists the sources",
-            )
-        found += matching
-    return found
-
-
-def _names_of(uri: str) -> set[str]:
-    path = unquote(uri.removeprefix("file://"))
-    return {uri, path, PurePosixPath(path).name}
 
 
 def _joined(clauses: Sequence[Clause]) -> Clause:

@@ -19,6 +19,8 @@ from memory.spans.digest import digest
 from memory.spans.segment import Outline, Segmenter, Stretch, Unit, perceived
 
 LARGEST_NS = 2**62
+EVENTS_PER_STEP = 32
+"""Events closed in one transaction, some 30 ms; commits that wait go in between."""
 OVERLAP_NS = 600 * 1_000_000_000
 """Observations of one kind overlap by less than this; longer ones follow one another."""
 DIGEST_OBSERVATIONS = 400
@@ -27,11 +29,15 @@ DIGEST_OBSERVATIONS = 400
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the spans of a source are made; `closed_pts_ns` is None before the first event."""
+    """How far the spans of a source are made; `closed_pts_ns` is None before the first event.
+
+    `more`: the last step stopped at its limit, and the next has work without any commit.
+    """
 
     closed_pts_ns: int | None = None
     through_commit: int = 0
     done: bool = False
+    more: bool = False
 
 
 @dataclass(slots=True)
@@ -42,6 +48,7 @@ class Step:
     refreshed: int = 0
     shots: int = 0
     done: bool = False
+    more: bool = False
     removed_keys: list[int] = field(default_factory=list)
 
     @property
@@ -68,6 +75,7 @@ class Consolidator:
             source
             for source in sources(db)
             if _touched_since(db, source, (progress := progress_of(db, source)).through_commit)
+            or progress.more
             or (source.is_live and not progress.done)
         ]
 
@@ -78,22 +86,28 @@ class Consolidator:
             db: The writer's connection.
             source: A row read within the same transaction, or by `due` before it.
             now_ns: UTC; decides what a live source no longer waits for.
+
+        Returns:
+            What was done; `more` if `EVENTS_PER_STEP` were closed and others may follow.
         """
         progress = progress_of(db, source)
         newest = last_commit(db)
         through_ns, eof = perceived(source, now_ns, self._live_close_after_ns)
-        step = Step(shots=self._add_shots(db, source, progress.through_commit, newest), done=eof)
+        step = Step(shots=self._add_shots(db, source, progress.through_commit, newest))
         closed_ns = progress.closed_pts_ns
         if through_ns is not None and not progress.done:
             outline = self._outline(db, source, progress.closed_pts_ns or 0, through_ns, eof)
-            for stretch in self.segmenter.closed(outline):
+            stretches = self.segmenter.closed(outline)
+            for stretch in stretches[:EVENTS_PER_STEP]:
                 self._add_event(db, source, stretch, newest)
                 closed_ns = stretch.pts1_ns
-                step.closed += 1
+            step.closed = min(len(stretches), EVENTS_PER_STEP)
+            step.more = len(stretches) > EVENTS_PER_STEP
+        step.done = eof and not step.more
         if progress.closed_pts_ns is not None:
             self._refresh(db, source, progress, step)
-        if step.changed or eof != progress.done or _touched_since(db, source, progress.through_commit):
-            _save_progress(db, source, Progress(closed_ns, newest, eof))
+        if step.changed or step.done != progress.done or _touched_since(db, source, progress.through_commit):
+            _save_progress(db, source, Progress(closed_ns, newest, step.done, step.more))
         return step
 
     def _outline(
@@ -224,16 +238,22 @@ def forget_views(db: sqlite3.Connection) -> None:
 def rebuild_views(db: sqlite3.Connection, consolidator: Consolidator, now_ns: int) -> int:
     """Makes all spans anew from the log, within the caller's transaction; returns how many events."""
     forget_views(db)
-    return sum(consolidator.step(db, source, now_ns).closed for source in sources(db))
+    closed = 0
+    for source in sources(db):
+        more = True
+        while more:
+            step = consolidator.step(db, source, now_ns)
+            closed, more = closed + step.closed, step.more
+    return closed
 
 
 def progress_of(db: sqlite3.Connection, source: SourceRow) -> Progress:
     """How far a source's spans are made."""
     row = db.execute(
-        "SELECT closed_pts_ns, through_commit, done FROM progress WHERE source_id = ? AND session = ?",
+        "SELECT closed_pts_ns, through_commit, done, more FROM progress WHERE source_id = ? AND session = ?",
         (source.source_id, source.session),
     ).fetchone()
-    return Progress(row[0], row[1], bool(row[2])) if row else Progress()
+    return Progress(row[0], row[1], bool(row[2]), bool(row[3])) if row else Progress()
 
 
 def event_at(db: sqlite3.Connection, source_id: bytes, session: int, pts_ns: int) -> bytes | None:
@@ -289,14 +309,15 @@ def _touched_since(db: sqlite3.Connection, source: SourceRow, commit_no: int) ->
 
 def _save_progress(db: sqlite3.Connection, source: SourceRow, progress: Progress) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO progress (source_id, session, closed_pts_ns, through_commit, done)"
-        " VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO progress (source_id, session, closed_pts_ns, through_commit, done, more)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
         (
             source.source_id,
             source.session,
             progress.closed_pts_ns,
             progress.through_commit,
             progress.done,
+            progress.more,
         ),
     )
 

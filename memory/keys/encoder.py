@@ -1,0 +1,89 @@
+"""Asking the encoder for keys, from the threads of memory's lanes.
+
+Memory alone asks for a question's key, since it knows which encoder each index speaks.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.errors import RoleUnavailable, WireError
+from stream.messages.media import EncodeAsk, EncodeKeys
+from stream.wire.caller import Caller
+from stream.wire.parts import OutPart
+
+ATTEMPT_S = 0.05
+"""Pause between attempts to reach an encoder that is starting."""
+AWAY_S = 5.0
+"""After an encoder did not answer, questions do not wait for it for this long."""
+
+
+class Keys(NamedTuple):
+    """What the encoder made: its id, and vectors (N, D) float32 of unit length."""
+
+    encoder_id: str
+    vectors: npt.NDArray[np.float32]
+
+
+class EncoderLink:
+    """The way to the encoder; safe to use from every thread.
+
+    Args:
+        run_dir: Folder of sockets of the store.
+        sender: Name under which to ask.
+    """
+
+    def __init__(self, run_dir: Path, sender: str) -> None:
+        self._run_dir = run_dir
+        self._sender = sender
+        self._local = threading.local()
+        self._away_until_s = 0.0
+
+    def question(self, ask: EncodeAsk, parts: tuple[OutPart, ...], timeout_s: float) -> Keys:
+        """Keys of a question; waits for an encoder that is just starting, but not again and again.
+
+        Raises:
+            RoleUnavailable: If there is no encoder.
+            DeadlineExceeded: If it does not answer within `timeout_s`.
+            ModelError: If it has no model, or the model failed.
+        """
+        ends_at_s = time.monotonic() + timeout_s
+        try:
+            while True:
+                left_s = ends_at_s - time.monotonic()
+                try:
+                    return self.ask(ask, parts, max(left_s, ATTEMPT_S))
+                except RoleUnavailable:
+                    if left_s <= ATTEMPT_S or time.monotonic() < self._away_until_s:
+                        raise
+                time.sleep(ATTEMPT_S)
+        except RoleUnavailable:
+            self._away_until_s = time.monotonic() + AWAY_S
+            raise
+
+    def ask(self, ask: EncodeAsk, parts: tuple[OutPart, ...], timeout_s: float) -> Keys:
+        """One request; raises as `question`, at once where there is no encoder.
+
+        Raises:
+            WireError: If the reply is no set of keys.
+        """
+        reply = self._caller().ask(ask, parts, timeout_s=timeout_s)
+        if not isinstance(reply.message, EncodeKeys):
+            raise WireError(f"the encoder answered {ask.TOPIC} with {reply.topic}")
+        vectors = reply.array("keys").astype(np.float32)
+        if vectors.shape != (reply.message.n, reply.message.dimension):
+            raise WireError(f"the encoder sent {vectors.shape}, announced {reply.message.n} keys")
+        return Keys(reply.message.encoder_id, vectors)
+
+    def _caller(self) -> Caller:
+        caller: Caller | None = getattr(self._local, "caller", None)
+        if caller is None:
+            caller = Caller(self._run_dir, "encoder", self._sender)
+            self._local.caller = caller
+        return caller

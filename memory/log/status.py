@@ -1,0 +1,122 @@
+"""What a store holds, for `status`: counts, bytes, and how far each source is known."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from memory.log.migrations import SCHEMA_VERSION
+from memory.log.reader import SourceRow, last_commit, sources
+from stream.messages.control import SourceStatus, StatusMemory, TrackStatus
+
+PICTURE_KINDS = ("frame", "shot", "seen_text")
+
+
+def status_of(
+    db: sqlite3.Connection,
+    store_dir: Path,
+    indexes: dict[str, dict[str, object]],
+    pending_keys: int,
+) -> StatusMemory:
+    """The state of a store.
+
+    Args:
+        db: A snapshot.
+        store_dir: Folder of the store.
+        indexes: As `IndexShelf.describe` gives them.
+        pending_keys: Texts whose keys are still to be made.
+    """
+    rows = sources(db)
+    of_source = _observations(db)
+    counts = {
+        "observations": sum(of_source.values()),
+        "sources": len(rows),
+        "acts": _count(db, "SELECT COUNT(*) FROM act"),
+        "keys": _count(db, "SELECT COUNT(*) FROM key"),
+        "media": _count(db, "SELECT COUNT(*) FROM media WHERE refs > 0"),
+        "tombstones": _count(db, "SELECT COUNT(*) FROM tombstone"),
+    }
+    counts |= {
+        f"{level}_spans": int(n)
+        for level, n in db.execute(
+            "SELECT level, COUNT(*) FROM span WHERE ended_commit IS NULL GROUP BY level"
+        )
+    }
+    return StatusMemory(
+        commit_no=last_commit(db),
+        schema=SCHEMA_VERSION,
+        counts=counts,
+        n_bytes=_bytes(db, store_dir),
+        indexes=indexes,
+        sources=tuple(
+            _source_status(db, row, of_source.get((row.source_id, row.session), 0)) for row in rows
+        ),
+        pending_keys=pending_keys,
+    )
+
+
+def _source_status(db: sqlite3.Connection, row: SourceRow, observations: int) -> SourceStatus:
+    progress = db.execute(
+        "SELECT done FROM progress WHERE source_id = ? AND session = ?", (row.source_id, row.session)
+    ).fetchone()
+    return SourceStatus(
+        source_id=row.source_id,
+        session=row.session,
+        kind=row.kind,
+        uri=row.uri,
+        duration_ns=row.duration_ns,
+        tracks=tuple(
+            TrackStatus(
+                track=track.track, media=track.media, through_pts_ns=track.through_pts_ns, eof=track.eof
+            )
+            for track in row.tracks
+        ),
+        observations=observations,
+        newest_frame_t_ns=_newest_picture(db, row),
+        consolidated=row.is_read and progress is not None and bool(progress[0]),
+    )
+
+
+def _newest_picture(db: sqlite3.Connection, row: SourceRow) -> int | None:
+    """UTC of the newest picture that an observation describes, by the index of kinds."""
+    newest: list[int] = []
+    for kind in PICTURE_KINDS:
+        found = db.execute(
+            "SELECT t0_ns FROM observation WHERE source_id = ? AND session = ? AND kind = ?"
+            " ORDER BY pts0_ns DESC LIMIT 1",
+            (row.source_id, row.session, kind),
+        ).fetchone()
+        if found is not None and found[0] is not None:
+            newest.append(int(found[0]))
+    return max(newest, default=None)
+
+
+def _observations(db: sqlite3.Connection) -> dict[tuple[bytes, int], int]:
+    rows = db.execute("SELECT source_id, session, COUNT(*) FROM observation GROUP BY source_id, session")
+    return {(source_id, session): int(n) for source_id, session, n in rows}
+
+
+def _count(db: sqlite3.Connection, sql: str) -> int:
+    return int(db.execute(sql).fetchone()[0])
+
+
+def _bytes(db: sqlite3.Connection, store_dir: Path) -> dict[str, int]:
+    """Bytes on disk by class. Media are summed in the log: there may be very many files."""
+    media = db.execute("SELECT COALESCE(SUM(n_bytes), 0) FROM media").fetchone()[0]
+    return {
+        "log": _size(store_dir.glob("log.sqlite*")),
+        "media": int(media),
+        "views": _size((store_dir / "views").glob("*")),
+        "spool": _size((store_dir / "spool").glob("*")),
+    }
+
+
+def _size(files: Iterable[Path]) -> int:
+    total = 0
+    for path in files:
+        try:
+            total += path.stat().st_size
+        except OSError:
+            continue  # It was replaced while we looked.
+    return total

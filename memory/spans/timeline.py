@@ -1,0 +1,82 @@
+"""The timeline: spans of one level, a page at a time, as a person would recognise them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from memory.log.media import media_path
+from memory.log.reader import marks, named_sources
+from memory.spans.consolidate import observations_in
+from memory.spans.digest import lines
+from stream.messages import Span
+from stream.messages.span import TimelineAsk, TimelineEntry, TimelineSpans
+
+MOST_ENTRIES = 2_000
+"""Entries of one page, whatever was asked for; some 2 MB on the wire."""
+
+
+def timeline(db: sqlite3.Connection, ask: TimelineAsk) -> TimelineSpans:
+    """One page of the timeline, in order of source and position.
+
+    Raises:
+        SourceGone: If a source is named that the store does not have.
+    """
+    where, parameters = _conditions(db, ask)
+    total = int(db.execute(f"SELECT COUNT(*) FROM span AS s WHERE {where}", parameters).fetchone()[0])  # noqa: S608
+    rows = db.execute(
+        "SELECT s.span_id, s.level, s.parent_id, s.source_id, s.session, s.pts0_ns, s.pts1_ns, s.t0_ns,"  # noqa: S608
+        " s.t1_ns, s.why, s.merges, s.pinned, s.digest, s.made_commit, s.ended_commit, f.media_hash,"
+        " f.media_type, (SELECT u.uri FROM source_uri AS u WHERE u.source_id = s.source_id"
+        " AND u.session = s.session ORDER BY u.n DESC LIMIT 1)"
+        " FROM span AS s JOIN source AS c ON c.source_id = s.source_id AND c.session = s.session"
+        f" LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE {where}"
+        " ORDER BY c.commit_no, s.source_id, s.session, s.pts0_ns, s.span_id LIMIT ? OFFSET ?",
+        (*parameters, max(0, min(ask.limit, MOST_ENTRIES)), max(0, ask.offset)),
+    ).fetchall()
+    return TimelineSpans(entries=tuple(_entry(db, row) for row in rows), total=total)
+
+
+def _conditions(db: sqlite3.Connection, ask: TimelineAsk) -> tuple[str, tuple[object, ...]]:
+    conditions = ["s.level = ?", "s.ended_commit IS NULL"]
+    parameters: list[object] = [ask.level]
+    if ask.source:
+        ids = sorted({row.source_id for row in named_sources(db, (ask.source,))})
+        conditions.append(f"s.source_id IN ({marks(ids)})")
+        parameters += ids
+    if ask.t0_ns is not None:
+        conditions.append("s.t1_ns > ?")
+        parameters.append(ask.t0_ns)
+    if ask.t1_ns is not None:
+        conditions.append("s.t0_ns < ?")
+        parameters.append(ask.t1_ns)
+    return " AND ".join(conditions), tuple(parameters)
+
+
+def _entry(db: sqlite3.Connection, row: tuple[object, ...]) -> TimelineEntry:
+    *fields, digest, media_type, uri = row
+    names = (
+        "span_id",
+        "level",
+        "parent_id",
+        "source_id",
+        "session",
+        "pts0_ns",
+        "pts1_ns",
+        "t0_ns",
+        "t1_ns",
+        "why",
+        "merges",
+        "pinned",
+        "digest",
+        "made_commit",
+        "ended_commit",
+    )
+    told: dict[str, object] = dict(zip(names, fields, strict=True))
+    told["pinned"] = bool(told["pinned"])
+    thumbnail = media_path(digest, str(media_type)) if isinstance(digest, bytes) else ""
+    span = msgspec.convert(told | {"thumbnail": thumbnail}, Span)
+    observations = observations_in(db, span.source_id, span.session, span.pts0_ns, span.pts1_ns)
+    span = msgspec.structs.replace(span, observations=tuple(one.observation_id for one in observations))
+    return TimelineEntry(span=span, uri=str(uri), lines=lines(observations))
