@@ -10,6 +10,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
+# Imported here and not where it is used: two threads that import NumPy for the first time at
+# once, the loop and the compute thread, meet it half made.
+import numpy as np
+
 from perception.encoder.image import IMAGE_DIMENSION, IMAGE_ENCODER_ID, ImageEncoder, decode_jpeg
 from perception.encoder.schedule import Schedule, Slice, Work
 from perception.encoder.settings import EncoderSettings
@@ -24,7 +28,6 @@ from stream.process.surroundings import Surroundings
 from stream.wire.parts import OutPart, array_part, read_array
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 TEXT_FILES = {"fp32": "model.onnx", "int8": "model-int8.onnx"}
@@ -90,8 +93,6 @@ class _Reply:
     """What a request has so far: filled slice by slice, in any order of rows."""
 
     def __init__(self, received: Received, work: Work) -> None:
-        import numpy as np
-
         self.received = received
         self.failed = False
         self._left = len(work.items)

@@ -127,6 +127,8 @@ class VideoService(Service):
         Raises:
             ModelMissing: If a model was not pulled.
         """
+        # Imported before any lane starts: threads that import a library for the first time at
+        # once meet it half made.
         import cv2
 
         cv2.setNumThreads(self._threads)

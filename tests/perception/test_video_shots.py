@@ -34,7 +34,7 @@ def still(seconds, level=0.01):
 
 
 def test_a_cut_between_two_still_pictures():
-    shots = shots_of(curve(still(2) + [0.8] + still(2)), end_ns=5 * S)
+    shots = shots_of(curve([*still(2), 0.8, *still(2)]), end_ns=5 * S)
     assert boundaries(shots) == [(2.0, "cut"), (5.0, "eof")]
     first, second = shots
     assert first.pts0_ns == 0
@@ -54,9 +54,9 @@ def test_a_cut_in_the_middle_of_motion_is_found():
 
 
 def test_cuts_closer_than_the_shortest_shot_are_one():
-    shots = shots_of(curve(still(2) + [0.8] + still(0.2) + [0.7] + still(2)))
+    shots = shots_of(curve([*still(2), 0.8, *still(0.2), 0.7, *still(2)]))
     assert boundaries(shots)[:-1] == [(2.0, "cut")]
-    shots = shots_of(curve(still(2) + [0.8] + still(0.6) + [0.7] + still(2)))
+    shots = shots_of(curve([*still(2), 0.8, *still(0.6), 0.7, *still(2)]))
     assert [why for _, why in boundaries(shots)] == ["cut", "cut", "eof"]
 
 

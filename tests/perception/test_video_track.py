@@ -1,0 +1,253 @@
+"""A track from frames to shots: keyframes, text, and the same ids after a kill anywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perception.video.observations import Batch, SeenFrame, TrackId, frame_observation, gap_observation
+from perception.video.pictures import ENCODER_EDGE_PX, prepare, read_pixels, shrink, to_jpeg
+from perception.video.seen_text import Reading, ShotReader, TextLine, TextRules
+from perception.video.shots import ShotRules
+from perception.video.track import TrackState
+from stream.errors import Malformed
+from stream.messages.envelope import Part
+from stream.messages.media import ChangePoint
+from stream.wire.parts import array_part, blob_part
+
+S = 1_000_000_000
+FPS = 10
+OWN = TrackId(b"s" * 16, 0, 0)
+RULES = ShotRules(longest_ns=6 * S)
+TEXT_RULES = TextRules(spacing_ns=S)
+
+
+class PrintedText:
+    """Stands in for the networks: what a picture says is its grey level, 0 says nothing.
+
+    The real ones run in test_video_seen_text.py and test_video_service.py.
+    """
+
+    def detect(self, picture):
+        if not picture[0, 0, 0]:
+            return np.empty((0, 4, 2), np.float32)
+        return np.array([[[0, 0], [8, 0], [8, 8], [0, 8]]], np.float32)
+
+    def crop(self, picture, corners):
+        return picture[:8, :8]
+
+    def recognise(self, crops):
+        words = ("zero", "alpha", "bravo", "charlie", "delta")
+        return [(words[int(crop[0, 0, 0]) // 50], 0.9) for crop in crops]
+
+
+def frame(pts_ns, points, *, level=0, sharpness=1.0, t_ns=None, key=True):
+    pixels = np.full((90, 160, 3), level, np.uint8)
+    vector = np.zeros(1280, np.float32)
+    vector[level] = 1.0
+    return SeenFrame(
+        pts_ns=pts_ns,
+        t_ns=t_ns,
+        curve=tuple(points),
+        dropped=0,
+        pixels=pixels,
+        thumbnail=pixels,
+        luma=np.full((90, 160), level, np.int16),
+        sharpness=sharpness,
+        key=vector if key else None,
+        encoder_id="test",
+        labels=[("cup", 0.5), ("espresso", 0.25)],
+        trace_id=pts_ns.to_bytes(8, "big"),
+    )
+
+
+def film(scenes):
+    """Frames twice a second and at each cut; scenes are (seconds, level of the text)."""
+    frames, points, tenth = [], [], 0
+    for n, (seconds, level) in enumerate(scenes):
+        for i in range(int(seconds * FPS)):
+            score = 0.9 if i == 0 and n else 0.005
+            points.append(ChangePoint(pts_ns=tenth * S // FPS, score=score))
+            if tenth % 5 == 0 or score > 0.5:
+                sharpness = float((tenth * 7) % 11)
+                frames.append(frame(points[-1].pts_ns, points, level=level, sharpness=sharpness))
+                points = []
+            tenth += 1
+    return frames
+
+
+def run(frames, after_ns=None, *, end=True):
+    """All that reaches memory, batch by batch, reading each picture at once."""
+    state = TrackState(RULES, TEXT_RULES, lambda: ShotReader(PrintedText(), TEXT_RULES), after_ns)
+    batches = []
+    steps = [(f, state.frame(f)) for f in frames if after_ns is None or f.pts_ns > after_ns]
+    if end:
+        steps.append((None, state.finish("eof")))
+    for seen, step in steps:
+        if seen is not None:
+            batches.append(Batch(observations=[frame_observation(OWN, seen)]))
+        for job in step.jobs:
+            assert job.draft.reader is not None
+            job.draft.note(job.turn, job.draft.reader.read(job.turn, job.frame.pts_ns, job.pixels))
+        for draft in step.closed:
+            assert draft.is_read
+            batch = Batch()
+            draft.fill(batch, OWN, 80, with_text=True)
+            batches.append(batch)
+    return batches
+
+
+def of_kind(batches, kind):
+    return [o for batch in batches for o in batch.observations if o.kind == kind]
+
+
+def test_a_film_of_three_scenes():
+    batches = run(film([(3, 0), (4, 50), (2, 100)]))
+    shots = of_kind(batches, "shot")
+    assert [(s.pts0_ns // S, s.pts1_ns // S) for s in shots[:2]] == [(0, 3), (3, 7)]
+    assert [s.payload["why"] for s in shots] == ["cut", "cut", "eof"]
+    assert shots[0].text == "a photo of cup, espresso"
+    assert shots[0].payload["labels"] == [["cup", 0.5], ["espresso", 0.25]]
+    texts = of_kind(batches, "seen_text")
+    assert [(t.text, t.pts0_ns // S, t.pts1_ns // S) for t in texts] == [("alpha", 3, 7), ("bravo", 7, 8)]
+    assert texts[0].payload["boxes"] == [[[0.0, 0.0], [0.05, 0.0], [0.05, 0.0889], [0.0, 0.0889]]]
+    assert len(of_kind(batches, "frame")) == 18
+
+
+def test_the_keyframe_is_the_sharpest_with_a_key():
+    frames = film([(2, 0)])
+    frames[1] = frame(frames[1].pts_ns, frames[1].curve, sharpness=99.0)
+    frames[2] = frame(frames[2].pts_ns, frames[2].curve, sharpness=100.0, key=False)
+    (shot,) = of_kind(run(frames), "shot")
+    assert shot.payload["keyframe_pts_ns"] == frames[1].pts_ns
+    assert shot.payload["frames"] == 4
+
+
+def test_marks_stand_on_the_last_frame_of_a_shot_and_carry_its_parts():
+    batch = next(b for b in run(film([(3, 50), (3, 0)])) if b.marks)
+    assert [m.through_pts_ns for m in batch.marks] == [29 * S // FPS]
+    names = {out.part.name for out in batch.parts}
+    for observation in batch.observations:
+        for ref in (*observation.media, *observation.keys):
+            assert ref.part in names
+    (key,) = (out for out in batch.parts if out.part.encoding == "f32")
+    assert key.part.shape == (1280,)
+
+
+def test_times_are_known_only_where_the_recording_time_is():
+    dated = [frame(i * S // 2, [ChangePoint(i * S // 2, 0.0)], t_ns=1000 * S + i * S // 2) for i in range(6)]
+    (shot,) = of_kind(run(dated), "shot")
+    assert (shot.t0_ns, shot.t1_ns) == (1000 * S + shot.pts0_ns, 1000 * S + shot.pts1_ns)
+    (shot,) = of_kind(run(film([(2, 0)])), "shot")
+    assert (shot.t0_ns, shot.t1_ns) == (None, None)
+
+
+def test_a_picture_that_could_not_be_read_now_is_read_later():
+    """Live, when the readers are busy: the picture must not count as read."""
+    state = TrackState(RULES, TEXT_RULES, lambda: ShotReader(PrintedText(), TEXT_RULES))
+    frames = film([(5, 50)])
+    assert all(not state.frame(f, may_read=False).jobs for f in frames[:6])
+    assert [job.turn for f in frames[6:] for job in state.frame(f).jobs] == [0]
+
+
+def test_a_text_is_told_once():
+    state = TrackState(RULES, TEXT_RULES, lambda: ShotReader(PrintedText(), TEXT_RULES))
+    (draft,) = [job.draft for f in film([(4, 50)]) for job in state.frame(f).jobs]
+    line = TextLine("alpha", 0.9, ())
+    assert draft.note(0, Reading(0, (line,)))
+    assert not draft.note(1, Reading(S, (line,)))
+    assert not draft.note(2, None)
+    assert not draft.note(3, Reading(3 * S, ()))
+    assert draft.note(4, Reading(4 * S, (line,)))
+
+
+def test_a_frame_that_could_not_be_opened_still_tells_its_curve():
+    state = TrackState(RULES, TEXT_RULES, None)
+    frames = film([(3, 0), (3, 0)])
+    closed = []
+    for f in frames:
+        step = state.curve(f.curve, f.pts_ns) if f.pts_ns == 3 * S else state.frame(f)
+        closed += step.closed
+    assert [draft.shot.pts1_ns for draft in closed] == [3 * S]
+
+
+def test_a_shot_without_any_frame_is_still_a_shot():
+    state = TrackState(RULES, TEXT_RULES, None)
+    state.curve([ChangePoint(i * S // FPS, 0.0) for i in range(30)], 3 * S)
+    (draft,) = state.finish("eof", 4 * S).closed
+    batch = Batch()
+    draft.fill(batch, OWN, 80, with_text=True)
+    (shot,) = batch.observations
+    assert (shot.text, shot.media, shot.keys, shot.pts1_ns) == ("", (), (), 4 * S)
+
+
+scenes = st.lists(
+    st.tuples(st.sampled_from((0.7, 1.0, 2.5, 7.3)), st.sampled_from((0, 50, 100, 200))),
+    min_size=1,
+    max_size=7,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(scenes, st.data())
+def test_killed_anywhere_and_resumed_at_the_mark_gives_the_same_observations(scenes, data):
+    frames = film(scenes)
+    whole = {o.observation_id: o for b in run(frames) for o in b.observations}
+    told, mark = {}, None
+    for _ in range(data.draw(st.integers(1, 3))):
+        stop = data.draw(st.integers(0, len(frames)))
+        for batch in run(frames[:stop], mark, end=False):
+            told |= {o.observation_id: o for o in batch.observations}
+            mark = batch.marks[-1].through_pts_ns if batch.marks else mark
+    # A resumed reader sends the curve after the mark only.
+    told |= {o.observation_id: o for b in run(frames, mark) for o in b.observations}
+    assert told.keys() == whole.keys()
+    for own_id, observation in told.items():
+        assert (observation.pts0_ns, observation.pts1_ns, observation.text) == (
+            whole[own_id].pts0_ns,
+            whole[own_id].pts1_ns,
+            whole[own_id].text,
+        )
+
+
+def test_two_tracks_of_one_source_share_no_ids():
+    first, second = OWN, OWN._replace(track=1)
+    assert first.observation_id("frame", "p", 5) != second.observation_id("frame", "p", 5)
+    assert gap_observation(first, (1, 2), 10, "lost").t0_ns == 11
+    assert gap_observation(first, (1, 2), None, "lost").t0_ns is None
+
+
+def test_preparation_of_a_frame():
+    pixels = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
+    out = array_part("frame", pixels)
+    prepared = prepare(out.part, memoryview(out.body), 320)
+    assert np.array_equal(prepared.pixels, pixels)
+    assert prepared.thumbnail.shape == (180, 320, 3)
+    assert prepared.view.shape == (ENCODER_EDGE_PX, 455, 3)
+    assert prepared.luma.shape == (90, 160)
+    flat = array_part("frame", np.full((720, 1280, 3), 90, np.uint8))
+    assert prepared.sharpness > prepare(flat.part, memoryview(flat.body), 320).sharpness == 0.0
+    assert shrink(pixels[:100, :200], width_px=320).shape == (100, 200, 3)
+
+
+def test_frames_travel_as_jpeg_too():
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[..., 0] = 255
+    out = blob_part("frame", to_jpeg(pixels, 90), "jpeg")
+    assert read_pixels(out.part, memoryview(out.body))[32, 32, 0] > 240
+
+
+@pytest.mark.parametrize(
+    ("part", "body"),
+    [
+        (Part(name="frame", encoding="jpeg", n_bytes=4), b"nope"),
+        (Part(name="frame", encoding="jpeg", n_bytes=0), b""),
+        (Part(name="frame", encoding="rgb24", n_bytes=4, shape=(2, 2)), b"abcd"),
+        (Part(name="frame", encoding="f32", n_bytes=4, shape=(1,)), b"abcd"),
+    ],
+)
+def test_what_is_no_frame_is_refused(part, body):
+    with pytest.raises(Malformed):
+        prepare(part, memoryview(body), 320)
