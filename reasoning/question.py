@@ -190,6 +190,8 @@ _BESIDE_START = re.compile(
     rf"(?P<main>(?:what|which|who|where|how|{_VERB})\b.+)$",
     re.I,
 )
+_ASKS_WHAT = re.compile(r"^(?:(?:in|on|at|to|from|with)\s+)?(?:what|which|who|whom|name)\b", re.I)
+"""Only such questions ask for what is beside: "how long … after X" asks about X itself."""
 _NOT_IN_TIME = re.compile(r"\b(?:named|look|looks|looked|looking|take|takes|took|ask|asked)$", re.I)
 _EDGE_THING = re.compile(
     r"\b(?:the\s+)?(?:very\s+)?(?P<w>first|last|final)\s+(?:few\s+)?"
@@ -248,6 +250,8 @@ def _clean_option(option: str) -> str:
 def _read_beside(text: str) -> tuple[Order, str] | None:
     match = _BESIDE_START.match(text) or _BESIDE_END.match(text)
     if match is None or _NOT_IN_TIME.search(match["main"]) or match["x"].strip().startswith(('"', "“", "'")):
+        return None
+    if not _ASKS_WHAT.match(match["main"]):
         return None
     anchor = match["x"].strip(" ,")
     if not any(is_content(word) for word in words(anchor)):

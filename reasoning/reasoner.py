@@ -12,8 +12,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from reasoning.answer import Draft, moment, not_seen, several_sources, tell, tell_item
-from reasoning.evidence import Support, budgeted, distinct, time_key, weigh
+from reasoning.answer import Draft, moment, not_seen, plain, several_sources, tell, tell_item
+from reasoning.evidence import Support, budgeted, distinct, stems_of, time_key, weigh
 from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question
 from reasoning.settings import ReasoningSettings
 from reasoning.verify import judge
@@ -27,6 +27,15 @@ TELLING_KINDS = ("shot", "seen_text", "utterance")
 
 SEARCH_SPANS_NS = (60_000_000_000, 600_000_000_000)
 """How far from a moment "after" and "before" look: first a minute, then ten."""
+
+BESIDE_NS = 5_000_000_000
+"""How much further off than the nearest a thing of another kind may be, to be beside a moment too."""
+
+OVERLAP_NS = 500_000_000
+"""By how much two neighbours may overlap: ends of sentences and of shots are known to about that."""
+
+MAX_ANCHOR_WORDS = 8
+"""Words of the question that are said again in "after the cat at 0:24"; longer ones become "that"."""
 
 MAX_SOURCES = 16
 """Sources that are asked one by one where a question needs each one's length."""
@@ -171,25 +180,28 @@ class _Turn:
 
     def _beside(self, order: Beside) -> Answer:
         """What is just after or before the anchor, in the same source."""
-        anchor = self._anchor(order.anchor)
-        if anchor is None:
+        part = read_question(order.anchor)
+        found = self._anchor(part, order.anchor)
+        if found is None:
             return not_seen(self._coverage)
-        item, verdict = anchor
-        near = self._nearest(item, order.side)
-        if not near:
-            draft = Draft()
-            end = "after" if order.side == "after" else "before"
-            draft.say(f"That is {moment(item, several=False)}; I know of nothing {end} it.", item)
-            return draft.finish("uncertain", self._coverage)
+        anchor, verdict = found
         draft = Draft()
-        lead = "after that" if order.side == "after" else "before that"
-        draft.say(tell_item(item, self._question, self._settings, several=False), item)
-        for each in near:
-            draft.say(tell_item(each, self._question, self._settings, several=False, lead=lead), each)
+        near = self._nearest(part, anchor, order.side)
+        if not near:
+            draft.say(f"That is {moment(anchor, several=False)}; I know of nothing {order.side} it.", anchor)
+            return draft.finish("uncertain", self._coverage)
+        named = plain(order.anchor) if len(order.anchor.split()) <= MAX_ANCHOR_WORDS else "that"
+        lead = f"{order.side} {named} {moment(anchor, several=False)}"
+        for item in near:
+            told = tell_item(item, self._question, self._settings, several=False, lead=lead)
+            draft.say(told, *((anchor, item) if lead else (item,)))
+            lead = ""
         return draft.finish(verdict, self._coverage)
 
-    def _anchor(self, text: str) -> tuple[EvidenceItem, Literal["answered", "uncertain"]] | None:
-        part = read_question(text)
+    def _anchor(
+        self, part: Question, text: str
+    ) -> tuple[EvidenceItem, Literal["answered", "uncertain"]] | None:
+        """The evidence for the moment that the question starts from, of whatever sense."""
         gates = msgspec.structs.replace(self._question.cue(text, self._gates), kinds=self._gates.kinds)
         supports = weigh(part, self._recall(gates, self._k), self._settings.evidence)
         verdict = judge(part, supports, self._probe, self._settings.evidence).verdict
@@ -197,31 +209,41 @@ class _Turn:
             return None
         return supports[0].item, verdict
 
-    def _nearest(self, anchor: EvidenceItem, side: str) -> list[EvidenceItem]:
-        """The items next to the anchor, nearest first: of each kind that is asked, one."""
-        question = self._question
+    def _nearest(self, part: Question, anchor: EvidenceItem, side: str) -> list[EvidenceItem]:
+        """The items next to the anchor: of each kind that is asked the nearest, in order of time.
+
+        What still shows the anchor itself is not beside it, unless there is nothing else.
+        """
+        heads = frozenset(part.subjects or part.key)
         for span_ns in SEARCH_SPANS_NS:
             low, high = (
-                (anchor.pts1_ns, anchor.pts1_ns + span_ns)
+                (anchor.pts0_ns, anchor.pts1_ns + span_ns)
                 if side == "after"
                 else (max(0, anchor.pts0_ns - span_ns), anchor.pts0_ns)
             )
             cue = msgspec.structs.replace(
                 self._gates,
-                text=question.content,
+                text=self._question.content,
                 kinds=self._gates.kinds or self._wanted_kinds(),
                 sources=(anchor.source_id.hex(),),
                 pts0_ns=low,
                 pts1_ns=high,
             )
-            items = [
-                item
-                for item in self._recall(cue, self._k)
-                if item.session == anchor.session and _is_beside(item, anchor, side)
+            items = [i for i in self._recall(cue, self._k) if _is_beside(i, anchor, side)]
+            others = [
+                i
+                for i in items
+                if not (heads and _is_heard(i) == _is_heard(anchor) and heads <= stems_of(i)[0])
             ]
-            if items:
-                return self._one_of_each(items, anchor, side)
+            if others or items:
+                return self._one_of_each(self._fitting(others or items), anchor, side)
         return []
+
+    def _fitting(self, items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
+        """Those that name what else the question asks for ("which *animal* comes after …"), if any do."""
+        asked = frozenset((*self._question.wanted, *self._question.key))
+        naming = [item for item in items if asked & stems_of(item)[0]]
+        return naming or list(items)
 
     def _wanted_kinds(self) -> tuple[str, ...]:
         """Kinds that are told beside a moment: of the sense that was asked, if any was."""
@@ -235,9 +257,11 @@ class _Turn:
             return item.pts0_ns - anchor.pts1_ns if side == "after" else anchor.pts0_ns - item.pts1_ns
 
         nearest: dict[str, EvidenceItem] = {}
-        for item in sorted(items, key=distance_ns):
-            nearest.setdefault(item.kind, item)
-        return list(nearest.values())[: self._settings.sentences]
+        ordered = sorted(items, key=distance_ns)
+        for item in ordered:
+            if distance_ns(item) <= distance_ns(ordered[0]) + BESIDE_NS:
+                nearest.setdefault(item.kind, item)
+        return sorted(nearest.values(), key=time_key)[: self._settings.sentences]
 
     def _edge(self, order: Edge) -> Answer:
         """The first or the last thing of a sense, in each source that fits."""
@@ -285,7 +309,7 @@ class _Turn:
         k = self._k
         cue = question.cue(text or question.asked, self._gates)
         if not question.when.needs_duration:
-            return self._recall(cue, k)
+            return _standing_at(self._recall(cue, k), question.when.at_ns)
         items: list[EvidenceItem] = []
         for source in self._fitting_sources():
             start_ns, end_ns = question.when.bounds(_length_ns(source) or None)
@@ -316,6 +340,11 @@ def _bare(item: EvidenceItem) -> Support:
     return Support(item=item, named=frozenset(), hinted=frozenset(), dense=0.0, value=item.score)
 
 
+def _standing_at(items: list[EvidenceItem], at_ns: int | None) -> list[EvidenceItem]:
+    """Those that hold the moment asked for, or all where none does."""
+    return [i for i in items if at_ns is not None and i.pts0_ns <= at_ns < i.pts1_ns] or items
+
+
 def _mostly_within(
     items: Sequence[EvidenceItem], start_ns: int | None, end_ns: int | None
 ) -> list[EvidenceItem]:
@@ -342,9 +371,22 @@ def _tell_order(order: Compare, met: Sequence[tuple[str, EvidenceItem]], *, seve
 
 
 def _is_beside(item: EvidenceItem, anchor: EvidenceItem, side: str) -> bool:
-    if side == "after":
-        return item.pts0_ns >= anchor.pts1_ns or (item.kind == anchor.kind and item.pts0_ns > anchor.pts0_ns)
-    return item.pts1_ns <= anchor.pts0_ns or (item.kind == anchor.kind and item.pts1_ns < anchor.pts1_ns)
+    """Whether an item lies after (before) the anchor.
+
+    What is heard while a picture stands, or seen while somebody speaks, comes after it
+    when it begins later; of the same sense, it must begin when the anchor has ended.
+    """
+    if item.session != anchor.session:
+        return False
+    if side == "before":
+        return item.pts1_ns <= anchor.pts0_ns + OVERLAP_NS and item.pts0_ns < anchor.pts0_ns
+    if _is_heard(item) == _is_heard(anchor):
+        return item.pts0_ns >= anchor.pts1_ns - OVERLAP_NS and item.pts0_ns > anchor.pts0_ns
+    return item.pts0_ns >= anchor.pts0_ns
+
+
+def _is_heard(item: EvidenceItem) -> bool:
+    return item.kind == "utterance"
 
 
 def _length_ns(source: SourceStatus) -> int:

@@ -30,12 +30,14 @@ class When:
 
     `start_ns` and `end_ns` are positions from the start of the source, `from_end_ns` is a
     length counted back from its end, and `share` a stretch as shares (0 to 1) of its length.
+    `at_ns` is the very moment, where one was named.
     """
 
     start_ns: int | None = None
     end_ns: int | None = None
     from_end_ns: int | None = None
     share: tuple[float, float] | None = None
+    at_ns: int | None = None
 
     @property
     def needs_duration(self) -> bool:
@@ -132,7 +134,7 @@ def _count(text: str) -> float:
 
 def _around(match: re.Match[str]) -> When:
     at_ns = position_ns(match["a"])
-    return When(start_ns=max(0, at_ns - AROUND_NS), end_ns=at_ns + AROUND_NS)
+    return When(start_ns=max(0, at_ns - AROUND_NS), end_ns=at_ns + AROUND_NS, at_ns=at_ns)
 
 
 def _half(match: re.Match[str]) -> When:
