@@ -33,6 +33,9 @@ from stream.messages.cue import Cue
 Sense = Literal["said", "written", "seen", "any"]
 Expects = Literal["thing", "number", "address", "time", "place", "person", "reason", "yes_no"]
 
+MAX_QUESTION_CHARS = 1000
+"""What is read of a question; nobody asks in more, and the grammars are quadratic in the worst case."""
+
 KINDS: dict[Sense, tuple[str, ...]] = {
     "said": ("utterance",),
     "written": ("seen_text",),
@@ -124,7 +127,7 @@ class Question:
 
 def read_question(asked: str) -> Question:
     """Takes a question apart. Never raises: what is not understood is a plain question."""
-    tidy = _without_politeness(re.sub(r"\s+", " ", asked).strip())
+    tidy = _without_politeness(re.sub(r"\s+", " ", asked[:MAX_QUESTION_CHARS]).strip())
     when, rest = read_when(tidy)
     order, content = _read_order(rest)
     sense, explicit = _read_sense(content)
@@ -172,9 +175,11 @@ def _without_politeness(text: str) -> str:
 _VERB = r"(?:is|was|are|were|do|does|did|has|have|had)"
 _COMPARE_WH = re.compile(
     r"^(?:what|which|who|whom)\b(?P<context>.*?)\b(?P<w>first|last|earlier|earliest|later|latest|sooner)\b"
-    r"(?P<more>[^,:;?]*?)\s*[,:;\u2013-]?\s*(?P<options>(?:[^,:;?]+(?:,\s*|\s+))+?or\s+[^,:;?]+)$",
+    r"(?P<rest>.*\bor\b.*)$",
     re.I,
 )
+_CHOICE = re.compile(r",\s*or\s+|,\s*|\s+or\s+|[:;]\s*|\s+[\u2013-]\s+", re.I)
+_PLACED = re.compile(r"^(?:in|on|at|to|into|onto|during|of)\b", re.I)
 _COMPARE_OR = re.compile(
     rf"^{_VERB}\s+(?P<a>.+?)\s+or\s+(?P<b>.+?)\s+(?:(?:shown|seen|said|mentioned|come|came|appear\w*|happen\w*)\s+)?"
     r"(?P<w>first|last|earlier|later)$",
@@ -226,20 +231,22 @@ def _read_order(text: str) -> tuple[Order | None, str]:
 def _read_compare(text: str) -> tuple[Order, str] | None:
     if match := _COMPARE_WH.match(text):
         last = match["w"].lower() in ("last", "later", "latest")
-        options = tuple(_clean_option(o) for o in re.split(r",\s*(?:or\s+)?|\s+or\s+", match["options"]))
-        options = tuple(option for option in options if option)
+        options = [option for part in _CHOICE.split(match["rest"]) if (option := _clean_option(part))]
+        # "What came first in the film, A or B?": where is no option.
+        more = options.pop(0) if len(options) > 2 and _PLACED.match(options[0]) else ""
         if len(options) >= 2:
-            context = f"what {match['context'].strip()} {match['more'].strip()}".strip()
-            return Compare(options, "last" if last else "first"), context
+            return Compare(
+                tuple(options), "last" if last else "first"
+            ), f"what {match['context'].strip()} {more}".strip()
     if match := _COMPARE_OR.match(text):
         wanted: Literal["first", "last"] = "last" if match["w"].lower() in ("last", "later") else "first"
         return Compare((_clean_option(match["a"]), _clean_option(match["b"])), wanted), text
     match = _COMPARE_CLAIM.match(text)
     if match is not None and not _NOT_IN_TIME.search(match["a"]):
         side: Literal["before", "after"] = "after" if match["w"].lower() == "after" else "before"
-        options = (_clean_option(match["a"]), _clean_option(match["b"]))
-        if all(any(is_content(word) for word in words(option)) for option in options):
-            return Compare(options, claim="" if match["either"] else side), text
+        both = (_clean_option(match["a"]), _clean_option(match["b"]))
+        if all(any(is_content(word) for word in words(option)) for option in both):
+            return Compare(both, claim="" if match["either"] else side), text
     return None
 
 
