@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream.errors import RoleUnavailable, WireError
+from stream.errors import DeadlineExceeded, RoleUnavailable, WireError
 from stream.messages.media import EncodeAsk, EncodeKeys
 from stream.wire.caller import Caller
 from stream.wire.parts import OutPart
@@ -21,7 +21,8 @@ from stream.wire.parts import OutPart
 ATTEMPT_S = 0.05
 """Pause between attempts to reach an encoder that is starting."""
 AWAY_S = 5.0
-"""After an encoder did not answer, questions do not wait for it for this long."""
+"""After an encoder did not answer, questions give it only `AWAY_TIMEOUT_S` for this long."""
+AWAY_TIMEOUT_S = 0.25
 
 
 class Keys(NamedTuple):
@@ -53,17 +54,21 @@ class EncoderLink:
             DeadlineExceeded: If it does not answer within `timeout_s`.
             ModelError: If it has no model, or the model failed.
         """
+        if time.monotonic() < self._away_until_s:
+            timeout_s = min(timeout_s, AWAY_TIMEOUT_S)
         ends_at_s = time.monotonic() + timeout_s
         try:
             while True:
                 left_s = ends_at_s - time.monotonic()
                 try:
-                    return self.ask(ask, parts, max(left_s, ATTEMPT_S))
+                    keys = self.ask(ask, parts, max(left_s, ATTEMPT_S))
+                    self._away_until_s = 0.0
+                    return keys
                 except RoleUnavailable:
-                    if left_s <= ATTEMPT_S or time.monotonic() < self._away_until_s:
+                    if left_s <= ATTEMPT_S:
                         raise
                 time.sleep(ATTEMPT_S)
-        except RoleUnavailable:
+        except (RoleUnavailable, DeadlineExceeded):
             self._away_until_s = time.monotonic() + AWAY_S
             raise
 

@@ -185,23 +185,26 @@ def marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
 
 
-def sources(db: sqlite3.Connection) -> list[SourceRow]:
-    """All sources and sessions, in the order in which they were first committed."""
+def sources(db: sqlite3.Connection, only: tuple[bytes, int] | None = None) -> list[SourceRow]:
+    """All sources and sessions (or `only` one), in the order in which they were first committed."""
+    where = "" if only is None else "WHERE s.source_id = ? AND s.session = ?"
     tracks: dict[tuple[bytes, int], list[TrackRow]] = {}
     for source_id, session, track, media, through, eof in db.execute(
-        "SELECT source_id, session, track, media, through_pts_ns, eof FROM track ORDER BY track"
+        "SELECT source_id, session, track, media, through_pts_ns, eof FROM track AS s"  # noqa: S608
+        f" {where} ORDER BY track",
+        only or (),
     ):
         tracks.setdefault((source_id, session), []).append(TrackRow(track, media, through, bool(eof)))
     rows = db.execute(
-        "SELECT s.source_id, s.session, s.kind, (SELECT u.uri FROM source_uri AS u"
+        "SELECT s.source_id, s.session, s.kind, (SELECT u.uri FROM source_uri AS u"  # noqa: S608
         " WHERE u.source_id = s.source_id AND u.session = s.session ORDER BY u.n DESC LIMIT 1),"
-        " s.duration_ns, s.t_origin_ns FROM source AS s ORDER BY s.commit_no, s.source_id, s.session"
+        f" s.duration_ns, s.t_origin_ns FROM source AS s {where}"
+        " ORDER BY s.commit_no, s.source_id, s.session",
+        only or (),
     )
     return [
-        SourceRow(
-            source_id, session, kind, uri, duration_ns, origin_ns, tuple(tracks.get((source_id, session), ()))
-        )
-        for source_id, session, kind, uri, duration_ns, origin_ns in rows
+        SourceRow(*(source_id, session, *described, tuple(tracks.get((source_id, session), ()))))
+        for source_id, session, *described in rows
     ]
 
 

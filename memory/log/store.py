@@ -105,6 +105,8 @@ class LogStore:
             raise named_error(error, self.path) from error
         self._last_commit = int(row[0])
         self.tally = Tally()
+        self.touched: set[tuple[bytes, int]] = set()
+        """Sources and sessions that commits since the process began changed; emptied by who looks."""
 
     @property
     def last_commit(self) -> int:
@@ -143,6 +145,9 @@ class LogStore:
         self.media.keep()
         self._last_commit = commit_no
         self._count(outcomes)
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if outcome.changed:
+                self.touched |= _sources_of(item.message)
         return [
             CommitAck(
                 outbox_seq=item.message.outbox_seq,
@@ -395,6 +400,11 @@ class LogStore:
         if known is None:
             raise _Refused(f"unknown track {mark.track}: commit the source's record first")
         return None
+
+
+def _sources_of(put: CommitPut) -> set[tuple[bytes, int]]:
+    items: tuple[SourceRecord | Observation | TrackMark, ...] = (*put.sources, *put.observations, *put.marks)
+    return {(item.source_id, item.session) for item in items}
 
 
 def _check_observation(observation: Observation) -> None:

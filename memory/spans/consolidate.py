@@ -14,13 +14,26 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from memory.log.reader import COLUMNS, MIDDLE, Logged, SourceRow, last_commit, logged, sources
+from memory.log.reader import (
+    COLUMNS,
+    LIVE_KINDS,
+    MIDDLE,
+    Logged,
+    SourceRow,
+    last_commit,
+    logged,
+    marks,
+    sources,
+)
 from memory.spans.digest import digest
 from memory.spans.segment import Outline, Segmenter, Stretch, Unit, perceived
 
+SourceKey = tuple[bytes, int]
+"""Source id and session."""
 LARGEST_NS = 2**62
 EVENTS_PER_STEP = 32
-"""Events closed in one transaction, some 30 ms; commits that wait go in between."""
+SOURCES_PER_STEP = 64
+"""Bounds of one transaction, some 30 ms; commits that wait go in between."""
 OVERLAP_NS = 600 * 1_000_000_000
 """Observations of one kind overlap by less than this; longer ones follow one another."""
 DIGEST_OBSERVATIONS = 400
@@ -69,15 +82,53 @@ class Consolidator:
         self.segmenter = segmenter
         self._live_close_after_ns = live_close_after_ns
 
-    def due(self, db: sqlite3.Connection) -> list[SourceRow]:
-        """The sources of which something may be new: commits since their last step, or time passed."""
-        return [
-            source
-            for source in sources(db)
-            if _touched_since(db, source, (progress := progress_of(db, source)).through_commit)
-            or progress.more
-            or (source.is_live and not progress.done)
-        ]
+    def due(self, db: sqlite3.Connection, touched: set[SourceKey] | None = None) -> list[SourceKey]:
+        """The sources of which something may be new.
+
+        Args:
+            db: A connection.
+            touched: Those that were committed to since they were last looked at; None
+                after a start, when all are compared with the log.
+        """
+        if touched is None:
+            found = [(row.source_id, row.session) for row in sources(db) if _is_behind(db, row)]
+        else:
+            found = sorted(touched)
+        waiting = db.execute(
+            "SELECT s.source_id, s.session FROM source AS s LEFT JOIN progress AS p"  # noqa: S608
+            " ON p.source_id = s.source_id AND p.session = s.session WHERE p.more"
+            f" OR ((s.session <> 0 OR s.kind IN ({marks(LIVE_KINDS)})) AND p.done IS NOT 1)",
+            LIVE_KINDS,
+        )
+        return list(dict.fromkeys([*found, *waiting.fetchall()]))
+
+    def advance(self, db: sqlite3.Connection, now_ns: int, touched: set[SourceKey] | None) -> Step:
+        """Steps through the sources that are due until a transaction's worth is done.
+
+        Args:
+            db: The writer's connection, within a transaction.
+            now_ns: As `step`.
+            touched: As `due`; sources that were brought up to date are taken out.
+
+        Returns:
+            The sum of the steps; `more` if work is left.
+        """
+        total = Step()
+        keys = self.due(db, touched)
+        for place, key in enumerate(keys):
+            if total.closed >= EVENTS_PER_STEP or place >= SOURCES_PER_STEP:
+                total.more = True
+                break
+            for source in sources(db, key):
+                step = self.step(db, source, now_ns)
+                total.closed += step.closed
+                total.refreshed += step.refreshed
+                total.shots += step.shots
+                total.more |= step.more
+                total.removed_keys += step.removed_keys
+            if touched is not None:
+                touched.discard(key)
+        return total
 
     def step(self, db: sqlite3.Connection, source: SourceRow, now_ns: int) -> Step:
         """Brings the spans of one source up to date, within the caller's transaction.
@@ -106,7 +157,7 @@ class Consolidator:
         step.done = eof and not step.more
         if progress.closed_pts_ns is not None:
             self._refresh(db, source, progress, step)
-        if step.changed or step.done != progress.done or _touched_since(db, source, progress.through_commit):
+        if step.changed or step.done != progress.done or _is_behind(db, source):
             _save_progress(db, source, Progress(closed_ns, newest, step.done, step.more))
         return step
 
@@ -247,6 +298,19 @@ def rebuild_views(db: sqlite3.Connection, consolidator: Consolidator, now_ns: in
     return closed
 
 
+def ready_views(db: sqlite3.Connection, segmenter: Segmenter) -> bool:
+    """Takes the spans away if another segmenter made them; returns whether it did.
+
+    Within the caller's transaction, before the first step of a process.
+    """
+    row = db.execute("SELECT value FROM view_state WHERE name = 'segmenter'").fetchone()
+    if row is not None and row[0] == segmenter.segmenter_id:
+        return False
+    forget_views(db)
+    db.execute("INSERT OR REPLACE INTO view_state VALUES ('segmenter', ?)", (segmenter.segmenter_id,))
+    return row is not None
+
+
 def progress_of(db: sqlite3.Connection, source: SourceRow) -> Progress:
     """How far a source's spans are made."""
     row = db.execute(
@@ -298,11 +362,12 @@ def _units(
     return [Unit(*row) for row in rows]
 
 
-def _touched_since(db: sqlite3.Connection, source: SourceRow, commit_no: int) -> bool:
+def _is_behind(db: sqlite3.Connection, source: SourceRow) -> bool:
+    """Whether anything of a source was committed after its last step."""
     row = db.execute(
         "SELECT EXISTS (SELECT 1 FROM track WHERE source_id = ?1 AND session = ?2 AND mark_commit > ?3)"
         " OR EXISTS (SELECT 1 FROM observation WHERE source_id = ?1 AND session = ?2 AND commit_no > ?3)",
-        (source.source_id, source.session, commit_no),
+        (source.source_id, source.session, progress_of(db, source).through_commit),
     ).fetchone()
     return bool(row[0])
 

@@ -1,0 +1,266 @@
+"""The memory process: commits first, questions beside them, views when there is time.
+
+Three lanes. The writer lane is the only one that writes: group commits, and between them
+small steps of consolidation and batches of keys. The query lane reads from connections
+of its own. The background lane talks to the encoder and saves indexes. The loop decides
+what is next, so that an acknowledgement never waits for a model.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar, cast
+
+from memory.keys.encoder import EncoderLink
+from memory.keys.index import IndexShelf
+from memory.keys.maker import KeyMaker
+from memory.log.reader import LogReader, feed, last_commit, last_mark
+from memory.log.status import status_of
+from memory.log.store import LogStore, PutItem
+from memory.recall.pipeline import Recall
+from memory.recall.questions import Questions
+from memory.settings import MemorySettings
+from memory.spans.consolidate import Consolidator, Step, ready_views
+from memory.spans.segment import segmenter_of
+from memory.spans.timeline import timeline
+from stream.errors import DiskFull, OmniRecallError, StoreBusy
+from stream.messages import CommitAck, CommitPut, RecallAsk
+from stream.messages.control import StatusAsk
+from stream.messages.envelope import Message
+from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
+from stream.messages.span import TimelineAsk
+from stream.process.service import Received, Service
+from stream.process.surroundings import Surroundings
+
+MOST_WAITING = 1_024
+"""Batches held in memory; what comes beyond is not acknowledged and so will come again."""
+LIVE_TICK_NS = 1_000_000_000
+"""How often live sources are looked at although nothing was committed."""
+TRACED = 256
+"""Traces that are followed from their commit into the views."""
+
+
+class MemoryService(Service):
+    """Listens on `memory`: commits, marks, recall, feed, timeline, status."""
+
+    role: ClassVar[str] = "memory"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._settings = cast(MemorySettings, surroundings.settings)
+        self._waiting: deque[Received] = deque()
+        self._committing = False
+        self._consolidating = False
+        self._started = False
+        self._views_due = True
+        self._live_due_ns = 0
+        self._sweep: deque[str] = deque()
+        self._traces: deque[bytes] = deque(maxlen=TRACED)
+
+    def set_up(self) -> None:
+        """Opens the store, which migrates it; indexes load beside the first questions."""
+        store_dir = self.surroundings.store_dir
+        self._store = LogStore(store_dir, now_ns=self.clock.now_ns, window=self._settings.window)
+        self._reader = LogReader(store_dir)
+        self._shelf = IndexShelf(store_dir / "views", gpu=self._settings.gpu)
+        self._consolidator = Consolidator(
+            segmenter_of(self._settings.spans), int(self._settings.spans.live_close_after_s * 1e9)
+        )
+        link = EncoderLink(self.surroundings.run_dir, self.name)
+        self._questions = Questions(
+            self._reader, Recall(self._shelf, self._settings.recall), link, self._settings.recall
+        )
+        self._writer = self.lane("writer")
+        self._queries = self.lane("query", self._settings.query_threads)
+        self._keys = KeyMaker(
+            self._store,
+            self._reader,
+            self._shelf,
+            link,
+            self._settings,
+            self._writer,
+            self.lane("background"),
+        )
+        self._writer.submit(self._ready_views)
+        self._sweep.extend(shard.name for shard in self._store.media.shards())
+        self.on(CommitPut, self._take)
+        self.on(MarkAsk, lambda received: self._query(received, self._mark))
+        self.on(RecallAsk, lambda received: self._query(received, self._recall))
+        self.on(MemoryFeed, lambda received: self._query(received, self._feed))
+        self.on(TimelineAsk, lambda received: self._query(received, self._timeline))
+        self.on(StatusAsk, lambda received: self._query(received, self._status))
+        self.listen("memory")
+        self._keys.start()
+
+    def idle(self) -> None:
+        """Starts whatever is due: commits before views, views before keys."""
+        self._commit_waiting()
+        if self._committing or self._waiting or self.draining:
+            return
+        now_ns = self.clock.monotonic_ns()
+        if not self._consolidating and (self._views_due or now_ns >= self._live_due_ns):
+            self._consolidating = True
+            self._views_due = False
+            self._live_due_ns = now_ns + LIVE_TICK_NS
+            self._writer.submit(self._consolidate, done=self._consolidated)
+        elif self._sweep and not self._writer.pending:
+            self._writer.submit(self._sweep_media, self._sweep.popleft())
+        self._keys.turn(now_ns)
+        self._tell_keys()
+
+    def _tell_keys(self) -> None:
+        told = self._keys.take_told()
+        for error in told.failures:
+            self.log.warning("keys_wait", error=error)
+        if told.added:
+            self.metrics.count("keys_added", told.added)
+            for trace_id in self._traces:
+                self.hop(trace_id, "keys.add")
+            self._traces.clear()
+
+    def drain(self) -> bool:
+        """Commits what has arrived and saves the indexes."""
+        self._commit_waiting()
+        if self._committing or self._waiting or self._consolidating:
+            return False
+        return self._keys.drain()
+
+    def close(self) -> None:
+        """Closes the store where no lane works on it any more; a busy one ends with the process."""
+        if not self._writer.pending and not self._queries.pending:
+            self._reader.close()
+            self._store.close()
+
+    # Commits.
+
+    def _take(self, received: Received) -> None:
+        self.hop(received.trace_id, "memory.service")
+        if len(self._waiting) >= MOST_WAITING:
+            self.metrics.count("puts_shed")
+            return
+        self._waiting.append(received)
+        self._commit_waiting()
+
+    def _commit_waiting(self) -> None:
+        if self._committing or not self._waiting:
+            return
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._settings.group_commit))]
+        self._committing = True
+        started_ns = self.clock.monotonic_ns()
+        self._writer.submit(
+            self._store.commit,
+            [_put_item(received) for received in group],
+            done=lambda acks: self._acknowledge(group, acks, started_ns),
+            failed=lambda error: self._not_committed(group, error),
+        )
+
+    def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
+        self._committing = False
+        self._views_due = True
+        self._keys.wake()
+        self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
+        for received, ack in zip(group, acks, strict=True):
+            self.hop(received.trace_id, "log.commit")
+            self._follow(received)
+            received.reply(ack)
+        tally = self._store.tally
+        for name in ("commits", "observations", "duplicates", "conflicts", "rejects"):
+            self.metrics.gauge(name, getattr(tally, name))
+        self.metrics.gauge("paused", 0)
+        self._commit_waiting()
+
+    def _not_committed(self, group: list[Received], error: BaseException) -> None:
+        """Without an acknowledgement every batch of the group comes again."""
+        self._committing = False
+        self.metrics.count("commits_failed")
+        self.metrics.count("puts_shed", len(group))
+        if not isinstance(error, DiskFull | StoreBusy):
+            raise error
+        self.metrics.gauge("paused", 1)
+        self.log.warning("intake_paused", error=type(error).__name__, message=error.message)
+
+    def _follow(self, received: Received) -> None:
+        put = cast(CommitPut, received.message)
+        ids = {received.trace_id, *(observation.trace_id for observation in put.observations)}
+        self._traces.extend(ids - {b""})
+
+    # Views.
+
+    def _ready_views(self) -> None:
+        with self._store.views() as db:
+            ready_views(db, self._consolidator.segmenter)
+
+    def _consolidate(self) -> Step:
+        touched = self._store.touched if self._started else None
+        with self._store.views() as db:
+            step = self._consolidator.advance(db, self.clock.now_ns(), touched)
+        if touched is None and not step.more:
+            self._started = True
+        self._shelf.remove(step.removed_keys)
+        return step
+
+    def _consolidated(self, step: Step) -> None:
+        self._consolidating = False
+        self._views_due |= step.more
+        if not step.changed:
+            return
+        self.metrics.count("events_closed", step.closed)
+        self.metrics.count("events_refreshed", step.refreshed)
+        self._keys.wake()
+        if step.closed:
+            for trace_id in self._traces:
+                self.hop(trace_id, "spans.close")
+
+    def _sweep_media(self, shard: str) -> None:
+        gone = self._store.sweep_media(self._store.media.folder / shard)
+        if gone:
+            self.metrics.count("media_swept", gone)
+
+    # Questions; these run in the query lane.
+
+    def _query(self, received: Received, answer: Callable[[Received], Message]) -> None:
+        self.hop(received.trace_id, "memory.service")
+        self._queries.submit(
+            answer, received, done=received.reply, failed=lambda error: self._not_answered(received, error)
+        )
+
+    def _not_answered(self, received: Received, error: BaseException) -> None:
+        if not isinstance(error, OmniRecallError):
+            self.metrics.count("queries_failed")
+            self.log.error("query_failed", topic=received.decoded.topic, error=type(error).__name__)
+            error = OmniRecallError(f"memory failed on {received.decoded.topic}: {type(error).__name__}")
+        received.fail(error)
+
+    def _mark(self, received: Received) -> Message:
+        ask = cast(MarkAsk, received.message)
+        with self._reader.snapshot() as db:
+            return MarkLast(mark=last_mark(db, ask.source_id, ask.session, ask.track))
+
+    def _recall(self, received: Received) -> Message:
+        return self._questions.answer(received.decoded, lambda stage: self.hop(received.trace_id, stage))
+
+    def _feed(self, received: Received) -> Message:
+        ask = cast(MemoryFeed, received.message)
+        with self._reader.snapshot() as db:
+            return MemoryCommits(
+                items=tuple(feed(db, ask.from_commit, ask.limit)), last_commit=last_commit(db)
+            )
+
+    def _timeline(self, received: Received) -> Message:
+        with self._reader.snapshot() as db:
+            return timeline(db, cast(TimelineAsk, received.message))
+
+    def _status(self, received: Received) -> Message:
+        with self._reader.snapshot() as db:
+            return status_of(
+                db, self.surroundings.store_dir, self._shelf.describe(), self._keys.count_pending(db)
+            )
+
+
+def _put_item(received: Received) -> PutItem:
+    parts = {
+        part.name: (part, body)
+        for part, body in zip(received.envelope.parts, received.decoded.parts, strict=True)
+    }
+    return PutItem(received.envelope.sender, received.message, parts)
