@@ -1,0 +1,98 @@
+"""Evidence written by hand, and a memory that gives it; for tests of what reasoning makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from stream.errors import SourceGone
+from stream.messages import Coverage, Evidence, EvidenceItem
+from stream.messages.control import SourceStatus
+
+S = 1_000_000_000
+
+
+def make_item(
+    kind, t0_s, t1_s, text, *, dense=0.5, source="walk.mp4", session=0, t0_ns=None, around=(), speaker=""
+):
+    key = f"{source} {kind} {t0_s} {text}".encode()
+    return EvidenceItem(
+        observation_id=hashlib.blake2b(key, digest_size=16).digest(),
+        span_id=b"",
+        source_id=hashlib.blake2b(source.encode(), digest_size=16).digest(),
+        session=session,
+        uri=f"/films/{source}",
+        kind=kind,
+        level="event",
+        pts0_ns=int(t0_s * S),
+        pts1_ns=int(t1_s * S),
+        t0_ns=t0_ns,
+        t1_ns=None,
+        text=text,
+        speaker=speaker,
+        neighbours=tuple(around),
+        grounding={"dense": dense},
+    )
+
+
+class MemoryByHand:
+    """Gives every item that passes the gates of a cue; the items say themselves how alike they are."""
+
+    def __init__(self, *items, coverage=None):
+        self.items = items
+        self.coverage = coverage or Coverage()
+        self.cues = []
+
+    def recall(self, cue, k):
+        self.cues.append(cue)
+        known = {name for one in self.items for name in _names(one)}
+        if not set(cue.sources) <= known:
+            raise SourceGone(f"no source {cue.sources}")
+        return Evidence(
+            items=tuple(one for one in self.items if _fits(one, cue))[:k],
+            verdict="found",
+            coverage=self.coverage,
+            timings_ms={"gates": 1.0},
+        )
+
+    def sources(self):
+        ends = {}
+        for one in self.items:
+            key = (one.source_id, one.session, one.uri)
+            ends[key] = max(ends.get(key, 0), one.pts1_ns)
+        return [
+            SourceStatus(
+                source_id=source_id,
+                session=session,
+                kind="file",
+                uri=uri,
+                duration_ns=end,
+                tracks=(),
+                observations=1,
+            )
+            for (source_id, session, uri), end in ends.items()
+        ]
+
+
+def _names(one):
+    return one.source_id.hex(), one.uri, one.uri.rsplit("/", 1)[-1]
+
+
+def _fits(one, cue):
+    low = -1 if cue.pts0_ns is None else cue.pts0_ns
+    high = 2**62 if cue.pts1_ns is None else cue.pts1_ns
+    named = not cue.sources or set(_names(one)) & set(cue.sources)
+    return (
+        bool(named) and (not cue.kinds or one.kind in cue.kinds) and one.pts0_ns < high and one.pts1_ns > low
+    )
+
+
+@pytest.fixture
+def item():
+    return make_item
+
+
+@pytest.fixture
+def memory_of():
+    return MemoryByHand

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import pytest
+
+from reasoning.answer import NOT_SEEN, UNSURE, clock, excerpt, matching_lines, plain
+from reasoning.evidence import budgeted, distinct, weigh
+from reasoning.question import read_question
+from reasoning.reasoner import Reasoner
+from reasoning.settings import EvidenceSettings, ReasoningSettings
+from stream.messages import Coverage, Cue, Gap
+
+S = 1_000_000_000
+SETTINGS = ReasoningSettings()
+
+
+@pytest.fixture
+def walk(item):
+    """A short film, as evidence."""
+    return (
+        item("shot", 0, 9, "a photo of golden retriever, tennis ball, kuvasz, park bench, kite", dense=0.3),
+        item("shot", 9, 16, "a photo of tabby, tiger cat, Egyptian cat, window screen, lynx", dense=0.3),
+        item("seen_text", 10, 14, "TOWN PARK\nPlease keep off the grass\nDogs on a lead", dense=0.3),
+        item("utterance", 17, 21, "Two coffees please, one of them without sugar.", dense=0.3),
+        item("shot", 16, 25, "a photo of espresso, cup, coffee mug, eggnog, soup bowl", dense=0.3),
+        item("utterance", 23, 27, "That makes seven dollars and twenty cents.", dense=0.3),
+        item("shot", 25, 40, "a photo of fire engine, garbage truck, ambulance, tow truck, cab", dense=0.3),
+    )
+
+
+@pytest.fixture
+def ask(walk, memory_of):
+    def ask(question, *, items=walk, coverage=None, gates=None):
+        memory = memory_of(*items, coverage=coverage)
+        return Reasoner(memory, SETTINGS).answer(question, gates or Cue())
+
+    return ask
+
+
+def test_what_was_said_is_quoted_with_its_time_and_cited(ask):
+    answer = ask("What does she say about sugar?")
+    assert answer.verdict == "answered"
+    assert answer.sentences[0].text == (
+        "At 0:17 someone said: “Two coffees please, one of them without sugar.”"
+    )
+    assert answer.citations[answer.sentences[0].citations[0]].kind == "utterance"
+
+
+def test_a_known_speaker_is_named(ask, item):
+    said = item("utterance", 3, 5, "The rent is due on Friday.", speaker="Ada")
+    assert ask("What is said about the rent?", items=(said,)).answer.startswith("At 0:03 Ada said: “The rent")
+
+
+def test_what_was_seen_is_told_by_its_labels(ask):
+    answer = ask("Is there a cat in the picture?")
+    assert answer.answer == (
+        "At 0:09 the picture shows: tabby, tiger cat, Egyptian cat, window screen, lynx."
+    )
+    assert answer.verdict == "answered"
+
+
+def test_of_a_page_the_line_that_matches_is_told(ask):
+    answer = ask("What does the sign say about dogs?")
+    assert answer.answer == "At 0:10 it reads: “Dogs on a lead”"
+
+
+def test_every_sentence_of_an_answer_is_cited_and_short(ask):
+    for question in (
+        "What drink is shown?",
+        "What is said in the first minute?",
+        "What came first, the cat or the fire engine?",
+        "What is shown after the cat?",
+        "What does the sign say?",
+    ):
+        answer = ask(question)
+        assert answer.verdict == "answered", question
+        for sentence in answer.sentences:
+            assert sentence.citations, question
+            assert max(sentence.citations) < len(answer.citations)
+            assert len(sentence.text.split()) <= 40
+
+
+def test_evidence_is_told_in_order_of_time(ask):
+    answer = ask("What is said in the first minute?")
+    assert [item.pts0_ns for item in answer.citations] == [17 * S, 23 * S]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What does she say about the budget?",
+        "Is there a zebra in the picture?",
+        "How much was the pizza?",
+        "What does the sign say about swimming?",
+        "What happens after the concert?",
+        "What came first, the zebra or the piano?",
+        "Who won the football match?",
+        "What is shown at 59:00?",
+    ],
+)
+def test_what_is_not_there_was_not_seen(ask, question):
+    answer = ask(question)
+    assert answer.verdict == "not_seen"
+    assert answer.answer == NOT_SEEN
+    assert answer.citations == ()
+
+
+def test_with_nothing_in_the_store_nothing_was_seen(ask):
+    assert ask("What is the capital of France?", items=()).verdict == "not_seen"
+
+
+def test_a_label_of_low_rank_is_not_enough(ask):
+    assert ask("Is there a lynx?").verdict == "not_seen"
+
+
+def test_a_subject_by_another_name_counts_when_it_means_the_same(ask, item):
+    loaf = item("shot", 3, 9, "a photo of French loaf, bakery, bagel", dense=0.58)
+    assert ask("What does the baker do with the bread?", items=(loaf,)).verdict != "not_seen"
+
+
+def test_a_subject_elsewhere_makes_the_answer_uncertain(ask, item):
+    far = item("utterance", 3000, 3004, "The milk is from a farm nearby.", dense=0.2)
+    near = item("utterance", 10, 14, "Now pour it slowly over the eggs in the bowl.", dense=0.55)
+    answer = ask("What brand of milk is poured over the eggs in the bowl?", items=(near, far))
+    assert answer.verdict == "uncertain"
+    assert answer.sentences[0].text == UNSURE
+
+
+def test_a_number_is_preferred_where_one_is_asked_for(ask, item):
+    vague = item("utterance", 1, 3, "The dough should rest for a good while.", dense=0.6)
+    exact = item("utterance", 5, 8, "Let the dough rest for forty minutes.", dense=0.6)
+    answer = ask("How long should the dough rest?", items=(vague, exact))
+    assert "forty minutes" in answer.answer
+    only_vague = ask("How long should the dough rest?", items=(vague,))
+    assert only_vague.verdict == "uncertain"
+
+
+def test_what_only_repeats_the_question_gives_way(ask, item):
+    echo = item("utterance", 1, 3, "The secret ingredient.", dense=0.6)
+    news = item("utterance", 4, 8, "The secret ingredient is nutmeg.", dense=0.6)
+    assert "nutmeg" in ask("What is the secret ingredient?", items=(echo, news)).sentences[-1].text
+
+
+# Order.
+
+
+def test_which_came_first(ask):
+    answer = ask("What came first, the fire engine or the cat?")
+    assert answer.sentences[0].text == "First came the cat at 0:09; then the fire engine at 0:25."
+    assert len(answer.sentences[0].citations) == 2
+
+
+def test_which_came_last(ask):
+    assert ask("Which is shown last: the dog, the cat or the fire engine?").answer.startswith(
+        "Last came the fire engine at 0:25; before it the cat at 0:09, the dog at 0:00."
+    )
+
+
+def test_a_claim_about_order_is_confirmed_or_denied(ask):
+    assert ask("Is the dog shown before the cat?").answer.startswith("Yes: the dog at 0:00, then the cat")
+    assert ask("Is the dog shown after the cat?").answer.startswith("No: the dog at 0:00, then the cat")
+
+
+def test_an_order_of_which_half_is_unknown_is_uncertain(ask):
+    answer = ask("What came first, the zebra or the cat?")
+    assert answer.verdict == "uncertain"
+    assert "did not see or hear the zebra" in answer.answer
+
+
+def test_what_comes_after_and_before(ask):
+    after = ask("What animal comes after the dog?")
+    assert after.sentences[0].text.startswith("After the dog at 0:00, at 0:09 the picture shows: tabby")
+    before = ask("What is shown right before the fire engine?")
+    assert before.sentences[0].text.startswith(
+        "Before the fire engine at 0:25, at 0:16 the picture shows: esp"
+    )
+
+
+def test_nothing_after_the_end(ask):
+    answer = ask("What is shown after the fire engine?")
+    assert answer.verdict == "uncertain"
+    assert "I know of nothing after it" in answer.answer
+
+
+def test_the_first_and_the_last_thing(ask):
+    assert "Two coffees" in ask("What is the first thing that is said?").answer
+    assert "seven dollars" in ask("What is the last thing that is said?").answer
+    assert "fire engine" in ask("How does the film end?").answer
+
+
+# Gates.
+
+
+def test_time_words_bound_what_is_asked_of_memory(walk, memory_of):
+    memory = memory_of(*walk)
+    Reasoner(memory, SETTINGS).answer("What is said after 0:20?", Cue(sources=("walk.mp4",)))
+    cue = memory.cues[0]
+    assert (cue.pts0_ns, cue.kinds, cue.sources) == (20 * S, ("utterance",), ("walk.mp4",))
+
+
+def test_at_the_end_is_the_end_of_each_source(ask, walk, item):
+    other = item("shot", 0, 200, "a photo of lighthouse, beacon", source="sea.mp4", dense=0.3)
+    answer = ask("What is shown at the end?", items=(*walk, other))
+    assert "fire engine" in answer.answer
+    assert "At 0:00 of sea.mp4" in answer.answer
+
+
+def test_where_sources_differ_each_is_named(ask, item):
+    one = item("utterance", 1, 2, "The rent is due on Friday.", source="a.mp4")
+    other = item("utterance", 1, 2, "No, the rent was due on Monday.", source="b.mp4")
+    answer = ask("When is the rent due?", items=(one, other))
+    assert "of a.mp4" in answer.answer
+    assert "of b.mp4" in answer.answer
+
+
+def test_a_live_source_is_told_in_utc(ask, item):
+    live = item("utterance", 5, 9, "The parcel is here.", session=7, t0_ns=1_767_261_845 * S)
+    assert "On 2026-01-01 at 10:04:05 UTC" in ask("What is said about the parcel?", items=(live,)).answer
+
+
+# Coverage.
+
+
+def test_an_absence_tells_how_far_the_memory_reaches(ask):
+    gap = Gap(uri="/films/walk.mp4", pts0_ns=0, pts1_ns=12 * S, t0_ns=None, t1_ns=None, reason="lost")
+    coverage = Coverage(unfinished=("/films/walk.mp4",), gaps=(gap,), undated=3)
+    answer = ask("Is there a zebra?", coverage=coverage)
+    assert answer.answer == (
+        f"{NOT_SEEN} Still being read: walk.mp4. 1 stretch was not perceived (12 s in all)."
+        " 3 items have no known date and were left out."
+    )
+
+
+def test_timings_are_told(ask):
+    timings = ask("What drink is shown?").timings_ms
+    assert timings["recalls"] >= 1
+    assert timings["memory.gates"] >= 1.0
+    assert timings["reasoning"] > 0
+
+
+def test_stages_are_told(walk, memory_of):
+    stages = []
+    Reasoner(memory_of(*walk), SETTINGS, stages.append).answer("What drink is shown?", Cue())
+    assert stages == ["reasoning.question", "reasoning.evidence", "reasoning.answer"]
+
+
+# Parts.
+
+
+def test_near_duplicates_are_told_once(item):
+    texts = ["Mind the gap, please.", "Mind the gap please!", "Doors are closing."]
+    items = [item("utterance", 10 * n, 10 * n + 2, text) for n, text in enumerate(texts)]
+    supports = weigh(read_question("What is said about the gap?"), items, EvidenceSettings())
+    kept = distinct(supports, EvidenceSettings())
+    assert sorted(s.item.text for s in kept) == ["Doors are closing.", "Mind the gap, please."]
+
+
+def test_a_budget_keeps_the_best_in_order_of_time(item):
+    items = [
+        item("utterance", n, n + 1, f"word{n} of rent", dense=d) for n, d in enumerate((0.5, 0.2, 0.9, 0.8))
+    ]
+    supports = weigh(read_question("What is said about rent?"), items, EvidenceSettings())
+    kept = budgeted(supports, EvidenceSettings(), limit=2, close_share=0.5)
+    assert [s.item.pts0_ns // S for s in kept] == [2, 3]
+
+
+def test_text_of_evidence_cannot_command_the_reader():
+    hostile = "hello\x1b[31m\x07 \u202ereversed\u202c \x00\ud800 end"
+    assert plain(hostile) == "hello [31m reversed end"
+
+
+def test_an_excerpt_holds_what_was_asked_for():
+    text = " ".join(f"w{n}" for n in range(60)) + " the treasure lies here " + " ".join("x" * 60)
+    cut = excerpt(text, frozenset({"treasur"}), 12)
+    assert "treasure" in cut
+    assert cut.startswith("…")
+    assert cut.endswith("…")
+    assert len(cut.split()) == 12
+
+
+def test_lines_without_news_bring_their_neighbour():
+    page = "Opening hours\n9 to 5\nClosed on Sunday"
+    assert matching_lines(page, frozenset({"open", "hour"}), 20) == ["Opening hours", "9 to 5"]
+    assert matching_lines(page, frozenset({"sundai", "sunday"}), 20) == ["Closed on Sunday"]
+    assert matching_lines(page, frozenset({"nothing"}), 4) == ["Opening hours", "9 to…"]
+
+
+def test_positions_are_written_as_people_do():
+    assert [clock(s * S) for s in (0, 31, 62, 3723)] == ["0:00", "0:31", "1:02", "1:02:03"]
