@@ -252,7 +252,13 @@ class VideoService(Service):
     def _grant(self, track: _Track) -> None:
         """Grants what the window has room for, unless reading or memory is behind."""
         behind = not track.is_live and track.reading > 2 * self._settings.text_threads
-        if behind or self.draining or self.outbox.waiting >= self._settings.spool_batches:
+        behind = behind or self.outbox.waiting >= self._settings.spool_batches
+        if (
+            behind
+            or self.draining
+            or track.eof_pts_ns is not None
+            or self._tracks.get(track.own) is not track
+        ):
             return
         n = track.window.due()
         if n > 0:
@@ -366,7 +372,7 @@ class VideoService(Service):
                 self._see(track, track.state, item, item.message)
                 track.in_hand -= 1
                 track.window.consume()
-            else:
+            elif track.eof_pts_ns is None:
                 self._change_state(track, track.state, item.message)
         self._put_closed(track)
         self._grant(track)
@@ -376,10 +382,11 @@ class VideoService(Service):
             self._follow(track, state.curve(message.curve, message.pts_ns))
             return
         frame = _seen_frame(item, item.prepared, message)
-        before = state.last
-        since_ns = frame.pts_ns - before.pts_ns if before is not None and message.dropped else 0
-        if track.is_live and before is not None and since_ns > self._settings.gap_s * NANO:
-            self._put_gap(track, (before.pts_ns, frame.pts_ns), "overload")
+        before_ns = message.curve[0].pts_ns if message.curve else message.pts_ns
+        if state.last is not None:
+            before_ns = state.last.pts_ns
+        if track.is_live and message.dropped and message.pts_ns - before_ns > self._settings.gap_s * NANO:
+            self._put_gap(track, (before_ns, message.pts_ns), "overload")
         self._put_frame(track, frame)
         may_read = not track.is_live or track.reading <= self._settings.text_threads
         self._follow(track, state.frame(frame, may_read=may_read))
@@ -389,19 +396,22 @@ class VideoService(Service):
             self._follow(track, state.finish("gap"))
             self._put_gap(track, (message.gap0_ns, message.gap1_ns), message.reason or message.state)
         if message.state == "eof" or (message.state == "closed" and track.is_live):
-            step = state.finish("eof", message.end_pts_ns)
-            ends = [draft.shot.through_pts_ns for draft in step.closed if draft.shot is not None]
-            ends += [state.last.pts_ns] if state.last is not None else []
-            track.eof_pts_ns = max([message.end_pts_ns or 0, state.after_pts_ns or 0, *ends])
-            self._follow(track, step)
-            self.log.info(
-                "track_ended",
-                processed=track.processed,
-                dropped=message.dropped,
-                read=message.read,
-            )
+            self._end(track, state, message)
         elif message.state == "closed":
             del self._tracks[track.own]
+
+    def _end(self, track: _Track, state: TrackState, message: MediaState) -> None:
+        step = state.finish("eof", message.end_pts_ns)
+        ends = [draft.shot.through_pts_ns for draft in step.closed if draft.shot is not None]
+        ends += [state.last.pts_ns] if state.last is not None else []
+        end_ns = track.eof_pts_ns = max([message.end_pts_ns or 0, state.after_pts_ns or 0, *ends])
+        self._follow(track, step)
+        missing_ns = (message.duration_ns or 0) - end_ns
+        if message.reason and message.gap0_ns is None and missing_ns > self._settings.gap_s * NANO:
+            self._put_gap(track, (end_ns, end_ns + missing_ns), message.reason)
+        # What was lost behind the last frame is told by the end alone.
+        self.metrics.count("dropped", max(0, message.dropped - track.dropped))
+        self.log.info("track_ended", processed=track.processed, dropped=message.dropped, read=message.read)
 
     def _follow(self, track: _Track, step: Step) -> None:
         for job in step.jobs:
@@ -475,6 +485,8 @@ class VideoService(Service):
 
     def _put_closed(self, track: _Track) -> None:
         """Puts the shots that are read, oldest first, each with its mark; then the end."""
+        if self._tracks.get(track.own) is not track:
+            return
         while track.closing and track.closing[0].is_read:
             draft = track.closing.popleft()
             batch = Batch()
