@@ -1,0 +1,42 @@
+"""A memory for tests of the reasoning process: one item of evidence, slow when asked to be."""
+
+from __future__ import annotations
+
+import time
+
+from stream.messages import Evidence, EvidenceItem, RecallAsk
+from stream.process.service import Received, Service
+
+
+class ToyMemory(Service):
+    """Answers every recall with one utterance; a cue with the word "slow" takes two seconds."""
+
+    role = "memory"
+
+    def set_up(self) -> None:
+        self.listen("memory")
+        self.on(RecallAsk, self._recall)
+
+    def _recall(self, received: Received) -> None:
+        self.lane("queries", threads=4).submit(evidence, received.message, done=received.reply)
+
+
+def evidence(asked: RecallAsk) -> Evidence:
+    if "slow" in asked.cue.text:
+        time.sleep(2.0)
+    item = EvidenceItem(
+        observation_id=b"o" * 16,
+        span_id=b"",
+        source_id=b"s" * 16,
+        session=0,
+        uri="/films/a.mp4",
+        kind="utterance",
+        level="event",
+        pts0_ns=3_000_000_000,
+        pts1_ns=5_000_000_000,
+        t0_ns=None,
+        t1_ns=None,
+        text="The rent is due on Friday, slow or not.",
+        grounding={"dense": 0.7},
+    )
+    return Evidence(items=(item,), verdict="found")
