@@ -50,15 +50,25 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return db
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
+def connect_reader(path: Path, *, alone: bool = False) -> sqlite3.Connection:
     """A connection that cannot write, for use by the thread that made it.
+
+    Args:
+        path: The database.
+        alone: Nobody has it open and its write-ahead log is empty; then not even the
+            files beside it are made.
 
     Raises:
         StoreError: One of its kinds, if the file is missing or no database.
     """
     try:
+        # Used by one thread, and closed by another when the process ends.
         db = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
+            f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if alone else ''}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
         )
         db.execute("PRAGMA query_only=ON")
         db.execute("PRAGMA foreign_keys=ON")

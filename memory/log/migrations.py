@@ -295,7 +295,9 @@ def check_version(path: Path) -> int:
     """
     if not path.exists():
         return 0
-    db = connect_reader(path)
+    # What was committed last may stand in the write-ahead log only, if a writer was killed.
+    unfinished = path.with_name(f"{path.name}-wal")
+    db = connect_reader(path, alone=not unfinished.exists())
     try:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error as error:
@@ -348,10 +350,15 @@ def _ready_text_index(db: sqlite3.Connection, path: Path) -> None:
     try:
         db.execute("SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'x' LIMIT 1").fetchone()
     except sqlite3.Error:
+        # Not even DROP TABLE is possible then; with the number that this library writes, rebuilding is.
         with transaction(db, path):
-            db.execute("DROP TABLE observation_vocab")
-            db.execute("DROP TABLE observation_fts")
-            _run(db, TEXT_TABLES)
+            db.execute("CREATE VIRTUAL TABLE temp.pattern USING fts5 (x)")
+            db.execute(
+                "UPDATE observation_fts_config SET v = (SELECT v FROM temp.pattern_config"
+                " WHERE k = 'version') WHERE k = 'version'"
+            )
+            db.execute("DROP TABLE temp.pattern")
+        with transaction(db, path):
             db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")
     if sqlite3.sqlite_version_info >= (3, 42, 0):
         with transaction(db, path):

@@ -167,12 +167,13 @@ class ShotSegmenter:
                 start, end, _ = unit
             else:
                 end = unit.pts1_ns
-        if outline.eof:
-            stretches.append(Stretch(start, end, "eof"))
-        elif outline.through_ns - end >= self.pause_ns and (
+        # The same whether the end of the source is known by now or not.
+        if outline.through_ns - end >= self.pause_ns and (
             end - start >= self.min_ns or outline.through_ns - start >= self.max_ns
         ):
             stretches.append(Stretch(start, end, "pause"))
+        elif outline.eof:
+            stretches.append(Stretch(start, end, "eof"))
         return stretches
 
 

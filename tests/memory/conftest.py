@@ -1,0 +1,157 @@
+"""Memory's tests: the real SQLite, the real FAISS, hand-written sentences, made-up shots."""
+
+from __future__ import annotations
+
+import pytest
+
+from memory.keys.index import IndexShelf
+from memory.log.reader import LogReader
+from memory.log.store import LogStore, PutItem
+from stream.messages import (
+    CommitPut,
+    KeyRef,
+    MediaRef,
+    Observation,
+    SourceRecord,
+    TrackMark,
+    TrackRecord,
+    observation_id,
+)
+from stream.wire.parts import array_part, blob_part
+
+S = 1_000_000_000
+NOON_NS = 1_700_000_000 * S
+
+SENTENCES = [
+    "The ferry to the island leaves every morning at seven.",
+    "My grandmother bakes rye bread on Sundays.",
+    "The spare key hangs behind the blue door.",
+    "We planted three apple trees beside the old well.",
+    "A thunderstorm knocked out the power in the village.",
+    "The orchestra rehearsed the symphony until midnight.",
+    "He repaired the bicycle chain with a piece of wire.",
+    "Our neighbour keeps bees and sells honey at the market.",
+    "The museum closes early on the first Monday of the month.",
+    "She forgot her umbrella in the tram again.",
+]
+
+
+class Take:
+    """Makes what perception would commit of one source, in seconds."""
+
+    def __init__(self, name="film.mp4", session=0, origin_ns=None, kind="file", media=("video", "audio")):
+        self.name, self.session, self.origin_ns, self.kind, self.media = name, session, origin_ns, kind, media
+        self.source_id = name.encode().ljust(16, b".")[:16]
+        self.seq = 0
+
+    def record(self):
+        return SourceRecord(
+            source_id=self.source_id,
+            session=self.session,
+            kind=self.kind,
+            uri=f"/media/{self.name}",
+            t_origin_ns=self.origin_ns,
+            tracks=tuple(TrackRecord(track=n, media=media) for n, media in enumerate(self.media)),
+        )
+
+    def seen(self, kind, t0_s, t1_s, text="", *, ordinal=0, track=0, picture=None, vector=None, **fields):
+        """An observation and its parts; `picture` bytes become its thumbnail, `vector` its image key."""
+        pts0, pts1 = round(t0_s * S), round(t1_s * S)
+        oid = observation_id(self.source_id, self.session, kind, "test", pts0, ordinal)
+        parts, media, keys = [], (), ()
+        if picture is not None:
+            parts.append(blob_part(f"p{oid.hex()}", picture, "jpeg"))
+            media = (MediaRef(part=f"p{oid.hex()}", role="thumbnail", media_type="image/jpeg"),)
+        if vector is not None:
+            parts.append(array_part(f"k{oid.hex()}", vector))
+            keys = (KeyRef(part=f"k{oid.hex()}", kind="image", encoder_id="image-encoder"),)
+        observation = Observation(
+            observation_id=oid,
+            source_id=self.source_id,
+            session=self.session,
+            track=track,
+            kind=kind,
+            producer_id="test",
+            pts0_ns=pts0,
+            pts1_ns=pts1,
+            t0_ns=None if self.origin_ns is None else self.origin_ns + pts0,
+            t1_ns=None if self.origin_ns is None else self.origin_ns + pts1,
+            text=text,
+            media=media,
+            keys=keys,
+            **fields,
+        )
+        return observation, parts
+
+    def shot(self, t0_s, t1_s, text="", **more):
+        return self.seen("shot", t0_s, t1_s, text, **more)
+
+    def said(self, t0_s, t1_s, text, **more):
+        return self.seen("utterance", t0_s, t1_s, text, track=len(self.media) - 1, **more)
+
+    def mark(self, track, through_s, eof=False):
+        return TrackMark(
+            source_id=self.source_id,
+            session=self.session,
+            track=track,
+            through_pts_ns=round(through_s * S),
+            eof=eof,
+        )
+
+    def ends(self, through_s):
+        return [self.mark(track, through_s, eof=True) for track in range(len(self.media))]
+
+    def put(self, *seen, marks=(), acts=(), with_source=True, sender="video-1"):
+        """One batch with these observations."""
+        self.seq += 1
+        message = CommitPut(
+            outbox_seq=self.seq,
+            sources=(self.record(),) if with_source else (),
+            observations=tuple(observation for observation, _ in seen),
+            marks=tuple(marks),
+            acts=tuple(acts),
+        )
+        parts = {out.part.name: out for _, some in seen for out in some}
+        return PutItem(sender, message, parts)
+
+
+@pytest.fixture
+def take():
+    """The class that makes sources and observations."""
+    return Take
+
+
+@pytest.fixture
+def sentences():
+    return SENTENCES
+
+
+@pytest.fixture
+def store(tmp_path):
+    log = LogStore(tmp_path / "store")
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def reader(store, tmp_path):
+    reader = LogReader(tmp_path / "store")
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return IndexShelf(tmp_path / "store" / "views")
+
+
+@pytest.fixture(scope="session")
+def encode():
+    """The real text encoder as a function: texts to (N, 384) float32."""
+    from perception.encoder.text import TextEncoder
+    from stream.models import model_file
+
+    encoder = TextEncoder(
+        model_file("all-minilm-l6-v2", "model.onnx"), model_file("all-minilm-l6-v2", "tokenizer.json")
+    )
+    return encoder.encode
