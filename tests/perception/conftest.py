@@ -14,7 +14,7 @@ import msgpack
 import msgspec
 import pytest
 
-from stream.messages.control import StatusAsk, StatusRoles
+from stream.messages.control import SourceOpen, StatusAsk, StatusRoles
 from stream.messages.observation import CommitPut
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
@@ -30,7 +30,7 @@ from stream.process.roles import ROLES, SECTIONS, Role
 from stream.process.supervisor import Supervisor
 own = SECTIONS["supervisor"]
 wanted = json.loads(sys.argv[4])
-roles = {n: replace(ROLES[n], starts="always") for n in wanted}
+roles = {n: replace(ROLES[n], starts="source" if n == "capture" else "always") for n in wanted}
 roles["memory"] = Role("perception_toys:ToyMemory", own, "always", 0, 3)
 sections = {n: SECTIONS[n] for n in ("cpu", "supervisor", *wanted)} | {"memory": own}
 Supervisor(Path(sys.argv[1]), Config(json.loads(sys.argv[3]), sections), None, roles).run()
@@ -59,6 +59,17 @@ class House:
     def status(self):
         with Caller(self.run_dir, "supervisor", "test") as supervisor:
             return {r.name: r for r in supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=10).roles}
+
+    def open(self, uri, **more):
+        """Has the real capture process read a file."""
+        with Caller(self.run_dir, "supervisor", "test") as supervisor:
+            supervisor.ask(SourceOpen(uri=str(uri), **more), timeout_s=20)
+
+    def source(self):
+        """What is reported of the one source that was opened."""
+        with Caller(self.run_dir, "supervisor", "test") as supervisor:
+            (source,) = supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=10).sources
+        return source
 
     def kill(self, role):
         os.kill(self.status()[role].pid, signal.SIGKILL)

@@ -33,7 +33,7 @@ class Camera:
     def __init__(self, run_dir, path, *, policy="lossless", session=0, speed=None, rate_hz=2.0):
         self.peer = Peer(run_dir, "video", Sender("capture-test", RealClock()), Rejections())
         self.path, self.policy, self.session, self.speed = path, policy, session, speed
-        self.rate_hz, self.end_pts_ns = rate_hz, None
+        self.rate_hz = rate_hz
         self.epoch, self.credit = 0, 0
         self.read = self.sent = self.dropped = 0
         self.done = False
@@ -102,7 +102,7 @@ class Camera:
             if self.done:
                 return True
             if self.epoch and not self.step():
-                self.tell("eof", read=self.read, dropped=self.dropped, end_pts_ns=self.end_pts_ns)
+                self.tell("eof", read=self.read, dropped=self.dropped)
                 return True
         raise AssertionError("the film did not end in time")
 
@@ -143,12 +143,9 @@ def is_ended(own):
 
 
 def test_the_film_is_seen(house, film):
-    own = house("encoder", "video")
-    camera = Camera(own.run_dir, film)
-    camera.end_pts_ns = SEGMENTS[-1].t1_s * S
-    assert camera.run()
-    own.wait_for(lambda: is_ended(own), 120)
-    print(own.status())
+    own = house("encoder", "video", "capture", capture={"rate_hz": 2.0})
+    own.open(film)
+    own.wait_for(lambda: time.sleep(0.5) or is_ended(own), 240)
     shots = sorted(own.observations("shot").values(), key=lambda o: o.pts0_ns)
     ends = [shot.pts1_ns / S for shot in shots]
     for segment in SEGMENTS:
@@ -161,9 +158,9 @@ def test_the_film_is_seen(house, film):
     assert all(any(g.t0_s < e < g.t1_s for g in clips) for e in inside)
 
     frames = own.observations("frame")
-    assert len(frames) == camera.read == camera.sent
-    counters = own.status()["video"].counters
-    assert counters["processed"] == camera.sent
+    assert len(frames) >= 2 * SEGMENTS[-1].t1_s
+    counters = own.wait_for(lambda: (c := own.status()["video"].counters).get("shots") == len(shots) and c)
+    assert counters["processed"] == len(frames) == own.source().read
     assert counters.get("dropped", 0) == 0
     assert counters.get("unexpected", 0) == 0
 
@@ -193,12 +190,6 @@ def test_the_film_is_seen(house, film):
     (thumbnail,) = coffee.media
     assert by_id[coffee.observation_id][thumbnail.part][:2] == b"\xff\xd8"
     assert thumbnail.width_px == 320
-
-    # Asked again, memory has it to the end, and nothing is sent.
-    again = Camera(own.run_dir, film)
-    assert again.run()
-    assert again.epochs == [DONE]
-    assert own.close() == 0
 
 
 def marks_of(own):
@@ -232,6 +223,12 @@ def test_killed_processes_give_the_same_observations(house):
         assert (other[own_id].pts0_ns, other[own_id].pts1_ns) == (observation.pts0_ns, observation.pts1_ns)
     assert marks_of(quiet)[-1] == marks_of(shaken)[-1]
 
+    # Announced once more, memory has it to the end, and nothing is sent.
+    again = Camera(shaken.run_dir, path)
+    assert again.run()
+    assert again.epochs == [DONE]
+    assert shaken.close() == 0
+
 
 def test_live_frames_are_fresh_and_every_one_is_accounted_for(house):
     """Two frames a second in real time, then far too fast: nothing is uncounted."""
@@ -241,9 +238,12 @@ def test_live_frames_are_fresh_and_every_one_is_accounted_for(house):
     session = time.time_ns()
     camera = Camera(own.run_dir, path, policy="latest", session=session, speed=1.0)
     camera.began = time.monotonic()
-    ages = []
+    ages, looked = [], [0.0]
 
     def measure():
+        if time.monotonic() - looked[0] < 0.1:
+            return False
+        looked[0] = time.monotonic()
         now = time.time_ns() - session
         newest = [o.pts0_ns for o in own.observations("frame").values() if o.session == session]
         sent = [camera.waiting.pts_ns] if camera.waiting is not None else []
