@@ -60,11 +60,17 @@ def check(
 
 def _section(name: str, settings: BaseModel) -> Iterator[str]:
     """A section as YAML, every key under its description."""
-    doc = (type(settings).__doc__ or "").strip().splitlines()
-    yield f"# {doc[0]}" if doc else ""
+    yield from _comment((type(settings).__doc__ or "").strip().partition("\n")[0], "")
     yield f"{name}:"
     yield from _fields(settings, "  ")
     yield ""
+
+
+def _comment(text: str, indent: str) -> Iterator[str]:
+    import textwrap
+
+    for line in textwrap.wrap(text, 98 - len(indent)):
+        yield f"{indent}# {line}"
 
 
 def _fields(settings: BaseModel, indent: str) -> Iterator[str]:
@@ -73,8 +79,7 @@ def _fields(settings: BaseModel, indent: str) -> Iterator[str]:
 
     for key, field in type(settings).model_fields.items():
         value: Any = getattr(settings, key)
-        if field.description:
-            yield f"{indent}# {field.description}"
+        yield from _comment(field.description or "", indent)
         if isinstance(value, BaseModel):
             yield f"{indent}{key}:"
             yield from _fields(value, indent + "  ")
