@@ -1,0 +1,190 @@
+"""Settings of the audio role: voice activity, speech recognition and its gates, each with its unit."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class VoiceSettings(BaseModel):
+    """Where speech begins and ends. Thresholds are Silero's own defaults where not said otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="Speech probability of a 32 ms window at which speech begins."
+    )
+    threshold_off: float = Field(
+        default=0.35,
+        gt=0,
+        lt=1,
+        description="Probability below which a window may end speech (threshold - 0.15).",
+    )
+    min_speech_s: float = Field(
+        default=0.25,
+        ge=0,
+        le=5,
+        description="Seconds; speech that is shorter is taken for a click or a cough.",
+    )
+    hang_over_archive_s: float = Field(
+        default=0.5, ge=0.2, le=5, description="Seconds of silence that end a segment of a file."
+    )
+    hang_over_live_s: float = Field(
+        default=0.4, ge=0.2, le=5, description="Seconds of silence that end a segment of a live source."
+    )
+    pad_s: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Seconds kept before and after the speech, so that no sound is clipped.",
+    )
+    max_segment_s: float = Field(
+        default=28.0,
+        ge=5,
+        le=28,
+        description="Seconds; longer speech is cut at its weakest place. Whisper hears 30.",
+    )
+    quiet_mark_s: float = Field(
+        default=30.0, ge=2, le=600, description="Seconds without speech after which the mark moves on."
+    )
+    join_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=3,
+        description="Seconds of real silence kept between segments that share a window of the recogniser.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.threshold_off >= self.threshold:
+            raise ValueError("threshold_off must be below threshold, or speech never ends")
+        shortest = min(self.hang_over_archive_s, self.hang_over_live_s)
+        if self.pad_s + 0.064 > shortest:
+            raise ValueError("pad_s must end two windows (0.064 s) before the hang-over does")
+        return self
+
+
+class SpeechSettings(BaseModel):
+    """How segments become words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Literal["whisper-tiny.en", "whisper-base"] = Field(
+        default="whisper-tiny.en", description="Name of the model under `omnirecall models list`."
+    )
+    compute_type: Literal["int8", "float32"] = Field(
+        default="int8", description="Arithmetic of CTranslate2; another one gives other words."
+    )
+    beam: int = Field(default=5, ge=1, le=10, description="Hypotheses kept while decoding.")
+    language: str = Field(
+        default="",
+        max_length=8,
+        description="Language code that is taken for granted; empty: detect it per window.",
+    )
+    batch_wait_s: float = Field(
+        default=60.0,
+        ge=1,
+        le=600,
+        description="Seconds of stream, not of wall time, that a file's segment may wait for others.",
+    )
+    unheard_s: float = Field(
+        default=1.5,
+        ge=0.6,
+        le=30,
+        description="Seconds of voice without a word, after which that stretch is heard once more by itself.",
+    )
+    sentence_pause_s: float = Field(
+        default=0.8, gt=0, le=10, description="Seconds between two words that end a sentence."
+    )
+    sentence_max_s: float = Field(
+        default=15.0, ge=2, le=28, description="Seconds after which a sentence is ended at its longest pause."
+    )
+
+
+class GateSettings(BaseModel):
+    """When words are not believed; sources in `perception.audio.gates`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    no_speech: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="Probability of no speech above which a window is skipped, if `log_probability` is"
+        " missed too.",
+    )
+    log_probability: float = Field(
+        default=-1.0,
+        le=0,
+        description="Mean log probability of a window's tokens, below which `no_speech` counts.",
+    )
+    compression: float = Field(
+        default=2.4, gt=1, description="Text that deflates by more than this factor repeats itself."
+    )
+    repeated: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of three-word sequences that were there before; above it, a loop.",
+    )
+    confidence: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Geometric mean of the word probabilities that every sentence needs.",
+    )
+    doubtful_no_speech: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Probability of no speech in the window above which `doubtful_confidence` is needed.",
+    )
+    doubtful_confidence: float = Field(
+        default=0.6, ge=0, le=1, description="Mean word probability that a doubtful sentence needs."
+    )
+    weak_voice: float = Field(
+        default=0.7,
+        ge=0,
+        le=1,
+        description="Mean speech probability of a segment below which a short sentence is doubtful.",
+    )
+    short_words: int = Field(default=3, ge=0, description="Words up to which a sentence counts as short.")
+    short_confidence: float = Field(
+        default=0.35, ge=0, le=1, description="Mean word probability that a short sentence needs."
+    )
+    slow_after_s: float = Field(
+        default=2.0, ge=0, description="Seconds of voice after which `slow_words_hz` counts."
+    )
+    slow_words_hz: float = Field(
+        default=0.5,
+        ge=0,
+        description="Words per second of voice below which words are refused: speech has 2 to 4.",
+    )
+    fast_words_hz: float = Field(
+        default=10.0,
+        gt=0,
+        description="Words per second above which words are refused: nobody speaks so fast.",
+    )
+
+
+class AudioSettings(BaseModel):
+    """Section `audio` of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    voice: VoiceSettings = Field(default=VoiceSettings(), description="Voice activity.")
+    speech: SpeechSettings = Field(default=SpeechSettings(), description="Speech recognition.")
+    gates: GateSettings = Field(default=GateSettings(), description="Gates against invented words.")
+    window_chunks: int = Field(
+        default=16, ge=2, le=1024, description="Chunks of sound that may be on the way or unheard, per track."
+    )
+    waiting_batches: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Batches that may wait for the recogniser before no more credit is given.",
+    )
+    spool_batches: int = Field(
+        default=64, ge=1, description="Batches that may wait for memory before no more credit is given."
+    )

@@ -1,0 +1,337 @@
+"""Speech recognition: voice segments to sentences with word times.
+
+The cost of Whisper is one encoder pass per window of 30 s, however little of it is
+speech. So the segments of a file are packed: a batch holds up to 28 s of them with the
+real pauses in between, shortened to `join_s`. Positions in the window are mapped back
+to the segment, and so to the source. Live segments are not made to wait for others.
+
+`WhisperModel.transcribe` is used for each window rather than `BatchedInferencePipeline`,
+on the measurement in docs/benchmarks.md: with packed windows the pipeline's single pass
+loses the end of the window when the decoder stops early (with timestamps) or at a pause
+(without), while `transcribe` goes on after the last timestamp; both take the same time
+on one core. Text of the window before is never given as a prompt: it is what makes
+Whisper repeat itself, and a resumed run would not have it. The temperature is 0, since
+sampling would give other words, and so other observations, in each run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perception.audio.gates import Doubts, compression_ratio, refusal
+from perception.audio.sentences import Sentence, Word, confidence, split_sentences
+from perception.audio.settings import GateSettings, SpeechSettings
+from perception.audio.voice import Samples, VoiceMark, VoiceSegment
+from stream.errors import ModelFailed
+from stream.messages.media import AUDIO_RATE_HZ
+from stream.models import model_file, models
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
+NS_PER_SAMPLE = 1_000_000_000 // AUDIO_RATE_HZ
+"""62,500 exactly."""
+
+WINDOW_S = 28.0
+"""Seconds that a batch fills at most: Whisper's 30 without their end, where its timestamps are weak."""
+
+FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt")
+
+PRODUCER_VERSION = "1"
+"""Version of what this package makes of the model's output; a change of it must change this."""
+
+
+def producer_id(settings: SpeechSettings) -> str:
+    """Who makes the utterances: model, its revision, voice activity, and our version."""
+    revision = models().lock.item(settings.model).upstream.revision[:12]
+    return f"{settings.model}@{revision}+silero-v6/{PRODUCER_VERSION}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Segments that are recognised together, and the mark that may be put once they are; in order."""
+
+    segments: tuple[VoiceSegment, ...]
+    mark_sample: int
+
+
+class Batcher:
+    """Gathers the segments of a file into batches of one window; those of a live source go alone.
+
+    What is in a batch depends on segments and marks alone, never on wall time or on how
+    the samples arrived, so that a run resumed after a batch makes the same next ones.
+
+    Args:
+        live: Do not gather.
+        wait_s: Seconds of stream after which waiting segments go although there is room.
+    """
+
+    def __init__(self, *, live: bool, wait_s: float) -> None:
+        self._live = live
+        self._wait = int(wait_s * AUDIO_RATE_HZ)
+        self._most = int(WINDOW_S * AUDIO_RATE_HZ)
+        self._waiting: list[VoiceSegment] = []
+        self._filled = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many segments wait for others."""
+        return len(self._waiting)
+
+    def add(self, event: VoiceSegment | VoiceMark) -> list[Batch]:
+        """Takes what comes next, and returns the batches that are complete with it."""
+        if isinstance(event, VoiceMark):
+            if self._waiting and not self._is_late(event.sample):
+                return []  # the segments that wait are before this mark: it comes with a later batch
+            return [Batch(self._take(), event.sample)]
+        if self._live:
+            return [Batch((event,), event.mark_sample)]
+        full = self._filled + len(event.lead) + len(event.samples) > self._most
+        batches = self.rest() if self._waiting and (full or self._is_late(event.start_sample)) else []
+        self._filled += len(event.samples) + (len(event.lead) if self._waiting else 0)
+        self._waiting.append(event)
+        return batches
+
+    def rest(self) -> list[Batch]:
+        """The segments that still wait, as the last batch."""
+        if not self._waiting:
+            return []
+        mark_sample = self._waiting[-1].mark_sample
+        return [Batch(self._take(), mark_sample)]
+
+    def _is_late(self, sample: int) -> bool:
+        return sample - self._waiting[0].start_sample >= self._wait
+
+    def _take(self) -> tuple[VoiceSegment, ...]:
+        segments = tuple(self._waiting)
+        self._waiting, self._filled = [], 0
+        return segments
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a segment lies in a window: its samples begin at `offset`."""
+
+    segment: VoiceSegment
+    offset: int
+
+    def distance(self, sample: float) -> float:
+        """How far a position in the window is outside the segment, in samples; 0 inside."""
+        return max(self.offset - sample, sample - self.offset - len(self.segment.samples), 0.0)
+
+    def position_ns(self, window_s: float) -> int:
+        """The position in the source of a time in the window, kept inside the segment."""
+        inside = round(window_s * AUDIO_RATE_HZ) - self.offset
+        inside = min(max(inside, 0), len(self.segment.samples))
+        return (self.segment.start_sample + inside) * NS_PER_SAMPLE
+
+
+def pack(segments: Sequence[VoiceSegment]) -> tuple[Samples, list[Placed]]:
+    """One window (n,) float32 of the segments, each but the first after its lead, and where they lie."""
+    pieces: list[Samples] = []
+    placed: list[Placed] = []
+    filled = 0
+    for segment in segments:
+        if placed:
+            pieces.append(segment.lead)
+            filled += len(segment.lead)
+        placed.append(Placed(segment, filled))
+        pieces.append(segment.samples)
+        filled += len(segment.samples)
+    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), placed
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was recognised in a batch, in order, and how many sentences each gate refused."""
+
+    sentences: tuple[Sentence, ...] = ()
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """A word in its place, and what the pass that it comes from said of itself."""
+
+    word: Word
+    pass_: Any
+
+
+def unheard(segment: VoiceSegment, words: Sequence[Word], longest_s: float) -> list[VoiceSegment]:
+    """The stretches of a segment, each as a segment, in which voices were found and no word was heard.
+
+    Inside a segment nobody is silent for longer than the hang-over, so a longer stretch
+    without words was skipped by the decoder. A word is credited with one second at most,
+    since the alignment stretches a word over what was skipped behind it.
+    """
+    covered = [(segment.start_sample, segment.start_sample)]
+    for word in words:
+        start = word.start_ns // NS_PER_SAMPLE
+        covered.append((start, min(word.end_ns // NS_PER_SAMPLE, start + AUDIO_RATE_HZ)))
+    covered.append((segment.end_sample, segment.end_sample))
+    stretches: list[VoiceSegment] = []
+    for (_, begin), (end, _) in pairwise(covered):
+        if end - begin > longest_s * AUDIO_RATE_HZ:
+            samples = segment.samples[begin - segment.start_sample : end - segment.start_sample]
+            lead = np.zeros(AUDIO_RATE_HZ // 2, np.float32)
+            stretches.append(replace(segment, start_sample=begin, end_sample=end, samples=samples, lead=lead))
+    return stretches
+
+
+class Recogniser:
+    """Whisper, loaded once; belongs to the thread that uses it.
+
+    Args:
+        settings: Which model, and how it decodes.
+        gates: When words are refused.
+        threads: CPU threads of the model.
+
+    Raises:
+        ModelMissing: If the model was not pulled.
+        ModelDamaged: If a file of it has the wrong size.
+        ModelFailed: If it cannot be loaded.
+    """
+
+    def __init__(self, settings: SpeechSettings, gates: GateSettings, *, threads: int = 1) -> None:
+        self._settings = settings
+        self._gates = gates
+        *_, last = (model_file(settings.model, file) for file in FILES)
+        folder = last.parent
+        from faster_whisper import WhisperModel
+
+        try:
+            self._model: WhisperModel = WhisperModel(
+                str(folder),
+                device="cpu",
+                compute_type=settings.compute_type,
+                cpu_threads=threads,
+                num_workers=1,
+                local_files_only=True,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ModelFailed(
+                f"{folder} cannot be loaded: {error}", remedy="run: omnirecall models verify"
+            ) from error
+
+    def hear(self, segments: Sequence[VoiceSegment]) -> Heard:
+        """The sentences of segments that fit one window; none for no segments.
+
+        Raises:
+            ModelFailed: If the model raises on them.
+        """
+        if not segments:
+            return Heard()
+        try:
+            language = self._settings.language or self._spoken(pack(segments)[0])
+            refused: dict[str, int] = {}
+            timed = self._words(segments, language, refused)
+            self._hear_again(segments, timed, language, refused)
+        except Exception as error:  # whatever CTranslate2 raises
+            raise ModelFailed(
+                f"{self._settings.model} failed on {len(segments)} segments: {error}"
+            ) from error
+        sentences: list[Sentence] = []
+        for segment, heard in zip(segments, timed, strict=True):
+            sentences.extend(self._believed(segment, heard, language, refused))
+        return Heard(tuple(sentences), refused)
+
+    def _spoken(self, window: Samples) -> str:
+        """The language of a window; English where the model knows no other."""
+        if not self._model.model.is_multilingual:
+            return "en"
+        language, _, _ = self._model.detect_language(window)
+        return str(language)
+
+    def _words(
+        self, segments: Sequence[VoiceSegment], language: str, refused: dict[str, int]
+    ) -> list[list[_Timed]]:
+        """The words of each segment, from one window of them all."""
+        window, placed = pack(segments)
+        per_segment: list[list[_Timed]] = [[] for _ in segments]
+        passes, _ = self._model.transcribe(
+            window,
+            language=language,
+            beam_size=self._settings.beam,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+            no_speech_threshold=self._gates.no_speech,
+            log_prob_threshold=self._gates.log_probability,
+            compression_ratio_threshold=None,  # it only asks for another temperature
+        )
+        for pass_ in passes:
+            if compression_ratio(pass_.text) > self._gates.compression:
+                refused["repeated"] = refused.get("repeated", 0) + 1
+                continue
+            for word in pass_.words or ():
+                index = _nearest(placed, (word.start + word.end) / 2 * AUDIO_RATE_HZ)
+                per_segment[index].append(_Timed(_at(word, placed[index]), pass_))
+        return per_segment
+
+    def _hear_again(
+        self,
+        segments: Sequence[VoiceSegment],
+        timed: Sequence[list[_Timed]],
+        language: str,
+        refused: dict[str, int],
+    ) -> None:
+        """Gives what the decoder skipped a window of its own, once, and adds the words found there."""
+        skipped: list[tuple[int, VoiceSegment]] = []
+        for index, segment in enumerate(segments):
+            words = [item.word for item in timed[index]]
+            skipped.extend((index, s) for s in unheard(segment, words, self._settings.unheard_s))
+        if not skipped or [stretch for _, stretch in skipped] == list(segments):
+            return  # nothing is missing, or the same window would be heard again
+        found = self._words([stretch for _, stretch in skipped], language, refused)
+        for (index, _), more in zip(skipped, found, strict=True):
+            timed[index].extend(more)
+        for index in {index for index, _ in skipped}:
+            timed[index][:] = _in_order(timed[index])
+
+    def _believed(
+        self, segment: VoiceSegment, timed: Sequence[_Timed], language: str, refused: dict[str, int]
+    ) -> list[Sentence]:
+        """The sentences of one segment that pass the gates, numbered as they are kept."""
+        words = [item.word for item in timed]
+        parts = split_sentences(words, self._settings.sentence_pause_s, self._settings.sentence_max_s)
+        kept: list[Sentence] = []
+        begin = 0
+        for part in parts:
+            passes = [item.pass_ for item in timed[begin : begin + len(part)]]
+            begin += len(part)
+            doubts = Doubts(
+                no_speech=max(float(pass_.no_speech_prob) for pass_ in passes),
+                voice=segment.probability,
+                voice_s=len(segment.samples) / AUDIO_RATE_HZ,
+                alone=len(parts) == 1,
+            )
+            gate = refusal(part, doubts, self._gates)
+            if gate:
+                refused[gate] = refused.get(gate, 0) + 1
+                continue
+            kept.append(Sentence(segment.start_sample, len(kept), part, language, confidence(part)))
+        return kept
+
+
+def _in_order(timed: Sequence[_Timed]) -> list[_Timed]:
+    """Words by their start, none reaching into the next: it was stretched over what had been skipped."""
+    ordered = sorted(timed, key=lambda item: item.word.start_ns)
+    for index, (item, following) in enumerate(pairwise(ordered)):
+        if item.word.end_ns > following.word.start_ns:
+            ordered[index] = replace(item, word=replace(item.word, end_ns=following.word.start_ns))
+    return ordered
+
+
+def _nearest(placed: Sequence[Placed], sample: float) -> int:
+    return min(range(len(placed)), key=lambda index: placed[index].distance(sample))
+
+
+def _at(word: Any, place: Placed) -> Word:
+    start_ns = place.position_ns(float(word.start))
+    end_ns = max(start_ns, place.position_ns(float(word.end)))
+    return Word(str(word.word), start_ns, end_ns, float(word.probability))
