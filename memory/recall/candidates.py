@@ -99,7 +99,7 @@ def in_gates(db: sqlite3.Connection, gates: Gates, limit: int) -> Candidates:
 
 def cosines_of(db: sqlite3.Connection, question: QuestionKey, numbers: Iterable[int]) -> dict[int, float]:
     """The likeness of observations to a question; of one with several keys, the best."""
-    owners, vectors = keys_of(db, question.encoder_id, numbers)
+    owners, vectors = keys_of(db, question, numbers)
     found: dict[int, float] = {}
     for n, cosine in zip(owners, (vectors @ question.vector).tolist(), strict=True):
         found[n] = max(cosine, found.get(n, -1.0))
@@ -107,41 +107,35 @@ def cosines_of(db: sqlite3.Connection, question: QuestionKey, numbers: Iterable[
 
 
 def keys_of(
-    db: sqlite3.Connection, encoder_id: str, numbers: Iterable[int]
+    db: sqlite3.Connection, question: QuestionKey, numbers: Iterable[int]
 ) -> tuple[list[int], npt.NDArray[np.float32]]:
-    """The keys of observations: row numbers of their owners, and vectors (K, D) float32."""
-    rows: list[tuple[int, bytes, int]] = []
+    """Keys by the encoder of a question: row numbers of their owners, and vectors (K, D) float32."""
+    rows: list[tuple[int, bytes]] = []
     for some in pages(numbers):
         rows += db.execute(
             # Without the hint SQLite may walk all keys of the encoder.
-            "SELECT o.n, k.vector, k.dimension FROM observation AS o"  # noqa: S608
-            " CROSS JOIN key AS k INDEXED BY key_of_owner ON k.owner = o.observation_id AND k.encoder_id = ?"
+            "SELECT o.n, k.vector FROM observation AS o CROSS JOIN key AS k INDEXED BY key_of_owner"  # noqa: S608
+            " ON k.owner = o.observation_id AND k.encoder_id = ? AND k.dimension = ?"
             f" WHERE o.n IN ({marks(some)}) AND k.vector IS NOT NULL",
-            (encoder_id, *some),
+            (question.encoder_id, question.vector.size, *some),
         )
-    return [n for n, _, _ in rows], _stack(rows)
+    return [n for n, _ in rows], unpack_vectors([vector for _, vector in rows], question.vector.size)
 
 
 def digest_cosines(
     db: sqlite3.Connection, question: QuestionKey, span_ids: Iterable[bytes]
 ) -> dict[bytes, float]:
     """The likeness of the digests of spans to a question; spans without such a key are left out."""
-    rows: list[tuple[bytes, bytes, int]] = []
+    rows: list[tuple[bytes, bytes]] = []
     for some in pages(span_ids):
         rows += db.execute(
-            "SELECT owner, vector, dimension FROM key INDEXED BY key_of_owner"  # noqa: S608
-            " WHERE encoder_id = ? AND kind = ?"
+            "SELECT owner, vector FROM key INDEXED BY key_of_owner"  # noqa: S608
+            " WHERE encoder_id = ? AND kind = ? AND dimension = ?"
             f" AND owner IN ({marks(some)}) AND vector IS NOT NULL",
-            (question.encoder_id, DIGEST, *some),
+            (question.encoder_id, DIGEST, question.vector.size, *some),
         )
-    scores = (_stack(rows) @ question.vector).tolist() if rows else []
-    return {owner: score for (owner, _, _), score in zip(rows, scores, strict=True)}
-
-
-def _stack(rows: Sequence[tuple[object, bytes, int]]) -> npt.NDArray[np.float32]:
-    if not rows:
-        return np.empty((0, 0), dtype=np.float32)
-    return unpack_vectors([vector for _, vector, _ in rows], rows[0][2])
+    vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
+    return dict(zip((owner for owner, _ in rows), (vectors @ question.vector).tolist(), strict=True))
 
 
 def _with_words(db: sqlite3.Connection, gates: Gates, words: Sequence[str], limit: int) -> dict[int, float]:

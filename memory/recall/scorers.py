@@ -92,7 +92,7 @@ class NeighbourScorer:
             return {}
         around = _around(pool.db, pool.numbers, pool.reach)
         every = {one for near in around.values() for one in near}
-        owners, vectors = keys_of(pool.db, question.encoder_id, every)
+        owners, vectors = keys_of(pool.db, question, every)
         rows = {n: place for place, n in enumerate(owners)}
         scores: dict[int, float] = {}
         for n, near in around.items():

@@ -76,7 +76,10 @@ def test_speech_alone_is_cut_at_pauses():
     found = SHOTS.closed(outline(speech=speech, picture=False, through=21))
     assert told(found) == [(1, 7, "pause"), (10, 20, "eof")]
     endless = [Unit(n * S, (n + 1) * S) for n in range(100)]
-    assert told(SHOTS.closed(outline(speech=endless, picture=False, through=100))) == [(0, 60, "max"), (60, 100, "eof")]
+    assert told(SHOTS.closed(outline(speech=endless, picture=False, through=100))) == [
+        (0, 60, "max"),
+        (60, 100, "eof"),
+    ]
 
 
 def test_sound_that_outlasts_the_picture_is_in_an_event_too():

@@ -1,0 +1,341 @@
+"""Keys and their indexes: what is pending, what precision costs, what damage does."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memory.keys import index as index_module
+from memory.keys.index import FlatIndex, IndexShelf
+from memory.keys.keyers import (
+    DigestKeyer,
+    TextKeyer,
+    add_keys,
+    count_pending,
+    pack_vectors,
+    unpack_vectors,
+)
+from memory.log.reader import LogReader
+from memory.log.store import LogStore
+from memory.settings import SpanSettings
+from memory.spans.consolidate import Consolidator
+from memory.spans.segment import segmenter_of
+
+S = 1_000_000_000
+E = "toy-encoder"
+
+
+def unit(rows, dimension, seed=0):
+    vectors = np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def stored(db, encoder_id=E):
+    """Keys as they lie in the store: ids and vectors, for brute force."""
+    rows = db.execute(
+        "SELECT key_id, vector, dimension FROM key WHERE encoder_id = ? ORDER BY key_id", (encoder_id,)
+    ).fetchall()
+    return np.array([row[0] for row in rows]), unpack_vectors([row[1] for row in rows], rows[0][2])
+
+
+def brute(db, query, k):
+    ids, vectors = stored(db)
+    scores = vectors @ query
+    best = np.lexsort((ids, -scores))[:k]
+    return ids[best].tolist()
+
+
+def filled(store, take, rows=200, dimension=16, start=0):
+    """A store with that many keys of the toy encoder."""
+    film = take()
+    texts = [film.said(start + n, start + n + 0.5, f"sentence {start + n}") for n in range(rows)]
+    store.commit([film.put(*texts)])
+    with store.views() as db:
+        drafts = TextKeyer().pending(db, E, 0, 100_000)
+        add_keys(db, drafts, unit(len(drafts), dimension, seed=start), E, store.last_commit)
+    return film
+
+
+def test_what_gets_a_key_and_of_which_kind(store, take):
+    film = take()
+    store.commit(
+        [
+            film.put(
+                film.said(0, 1, "spoken"),
+                film.shot(0, 4, "a photo of a fern"),
+                film.seen("seen_text", 1, 1, "EXIT"),
+                film.seen("note", 2, 2, "of a kind to come"),
+                film.seen("frame", 1, 1),
+                film.seen("gap", 3, 4, "lost"),
+                film.said(2, 3, ""),
+            )
+        ]
+    )
+    drafts = TextKeyer().pending(store._db, E, 0, 100)
+    assert [(draft.kind, draft.text) for draft in drafts] == [
+        ("transcript", "spoken"),
+        ("caption", "a photo of a fern"),
+        ("seen_text", "EXIT"),
+        ("text", "of a kind to come"),
+    ]
+    assert count_pending(store._db, E, 0) == 4
+    with store.views() as db:
+        assert add_keys(db, drafts[:2], unit(2, 8), E, 1) == 2
+        assert add_keys(db, drafts[:2], unit(2, 8, seed=1), E, 1) == 0, "made twice, kept once"
+    assert [draft.kind for draft in TextKeyer().pending(store._db, E, 0, 100)] == ["seen_text", "text"]
+    assert len(TextKeyer().pending(store._db, "another-encoder", 0, 100)) == 4
+    assert [draft.kind for draft in TextKeyer().pending(store._db, E, drafts[2].n, 100)] == ["text"]
+
+
+def test_what_is_pending_survives_a_restart(tmp_path, take):
+    store = LogStore(tmp_path)
+    filled(store, take, rows=5)
+    film = take()
+    store.commit([film.put(film.said(50, 51, "the sixth"))])
+    store.close()
+    again = LogStore(tmp_path)
+    assert [draft.text for draft in TextKeyer().pending(again._db, E, 0, 100)] == ["the sixth"]
+    again.close()
+
+
+def test_a_digest_that_changed_gets_another_key(store, take):
+    live = take("cam", session=5, origin_ns=0, kind="camera")
+    made = Consolidator(segmenter_of(SpanSettings()), 10 * S)
+    store.commit([live.put(live.shot(0, 6, "a gate"), live.shot(6, 12), marks=[live.mark(0, 12)])])
+    with store.views() as db:
+        made.advance(db, 100 * S, store.touched)
+        (draft,) = DigestKeyer().pending(db, E, 0, 10)
+        add_keys(db, [draft], unit(1, 8), E, 1)
+        assert DigestKeyer().pending(db, E, 0, 10) == []
+    store.commit([live.put(live.said(1, 2, "somebody knocks"))])
+    with store.views() as db:
+        step = made.advance(db, 100 * S, store.touched)
+        assert len(step.removed_keys) == 1
+        (again,) = DigestKeyer().pending(db, E, 0, 10)
+        assert "knocks" in again.text
+        assert add_keys(db, [draft], unit(1, 8), E, 1) == 0, "the old digest's key came too late"
+
+
+@pytest.mark.model
+def test_half_precision_moves_no_cosine_that_matters(encode, sentences):
+    vectors = encode(sentences)
+    back = unpack_vectors(pack_vectors(vectors), vectors.shape[1])
+    assert np.linalg.norm(back, axis=1) == pytest.approx(1.0, abs=1e-5)
+    moved = np.abs(vectors @ vectors.T - back @ back.T)
+    assert moved.max() < 0.001
+    order = [np.argsort(-row).tolist() for row in vectors @ vectors.T]
+    assert order == [np.argsort(-row).tolist() for row in back @ back.T]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_index_answers_as_brute_force_through_adding_and_removing(data):
+    dimension = data.draw(st.integers(2, 12))
+    index = FlatIndex(E, dimension)
+    held: dict[int, np.ndarray] = {}
+    for step in range(data.draw(st.integers(1, 6))):
+        rows = data.draw(st.integers(0, 20))
+        ids = np.arange(step * 100, step * 100 + rows)
+        vectors = (
+            unit(rows, dimension, seed=data.draw(st.integers(0, 50))) if rows else np.empty((0, dimension))
+        )
+        index.add(ids, vectors.astype(np.float32))
+        held |= dict(zip(ids.tolist(), vectors, strict=True))
+        if held and data.draw(st.booleans()):
+            gone = data.draw(st.lists(st.sampled_from(sorted(held)), unique=True))
+            assert index.remove(np.array([*gone, 99_999], dtype=np.int64)) == len(gone)
+            for one in gone:
+                del held[one]
+    assert sorted(index.ids().tolist()) == sorted(held)
+    query = unit(1, dimension, seed=99)[0]
+    allowed = data.draw(st.none() | st.lists(st.sampled_from([*sorted(held), 12_345]), unique=True))
+    hits = index.search(query, 5, None if allowed is None else np.array(allowed, dtype=np.int64))
+    among = [one for one in sorted(held) if allowed is None or one in allowed]
+    expected = sorted((-float(held[one] @ query), one) for one in among)[:5]
+    assert hits.scores.tolist() == pytest.approx([-score for score, _ in expected], abs=1e-5)
+    if len({round(score, 4) for score, _ in expected}) == len(expected):
+        assert hits.ids.tolist() == [one for _, one in expected]
+
+
+def test_equal_content_has_an_equal_checksum():
+    vectors = unit(10, 4)
+    one, two = FlatIndex(E, 4), FlatIndex(E, 4)
+    one.add(np.arange(10), vectors)
+    two.add(np.arange(9, -1, -1), vectors[::-1])
+    assert one.checksum() == two.checksum()
+    two.remove(np.array([3]))
+    assert one.checksum() != two.checksum()
+
+
+def test_a_saved_index_is_loaded_and_catches_up(store, reader, take, tmp_path):
+    filled(store, take)
+    shelf = IndexShelf(tmp_path / "views")
+    with reader.snapshot() as db:
+        assert len(shelf.ready(db, E)) == 200
+        assert shelf.ready(db, "unknown") is None
+    assert shelf.save() == [E]
+    assert shelf.save() == [], "nothing changed"
+    assert shelf.describe()[E]["saved"] is True
+    filled(store, take, rows=50, start=500)
+    again = IndexShelf(tmp_path / "views")
+    with reader.snapshot() as db:
+        index = again.ready(db, E)
+        assert again.rebuilt == 0
+        assert len(index) == 250
+        for seed in range(20):
+            query = unit(1, 16, seed=1000 + seed)[0]
+            assert index.search(query, 10).ids.tolist() == brute(db, query, 10)
+    store._db.execute("DELETE FROM key WHERE key_id % 3 = 0")
+    third = IndexShelf(tmp_path / "views")
+    with reader.snapshot() as db:
+        assert len(third.ready(db, E)) == db.execute("SELECT COUNT(*) FROM key").fetchone()[0]
+
+
+def damage(folder, way, chooser):
+    (file,) = folder.glob("*.faiss")
+    (manifest,) = folder.glob("*.json")
+    body = bytearray(file.read_bytes())
+    if way == "flip":
+        body[chooser.randrange(len(body))] ^= 1 << chooser.randrange(8)
+    elif way == "zero":
+        at = chooser.randrange(len(body) - 64)
+        body[at : at + 64] = bytes(64) if any(body[at : at + 64]) else b"\1" * 64
+    elif way == "cut":
+        del body[chooser.randrange(len(body)) :]
+    elif way == "grow":
+        body += b"\0"
+    if way == "gone":
+        file.unlink()
+    elif way == "no manifest":
+        manifest.unlink()
+    elif way == "torn manifest":
+        text = manifest.read_text()
+        manifest.write_text(text[: chooser.randrange(len(text) - 1)])
+    elif way == "other encoder":
+        told = json.loads(manifest.read_text()) | {"encoder_id": "another"}
+        manifest.write_text(json.dumps(told))
+    else:
+        file.write_bytes(bytes(body))
+
+
+WAYS = ("flip", "zero", "cut", "grow", "gone", "no manifest", "torn manifest", "other encoder")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_damaged_index_is_noticed_and_rebuilt_from_the_log(store, reader, take, tmp_path, way):
+    """FAISS itself loads two damaged files in five without a word."""
+    filled(store, take)
+    chooser = random.Random(way)  # noqa: S311
+    for _ in range(10):
+        folder = tmp_path / "views"
+        shelf = IndexShelf(folder)
+        with reader.snapshot() as db:
+            checksum = shelf.ready(db, E).checksum()
+        shelf.save()
+        damage(folder, way, chooser)
+        again = IndexShelf(folder)
+        with reader.snapshot() as db:
+            index = again.ready(db, E)
+            assert again.rebuilt == (way != "no manifest")
+            assert index.checksum() == checksum
+            query = unit(1, 16, seed=chooser.randrange(10**6))[0]
+            assert index.search(query, 10).ids.tolist() == brute(db, query, 10)
+        assert again.save() == [E]
+        assert len(list(folder.glob("*.faiss"))) == 1
+
+
+def test_an_index_of_a_later_time_than_the_store_is_not_believed(tmp_path, take):
+    """A store that was restored gives ids again which the index file has with other vectors."""
+    for name, seed in (("restored", 0), ("newer", 77)):
+        store = LogStore(tmp_path / name)
+        film = take()
+        store.commit([film.put(*(film.said(n, n + 1, f"{name} {n}") for n in range(30)))])
+        with store.views() as db:
+            add_keys(db, TextKeyer().pending(db, E, 0, 100), unit(30, 8, seed=seed), E, 1)
+        store.close()
+    for name in ("newer", "restored"):
+        reader, shelf = LogReader(tmp_path / name), IndexShelf(tmp_path / "views")
+        with reader.snapshot() as db:
+            index = shelf.ready(db, E)
+            query = unit(1, 8, seed=5)[0]
+            assert index.search(query, 5).ids.tolist() == brute(db, query, 5)
+        assert shelf.rebuilt == (name == "restored")
+        shelf.save()
+        reader.close()
+
+
+def test_a_crash_while_saving_leaves_the_old_index(store, reader, take, tmp_path, monkeypatch):
+    filled(store, take)
+    shelf = IndexShelf(tmp_path / "views")
+    with reader.snapshot() as db:
+        shelf.ready(db, E)
+    shelf.save()
+    filled(store, take, rows=10, start=900)
+    with reader.snapshot() as db:
+        shelf.ready(db, E)
+    real = index_module.write_atomically
+
+    def killed(path, body):
+        if path.suffix == ".json":
+            raise KeyboardInterrupt
+        real(path, body)
+
+    monkeypatch.setattr(index_module, "write_atomically", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shelf.save()
+    monkeypatch.undo()
+    again = IndexShelf(tmp_path / "views")
+    with reader.snapshot() as db:
+        assert len(again.ready(db, E)) == 210
+    assert again.rebuilt == 0
+
+
+class BrokenGpuIndex:
+    def add(self, _):
+        return None
+
+    def search(self, *_):
+        raise RuntimeError("out of memory")
+
+
+class FakeGpu:
+    """Stands for faiss-gpu on a machine without one: the same interface over the CPU's index."""
+
+    def __init__(self, faiss, breaks=False):
+        self._faiss, self._breaks = faiss, breaks
+
+    def __getattr__(self, name):
+        return getattr(self._faiss, name)
+
+    def get_num_gpus(self):
+        return 1
+
+    def StandardGpuResources(self):
+        return object()
+
+    def GpuIndexFlatIP(self, _, dimension):
+        return BrokenGpuIndex() if self._breaks else self._faiss.IndexFlatIP(dimension)
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_copy_on_a_gpu_answers_as_its_master_and_may_fail(monkeypatch, breaks):
+    plain = FlatIndex(E, 8)
+    gpu = FakeGpu(index_module._faiss(), breaks)
+    monkeypatch.setattr(index_module, "_faiss", lambda: gpu)
+    copied = FlatIndex(E, 8, gpu=True)
+    assert copied.on_gpu
+    for index in (plain, copied):
+        index.add(np.arange(50), unit(50, 8))
+        index.remove(np.array([3, 7, 11, 49]))
+        index.add(np.arange(100, 110), unit(10, 8, seed=4))
+    for seed in range(10):
+        query = unit(1, 8, seed=200 + seed)[0]
+        assert copied.search(query, 7).ids.tolist() == plain.search(query, 7).ids.tolist()
+    assert copied.on_gpu is not breaks
+    loaded = FlatIndex.load(E, copied.dump(), gpu=True)
+    assert loaded.search(query, 7).ids.tolist() == plain.search(query, 7).ids.tolist()
