@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from perception.encoder.image import IMAGE_DIMENSION, ImageEncoder, decode_jpeg, prepare
-from perception.encoder.text import MAX_TOKENS, TEXT_DIMENSION, TextEncoder, length_batches
+from perception.encoder.text import (
+    MAX_TOKENS,
+    TEXT_DIMENSION,
+    TEXT_ENCODER_IDS,
+    TextEncoder,
+    length_batches,
+)
 from stream.errors import Malformed, ModelDamaged, SourceGone
 from stream.models import demo_media, model_file
 
@@ -51,6 +57,18 @@ def test_meaning_is_near(texts):
     )
     assert cat @ kitten > 0.6
     assert cat @ stocks < 0.2
+
+
+def test_the_quantised_network_is_near_and_not_the_same(texts):
+    """Which is why its keys have an encoder id of their own."""
+    quick = TextEncoder(
+        model_file("all-minilm-l6-v2", "model-int8.onnx"), model_file("all-minilm-l6-v2", "tokenizer.json")
+    )
+    some = ["a cat sleeps on the sofa", "the stock market fell sharply"]
+    likeness = (quick.encode(some) * texts.encode(some)).sum(axis=1)
+    assert (likeness > 0.9).all()
+    assert (likeness < 0.9999).all()
+    assert TEXT_ENCODER_IDS["int8"] != TEXT_ENCODER_IDS["fp32"]
 
 
 def test_texts_are_cut_off_at_their_limit(texts):
