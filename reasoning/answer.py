@@ -7,6 +7,7 @@ control characters and cut to length, and never read as anything else.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ UNSURE = "I am not sure; this is the nearest that I have."
 QUOTE_WORDS = 26
 """Words of a quotation at most: what is left of a 40-word sentence for its time, its source and
 the words around it."""
+
+
+RUNNING_TEXT_WORDS = 6
+"""Words from which a line is taken for running text that goes on in the next one; signs and lists
+have shorter lines."""
 
 
 @dataclass
@@ -183,10 +189,21 @@ def matching_lines(text: str, asked: frozenset[str], length: int) -> list[str]:
     if not lines or max(scores) == 0:
         return _within(lines, length)
     best = scores.index(max(scores))
-    picked = [lines[best]]
+    picked = [_whole_sentence(lines, best)]
     if not stems[best] - asked and len(lines) > 1:
         picked = lines[best : best + 2] if best + 1 < len(lines) else lines[best - 1 : best + 1]
     return _within(picked, length)
+
+
+def _whole_sentence(lines: Sequence[str], place: int) -> str:
+    """A line of running text with what follows it up to the end of its sentence; a short line alone."""
+    text = lines[place]
+    for line in lines[place + 1 :]:
+        if len(text.split()) < RUNNING_TEXT_WORDS or text.endswith((".", "!", "?", ":")):
+            break
+        end = re.search(r"[.!?](?=\s|$)", line)
+        text = f"{text} {line[: end.end()] if end else line}"
+    return text
 
 
 def _within(lines: Sequence[str], length: int) -> list[str]:

@@ -19,6 +19,11 @@ from reasoning.words import all_stems, has_number, likeness, words
 from stream.messages.evidence import EvidenceItem
 
 _ADDRESS = re.compile(r"\bwww\.|https?:|\S@\S|\b[\w-]+\.[a-z]{2,}(?:/|\b)", re.I)
+_PLACE = re.compile(
+    r"\b(?:in|on|at|to|into|from|near|behind|beside|under|inside|outside|between|above|below|opposite|left|right|"
+    r"north|south|east|west|here|there|home)\b",
+    re.I,
+)
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][a-z]+")
 
 
@@ -110,6 +115,9 @@ def holds_expected(question: Question, item: EvidenceItem) -> bool:
         return has_number(item.text)
     if question.expects == "address":
         return _ADDRESS.search(item.text) is not None
+    if question.expects == "place":
+        named = "place" in stems_of(item)[0] if labels_of(item.text) else _PLACE.search(item.text) is not None
+        return bool(item.place) or named
     if question.expects == "person":
         return bool(item.speaker) or _NAME.search(item.text) is not None
     if question.wanted and labels_of(item.text):

@@ -21,6 +21,7 @@ from reasoning.words import (
     FRAMING_WORDS,
     FUNCTION_WORDS,
     PERSON_WORDS,
+    STATE_VERBS,
     content_stems,
     is_content,
     is_past_form,
@@ -81,7 +82,8 @@ class Question:
     class of thing that is asked for ("animal" in "which animal"); `key` the stems of what else the
     question says; `subjects` those among them that name things, and which evidence must therefore
     name or mean; `names` are stems of proper names, numbers and quoted words, which nothing else
-    can stand for.
+    can stand for. `acts` are stems of what is done, where the question says so ("where did I *park* the
+    car"): a picture of a car alone does not tell that.
     """
 
     asked: str
@@ -93,6 +95,7 @@ class Question:
     key: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    acts: tuple[str, ...] = ()
     when: When = field(default_factory=When)
     order: Order | None = None
 
@@ -147,6 +150,7 @@ def read_question(asked: str) -> Question:
         key=key,
         subjects=tuple(s for s in _read_subjects(content, wanted, names) if s not in surfaces),
         names=names,
+        acts=_read_acts(content),
         when=when,
         order=order,
     )
@@ -379,6 +383,8 @@ _BEFORE_NAMES = _ARTICLES | word_set(
 )
 _DO = frozenset(("do", "does", "did"))
 _MODALS = word_set("can could will would should may might must")
+_BE = word_set("is are was were")
+_PRONOUNS = word_set("i you he she it we they one this that")
 _ORDINALS = word_set("first second last next following previous")
 
 
@@ -447,6 +453,40 @@ def _read_subjects(text: str, wanted: tuple[str, ...], names: tuple[str, ...]) -
             heads.append(stem(head))
         start = max(end, start + 1)
     return tuple(dict.fromkeys(head for head in heads if head not in wanted))
+
+
+def _read_acts(text: str) -> tuple[str, ...]:
+    """Stems of the verb of the question, where its form shows which word that is.
+
+    That is the word after "does he", the last one of "does the old ferry leave", the
+    participle of "was the tower built", and the word after the "who" that does it. Verbs
+    of state and of asking do not count: evidence answers them without naming them.
+    """
+    tokens = words(text)
+    found: list[str] = []
+    for place, token in enumerate(tokens):
+        if token not in _DO and token not in _MODALS and token not in _BE:
+            continue
+        start = place + 1
+        while start < len(tokens) and (tokens[start] in _ARTICLES or tokens[start] in _ORDINALS):
+            start += 1
+        pronoun = start < len(tokens) and tokens[start] in _PRONOUNS
+        start += pronoun
+        end = start
+        while end < len(tokens) and is_content(tokens[end]):
+            end += 1
+        run = tokens[start:end]
+        if token in _BE:
+            verbs = [word for word in run[1:] if is_past_form(word) or word.endswith(("ing", "ed"))][-1:]
+        else:
+            verbs = run[:1] if pronoun else run[-1:] if len(run) > 1 else []
+        found += verbs
+        break
+    else:
+        match = re.match(r"^(?:who|what)\s+(\w+)\b", text, re.I)
+        if match and (match[1].endswith(("ed", "s")) or is_past_form(match[1].lower())):
+            found += words(match[1])
+    return tuple(stem(word) for word in found if is_content(word) and word not in STATE_VERBS)
 
 
 def _head(tokens: list[str], article: int, first: int, end: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from reasoning.classes import labels_of
 from reasoning.evidence import Support, dense_of, holds_expected, stems_of
 from reasoning.question import Question
 from reasoning.settings import EvidenceSettings
@@ -30,6 +31,13 @@ SURELY_LIKE = 0.6
 """Cosine of MiniLM from which a sentence answers although a subject goes by another name."""
 
 
+LOOKED_AT = 3
+"""How many of the best supports may hold the act and the form that a question asks for."""
+
+FORMED = ("number", "person", "address", "place")
+"""Expected kinds of answer that evidence must have the form of."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """The verdict, and the words of the question that nothing supports."""
@@ -42,6 +50,10 @@ def judge(
     question: Question, supports: Sequence[Support], probe: Probe, settings: EvidenceSettings
 ) -> Judgement:
     """The verdict on a plain question.
+
+    A subject that is nowhere decides alone. Else four things are asked of the evidence: that
+    the subjects are together, that it is like the question, that it tells the act, and that
+    it has the form of an answer. One that is missing makes it uncertain, two are too many.
 
     Args:
         question: As taken apart.
@@ -63,12 +75,25 @@ def judge(
     )
     if missing:
         return Judgement("uncertain" if best.dense >= SURELY_LIKE else "not_seen", missing)
-    near = all(place == "near" for place in places)
-    likely = best.dense >= settings.likely or _named_share(question, best) >= STRONG_SHARE
-    formed = question.expects not in ("number", "person", "address") or any(
-        holds_expected(question, support.item) for support in supports[:3]
+    unmet = sum(
+        (
+            any(place != "near" for place in places),
+            best.dense < settings.likely and _named_share(question, best) < STRONG_SHARE,
+            not _is_act_told(question, supports[:LOOKED_AT], settings),
+            question.expects in FORMED
+            and not any(holds_expected(question, s.item) for s in supports[:LOOKED_AT]),
+        )
     )
-    return Judgement("answered" if near and likely and formed else "uncertain")
+    return Judgement(("answered", "uncertain", "not_seen")[min(unmet, 2)])
+
+
+def _is_act_told(question: Question, supports: Sequence[Support], settings: EvidenceSettings) -> bool:
+    """Whether what was done is named by any of the best, or meant by one that is no mere picture."""
+    acts = frozenset(question.acts)
+    return not acts or any(
+        acts & support.hinted or (support.dense >= settings.alike and not labels_of(support.item.text))
+        for support in supports
+    )
 
 
 def _wanted(question: Question, supports: Sequence[Support]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ FUNCTION_WORDS = word_set(
     during before after since until till about against around along across near off out up down inside
     outside within without towards toward like per via not n't never ever always also too very just only
     even still already again more most much many few less there here now today yes please really quite
-    rather s t d ll m re ve don didn doesn isn aren wasn weren won can't don't didn't doesn't isn't wasn't
+    rather s t d ll m re ve don didn doesn isn aren wasn weren can't don't didn't doesn't isn't wasn't
     aren't what's who's where's it's that's there's i'm
     """
 )
@@ -78,6 +78,17 @@ ATTRIBUTE_WORDS = word_set(
 )
 """Nouns for the form of an answer: a page shows "0800 555" and does not call it a number, so
 evidence need not name them."""
+
+STATE_VERBS = word_set(
+    """
+    cost costs mean means meant weigh weighs last lasts need needs needed want wants wanted contain contains
+    belong belongs hold holds include includes included measure measures cover covers consist exist exists
+    located situated stand stands stood lie lies lay live lives lived know knows knew known like likes love
+    loves think thinks thought believe believes feel feels felt hope hopes wear wears wore worn own owns
+    """
+)
+"""Verbs of being, having and thinking: evidence tells such a state without naming it, as in
+"it is 5 euros"."""
 
 FRAMING_NOUNS = word_set("thing things part parts moment time times way kind kinds sort sorts one")
 """Framing words that stand where a noun would: "the best *thing* about spring"."""
