@@ -35,8 +35,7 @@ class SpanSettings(BaseModel):
 class RecallSettings(BaseModel):
     """How questions are answered from the store.
 
-    The weights are those that were best on conversations with stemmed words (dense 1,
-    lexical 0.5, context 0.25 each); they multiply z-scores.
+    The weights multiply z-scores.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

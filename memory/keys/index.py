@@ -1,8 +1,8 @@
 """Vector indexes: a cache of the keys in the log, checksummed, and disposable.
 
-One index per encoder: vectors of different encoders are never compared. FAISS loads
-39 % of damaged files without a word (measured), so a file is only read after its sha256
-was checked, and everything else is rebuilt from SQLite.
+One index per encoder: vectors of different encoders are never compared. FAISS loads many
+a damaged file without a word, so a file is only read after its sha256 was checked, and
+everything else is rebuilt from SQLite.
 
 `FlatIndex` is exact. The file of an index is named by its content and pointed to by a
 manifest, so that a crash at any moment leaves the old pair or the new one.

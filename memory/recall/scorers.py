@@ -1,8 +1,8 @@
 """Scorers: the terms of one additive score.
 
 Each gives raw values, larger for better; they are brought to a common scale (z-scores
-over the candidates), weighted and summed. Context as a soft term gained 3 to 4 points of
-recall in the project's measurements, and lost some as a hard stage; hence no stages.
+over the candidates), weighted and summed. Context helps as a soft term and hurts as a
+hard stage; hence no stages.
 """
 
 from __future__ import annotations

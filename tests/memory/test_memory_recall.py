@@ -321,10 +321,23 @@ def test_a_run_keeps_its_first_item_and_its_best_score():
 def test_verdicts_follow_words_and_meaning_not_one_raw_score():
     assert verdict_of([], asked=True) == "absent"
     assert verdict_of([{"lexical_share": 0.0}], asked=False) == "found"
-    assert verdict_of([{"lexical_share": 0.9, "dense": 0.1}], asked=True) == "found"
-    assert verdict_of([{"lexical_share": 0.0, "dense": 0.7}], asked=True) == "found"
-    assert verdict_of([{"lexical_share": 0.05, "dense": 0.1}], asked=True) == "absent"
-    assert verdict_of([{"lexical_share": 0.35, "dense": 0.2}], asked=True) == "uncertain"
+    for grounding, expected in (
+        ({"lexical_share": 0.9, "dense": 0.1}, "found"),
+        ({"lexical_share": 0.3, "dense": 0.65}, "found"),
+        ({"lexical_share": 0.35, "dense": 0.45}, "uncertain"),
+        ({"lexical_share": 0.0, "dense": 0.7}, "uncertain"),
+        ({"lexical_share": 0.0, "dense": 0.4}, "uncertain"),
+        ({"lexical_share": 0.05, "dense": 0.3}, "absent"),
+        ({"dense": 0.5}, "found"),
+        ({"lexical_share": 0.7}, "found"),
+        ({"lexical_share": 0.3}, "uncertain"),
+        ({"lexical_share": 0.1}, "absent"),
+        ({"image": 0.9, "dense": 0.0}, "found"),
+        ({"image": 0.6, "dense": 0.0}, "uncertain"),
+    ):
+        assert verdict_of([{"lexical_share": 0.0, "dense": 0.1}, grounding], asked=True) == expected, (
+            grounding
+        )
 
 
 def test_rare_words_weigh_more():

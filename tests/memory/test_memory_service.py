@@ -241,10 +241,12 @@ def test_logs_hold_no_content(house, take, sentences, tmp_path):
     own.commit(told(film, sentences))
     wait_for(lambda: settled(own))
     own.ask(Evidence, RecallAsk(cue=Cue(text="Who makes honey?")))
-    own.close()
+    own.commit(told(film, sentences), timeout_s=5)
+    traces = [path for path in (own.run_dir / "trace").iterdir() if path.is_file()]
     logs = [path for path in (tmp_path / "store").rglob("*.log*") if path.is_file()]
-    logs += [path for path in own.run_dir.rglob("*") if path.is_file()]
-    for path in logs:
+    assert any("memory" in path.name for path in logs)
+    assert traces
+    for path in [*logs, *traces]:
         body = path.read_bytes()
         assert b"honey" not in body, path
         assert b"grandmother" not in body.lower(), path
