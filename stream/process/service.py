@@ -20,7 +20,7 @@ from stream.messages.control import ErrorReply, RoleBeat, RoleBye, RoleDrain, Ro
 from stream.messages.envelope import Message
 from stream.messages.observation import CommitAck, CommitPut, Reject
 from stream.process.lanes import Lane, Wake
-from stream.process.log import open_log
+from stream.process.log import Log
 from stream.process.metrics import Metrics
 from stream.process.settings import SupervisorSettings
 from stream.process.surroundings import Surroundings
@@ -106,7 +106,7 @@ class Service:
         self.surroundings = surroundings
         self.clock = surroundings.clock
         self.name = surroundings.name
-        self.log = open_log(self.name)
+        self.log = Log(self.name)
         self.metrics = Metrics(surroundings.role)
         supervision = surroundings.config.typed("supervisor", SupervisorSettings)
         trace_dir = surroundings.run_dir / "trace" if supervision.trace else None

@@ -40,7 +40,7 @@ from stream.messages.envelope import Message
 from stream.process.child import Child
 from stream.process.clock import RealClock
 from stream.process.liveness import State
-from stream.process.log import open_log
+from stream.process.log import Log
 from stream.process.roles import ROLES, Role
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.start import is_running
@@ -88,7 +88,7 @@ class Supervisor:
         self.run_dir = run_dir_for(store_dir)
         store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = take_lock(store_dir)
-        self.log = open_log("supervisor")
+        self.log = Log("supervisor")
         self.children: dict[str, Child] = {}
         self.sources: dict[str, SourceState] = {}
         self._capture_of: dict[str, str] = {}
