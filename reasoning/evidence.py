@@ -50,10 +50,15 @@ def dense_of(item: EvidenceItem) -> float:
 
 def stems_of(item: EvidenceItem) -> tuple[frozenset[str], frozenset[str]]:
     """Stems that an item names, as (sure, possible)."""
-    labels = labels_of(item.text)
+    return stems_in(item.text)
+
+
+def stems_in(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Stems that a text of the store names, as (sure, possible); of a picture's labels, by their rank."""
+    labels = labels_of(text)
     if labels:
         return label_stems(labels)
-    found = all_stems(item.text)
+    found = all_stems(text)
     return found, found
 
 
@@ -80,7 +85,7 @@ def _support(question: Question, item: EvidenceItem, place: float, settings: Evi
     asked = frozenset((*question.key, *question.wanted, *question.subjects))
     sure, possible = stems_of(item)
     named = _found(asked, sure, item.text)
-    around = frozenset().union(*(all_stems(text) for text in item.neighbours))
+    around = frozenset().union(*(stems_in(text)[0] for text in item.neighbours))
     hinted = named | _found(asked, possible | around, " ".join(item.neighbours))
     named_share, hinted_share = _share(question, named), _share(question, hinted)
     dense = dense_of(item)

@@ -148,7 +148,11 @@ def read_question(asked: str) -> Question:
         expects=_read_expects(content),
         wanted=wanted,
         key=key,
-        subjects=tuple(s for s in _read_subjects(content, wanted, names) if s not in surfaces),
+        subjects=tuple(
+            s
+            for s in _read_subjects(content, wanted, names, places_count=sense != "written")
+            if s not in surfaces
+        ),
         names=names,
         acts=_read_acts(content),
         when=when,
@@ -319,7 +323,16 @@ _SEEN_EXPLICIT = re.compile(
 
 
 def _surfaces(text: str) -> frozenset[str]:
-    return frozenset(stem(word) for word in words(text) if re.fullmatch(_SURFACE, word))
+    """Stems of the words for what carries the writing, with what describes it: "the orange card"."""
+    tokens = words(text)
+    found: set[str] = set()
+    for place, token in enumerate(tokens):
+        if re.fullmatch(_SURFACE, token):
+            start = place
+            while start and is_content(tokens[start - 1]):
+                start -= 1
+            found.update(stem(word) for word in tokens[start : place + 1])
+    return frozenset(found)
 
 
 def _read_sense(text: str) -> tuple[Sense, bool]:
@@ -381,6 +394,7 @@ _BEFORE_NAMES = _ARTICLES | word_set(
     mentioning see shows show
     """
 )
+_PLACE_WORDS = word_set("in on at above below under over behind beside near between across inside outside")
 _DO = frozenset(("do", "does", "did"))
 _MODALS = word_set("can could will would should may might must")
 _BE = word_set("is are was were")
@@ -425,11 +439,20 @@ def _read_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _read_subjects(text: str, wanted: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+def _read_subjects(
+    text: str, wanted: tuple[str, ...], names: tuple[str, ...], *, places_count: bool = True
+) -> tuple[str, ...]:
     """Heads of the noun phrases that an article, a preposition or "and" introduces, and names.
 
     Without a tagger, a phrase is a run of content words; its last word is its head. After
     "does the …" the last word of the run is the verb, and a trailing participle is no head.
+
+    Args:
+        text: The question.
+        wanted: Stems of the class asked for, which are no subjects.
+        names: Stems of proper names, which are.
+        places_count: Whether phrases of place count: what is written "above the entrance"
+            does not say "entrance".
     """
     heads: list[str] = list(names)
     if match := _HOW_MANY.match(text):
@@ -447,7 +470,8 @@ def _read_subjects(text: str, wanted: tuple[str, ...], names: tuple[str, ...]) -
         end = first
         while end < len(tokens) and is_content(tokens[end]):
             end += 1
-        head = _head(tokens, start, first, end)
+        placed = tokens[start] in _PLACE_WORDS or (start and tokens[start - 1] in _PLACE_WORDS)
+        head = _head(tokens, start, first, end) if places_count or not placed else ""
         # In "the best thing about …" the head is the framing noun that follows.
         if head and (end == len(tokens) or tokens[end] not in FRAMING_NOUNS):
             heads.append(stem(head))

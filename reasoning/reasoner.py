@@ -128,7 +128,7 @@ class _Turn:
         question, settings = self._question, self._settings
         supports = weigh(question, self._recall_when(question.content), settings.evidence)
         weighed()
-        if question.open:
+        if question.open and question.when:
             return self._listing([support.item for support in supports])
         judgement = judge(question, supports, self._probe, settings.evidence)
         chosen = budgeted(

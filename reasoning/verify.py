@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reasoning.classes import labels_of
-from reasoning.evidence import Support, dense_of, holds_expected, stems_of
+from reasoning.classes import is_class, labels_of
+from reasoning.evidence import Support, dense_of, holds_expected, stems_in, stems_of
 from reasoning.question import Question
 from reasoning.settings import EvidenceSettings
-from reasoning.words import all_stems
 from stream.messages.answer import Verdict
 from stream.messages.evidence import EvidenceItem
 
@@ -36,6 +35,10 @@ LOOKED_AT = 3
 
 FORMED = ("number", "person", "address", "place")
 """Expected kinds of answer that evidence must have the form of."""
+
+
+BY_UNMET: tuple[Verdict, ...] = ("answered", "uncertain", "not_seen")
+"""The verdict by how many demands are not met."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def judge(
     best = supports[0]
     required = question.subjects or _wanted(question, supports)
     if not required:
-        return Judgement(_without_subjects(question, best, settings))
+        return Judgement(_without_subjects(question, supports, settings))
     places = [_find(s, question, supports, probe, settings) for s in required[: settings.probes]]
     missing = tuple(
         question.spelt(s) for s, place in zip(required, places, strict=False) if place == "nowhere"
@@ -80,11 +83,10 @@ def judge(
             any(place != "near" for place in places),
             best.dense < settings.likely and _named_share(question, best) < STRONG_SHARE,
             not _is_act_told(question, supports[:LOOKED_AT], settings),
-            question.expects in FORMED
-            and not any(holds_expected(question, s.item) for s in supports[:LOOKED_AT]),
+            not _has_form(question, supports[:LOOKED_AT]),
         )
     )
-    return Judgement(("answered", "uncertain", "not_seen")[min(unmet, 2)])
+    return Judgement(BY_UNMET[min(unmet, 2)])
 
 
 def _is_act_told(question: Question, supports: Sequence[Support], settings: EvidenceSettings) -> bool:
@@ -107,11 +109,24 @@ def _wanted(question: Question, supports: Sequence[Support]) -> tuple[str, ...]:
     return named[:1] or question.wanted[-1:]
 
 
-def _without_subjects(question: Question, best: Support, settings: EvidenceSettings) -> Verdict:
+def _has_form(question: Question, supports: Sequence[Support]) -> bool:
+    """Whether any of these is of the form that is asked for: a number, a name, an instance of a class."""
+    formed = question.expects in FORMED or (
+        # What a picture shows is known by its labels; speech may name an instance that no table knows.
+        any(is_class(s) for s in question.wanted) and bool(labels_of(supports[0].item.text))
+    )
+    return not formed or any(holds_expected(question, support.item) for support in supports)
+
+
+def _without_subjects(question: Question, supports: Sequence[Support], settings: EvidenceSettings) -> Verdict:
+    best = supports[0]
     named = _named_share(question, best) >= STRONG_SHARE and best.dense >= FAINTLY_LIKE
-    if best.dense >= settings.alike or named:
-        return "answered"
-    return "uncertain" if best.dense >= settings.likely else "not_seen"
+    unmet = 0 if named or best.dense >= settings.alike else 1 if best.dense >= settings.likely else 2
+    if not _has_form(question, supports[:LOOKED_AT]):
+        unmet += 1
+    elif question.expects in FORMED and unmet == 1:
+        unmet = 0  # A likely item that has the form asked for: an address where one was asked for.
+    return BY_UNMET[min(unmet, 2)]
 
 
 def _named_share(question: Question, support: Support) -> float:
@@ -128,7 +143,7 @@ def _find(
 ) -> str:
     """Where a subject is supported: `near` the best evidence, `elsewhere`, or `nowhere`."""
     best = supports[0]
-    if subject in best.named or any(subject in all_stems(text) for text in best.item.neighbours):
+    if subject in best.named or any(subject in stems_in(text)[0] for text in best.item.neighbours):
         return "near"
     places = {_place(support.item, best.item, settings) for support in supports if subject in support.named}
     if not places:
