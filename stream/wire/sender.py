@@ -21,6 +21,10 @@ class Sender:
         self._clock = clock
         self._sequences: dict[str, int] = defaultdict(int)
 
+    def deadline_ns(self, timeout_s: float) -> int:
+        """UTC nanoseconds at which a request sent now is no longer waited for."""
+        return self._clock.now_ns() + int(timeout_s * 1e9)
+
     def envelope(
         self, message: Message, *, trace_id: bytes = b"", deadline_ns: int = 0, reply_to: bytes = b""
     ) -> Envelope:

@@ -136,7 +136,8 @@ class Peer:
             parts: Binary parts of the request.
             trace_id: Of what the request is made for.
         """
-        envelope = self.send(message, parts, trace_id=trace_id)
+        deadline_ns = self._sender.deadline_ns(timeout_s)
+        envelope = self.send(message, parts, trace_id=trace_id, deadline_ns=deadline_ns)
         ends_at_ns = now_ns + int(timeout_s * 1e9)
         self._questions[envelope.message_id] = _Question(answered, failed, ends_at_ns, message.TOPIC)
 
