@@ -92,12 +92,14 @@ def test_status_starts_nothing(tmp_path):
 # Configuration.
 
 
+@pytest.mark.system  # the schema of every role
 def test_config_show_is_yaml_of_what_holds():
     shown = yaml.safe_load(invoke("config", "show").stdout)
     told = json.loads(invoke("config", "show", "--json").stdout)["config"]
     assert shown == told
 
 
+@pytest.mark.system
 def test_config_show_tells_units(monkeypatch):
     monkeypatch.setenv("OMNIRECALL__SUPERVISOR__BEAT_S", "0.7")
     shown = invoke("config", "show").stdout
@@ -106,6 +108,7 @@ def test_config_show_tells_units(monkeypatch):
     assert max(len(line) for line in shown.splitlines() if line.lstrip().startswith("#")) <= 100
 
 
+@pytest.mark.system
 def test_config_check(tmp_path):
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("supervisor:\n  beat_s: 0.5\n")
