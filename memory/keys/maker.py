@@ -132,7 +132,11 @@ class KeyMaker:
     def _drafts(self, db: sqlite3.Connection) -> list[KeyDraft]:
         # More than a batch, since some may be known to fail.
         limit = self._batch + len(self._unencodable)
+        newest = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0])
         drafts = TextKeyer().pending(db, self._encoder_id, self._cursor, limit)
+        if not drafts and self._encoder_id:
+            # Whatever this snapshot holds has its key; what comes later has a larger number.
+            self._cursor = max(self._cursor, newest)
         if len(drafts) < limit:
             drafts += DigestKeyer().pending(db, self._encoder_id, 0, limit)
         return [draft for draft in drafts if draft.owner not in self._unencodable][: self._batch]

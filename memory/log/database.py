@@ -13,6 +13,9 @@ LOG_NAME = "log.sqlite"
 BUSY_TIMEOUT_S = 10.0
 """How long a connection waits for another one's lock; only start-up and backups ever hold it long."""
 
+READER_CACHE_KIB = 16_384
+"""Pages that a reader keeps, 16 MB; SQLite's own 2 MB are read anew for each question to a large store."""
+
 _FULL = (sqlite3.SQLITE_FULL,)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -71,6 +74,7 @@ def connect_reader(path: Path, *, alone: bool = False) -> sqlite3.Connection:
             check_same_thread=False,
         )
         db.execute("PRAGMA query_only=ON")
+        db.execute(f"PRAGMA cache_size=-{READER_CACHE_KIB}")
         db.execute("PRAGMA foreign_keys=ON")
     except sqlite3.Error as error:
         raise named_error(error, path) from error

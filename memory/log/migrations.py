@@ -102,6 +102,7 @@ CREATE INDEX observation_middle ON observation (source_id, session, (pts0_ns / 2
 CREATE INDEX observation_utc ON observation (t0_ns) WHERE t0_ns IS NOT NULL;
 CREATE INDEX observation_commit ON observation (commit_no);
 CREATE INDEX observation_newest ON observation (source_id, session, commit_no);
+CREATE INDEX observation_gap ON observation (n) WHERE kind = 'gap';
 CREATE TRIGGER observation_is_never_edited BEFORE UPDATE ON observation
 WHEN NEW.n IS NOT OLD.n OR NEW.observation_id IS NOT OLD.observation_id
   OR NEW.commit_no IS NOT OLD.commit_no OR NEW.source_id IS NOT OLD.source_id
@@ -193,7 +194,8 @@ CREATE TABLE span (
   made_commit  INTEGER NOT NULL,                -- it stood from this commit …
   ended_commit INTEGER                          -- … to this one; NULL while it stands
 ) WITHOUT ROWID;
-CREATE INDEX span_of_level ON span (level, source_id, session, pts0_ns);
+CREATE INDEX span_of_level ON span (level, source_id, session, pts0_ns, ended_commit)
+  WHERE ended_commit IS NULL;
 CREATE INDEX span_parent ON span (parent_id);
 CREATE TABLE progress (                         -- how far the spans of a source were made
   source_id      BLOB NOT NULL,
