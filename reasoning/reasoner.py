@@ -13,10 +13,10 @@ from typing import Literal, Protocol
 import msgspec
 
 from reasoning.answer import Draft, moment, not_seen, plain, several_sources, tell, tell_item
-from reasoning.evidence import Support, budgeted, distinct, stems_of, time_key, weigh
+from reasoning.evidence import Support, budgeted, distinct, holds_expected, stems_of, time_key, weigh
 from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question
 from reasoning.settings import ReasoningSettings
-from reasoning.verify import judge
+from reasoning.verify import FORMED, LOOKED_AT, judge
 from stream.messages.answer import Answer
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Cue
@@ -131,10 +131,19 @@ class _Turn:
         if question.open and question.when:
             return self._listing([support.item for support in supports])
         judgement = judge(question, supports, self._probe, settings.evidence)
-        chosen = budgeted(
+        chosen = self._chosen(supports)
+        return tell(question, chosen, judgement.verdict, self._coverage, settings)
+
+    def _chosen(self, supports: Sequence[Support]) -> tuple[Support, ...]:
+        """What is told: the best few, among them one of the form asked for if there is any near the top."""
+        settings = self._settings
+        best = budgeted(
             supports, settings.evidence, limit=settings.sentences, close_share=settings.close_share
         )
-        return tell(question, chosen, judgement.verdict, self._coverage, settings)
+        if self._question.expects not in FORMED or any(holds_expected(self._question, s.item) for s in best):
+            return best
+        formed = [s for s in supports[:LOOKED_AT] if holds_expected(self._question, s.item)]
+        return tuple(sorted((*best[: settings.sentences - 1], *formed[:1]), key=lambda s: time_key(s.item)))
 
     def _listing(self, items: Sequence[EvidenceItem]) -> Answer:
         """What there is in a stretch, in order of time."""

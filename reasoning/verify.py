@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reasoning.classes import is_class, labels_of
-from reasoning.evidence import Support, dense_of, holds_expected, stems_in, stems_of
-from reasoning.question import Question
+from reasoning.evidence import Support, dense_of, distinct, holds_expected, stems_in, stems_of
+from reasoning.question import Expects, Question
 from reasoning.settings import EvidenceSettings
 from stream.messages.answer import Verdict
 from stream.messages.evidence import EvidenceItem
@@ -30,10 +30,13 @@ SURELY_LIKE = 0.6
 """Cosine of MiniLM from which a sentence answers although a subject goes by another name."""
 
 
+MANY = 6
+"""Different items from which a question that names nothing cannot be told to mean one of them."""
+
 LOOKED_AT = 3
 """How many of the best supports may hold the act and the form that a question asks for."""
 
-FORMED = ("number", "person", "address", "place")
+FORMED: tuple[Expects, ...] = ("number", "person", "address", "place")
 """Expected kinds of answer that evidence must have the form of."""
 
 
@@ -67,7 +70,9 @@ def judge(
     if not supports:
         return Judgement("not_seen", question.subjects)
     if question.open:
-        return Judgement("answered")
+        # "What is written on the card?": of a few texts the card is one; of many nobody knows which.
+        several = len(distinct(supports, settings)) > MANY
+        return Judgement("uncertain" if several else "answered")
     best = supports[0]
     required = question.subjects or _wanted(question, supports)
     if not required:
@@ -113,7 +118,7 @@ def _has_form(question: Question, supports: Sequence[Support]) -> bool:
     """Whether any of these is of the form that is asked for: a number, a name, an instance of a class."""
     formed = question.expects in FORMED or (
         # What a picture shows is known by its labels; speech may name an instance that no table knows.
-        any(is_class(s) for s in question.wanted) and bool(labels_of(supports[0].item.text))
+        any(is_class(s) for s in question.wanted) and any(labels_of(one.item.text) for one in supports)
     )
     return not formed or any(holds_expected(question, support.item) for support in supports)
 
