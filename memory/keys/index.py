@@ -333,7 +333,7 @@ class IndexShelf:
                     "dimension": index.dimension,
                     "commit_no": index.commit_no,
                     "gpu": index.on_gpu,
-                    "recall": 1.0,
+                    "exact": True,
                     "saved": self._saved.get(encoder_id) == (len(index), self._changes.get(encoder_id, 0)),
                 }
                 for encoder_id, index in self._indexes.items()

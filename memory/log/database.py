@@ -44,6 +44,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         StoreError: One of its kinds, if the file cannot be opened as a database.
     """
     try:
+        path.touch(mode=0o600)  # SQLite gives the files beside it the same mode.
         # The writer lane opens it in one thread and uses it in another, never in two at once.
         db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"):

@@ -71,7 +71,7 @@ class Recall:
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
         watch.lap("candidates")
-        ranked = self._rank(db, found, questions)
+        ranked = self._rank(db, found, questions, k)
         watch.lap("score")
         chosen = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))[: max(0, k)]
         items = self._expand(db, chosen, found, words)
@@ -99,13 +99,13 @@ class Recall:
         return in_gates(db, gates, max(1, k))
 
     def _rank(
-        self, db: sqlite3.Connection, found: Candidates, questions: Sequence[QuestionKey]
+        self, db: sqlite3.Connection, found: Candidates, questions: Sequence[QuestionKey], k: int
     ) -> list[Scored]:
         """All candidates by their own terms; the best of them by those of their context too."""
         reach = self._settings.neighbours
         scores: Scores = {n: (0.0, {}) for n in found.numbers}
         self._add_terms(scores, Pool(db, found.numbers, found, questions, reach), OWN_SCORERS)
-        best = sorted(scores, key=lambda n: (-scores[n][0], n))[: self._settings.pool]
+        best = sorted(scores, key=lambda n: (-scores[n][0], n))[: max(self._settings.pool, 2 * k)]
         self._add_terms(scores, Pool(db, best, found, questions, reach), CONTEXT_SCORERS)
         items = observations_of(db, best)
         ranked = [Scored(items[n], *scores[n]) for n in best if n in items]

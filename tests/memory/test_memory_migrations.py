@@ -29,6 +29,12 @@ def test_a_new_store_has_the_newest_schema_and_durable_settings(store):
     assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
 
 
+def test_the_log_is_for_its_owner_alone(store, take):
+    store.commit([take().put(take().shot(0, 4, picture=b"x"))])
+    for path in store.path.parent.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0 or path.suffix == ".jpg", path
+
+
 def test_opening_again_changes_nothing(tmp_path, take):
     first = LogStore(tmp_path)
     first.commit([take().put(take().shot(0, 4, "a photo of a fern"))])

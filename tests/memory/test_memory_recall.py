@@ -270,6 +270,14 @@ def test_gates_alone_give_what_they_let_through_spread_over_time(ask, take):
     assert ask(pts0_ns=500 * S).verdict == "absent"
 
 
+def test_a_large_budget_is_filled(ask, take):
+    film = take()
+    ask.store.commit(
+        [film.put(*(film.said(n, n + 0.5, f"sentence {n}") for n in range(150)), marks=film.ends(150))]
+    )
+    assert len(ask("sentence", k=100, dense=False).items) == 100
+
+
 # Coverage and grouping.
 
 

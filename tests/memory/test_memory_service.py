@@ -10,17 +10,22 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import msgspec
+import numpy as np
 import pytest
 
 from memory.log.store import LogStore
-from stream.errors import SourceGone
+from stream.errors import Malformed, SourceGone
 from stream.messages import Cue, RecallAsk
 from stream.messages.control import StatusAsk, StatusMemory, StatusRoles
 from stream.messages.evidence import Evidence
+from stream.messages.media import EncodeAsk
 from stream.messages.observation import CommitAck, MarkAsk, MarkLast, MemoryCommits, MemoryFeed
 from stream.messages.span import TimelineAsk, TimelineSpans
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
+from stream.wire.parts import array_part, blob_part
 
 pytestmark = [pytest.mark.system, pytest.mark.model]
 
@@ -205,6 +210,32 @@ def test_drained_memory_has_saved_its_index_and_goes_on_with_it(house, tmp_path,
     assert other["saved"] is True
     evidence = again.ask(Evidence, RecallAsk(cue=Cue(text="What happened to the electricity?"), k=3))
     assert max(evidence.items, key=lambda item: item.score).text == sentences[4]
+
+
+def test_a_picture_finds_the_shot_it_is_like(house, take):
+    own, film = house("memory", "encoder"), take()
+    random = np.random.default_rng(3)
+    coarse = random.integers(0, 256, (4, 6, 8, 3), dtype=np.uint8)
+    pictures = [cv2.resize(one, (320, 240), interpolation=cv2.INTER_CUBIC) for one in coarse]
+    parts = [array_part(f"image{n}", picture) for n, picture in enumerate(pictures)]
+    with Caller(own.run_dir, "encoder", "test") as encoder:
+        ask = EncodeAsk(encoder="image", lane="bulk", n_images=len(parts))
+        keys = encoder.ask(ask, parts, timeout_s=30)
+    seen = []
+    for n, vector in enumerate(keys.array("keys")):
+        observation, out = film.shot(n * 5, n * 5 + 5, f"a photo of pattern {n}", vector=vector)
+        key = msgspec.structs.replace(observation.keys[0], encoder_id=keys.message.encoder_id)
+        seen.append((msgspec.structs.replace(observation, keys=(key,)), out))
+    own.commit(film.put(*seen, marks=film.ends(20)))
+    _, jpeg = cv2.imencode(".jpg", pictures[2][..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])
+    cue = RecallAsk(cue=Cue(image_part="mine"), k=4)
+    reply = own.caller.ask(cue, [blob_part("mine", jpeg.tobytes(), "jpeg")], timeout_s=20)
+    best = max(reply.message.items, key=lambda item: item.score)
+    assert best.text == "a photo of pattern 2"
+    assert best.grounding["image"] > 0.8
+    assert reply.message.verdict == "found"
+    with pytest.raises(Malformed, match="missing"):
+        own.caller.ask(RecallAsk(cue=Cue(image_part="missing")), timeout_s=20)
 
 
 def test_the_way_of_a_batch_and_of_a_question_is_traced(house, take, sentences):
