@@ -1,0 +1,183 @@
+"""The commands on real processes and real media: a clip without sound and a recording without picture."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import pytest
+
+from stream.models import demo_media
+from stream.process.start import is_running
+
+pytestmark = [pytest.mark.system, pytest.mark.model]
+
+COMMAND = [sys.executable, "-P", "-m", "stream.commands.app"]
+
+
+def run(*words, code=0):
+    done = subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=180)
+    assert done.returncode == code, done.stderr + done.stdout
+    return done
+
+
+def as_json(*words, code=0):
+    document = json.loads(run(*words, "--json", code=code).stdout)
+    assert document["version"] == 1
+    return document
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory):
+    """Two media and one file that is none."""
+    folder = tmp_path_factory.mktemp("album")
+    for item, file in (("bikes", "bikes.mp4"), ("two-cities", "two_cities.wav")):
+        (folder / file).symlink_to(demo_media().file(item, file))
+    (folder / "broken.mp4").write_bytes(b"this is no film" * 100)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, album):
+    """A store into which the album was read by the command."""
+    store = tmp_path_factory.mktemp("commands") / "store"
+    done = run("index", album, "--store", store, "--json", "--idle-exit", 20)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {line["version"] for line in lines} == {1}
+    outcomes = {line["source"].rsplit("/", 1)[-1]: line for line in lines if line["event"] == "file"}
+    assert {name: one["outcome"] for name, one in outcomes.items()} == {
+        "bikes.mp4": "done",
+        "broken.mp4": "rejected",
+        "two_cities.wav": "done",
+    }
+    assert outcomes["broken.mp4"]["reason"]
+    assert lines[-1] == {
+        "version": 1, "event": "end", "files": 3, "outcomes": {"done": 2, "rejected": 1},
+    }  # fmt: skip
+    return store
+
+
+def test_what_is_there_is_not_read_again(store, album):
+    began_s = time.monotonic()
+    done = run("index", album / "bikes.mp4", "--store", store)
+    assert "already there" in done.stderr
+    assert time.monotonic() - began_s < 5
+
+
+def test_where_nothing_can_be_read_the_code_is_3(store, album):
+    assert "rejected" in run("index", album / "broken.mp4", "--store", store, code=3).stderr
+    assert "rejected" in run("index", album / "gone.mp4", "--store", store, code=3).stderr
+
+
+def test_a_question_is_answered_with_citations(store):
+    answer = as_json("ask", "What was it the winter of?", "--store", store)
+    assert answer["verdict"] == "answered"
+    assert "winter of despair" in answer["answer"]
+    cited = answer["citations"][answer["sentences"][0]["citations"][0]]
+    assert cited["source"].endswith("two_cities.wav")
+    assert cited["kind"] == "utterance"
+    assert 15 < cited["t0_s"] < 25
+    people = run("ask", "What was it the winter of?", "--store", store).stdout
+    assert "winter of despair" in people
+    assert "[1]" in people
+
+
+def test_what_is_not_there_was_not_seen(store):
+    answer = as_json("ask", "What did the penguin say about taxes?", "--store", store)
+    assert (answer["verdict"], answer["citations"]) == ("not_seen", [])
+
+
+def test_gates_hold(store):
+    named = as_json("ask", "What was it the winter of?", "--source", "bikes.mp4", "--store", store)
+    assert named["verdict"] == "not_seen"
+    unknown = as_json("ask", "What is shown?", "--source", "no-such-file.mp4", "--store", store, code=3)
+    assert unknown["error"]["type"] == "SourceGone"
+
+
+def test_search_gives_hits_with_scores(store):
+    found = as_json("search", "the age of wisdom", "-k", 3, "--kind", "utterance", "--store", store)
+    assert 0 < len(found["hits"]) <= 3
+    assert "wisdom" in found["hits"][0]["text"]
+    assert found["hits"][0]["scorers"]
+    scores = [hit["score"] for hit in found["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_timeline_is_one_page_with_pictures(store, tmp_path):
+    page = tmp_path / "timeline.html"
+    document = as_json("timeline", "--html", page, "--store", store)
+    assert document["html"] == str(page)
+    assert {span["source"].rsplit("/", 1)[-1] for span in document["spans"]} == {
+        "bikes.mp4",
+        "two_cities.wav",
+    }
+    pictures = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            pictures.extend(value for name, value in attrs if (tag, name) == ("img", "src"))
+
+    Reader().feed(page.read_text(encoding="utf-8"))
+    assert pictures
+    assert all(source.startswith("data:image/") for source in pictures)
+    assert "winter of despair" in run("timeline", "--store", store).stdout
+
+
+def test_status_and_doctor_see_the_processes(store):
+    status = as_json("status", "--store", store)
+    assert status["ready"]
+    assert {"memory", "encoder", "reasoning"} <= {process["role"] for process in status["processes"]}
+    assert {source["consolidated"] for source in status["memory"]["sources"]} == {True}
+    run("status", "--store", store)
+    checks = {check["name"]: check for check in json.loads(run_any("doctor", "--store", store))["checks"]}
+    assert "none listens on the network" in checks["ports"]["told"]
+
+
+def run_any(*words):
+    """Output of a command whose exit code depends on the machine."""
+    return subprocess.run(
+        [*COMMAND, *map(str, words), "--json"], capture_output=True, text=True, timeout=60
+    ).stdout
+
+
+def test_interrupted_indexing_goes_on_where_it_stopped(tmp_path, album):
+    store = tmp_path / "store"
+    words = [*COMMAND, "index", str(album / "two_cities.wav"), "--store", str(store), "--idle-exit", "5"]
+    child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    ends_at_s = time.monotonic() + 60
+    while not is_running(store) or "reading" not in states(store):
+        assert time.monotonic() < ends_at_s, "nothing is read"
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "goes on from here" in told
+    assert "done" in run(*words[len(COMMAND) :]).stderr
+    assert as_json("status", "--store", store)["memory"]["sources"][0]["consolidated"]
+
+
+def states(store):
+    try:
+        return [source["state"] for source in json.loads(run_any("status", "--store", store))["reading"]]
+    except (json.JSONDecodeError, KeyError):
+        return []
+
+
+def test_serve_ends_when_idle(tmp_path):
+    store = tmp_path / "store"
+    child = subprocess.Popen(
+        [*COMMAND, "serve", "--store", str(store), "--idle-exit", "1"], stderr=subprocess.PIPE, text=True
+    )
+    _, told = child.communicate(timeout=90)
+    assert child.returncode == 0
+    assert f"serving {store}" in told
+    assert not is_running(store)
+
+
+def test_only_one_serves_a_store(store):
+    assert is_running(store)
+    assert "running already" in run("serve", "--store", store, code=4).stderr
