@@ -24,6 +24,7 @@ from memory.settings import MemorySettings
 from memory.spans.consolidate import Consolidator, Step, ready_views
 from memory.spans.segment import segmenter_of
 from memory.spans.timeline import timeline
+from memory.traces import FollowedTraces
 from stream.errors import DiskFull, OmniRecallError, StoreBusy
 from stream.messages import CommitAck, CommitPut, RecallAsk
 from stream.messages.control import StatusAsk
@@ -37,8 +38,6 @@ MOST_WAITING = 1_024
 """Batches held in memory; what comes beyond is not acknowledged and so will come again."""
 LIVE_TICK_NS = 1_000_000_000
 """How often live sources are looked at although nothing was committed."""
-TRACED = 256
-"""Traces that are followed from their commit into the views."""
 
 
 class MemoryService(Service):
@@ -56,7 +55,7 @@ class MemoryService(Service):
         self._views_due = True
         self._live_due_ns = 0
         self._sweep: deque[str] = deque()
-        self._traces: deque[bytes] = deque(maxlen=TRACED)
+        self._traces = FollowedTraces()
 
     def set_up(self) -> None:
         """Opens the store, which migrates it; indexes load beside the first questions."""
@@ -115,9 +114,8 @@ class MemoryService(Service):
             self.log.warning("keys_wait", error=error)
         if told.added:
             self.metrics.count("keys_added", told.added)
-            for trace_id in self._traces:
+            for trace_id in self._traces.keyed():
                 self.hop(trace_id, "keys.add")
-            self._traces.clear()
 
     def drain(self) -> bool:
         """Commits what has arrived and saves the indexes."""
@@ -162,7 +160,7 @@ class MemoryService(Service):
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
         for received, ack in zip(group, acks, strict=True):
             self.hop(received.trace_id, "log.commit")
-            self._follow(received)
+            self._traces.follow(cast(CommitPut, received.message), received.trace_id)
             received.reply(ack)
         tally = self._store.tally
         for name in ("commits", "observations", "duplicates", "conflicts", "rejects"):
@@ -179,11 +177,6 @@ class MemoryService(Service):
             raise error
         self.metrics.gauge("paused", 1)
         self.log.warning("intake_paused", error=type(error).__name__, message=error.message)
-
-    def _follow(self, received: Received) -> None:
-        put = cast(CommitPut, received.message)
-        ids = {received.trace_id, *(observation.trace_id for observation in put.observations)}
-        self._traces.extend(ids - {b""})
 
     # Views.
 
@@ -208,9 +201,8 @@ class MemoryService(Service):
         self.metrics.count("events_closed", step.closed)
         self.metrics.count("events_refreshed", step.refreshed)
         self._keys.wake()
-        if step.closed:
-            for trace_id in self._traces:
-                self.hop(trace_id, "spans.close")
+        for trace_id in self._traces.closed(step.closed_through_ns):
+            self.hop(trace_id, "spans.close")
 
     def _sweep_media(self, shard: str) -> None:
         gone = self._store.sweep_media(self._store.media.folder / shard)

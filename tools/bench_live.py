@@ -66,7 +66,7 @@ def measure(video: Path, rate_hz: float, store: Path) -> dict[str, Any]:
             "adds_up": state.read == int(processed) + state.dropped,
             "audio_read": state.audio_read,
             "audio_dropped": state.audio_dropped,
-            "speech_processed": int(roles["audio"].counters.get("processed", 0)),
+            "audio_processed": int(roles["audio"].counters.get("chunks", 0)),
             "rss_mb": {name: round(role.rss_bytes / 1e6) for name, role in roles.items()},
         }
 

@@ -55,7 +55,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Step:
-    """What one step did."""
+    """What one step did; `closed_through_ns` is the end of the newest event it closed, by source."""
 
     closed: int = 0
     refreshed: int = 0
@@ -63,6 +63,7 @@ class Step:
     done: bool = False
     more: bool = False
     removed_keys: list[int] = field(default_factory=list)
+    closed_through_ns: dict[SourceKey, int] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -126,6 +127,7 @@ class Consolidator:
                 total.shots += step.shots
                 total.more |= step.more
                 total.removed_keys += step.removed_keys
+                total.closed_through_ns |= step.closed_through_ns
             if touched is not None:
                 touched.discard(key)
         return total
@@ -151,7 +153,7 @@ class Consolidator:
             stretches = self.segmenter.closed(outline)
             for stretch in stretches[:EVENTS_PER_STEP]:
                 self._add_event(db, source, stretch, newest)
-                closed_ns = stretch.pts1_ns
+                closed_ns = step.closed_through_ns[source.source_id, source.session] = stretch.pts1_ns
             step.closed = min(len(stretches), EVENTS_PER_STEP)
             step.more = len(stretches) > EVENTS_PER_STEP
         step.done = eof and not step.more

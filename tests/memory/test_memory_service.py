@@ -250,12 +250,9 @@ def test_the_way_of_a_batch_and_of_a_question_is_traced(house, take, sentences):
         return [hop["hop"] for line in lines if (hop := json.loads(line))["trace"] == trace_id.hex()]
 
     batch = wait_for(lambda: "keys.add" in (found := hops(b"batch-trace-0001")) and found)
-    assert [hop for hop in batch if "." in hop and " " not in hop] == [
-        "memory.service",
-        "log.commit",
-        "spans.close",
-        "keys.add",
-    ]
+    batch = [hop for hop in batch if "." in hop and " " not in hop]
+    assert batch[:2] == ["memory.service", "log.commit"]
+    assert sorted(batch[2:]) == ["keys.add", "spans.close"]
     question = hops(b"question-trace-1")
     assert question[:2] == ["receive recall.ask", "memory.service"]
     assert question[2:] == [

@@ -78,7 +78,7 @@ def kill_on_the_way(store, victims):
         ends_at_s = time.monotonic() + 60
         while time.monotonic() < ends_at_s:
             try:
-                count = watcher.memory().counts.get("observation", 0)
+                count = watcher.memory().counts.get("observations", 0)
                 if count > known + 5 and watcher.kill(victim):
                     known = count
                     break
@@ -99,4 +99,4 @@ def test_played_as_a_camera_the_frames_add_up_and_no_sound_is_dropped(film, tmp_
     assert figures["adds_up"], figures
     assert figures["read"] > 100
     assert figures["audio_dropped"] == 0
-    assert figures["speech_processed"] == figures["audio_read"]
+    assert figures["audio_processed"] == figures["audio_read"]
