@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, cast
 
+from reasoning.classes import classes_of
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
 from stream.errors import Cancelled, DeadlineExceeded, OmniRecallError, RoleUnavailable
@@ -123,7 +124,8 @@ class ReasoningService(Service):
         self._callers = threading.local()
 
     def set_up(self) -> None:
-        """Listens for questions."""
+        """Reads the table of classes, so that no question waits for it, and listens."""
+        classes_of("")
         self.listen("reasoning")
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)

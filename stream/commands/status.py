@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from stream.commands import options
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ def status(store: options.Store = None, as_json: options.AsJson = False) -> None
     """Show the processes, what the store holds, and how reading its sources goes."""
     from stream.commands.connection import Connection
     from stream.commands.terminal import say, say_json
-    from stream.errors import OmniRecallError
+    from stream.errors import OmniRecallError, RoleUnavailable
     from stream.process.start import is_running
 
     store_dir = options.store_dir(store)
@@ -39,6 +41,8 @@ def status(store: options.Store = None, as_json: options.AsJson = False) -> None
         say(f"on disk: {_disk(store_dir)}")
     else:
         _show(store_dir, roles, memory, error)
+    if error is not None or (roles is not None and any(role.state == "broken" for role in roles.roles)):
+        raise typer.Exit(RoleUnavailable.exit_code)
 
 
 def _document(

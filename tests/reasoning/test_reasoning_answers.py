@@ -286,3 +286,53 @@ def test_lines_without_news_bring_their_neighbour():
 
 def test_positions_are_written_as_people_do():
     assert [clock(s * S) for s in (0, 31, 62, 3723)] == ["0:00", "0:31", "1:02", "1:02:03"]
+
+
+# Demands on evidence.
+
+
+def test_a_picture_of_a_thing_does_not_tell_what_was_done_with_it(ask, item):
+    cars = item("shot", 0, 5, "a photo of sports car, racer, cab, car wheel, grille", dense=0.36)
+    assert ask("Where did I park the car?", items=(cars,)).verdict == "not_seen"
+    assert ask("When is a car shown?", items=(cars,)).verdict == "answered"
+    said = item("utterance", 6, 9, "I have parked the car behind the bakery.", dense=0.7)
+    answer = ask("Where did I park the car?", items=(cars, said))
+    assert answer.verdict == "answered"
+    assert "behind the bakery" in answer.answer
+
+
+def test_a_person_is_asked_for_and_nobody_is_named(ask, item):
+    built = item("utterance", 1, 4, "The lighthouse was built long ago and still works.", dense=0.4)
+    named = item("utterance", 9, 12, "The lighthouse was painted white by Agnes Muir.", dense=0.6)
+    assert ask("Who painted the lighthouse?", items=(built,)).verdict == "not_seen"
+    assert "Agnes Muir" in ask("Who painted the lighthouse?", items=(built, named)).answer
+
+
+def test_a_class_is_asked_for_and_the_picture_shows_another(ask, item):
+    sets = item("shot", 0, 5, "a photo of television, monitor, screen, desk, notebook", dense=0.5)
+    assert ask("Which animal is shown on the TV?", items=(sets,)).verdict == "uncertain"
+
+
+def test_an_address_is_told_where_one_is_asked_for(ask, item):
+    many = [item("seen_text", n, n + 1, f"Open a new shop {n}.", dense=0.45) for n in range(2)]
+    address = item("seen_text", 8, 9, "www.example.org/help", dense=0.38)
+    assert "www.example.org" in ask("Which web address is shown?", items=(*many, address)).answer
+
+
+def test_writing_need_not_say_what_it_is_written_on(ask):
+    answer = ask("What words are on the green board?")
+    assert answer.verdict == "answered"
+    assert "TOWN PARK / Please keep off the grass / Dogs on a lead" in answer.answer
+
+
+def test_of_many_writings_nobody_knows_which_is_meant(ask, item):
+    texts = "alpha beta gamma delta epsilon zeta eta theta".split()  # noqa: SIM905
+    pages = [item("seen_text", n, n + 1, text) for n, text in enumerate(texts)]
+    assert ask("What words are on the green board?", items=pages).verdict == "uncertain"
+
+
+def test_running_text_is_told_to_the_end_of_its_sentence():
+    page = "Heading\nLet us first look at the markers of the\nbackground. Then we go on to\nthe rest."
+    assert matching_lines(page, frozenset({"marker"}), 26) == [
+        "Let us first look at the markers of the background."
+    ]

@@ -96,6 +96,26 @@ def test_what_the_question_names(asked, subjects):
 
 
 @pytest.mark.parametrize(
+    ("asked", "acts"),
+    [
+        ("Where did I park the car?", ("park",)),
+        ("When does the last ferry leave?", ("leav",)),
+        ("When was the town hall built?", ("build",)),
+        ("Who painted the fence?", ("paint",)),
+        ("Who won the match?", ("win",)),
+        ("Is the cat sleeping?", ("sleep",)),
+        ("What do puffins eat?", ("eat",)),
+        ("When did you see a cup?", ()),
+        ("How much does the lamp cost?", ()),
+        ("What is the cat doing?", ()),
+        ("What is in the box?", ()),
+    ],
+)
+def test_what_is_done(asked, acts):
+    assert read_question(asked).acts == acts
+
+
+@pytest.mark.parametrize(
     ("asked", "wanted"),
     [
         ("Which animal is shown?", ("animal",)),
