@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     end_with_parent()
     if os.getppid() != supervisor_pid:
         return 0  # The supervisor died between fork and prctl.
+    os.umask(0o077)  # What a role writes belongs to the owner alone.
     faulthandler.enable()
     # SIGUSR1 writes all stacks to the log; the supervisor sends it before it kills.
     faulthandler.register(signal.SIGUSR1, all_threads=True)

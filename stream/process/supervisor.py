@@ -373,6 +373,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=None)
     parser.add_argument("--idle-exit", type=float, default=None)
     options = parser.parse_args(argv)
+    os.umask(0o077)  # What the processes write belongs to the owner alone.
     if is_running(options.store):
         return 0  # Who loses the race connects to the winner.
     try:
