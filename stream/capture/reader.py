@@ -188,9 +188,9 @@ class VideoReader(Reader[FrameItem]):
         )
 
     def want(self, rate_hz: float, max_side_px: int) -> None:
-        """Changes spacing and size on the way; for live sources, whose runs are never repeated."""
-        self._sampler.rate_hz = rate_hz
-        self._max_side_px = max_side_px
+        """Changes spacing and size on the way (0: the settings'); for live sources alone."""
+        self._sampler.rate_hz = rate_hz or self.settings.rate_hz
+        self._max_side_px = max_side_px or self.settings.max_side_px
 
     def items(self) -> Iterator[FrameItem]:
         """The frames that the sampler chooses."""
