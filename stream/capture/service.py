@@ -1,0 +1,343 @@
+"""The capture process: one source, from its first byte to memory's word that it has the last.
+
+It says what the source is (a `SourceRecord`, durable before anything of it flows),
+announces its tracks, and sends them against credit. It ends by itself: when memory has
+the end of every track, or when the file turns out to be none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal, cast
+
+import msgspec
+
+from stream.capture.container import path_of
+from stream.capture.probe import ContentHash, Probe, inspect
+from stream.capture.reader import AudioReader, Reading, VideoReader
+from stream.capture.ring import RingCounts
+from stream.capture.settings import CaptureSettings
+from stream.capture.track import AnyReader, Origin, Track
+from stream.errors import OmniRecallError, SourceError, SourceRefused
+from stream.messages.control import SourceOpen, SourceState
+from stream.messages.envelope import Message
+from stream.messages.media import MediaCredit
+from stream.messages.observation import (
+    ID_BYTES,
+    CommitPut,
+    MarkAsk,
+    MarkLast,
+    Reject,
+    SourceRecord,
+    TrackRecord,
+)
+from stream.process.lanes import Lane
+from stream.process.service import Received, Service
+from stream.process.surroundings import Surroundings
+from stream.wire.codec import Decoded
+from stream.wire.parts import OutPart
+
+NS_PER_S = 1_000_000_000
+REPORT_S = 1.0
+"""Seconds between two reports to the supervisor, and between two questions for the last mark."""
+
+Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
+
+
+class CaptureService(Service):
+    """Reads the source that its arguments name, which are the fields of `SourceOpen`."""
+
+    role: ClassVar[str] = "capture"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._settings = cast(CaptureSettings, surroundings.settings)
+        self._open = msgspec.convert(surroundings.arguments, SourceOpen)
+        self._probe: Probe | None = None
+        self._origin: Origin | None = None
+        self._record_seq = 0
+        self._tracks: dict[int, Track] = {}
+        self._asking: set[int] = set()
+        self._began_ns: int | None = None
+        self._report_due_ns = 0
+        self._closed = False
+
+    # Life.
+
+    def set_up(self) -> None:
+        """Begins to look into the file; what it is comes later, in the loop."""
+        self.on(MediaCredit, self._take_credit)
+        self.log.info("spool", batches=self.outbox.waiting)
+        self._report("starting")
+        self._files.submit(self._look, done=self._looked, failed=self._refused)
+
+    def idle(self) -> None:
+        """Lets every track have its turn, reports, and asks whether memory has the ends."""
+        now_ns = self.clock.monotonic_ns()
+        if self.draining:
+            return
+        for track in self._tracks.values():
+            track.turn(now_ns)
+        if now_ns >= self._report_due_ns:
+            self._report_due_ns = now_ns + int(REPORT_S * NS_PER_S)
+            self._report("reading" if self._tracks else "starting")
+            for track in self._tracks.values():
+                self._ask_for_end(track)
+        if self._tracks and all(track.finished for track in self._tracks.values()):
+            self._finish()
+
+    def drain(self) -> bool:
+        """Stops reading; what has not been sent is read again after its mark, another time."""
+        if not self._closed:
+            self._closed = True
+            for track in self._tracks.values():
+                track.close("closed")
+            self._report("closed", "closed before its end")
+        return True
+
+    def close(self) -> None:
+        """Stops the readers."""
+        for track in self._tracks.values():
+            track.stop()
+
+    @property
+    def _files(self) -> Lane:
+        return self.lane("files")
+
+    # What the source is.
+
+    def _look(self) -> Probe:
+        return inspect(path_of(self._open.uri), self._settings, self.clock.now_ns())
+
+    def _looked(self, probe: Probe) -> None:
+        self._probe = probe
+        if probe.left_out:
+            self.log.info("tracks_left_out", n=len(probe.left_out))
+        if self._open.as_camera:
+            self._identified(hashlib.blake2b(b"camera:" + probe.uri.encode(), digest_size=ID_BYTES).digest())
+            return
+        self._hash_on(ContentHash(probe.path))
+
+    def _hash_on(self, content: ContentHash) -> None:
+        """Hashes a file in steps: a lane that works on one thing for minutes would look hung."""
+
+        def stepped(digest: bytes | None) -> None:
+            if digest is None:
+                self._hash_on(content)
+            else:
+                self._identified(digest)
+
+        self._files.submit(content.step, done=stepped, failed=self._refused)
+
+    def _identified(self, source_id: bytes) -> None:
+        assert self._probe is not None  # noqa: S101 - it was looked at first
+        record = self._record(self._probe, source_id)
+        self._origin = Origin(
+            source_id=source_id,
+            session=record.session,
+            uri=record.uri,
+            policy="latest" if self._open.as_camera else self._open.policy,
+            t_origin_ns=record.t_origin_ns,
+            duration_ns=record.duration_ns,
+        )
+        self._record_seq = self.commit(CommitPut(outbox_seq=0, sources=(record,)))
+
+    def _record(self, probe: Probe, source_id: bytes) -> SourceRecord:
+        tracks = probe.tracks
+        if self._open.as_camera:
+            self._began_ns = self.clock.monotonic_ns()
+            now_ns = self.clock.now_ns()
+            return SourceRecord(
+                source_id=source_id,
+                session=now_ns,
+                kind="camera",
+                uri=probe.uri,
+                t_origin_ns=now_ns,
+                t_origin_from="capture",
+                tracks=tracks,
+            )
+        owner_ns = self._open.recorded_at_ns
+        return SourceRecord(
+            source_id=source_id,
+            session=0,
+            kind="file",
+            uri=probe.uri,
+            content_hash=source_id.hex(),
+            n_bytes=probe.n_bytes,
+            duration_ns=probe.duration_ns,
+            t_origin_ns=owner_ns if owner_ns is not None else probe.t_origin_ns,
+            t_origin_from="owner" if owner_ns is not None else probe.t_origin_from,
+            time_zone=probe.time_zone,
+            tracks=tracks,
+        )
+
+    def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
+        """Once memory knows the source, its tracks may flow."""
+        if outbox_seq != self._record_seq or self._tracks or self._origin is None or self._probe is None:
+            return
+        if rejects:
+            self._refused(
+                SourceRefused(
+                    f"{self._probe.uri} is not taken: {rejects[0].reason}",
+                    remedy="it was forgotten on purpose; memory keeps it out",
+                )
+            )
+            return
+        for record in self._probe.tracks:
+            self._tracks[record.track] = self._new_track(self._origin, record)
+        for track in self._tracks.values():
+            track.begin()
+
+    def _new_track(self, origin: Origin, record: TrackRecord) -> Track:
+        peer = self.connect(record.media)
+
+        def send(message: Message, parts: Sequence[OutPart] = (), trace_id: bytes = b"") -> None:
+            self.hop(trace_id, f"send {message.TOPIC}")
+            peer.send(message, parts, trace_id=trace_id)
+
+        announce_ns = int(self._settings.announce_s * NS_PER_S)
+        return Track(origin, record, send, self._new_reader, has_ended, announce_ns)
+
+    def _new_reader(
+        self, record: TrackRecord, after_pts_ns: int | None, rate_hz: float, max_side_px: int
+    ) -> AnyReader:
+        assert self._probe is not None  # noqa: S101 - tracks come from it
+        assert self._origin is not None  # noqa: S101 - tracks come after it
+        reading = Reading(
+            path=self._probe.path,
+            track=record.track,
+            policy=self._origin.policy,
+            rate_hz=rate_hz or self._settings.rate_hz,
+            max_side_px=max_side_px or self._settings.max_side_px,
+            after_pts_ns=after_pts_ns,
+            began_ns=self._began_ns,
+        )
+        kind = VideoReader if record.media == "video" else AudioReader
+        return kind(reading, self._settings, self.clock, self.hop, self._wake.ring)
+
+    # Credit, and the end.
+
+    def _take_credit(self, received: Received) -> None:
+        credit: MediaCredit = received.message
+        track = self._tracks.get(credit.track)
+        origin = self._origin
+        if origin is None or track is None:
+            self.metrics.count("unexpected")
+        elif (credit.source_id, credit.session) != (origin.source_id, origin.session):
+            self.metrics.count("unexpected")
+        else:
+            track.credited(credit, received.envelope.sender)
+
+    def _ask_for_end(self, track: Track) -> None:
+        """Asks memory whether the end of a track is durable; perception need not tell."""
+        number, origin = track.record.track, self._origin
+        if origin is None or not track.ended or track.finished or number in self._asking:
+            return
+        self._asking.add(number)
+
+        def answered(reply: Decoded) -> None:
+            self._asking.discard(number)
+            mark = reply.message.mark if isinstance(reply.message, MarkLast) else None
+            if mark is not None and mark.eof and track.ended:
+                track.finish()
+
+        def failed(error: OmniRecallError) -> None:
+            self._asking.discard(number)
+            self.log.info("mark_unknown", error=type(error).__name__)
+
+        ask = MarkAsk(source_id=origin.source_id, session=origin.session, track=number)
+        self.ask("memory", ask, answered, failed)
+
+    def _finish(self) -> None:
+        reasons = [
+            f"{track.media} track {track.record.track}: {track.partial}"
+            for track in self._tracks.values()
+            if track.partial
+        ]
+        if reasons:
+            self._report("partial", "; ".join(reasons), "what could be read was kept")
+        else:
+            self._report("done")
+        self.log.info("ended", partial=bool(reasons))
+        self.end()
+
+    def _refused(self, error: BaseException) -> None:
+        """A file that cannot be read is no failure of this process: it says so and ends."""
+        if not isinstance(error, SourceError):
+            raise error
+        self.log.warning("rejected", error=type(error).__name__)
+        self._report("rejected", error.message, error.remedy)
+        self.end()
+
+    # Reports.
+
+    def _report(self, state: Stage, reason: str = "", remedy: str = "") -> None:
+        frames = _sum([track.counts() for track in self._tracks.values() if track.media == "video"])
+        sound = _sum([track.counts() for track in self._tracks.values() if track.media == "audio"])
+        for name, counts in (("frames", frames), ("chunks", sound)):
+            self.metrics.gauge(f"{name}_read", counts.read)
+            self.metrics.gauge(f"{name}_sent", counts.sent)
+            self.metrics.gauge(f"{name}_dropped", counts.dropped)
+        self.connect("supervisor").send(
+            SourceState(
+                uri=self._open.uri,
+                state=state,
+                source_id=self._origin.source_id if self._origin else b"",
+                session=self._origin.session if self._origin else 0,
+                reason=reason,
+                remedy=remedy,
+                duration_ns=self._probe.duration_ns if self._probe else None,
+                position_ns=self._position_ns(),
+                read=frames.read,
+                sent=frames.sent,
+                dropped=frames.dropped,
+                audio_read=sound.read,
+                audio_sent=sound.sent,
+                audio_dropped=sound.dropped,
+                errors=sum(track.errors for track in self._tracks.values()),
+            )
+        )
+
+    def _position_ns(self) -> int:
+        """How far all tracks have come; the whole length once all are finished."""
+        behind = [track.position_ns for track in self._tracks.values() if not track.finished]
+        if behind:
+            return min(behind)
+        return (self._probe.duration_ns or 0) if self._probe and self._tracks else 0
+
+
+def _sum(counts: Sequence[RingCounts]) -> RingCounts:
+    """The accounts of several rings as one."""
+    total = RingCounts()
+    for each in counts:
+        total = replace(
+            total,
+            read=total.read + each.read,
+            sent=total.sent + each.sent,
+            dropped=total.dropped + each.dropped,
+            waiting=total.waiting + each.waiting,
+            waiting_bytes=total.waiting_bytes + each.waiting_bytes,
+        )
+    return total
+
+
+def has_ended(sender: str) -> bool:
+    """Whether the process that signs as `name-pid` is no more.
+
+    A restarted perception process knows nothing of tracks whose credit is spent, and
+    they nothing of its restart; announcing them all the time instead would make a
+    process that is only slow begin them anew.
+    """
+    pid = sender.rpartition("-")[2]
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
