@@ -27,6 +27,7 @@ check: setup ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 test: check ## check, and every test; the demo is one of them
+	@$(BIN)/omnirecall demo --film-only
 	$(BIN)/python -P -m pytest
 
 bench: setup ## the measurements, each beside a baseline of the same run

@@ -24,6 +24,9 @@ def demo(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Where to write the timeline.")
     ] = None,
+    film_only: Annotated[
+        bool, typer.Option("--film-only", help="Bring models and media, make the film, and stop.")
+    ] = False,
     store: options.Store = None,
     idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
     as_json: options.AsJson = False,
@@ -32,10 +35,12 @@ def demo(
     from stream.capture.demo_recipe import QUESTIONS
     from stream.commands.connection import Connection
     from stream.commands.page import write_page
-    from stream.commands.terminal import say_json
+    from stream.commands.terminal import say, say_json
     from stream.commands.timeline import all_entries
 
     film = _film()
+    if film_only:
+        return say_json({"film": str(film)}) if as_json else say(str(film))
     store_dir = options.store_dir(store) if store is not None else film.with_suffix("") / "store"
     html = (html or store_dir.parent / f"{film.stem}.html").absolute()
     with Connection(store_dir, idle_exit_s=idle_exit) as connection:
