@@ -11,7 +11,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*?## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: $(STAMP) ## the virtual environment, the packages, the models
-	@$(BIN)/omnirecall models pull --quiet
+	@$(BIN)/omnirecall models pull
 
 $(STAMP): pyproject.toml tools/set_up.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh tools/set_up.sh

@@ -42,14 +42,16 @@ def refusal(words: Sequence[Word], doubts: Doubts, gates: GateSettings) -> str:
     """Why these words are not believed, as the name of a gate; empty if they are."""
     n_words = len(words)
     is_short = n_words <= gates.short_words
-    weak = doubts.voice < gates.weak_voice
     spoken_s = max((words[-1].end_ns - words[0].start_ns) / NANO, 1e-3)
     sure = confidence(words)
+    if not any(character.isalnum() for character in joined(words)):
+        return "wordless"
     if sure < gates.confidence:
         return "confidence"
-    if doubts.no_speech > gates.doubtful_no_speech and sure < gates.doubtful_confidence:
-        return "no_speech"
-    if is_short and sure < (gates.doubtful_confidence if weak else gates.short_confidence):
+    doubtful = doubts.no_speech > gates.doubtful_no_speech or doubts.voice < gates.weak_voice
+    if doubtful and n_words <= gates.doubtful_words and sure < gates.doubtful_confidence:
+        return "doubtful"
+    if is_short and sure < gates.short_confidence:
         return "short"
     if _is_slow(n_words, doubts, gates):
         return "slow"

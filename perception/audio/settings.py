@@ -89,10 +89,10 @@ class SpeechSettings(BaseModel):
         description="Seconds of stream, not of wall time, that a file's segment may wait for others.",
     )
     unheard_s: float = Field(
-        default=1.5,
+        default=1.2,
         ge=0.6,
         le=30,
-        description="Seconds of voice without a word, after which that stretch is heard once more by itself.",
+        description="Seconds of voice without a word, from which on a segment is heard once more by itself.",
     )
     sentence_pause_s: float = Field(
         default=0.8, gt=0, le=10, description="Seconds between two words that end a sentence."
@@ -141,13 +141,17 @@ class GateSettings(BaseModel):
         description="Probability of no speech in the window above which `doubtful_confidence` is needed.",
     )
     doubtful_confidence: float = Field(
-        default=0.6, ge=0, le=1, description="Mean word probability that a doubtful sentence needs."
+        default=0.5, ge=0, le=1, description="Mean word probability that a doubtful sentence needs."
+    )
+    doubtful_words: int = Field(
+        default=8, ge=0, description="Words up to which a sentence can be doubtful: inventions are short."
     )
     weak_voice: float = Field(
         default=0.7,
         ge=0,
         le=1,
-        description="Mean speech probability of a segment below which a short sentence is doubtful.",
+        description="Mean speech probability below which a segment may be no voice: what is heard in it is"
+        " doubtful, and it gets a window of its own.",
     )
     short_words: int = Field(default=3, ge=0, description="Words up to which a sentence counts as short.")
     short_confidence: float = Field(

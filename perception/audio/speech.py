@@ -40,6 +40,14 @@ NS_PER_SAMPLE = 1_000_000_000 // AUDIO_RATE_HZ
 WINDOW_S = 28.0
 """Seconds that a batch fills at most: Whisper's 30 without their end, where its timestamps are weak."""
 
+TOKENS_HZ = 10
+TOKENS_AT_LEAST = 16
+"""Bound on what is decoded per second: fast speech makes 5 tokens, each timestamp pair 2."""
+
+WORD_S = 0.3
+LETTER_S = 0.08
+"""Longest time that a word takes: so much, and so much for each of its letters."""
+
 FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt")
 
 PRODUCER_VERSION = "1"
@@ -162,25 +170,40 @@ class _Timed:
     pass_: Any
 
 
-def unheard(segment: VoiceSegment, words: Sequence[Word], longest_s: float) -> list[VoiceSegment]:
-    """The stretches of a segment, each as a segment, in which voices were found and no word was heard.
+def covered(words: Sequence[Word]) -> list[tuple[int, int]]:
+    """What words account for, as samples (from, to).
 
-    Inside a segment nobody is silent for longer than the hang-over, so a longer stretch
-    without words was skipped by the decoder. A word is credited with one second at most,
-    since the alignment stretches a word over what was skipped behind it.
+    The alignment stretches a word over whatever was skipped behind it, so none is credited
+    with more than its letters can take.
     """
-    covered = [(segment.start_sample, segment.start_sample)]
+    spans = []
     for word in words:
-        start = word.start_ns // NS_PER_SAMPLE
-        covered.append((start, min(word.end_ns // NS_PER_SAMPLE, start + AUDIO_RATE_HZ)))
-    covered.append((segment.end_sample, segment.end_sample))
-    stretches: list[VoiceSegment] = []
-    for (_, begin), (end, _) in pairwise(covered):
-        if end - begin > longest_s * AUDIO_RATE_HZ:
-            samples = segment.samples[begin - segment.start_sample : end - segment.start_sample]
-            lead = np.zeros(AUDIO_RATE_HZ // 2, np.float32)
-            stretches.append(replace(segment, start_sample=begin, end_sample=end, samples=samples, lead=lead))
-    return stretches
+        start, end = word.start_ns // NS_PER_SAMPLE, word.end_ns // NS_PER_SAMPLE
+        longest = int((WORD_S + LETTER_S * len(word.text.strip())) * AUDIO_RATE_HZ)
+        spans.append((start, min(end, start + longest)))
+    return spans
+
+
+def unheard_from(segment: VoiceSegment, words: Sequence[Word], longest_s: float) -> int | None:
+    """Where the decoder lost the thread: the start of the last word before a stretch without words.
+
+    Inside a segment nobody is silent for longer than the hang-over; a stretch of more
+    than `longest_s` that no word accounts for was skipped. None if there is none.
+    """
+    spans = [(segment.start_sample, segment.start_sample), *covered(words)]
+    spans.append((segment.end_sample, segment.end_sample))
+    for (last_word, silent), (following, _) in pairwise(spans):
+        if following - silent > longest_s * AUDIO_RATE_HZ:
+            return last_word
+    return None
+
+
+def rest_of(segment: VoiceSegment, begin: int) -> VoiceSegment:
+    """The segment from `begin` on, to be heard by itself, half a second of silence before it."""
+    samples = segment.samples[begin - segment.start_sample :]
+    return replace(
+        segment, start_sample=begin, samples=samples, lead=np.zeros(AUDIO_RATE_HZ // 2, np.float32)
+    )
 
 
 class Recogniser:
@@ -229,7 +252,7 @@ class Recogniser:
         try:
             language = self._settings.language or self._spoken(pack(segments)[0])
             refused: dict[str, int] = {}
-            timed = self._words(segments, language, refused)
+            timed = self._hear_apart(segments, language, refused)
             self._hear_again(segments, timed, language, refused)
         except Exception as error:  # whatever CTranslate2 raises
             raise ModelFailed(
@@ -260,6 +283,7 @@ class Recogniser:
             temperature=0.0,
             condition_on_previous_text=False,
             word_timestamps=True,
+            max_new_tokens=_most_tokens(window),
             no_speech_threshold=self._gates.no_speech,
             log_prob_threshold=self._gates.log_probability,
             compression_ratio_threshold=None,  # it only asks for another temperature
@@ -273,25 +297,48 @@ class Recogniser:
                 per_segment[index].append(_Timed(_at(word, placed[index]), pass_))
         return per_segment
 
+    def _hear_apart(
+        self, segments: Sequence[VoiceSegment], language: str, refused: dict[str, int]
+    ) -> list[list[_Timed]]:
+        """The words of each segment; those that may be no voice at all do not share a window with voices.
+
+        Among voices Whisper is sure of itself and writes something for music as well; by
+        itself it says that nobody speaks.
+        """
+        timed: list[list[_Timed]] = [[] for _ in segments]
+        is_weak = [segment.probability < self._gates.weak_voice for segment in segments]
+        for weak in (False, True):
+            group = [index for index, its in enumerate(is_weak) if its is weak]
+            if group:
+                heard = self._words([segments[index] for index in group], language, refused)
+                for index, words in zip(group, heard, strict=True):
+                    timed[index] = words
+        return timed
+
     def _hear_again(
         self,
         segments: Sequence[VoiceSegment],
-        timed: Sequence[list[_Timed]],
+        timed: list[list[_Timed]],
         language: str,
         refused: dict[str, int],
     ) -> None:
-        """Gives what the decoder skipped a window of its own, once, and adds the words found there."""
-        skipped: list[tuple[int, VoiceSegment]] = []
+        """Goes on where the decoder lost the thread, once, in a window of its own.
+
+        What is heard there replaces the words from that place on if it accounts for more.
+        """
+        rests: dict[int, VoiceSegment] = {}
         for index, segment in enumerate(segments):
-            words = [item.word for item in timed[index]]
-            skipped.extend((index, s) for s in unheard(segment, words, self._settings.unheard_s))
-        if not skipped or [stretch for _, stretch in skipped] == list(segments):
+            begin = unheard_from(segment, [item.word for item in timed[index]], self._settings.unheard_s)
+            if begin is not None:
+                rests[index] = rest_of(segment, begin)
+        if not rests or list(rests.values()) == list(segments):
             return  # nothing is missing, or the same window would be heard again
-        found = self._words([stretch for _, stretch in skipped], language, refused)
-        for (index, _), more in zip(skipped, found, strict=True):
-            timed[index].extend(more)
-        for index in {index for index, _ in skipped}:
-            timed[index][:] = _in_order(timed[index])
+        found = self._words(list(rests.values()), language, refused)
+        for (index, rest), again in zip(rests.items(), found, strict=True):
+            begin_ns = rest.start_sample * NS_PER_SAMPLE
+            before = [item for item in timed[index] if item.word.start_ns < begin_ns]
+            if _account(again) > _account(timed[index][len(before) :]):
+                timed[index] = _in_order([*before, *again])
 
     def _believed(
         self, segment: VoiceSegment, timed: Sequence[_Timed], language: str, refused: dict[str, int]
@@ -316,6 +363,16 @@ class Recogniser:
                 continue
             kept.append(Sentence(segment.start_sample, len(kept), part, language, confidence(part)))
         return kept
+
+
+def _most_tokens(window: Samples) -> int:
+    """More than anybody says in a window: a decoder caught in a loop would write 448, for seconds."""
+    return TOKENS_AT_LEAST + TOKENS_HZ * len(window) // AUDIO_RATE_HZ
+
+
+def _account(timed: Sequence[_Timed]) -> int:
+    """For how many samples words account."""
+    return sum(end - start for start, end in covered([item.word for item in timed]))
 
 
 def _in_order(timed: Sequence[_Timed]) -> list[_Timed]:

@@ -224,9 +224,11 @@ class CaptureService(Service):
         credit: MediaCredit = received.message
         track = self._tracks.get(credit.track)
         origin = self._origin
-        if origin is None or track is None:
-            self.metrics.count("unexpected")
-        elif (credit.source_id, credit.session) != (origin.source_id, origin.session):
+        if (
+            origin is None
+            or track is None
+            or (credit.source_id, credit.session) != (origin.source_id, origin.session)
+        ):
             self.metrics.count("unexpected")
         else:
             track.credited(credit, received.envelope.sender)

@@ -40,7 +40,8 @@ def demo(
 
     film = _film()
     if film_only:
-        return say_json({"film": str(film)}) if as_json else say(str(film))
+        say_json({"film": str(film)}) if as_json else say(str(film))
+        return
     store_dir = options.store_dir(store) if store is not None else film.with_suffix("") / "store"
     html = (html or store_dir.parent / f"{film.stem}.html").absolute()
     with Connection(store_dir, idle_exit_s=idle_exit) as connection:
