@@ -119,16 +119,6 @@ def preset_path(preset: str) -> Path:
     return known[preset]
 
 
-def default_store_dir() -> Path:
-    """The platform's data folder for OmniRecall; `OMNIRECALL_STORE` overrides it."""
-    told = os.environ.get("OMNIRECALL_STORE")
-    if told:
-        return Path(told)
-    import platformdirs
-
-    return Path(platformdirs.user_data_path("omnirecall")) / "store"
-
-
 def _read_yaml(path: Path) -> dict[str, dict[str, Any]]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}

@@ -95,6 +95,7 @@ class Supervisor:
         self._draining = False
         self._requests = 0.0
         self._active_at_s = time.monotonic()
+        self._was_asked = False
 
     def run(self) -> None:
         """Serves until SIGTERM, SIGINT or idleness; then drains every role in order."""
@@ -208,9 +209,9 @@ class Supervisor:
             self._role_said(peer, message, now_s)
         elif isinstance(message, SourceState):
             self.sources[message.uri] = message
-            self._active_at_s = now_s
+            self._active(now_s)
         else:
-            self._active_at_s = now_s
+            self._active(now_s)
             try:
                 reply = self._answer(message)
             except OmniRecallError as error:
@@ -306,10 +307,18 @@ class Supervisor:
         reading = any(child.role == "capture" for child in self.children.values())
         if requests != self._requests or reading:
             self._requests = requests
-            self._active_at_s = now_s
-        if self.idle_exit_s is not None and now_s - self._active_at_s > self.idle_exit_s:
+            self._active(now_s)
+        if self.idle_exit_s is None:
+            return
+        # Whoever had us started has not asked yet: they wait until everything serves.
+        limit_s = self.idle_exit_s if self._was_asked else max(self.idle_exit_s, self.supervision.start_s)
+        if now_s - self._active_at_s > limit_s:
             self.log.info("idle", seconds=self.idle_exit_s)
             self._draining = True
+
+    def _active(self, now_s: float) -> None:
+        self._active_at_s = now_s
+        self._was_asked = True
 
     def _drain(self, child: Child, reason: str) -> None:
         if not child.is_running or child.state is State.DRAINING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -99,10 +100,8 @@ def test_a_flipped_byte_is_refused_or_still_a_message(position, value):
     frames = [bytes(f) for f in encode(FRAME, ENVELOPE)]
     header = bytearray(frames[1])
     header[position % len(header)] = value
-    try:
+    with contextlib.suppress(WireError):
         decode([frames[0], bytes(header)])
-    except WireError:
-        pass
 
 
 def test_an_array_whose_shape_lies_is_refused():
