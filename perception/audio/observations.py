@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from perception.audio.sentences import Sentence
 from perception.audio.speech import NS_PER_SAMPLE
-from perception.audio.track import TrackId
+from perception.intake import TrackId
 from stream.messages.observation import Observation, observation_id
 
-GAP_PRODUCER = "audio/1"
+PRODUCER = "audio/1"
+"""Who says that sound is missing."""
 
 SENTENCES = 1 << 16
 """More sentences than a segment can have: keeps the ordinals of a source's tracks apart."""
@@ -52,21 +53,4 @@ def utterance(
         confidence=round(sentence.confidence, 4),
         payload={"words": words},
         trace_id=trace_id,
-    )
-
-
-def gap(own: TrackId, pts0_ns: int, pts1_ns: int, offset_ns: int | None, reason: str) -> Observation:
-    """A stretch that nobody heard, and why: answers say that it is missing."""
-    return Observation(
-        observation_id=observation_id(own.source_id, own.session, "gap", GAP_PRODUCER, pts0_ns, own.track),
-        source_id=own.source_id,
-        session=own.session,
-        track=own.track,
-        kind="gap",
-        producer_id=GAP_PRODUCER,
-        pts0_ns=pts0_ns,
-        pts1_ns=pts1_ns,
-        t0_ns=None if offset_ns is None else offset_ns + pts0_ns,
-        t1_ns=None if offset_ns is None else offset_ns + pts1_ns,
-        payload={"reason": reason},
     )

@@ -14,26 +14,6 @@ from numpy.typing import NDArray
 from perception.audio.settings import VoiceSettings
 from perception.audio.speech import NS_PER_SAMPLE
 from perception.audio.voice import Silero, VoiceActivity, VoiceEvent, up
-from stream.messages.observation import TrackMark
-
-
-@dataclass(frozen=True, slots=True)
-class TrackId:
-    """Which track: source, session (0 for files) and index of the track in its source."""
-
-    source_id: bytes
-    session: int
-    track: int
-
-    def mark(self, sample: int, *, eof: bool = False) -> TrackMark:
-        """The mark of this track at a sample."""
-        return TrackMark(
-            source_id=self.source_id,
-            session=self.session,
-            track=self.track,
-            through_pts_ns=sample * NS_PER_SAMPLE,
-            eof=eof,
-        )
 
 
 @dataclass(frozen=True, slots=True)

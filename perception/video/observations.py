@@ -8,45 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from perception.intake import TrackId
 from perception.video.labels import LABELS_PRODUCER, Label, caption
 from perception.video.pictures import to_jpeg
 from perception.video.seen_text import SEEN_TEXT_PRODUCER, Reading
 from perception.video.shots import SHOTS_PRODUCER, Shot
 from stream.messages.media import ChangePoint
-from stream.messages.observation import KeyRef, MediaRef, Observation, TrackMark, observation_id
+from stream.messages.observation import KeyRef, MediaRef, Observation, TrackMark
 from stream.wire.parts import OutPart, array_part, blob_part
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-GAP_PRODUCER = "video/1"
-
-
-class TrackId(NamedTuple):
-    """One track of one source in one session."""
-
-    source_id: bytes
-    session: int
-    track: int
-
-    def observation_id(self, kind: str, producer_id: str, anchor_pts_ns: int) -> bytes:
-        """An id; the track is its ordinal, so that two tracks of one source do not share ids."""
-        return observation_id(
-            self.source_id, self.session, kind, producer_id, anchor_pts_ns, ordinal=self.track
-        )
-
-    def mark(self, through_pts_ns: int, *, eof: bool = False) -> TrackMark:
-        """A mark of this track."""
-        return TrackMark(
-            source_id=self.source_id,
-            session=self.session,
-            track=self.track,
-            through_pts_ns=through_pts_ns,
-            eof=eof,
-        )
+PRODUCER = "video/1"
+"""Who says that pictures are missing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,24 +168,6 @@ def add_text(
             media=batch.add_jpeg(frame.thumbnail, quality),
             trace_id=frame.trace_id,
         )
-    )
-
-
-def gap_observation(own: TrackId, pts_ns: tuple[int, int], offset_ns: int | None, reason: str) -> Observation:
-    """A stretch that was not perceived. `offset_ns` is UTC minus pts, None where it is not known."""
-    pts0_ns, pts1_ns = pts_ns
-    return Observation(
-        observation_id=own.observation_id("gap", GAP_PRODUCER, pts0_ns),
-        source_id=own.source_id,
-        session=own.session,
-        track=own.track,
-        kind="gap",
-        producer_id=GAP_PRODUCER,
-        pts0_ns=pts0_ns,
-        pts1_ns=pts1_ns,
-        t0_ns=None if offset_ns is None else pts0_ns + offset_ns,
-        t1_ns=None if offset_ns is None else pts1_ns + offset_ns,
-        payload={"reason": reason},
     )
 
 

@@ -7,20 +7,19 @@ read. A shot goes to memory with its mark once everything in it has been read.
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from perception.intake import Intake, IntakeService, TrackId
 from perception.video.labels import LabelHead
 from perception.video.observations import (
+    PRODUCER,
     Batch,
     SeenFrame,
-    TrackId,
     add_text,
     frame_observation,
-    gap_observation,
 )
 from perception.video.pictures import Prepared, prepare
 from perception.video.seen_text import LazyText, PaddleText, Reading, ShotReader
@@ -34,11 +33,11 @@ from stream.errors import (
     OmniRecallError,
     RoleUnavailable,
 )
-from stream.messages.media import EncodeAsk, EncodeKeys, MediaCredit, MediaFrame, MediaState
-from stream.messages.observation import CommitPut, MarkAsk, MarkLast, Observation, Reject
+from stream.messages.media import EncodeAsk, EncodeKeys, MediaFrame, MediaState
+from stream.messages.observation import CommitPut, Observation
 from stream.models import model_file
 from stream.process.lanes import Lane
-from stream.process.service import Received, Service
+from stream.process.service import Received
 from stream.process.settings import CpuSettings
 from stream.process.surroundings import Surroundings
 from stream.wire.codec import Decoded
@@ -50,17 +49,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-RETRY_S = 1.0
-"""Seconds before memory is asked again after it failed."""
-
 AGAIN_S = 0.1
 """Seconds before the encoder is asked again: it is restarting, or its queue is full."""
-
-REOPEN_S = 3.0
-"""A track that is still announced this long after its credit was sent is begun anew."""
-
-DONE_PTS_NS = 2**62
-"""`resume_pts_ns` of a track that memory has to its end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,44 +68,29 @@ class _Item:
 
 
 @dataclass(slots=True, eq=False)
-class _Track:
-    """One run of a track; a restart makes a new one, and what belongs to the old is ignored."""
+class _Track(Intake):
+    """A video track on its way in; its state exists once it is open."""
 
-    own: TrackId
-    opened: MediaState
-    peer_key: PeerKey
-    ask_at_ns: int
-    epoch: int = 0
-    window: CreditWindow = field(default_factory=lambda: CreditWindow(0))
     state: TrackState | None = None
-    credit_sent_ns: int = 0
-    asking: bool = False
     queue: deque[_Item] = field(default_factory=deque)
     closing: deque[ShotDraft] = field(default_factory=deque)
     waiting: list[Observation] = field(default_factory=list)
-    in_hand: int = 0
     reading: int = 0
     processed: int = 0
     dropped: int = 0
     eof_pts_ns: int | None = None
 
-    @property
-    def is_live(self) -> bool:
-        """Whether the newest frame matters more than every frame."""
-        return self.opened.policy == "latest"
 
-
-class VideoService(Service):
+class VideoService(IntakeService[_Track]):
     """Listens on `video` for `media.state` and `media.frame`; answers with `media.credit`."""
 
     role: ClassVar[str] = "video"
+    media = "video"
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
         self._settings = cast(VideoSettings, surroundings.settings)
         self._threads = surroundings.config.typed("cpu", CpuSettings).threads
-        self._tracks: dict[TrackId, _Track] = {}
-        self._unacknowledged: dict[int, TrackId] = {}
         self._text: LazyText | None = None
         self._ask_again: list[tuple[int, _Track, _Item]] = []
 
@@ -141,7 +116,7 @@ class VideoService(Service):
             px, threads = self._settings.text_detector_px, self._threads
             self._text = LazyText(lambda: PaddleText(detector, recogniser, px, threads))
             self._readers.submit(self._text.opened, failed=self._text_is_broken)
-        self.on(MediaState, self._take_state)
+        self.on(MediaState, self.take_state)
         self.on(MediaFrame, self._take_frame)
         self.connect("encoder")
         self.log.info("spool", batches=self.outbox.waiting)
@@ -154,11 +129,7 @@ class VideoService(Service):
         self._ask_again = [entry for entry in self._ask_again if entry[0] > now_ns]
         for _, track, item in due:
             self._ask_key(track, item)
-        for track in list(self._tracks.values()):
-            if track.state is not None:
-                self._grant(track)
-            elif not track.asking and now_ns >= track.ask_at_ns and self._is_flushed(track.own):
-                self._ask_mark(track)
+        self.tend()
 
     def drain(self) -> bool:
         """Finishes what is in hand. A live shot is closed; an archive's is seen again after its mark."""
@@ -168,10 +139,6 @@ class VideoService(Service):
                 self._put_closed(track)
         return not any(track.queue or track.closing or track.reading for track in self._tracks.values())
 
-    def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
-        """A batch is on disk."""
-        self._unacknowledged.pop(outbox_seq, None)
-
     @property
     def _readers(self) -> Lane:
         return self.lane("text", self._settings.text_threads)
@@ -180,116 +147,47 @@ class VideoService(Service):
         self.log.error("text_networks_failed", error=type(error).__name__, message=str(error))
         self.end(failed=f"{type(error).__name__}: {error}")
 
-    # Opening a track.
+    # Tracks.
 
-    def _take_state(self, received: Received) -> None:
-        message: MediaState = received.message
-        own = TrackId(message.source_id, message.session, message.track)
-        track = self._tracks.get(own)
-        if message.media != "video" or received.peer_key is None:
-            self.metrics.count("unexpected")
-        elif message.state == "open":
-            if track is None or self._is_reopened(track, received.peer_key):
-                now_ns = self.clock.monotonic_ns()
-                self._tracks[own] = _Track(own, message, received.peer_key, now_ns)
-        elif track is not None and track.state is not None and message.stream_epoch == track.epoch:
-            item = _Item(message, received.trace_id, self.clock.monotonic_ns(), ready=True)
-            track.queue.append(item)
-            self._advance(track)
+    def new_intake(self, own: TrackId, opened: MediaState, peer_key: PeerKey, now_ns: int) -> _Track:
+        """A track that was announced."""
+        return _Track(own, opened, peer_key, now_ns)
 
-    def _is_reopened(self, track: _Track, peer_key: PeerKey) -> bool:
-        if track.peer_key != peer_key:
-            return True
-        waited_ns = self.clock.monotonic_ns() - track.credit_sent_ns
-        return track.state is not None and waited_ns > REOPEN_S * NANO
-
-    def _is_flushed(self, own: TrackId) -> bool:
-        """Whether memory has everything that this or an earlier process said of a track."""
-        inherited = self.outbox.waiting - len(self._unacknowledged)
-        return inherited <= 0 and own not in self._unacknowledged.values()
-
-    def _ask_mark(self, track: _Track) -> None:
-        track.asking = True
-        self.ask(
-            "memory",
-            MarkAsk(source_id=track.own.source_id, session=track.own.session, track=track.own.track),
-            lambda reply: self._open(track, reply),
-            lambda error: self._ask_later(track, error),
-        )
-
-    def _ask_later(self, track: _Track, error: OmniRecallError) -> None:
-        self.log.warning("mark_unknown", error=type(error).__name__)
-        track.asking = False
-        track.ask_at_ns = self.clock.monotonic_ns() + int(RETRY_S * NANO)
-
-    def _open(self, track: _Track, reply: Decoded) -> None:
-        if self._tracks.get(track.own) is not track:
-            return
-        if not isinstance(reply.message, MarkLast):
-            self._ask_later(track, Malformed(f"mark.ask was answered with {reply.topic}"))
-            return
-        mark = reply.message.mark
-        track.epoch = secrets.randbelow(2**62) + 1
-        if mark is not None and mark.eof:
-            self._credit(track, 0, DONE_PTS_NS)
-            del self._tracks[track.own]
-            return
-        after_pts_ns = mark.through_pts_ns if mark is not None else None
+    def begin(self, track: _Track, after_pts_ns: int | None) -> CreditWindow:
+        """A shot begins with the first frame behind the mark."""
         track.state = TrackState(
             self._settings.shot_rules(), self._settings.text_rules(), self._new_reader(), after_pts_ns
         )
-        track.window = CreditWindow(
-            self._settings.window_latest if track.is_live else self._settings.window_lossless
-        )
-        self._credit(track, track.window.due(), after_pts_ns)
+        return CreditWindow(self._settings.window_latest if track.is_live else self._settings.window_lossless)
+
+    def wanted(self) -> tuple[float, int]:
+        """As the settings say."""
+        return self._settings.rate_hz, self._settings.max_side_px
+
+    def is_behind(self, track: _Track) -> bool:
+        """Whether reading or memory is behind, or the track is over."""
+        reading = not track.is_live and track.reading > 2 * self._settings.text_threads
+        spooled = self.outbox.waiting >= self._settings.spool_batches
+        return reading or spooled or track.eof_pts_ns is not None
+
+    def state_changed(self, track: _Track, message: MediaState, trace_id: bytes) -> None:
+        """Takes a state of an open track in its turn, behind the frames that came before it."""
+        track.queue.append(_Item(message, trace_id, self.clock.monotonic_ns(), ready=True))
+        self._advance(track)
 
     def _new_reader(self) -> Callable[[], ShotReader] | None:
         text, rules = self._text, self._settings.text_rules()
         return None if text is None else lambda: ShotReader(text, rules)
 
-    # Credit.
-
-    def _grant(self, track: _Track) -> None:
-        """Grants what the window has room for, unless reading or memory is behind."""
-        behind = not track.is_live and track.reading > 2 * self._settings.text_threads
-        behind = behind or self.outbox.waiting >= self._settings.spool_batches
-        if (
-            behind
-            or self.draining
-            or track.eof_pts_ns is not None
-            or self._tracks.get(track.own) is not track
-        ):
-            return
-        n = track.window.due()
-        if n > 0:
-            self._credit(track, n, None)
-
-    def _credit(self, track: _Track, n: int, resume_pts_ns: int | None) -> None:
-        track.credit_sent_ns = self.clock.monotonic_ns()
-        self.send_to(
-            track.peer_key,
-            MediaCredit(
-                source_id=track.own.source_id,
-                session=track.own.session,
-                track=track.own.track,
-                stream_epoch=track.epoch,
-                n=n,
-                resume_pts_ns=resume_pts_ns,
-                rate_hz=self._settings.rate_hz,
-                max_side_px=self._settings.max_side_px,
-            ),
-        )
-
     # A frame: prepared in a lane, keyed by the encoder, taken in order.
 
     def _take_frame(self, received: Received) -> None:
         message: MediaFrame = received.message
-        track = self._tracks.get(TrackId(message.source_id, message.session, message.track))
-        if track is None or track.state is None or message.stream_epoch != track.epoch:
+        track = self.track_of(message.source_id, message.session, message.track, message.stream_epoch)
+        if track is None:
             self.metrics.count("stale_frames")
             return
-        if track.window.consumed + track.in_hand >= track.window.granted:
-            self.metrics.count("beyond_credit")
+        if self.is_beyond_credit(track):
             return
         self.hop(received.trace_id, "video.service")
         self.metrics.count("processed")
@@ -317,7 +215,7 @@ class VideoService(Service):
         self._ready(track, item)
 
     def _ask_key(self, track: _Track, item: _Item) -> None:
-        if item.prepared is None or self._tracks.get(track.own) is not track:
+        if item.prepared is None or not self.is_current(track):
             return
         self.ask(
             "encoder",
@@ -364,7 +262,7 @@ class VideoService(Service):
 
     def _advance(self, track: _Track) -> None:
         """Takes everything that is ready, in order of arrival."""
-        if self._tracks.get(track.own) is not track or track.state is None:
+        if not self.is_current(track) or track.state is None:
             return
         while track.queue and track.queue[0].ready:
             item = track.queue.popleft()
@@ -375,7 +273,7 @@ class VideoService(Service):
             elif track.eof_pts_ns is None:
                 self._change_state(track, track.state, item.message)
         self._put_closed(track)
-        self._grant(track)
+        self.grant(track)
 
     def _see(self, track: _Track, state: TrackState, item: _Item, message: MediaFrame) -> None:
         if item.prepared is None:
@@ -398,7 +296,7 @@ class VideoService(Service):
         if message.state == "eof" or (message.state == "closed" and track.is_live):
             self._end(track, state, message)
         elif message.state == "closed":
-            del self._tracks[track.own]
+            self.forget(track)
 
     def _end(self, track: _Track, state: TrackState, message: MediaState) -> None:
         step = state.finish("eof", message.end_pts_ns)
@@ -441,7 +339,7 @@ class VideoService(Service):
     def _was_read(self, track: _Track, job: TextJob, reading: Reading | None) -> None:
         track.reading -= 1
         is_new = job.draft.note(job.turn, reading)
-        if self._tracks.get(track.own) is not track or track.state is None:
+        if not self.is_current(track) or track.state is None:
             return
         if is_new and reading is not None and track.is_live:
             # Told at once; how long it will stay is not known yet.
@@ -452,7 +350,7 @@ class VideoService(Service):
             add_text(batch, track.own, reading, job.frame, span_ns, self._settings.thumbnail_quality)
             self._put(track, batch)
         self._put_closed(track)
-        self._grant(track)
+        self.grant(track)
 
     def _was_not_read(self, track: _Track, job: TextJob, error: BaseException) -> None:
         if isinstance(error, ModelDamaged | ModelMissing):
@@ -478,14 +376,14 @@ class VideoService(Service):
         offset_ns = track.opened.t_origin_ns
         if last is not None and last.t_ns is not None:
             offset_ns = last.t_ns - last.pts_ns
-        track.waiting.append(gap_observation(track.own, pts_ns, offset_ns, reason))
+        track.waiting.append(track.own.gap(PRODUCER, pts_ns, offset_ns, reason))
         self.metrics.count("gaps")
         if track.is_live:
             self._put(track, Batch())
 
     def _put_closed(self, track: _Track) -> None:
         """Puts the shots that are read, oldest first, each with its mark; then the end."""
-        if self._tracks.get(track.own) is not track:
+        if not self.is_current(track):
             return
         while track.closing and track.closing[0].is_read:
             draft = track.closing.popleft()
@@ -496,19 +394,18 @@ class VideoService(Service):
                 batch.marks[-1] = track.own.mark(track.eof_pts_ns, eof=True)
             self._put(track, batch)
             if batch.marks[-1].eof:
-                del self._tracks[track.own]
+                self.forget(track)
                 return
         if track.eof_pts_ns is not None and not track.closing:
             self._put(track, Batch(marks=[track.own.mark(track.eof_pts_ns, eof=True)]))
-            del self._tracks[track.own]
+            self.forget(track)
 
     def _put(self, track: _Track, batch: Batch) -> None:
         """Makes a batch durable, behind the frames that wait for it."""
         observations = (*track.waiting, *batch.observations)
         track.waiting = []
         put = CommitPut(outbox_seq=0, observations=observations, marks=tuple(batch.marks))
-        seq = self.commit(put, batch.parts, batch.trace_id)
-        self._unacknowledged[seq] = track.own
+        self.put(track, put, batch.parts, batch.trace_id)
 
 
 def _prepare(decoded: Decoded, thumbnail_px: int) -> Prepared:

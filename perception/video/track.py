@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from perception.video.observations import Batch, SeenFrame, TrackId, add_shot, add_text
+from perception.intake import TrackId
+from perception.video.observations import Batch, SeenFrame, add_shot, add_text
 from perception.video.seen_text import (
     ChangeGate,
     Reading,

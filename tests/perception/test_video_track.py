@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.video.observations import Batch, SeenFrame, TrackId, frame_observation, gap_observation
+from perception.intake import TrackId
+from perception.video.observations import Batch, SeenFrame, frame_observation
 from perception.video.pictures import ENCODER_EDGE_PX, prepare, read_pixels, shrink, to_jpeg
 from perception.video.seen_text import Reading, ShotReader, TextLine, TextRules
 from perception.video.shots import ShotRules
@@ -215,8 +216,8 @@ def test_killed_anywhere_and_resumed_at_the_mark_gives_the_same_observations(sce
 def test_two_tracks_of_one_source_share_no_ids():
     first, second = OWN, OWN._replace(track=1)
     assert first.observation_id("frame", "p", 5) != second.observation_id("frame", "p", 5)
-    assert gap_observation(first, (1, 2), 10, "lost").t0_ns == 11
-    assert gap_observation(first, (1, 2), None, "lost").t0_ns is None
+    assert first.gap("video/1", (1, 2), 10, "lost").t0_ns == 11
+    assert first.gap("video/1", (1, 2), None, "lost").t0_ns is None
 
 
 def test_preparation_of_a_frame():
