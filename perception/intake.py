@@ -12,8 +12,10 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
 
+import msgspec
+
 from stream.errors import Malformed, OmniRecallError
-from stream.messages.media import MediaCredit, MediaState
+from stream.messages.media import FINISHED_PTS_NS, MediaCredit, MediaState
 from stream.messages.observation import (
     CommitPut,
     MarkAsk,
@@ -37,9 +39,6 @@ RETRY_S = 1.0
 
 REOPEN_S = 3.0
 """A track that is still announced this long after its credit was sent is begun anew."""
-
-DONE_PTS_NS = 2**62
-"""`resume_pts_ns` of a track that memory has to its end."""
 
 
 class TrackId(NamedTuple):
@@ -96,7 +95,8 @@ class TrackId(NamedTuple):
 class Intake:
     """One run of a track; a restart makes a new one, and what belongs to the old is ignored.
 
-    `in_hand` counts received items that are not yet consumed.
+    `in_hand` counts received items that are not yet consumed. `successor` is the
+    announcement of a later session of the same source and track: this one is over.
     """
 
     own: TrackId
@@ -109,6 +109,7 @@ class Intake:
     asking: bool = False
     is_open: bool = False
     in_hand: int = 0
+    successor: MediaState | None = None
 
     @property
     def is_live(self) -> bool:
@@ -164,6 +165,7 @@ class IntakeService(Service, Generic[T]):
             if track is None or self._is_reopened(track, received.peer_key):
                 now_ns = self.clock.monotonic_ns()
                 self._tracks[own] = self.new_intake(own, message, received.peer_key, now_ns)
+                self._end_older(message)
         elif track is not None and track.is_open and message.stream_epoch == track.epoch:
             self.state_changed(track, message, received.trace_id)
 
@@ -188,6 +190,37 @@ class IntakeService(Service, Generic[T]):
     def forget(self, track: T) -> None:
         """Lets go of a track that has ended."""
         del self._tracks[track.own]
+
+    def _end_older(self, opened: MediaState) -> None:
+        """Ends the live sessions that a new one of their source follows: their capture was killed.
+
+        Sessions are the times at which they began. One that is not older is left alone, so
+        that a late word of a dead capture cannot end its successor.
+        """
+        for track in list(self._tracks.values()):
+            own = track.own
+            is_same = (own.source_id, own.track) == (opened.source_id, opened.track)
+            if is_same and track.is_live and own.session < opened.session and track.successor is None:
+                track.successor = opened
+                if track.is_open:
+                    self._end_for(track, opened)
+
+    def _end_for(self, track: T, successor: MediaState) -> None:
+        """Says of a track what its capture can no longer say: that it ended, and what is missing.
+
+        What lies between its end and its successor's begin was perceived by nobody.
+        """
+        origin_ns, later_ns = track.opened.t_origin_ns, successor.t_origin_ns
+        is_known = origin_ns is not None and later_ns is not None
+        eof = msgspec.structs.replace(
+            track.opened,
+            state="eof",
+            stream_epoch=track.epoch,
+            duration_ns=(later_ns or 0) - (origin_ns or 0) if is_known else None,
+            reason="capture restarted",
+        )
+        self.metrics.count("superseded")
+        self.state_changed(track, eof, b"")
 
     def _is_reopened(self, track: T, peer_key: PeerKey) -> bool:
         if track.peer_key != peer_key:
@@ -223,12 +256,15 @@ class IntakeService(Service, Generic[T]):
         mark = reply.message.mark
         track.epoch = secrets.randbelow(2**62) + 1
         if mark is not None and mark.eof:
-            self._credit(track, 0, DONE_PTS_NS)
+            self._credit(track, 0, FINISHED_PTS_NS)
             self.forget(track)
             return
         after_pts_ns = mark.through_pts_ns if mark is not None else None
         track.window = self.begin(track, after_pts_ns)
         track.is_open = True
+        if track.successor is not None:
+            self._end_for(track, track.successor)
+            return
         self._credit(track, track.window.due(), after_pts_ns)
 
     # Credit.
@@ -270,7 +306,8 @@ class IntakeService(Service, Generic[T]):
     def put(self, track: T, put: CommitPut, parts: list[OutPart], trace_id: bytes) -> None:
         """Makes a batch of a track durable; its track is not asked about until memory has it."""
         seq = self.commit(put, parts, trace_id)
-        self._unacknowledged[seq] = track.own
+        if seq:  # 0: memory would have refused it, and nothing will be acknowledged
+            self._unacknowledged[seq] = track.own
 
     def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
         """A batch is on disk."""

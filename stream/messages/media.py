@@ -11,6 +11,9 @@ from stream.messages.envelope import Message, topic
 AUDIO_RATE_HZ = 16_000
 """Sample rate of all audio on the wire, mono; what Whisper and Silero are trained on."""
 
+FINISHED_PTS_NS = 2**62
+"""`resume_pts_ns` of a credit that says: memory has this track to its end."""
+
 Policy = Literal["latest", "lossless"]
 
 

@@ -43,6 +43,7 @@ class Child:
     rss_bytes: int = 0
     counters: dict[str, float] = field(default_factory=dict)
     said_bye: bool = False
+    failed: str = ""
 
     @property
     def pid(self) -> int:
@@ -56,7 +57,7 @@ class Child:
 
     def start(self, now_s: float) -> None:
         """Starts the process with one compute thread, its priority and its log."""
-        command = [sys.executable, "-P", "-m", "stream.process.run"]
+        command = [sys.executable, "-P", "-m", "stream.process.run", str(os.getpid())]
         command += [str(self.surroundings_file), self.row.service, self.role, self.name]
         command += [json.dumps(self.arguments)]
         if self.cpu.nice and self.row.nice:
@@ -69,12 +70,15 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env=child_environment(self.cpu.threads),
+                # A group of its own: Ctrl-C reaches the supervisor alone, which ends them in order.
+                process_group=0,
             )
         self.state = State.STARTING
         self.started_at_s = self.heard_at_s = now_s
         self.working_s = 0.0
         self.peer_key = None
         self.said_bye = False
+        self.failed = ""
 
     def heard(self, now_s: float) -> None:
         """Notes a sign of life."""
@@ -102,14 +106,24 @@ class Child:
             self.process.kill()
             self.process.wait()
 
-    def ended(self, now_s: float, *, wanted: bool) -> None:
-        """Decides what follows the end of the process: nothing, a restart, or the breaker."""
+    def ended(self, now_s: float, *, wanted: bool, why: str = "") -> None:
+        """Decides what follows the end of the process: nothing, a restart, or the breaker.
+
+        Args:
+            now_s: Monotonic seconds.
+            wanted: Whether it was asked to end.
+            why: Why it was killed, if we did that.
+        """
         code = self.process.returncode if self.process is not None else 0
         self.process = None
         if wanted or (code == 0 and self.said_bye):
             self.state = State.ENDED
             return
-        self.last_error = self.last_error or _told(code)
+        self.last_error = why or self.failed or _told(code)
+        if self.failed:
+            # It said itself that starting it again would not help.
+            self.state = State.BROKEN
+            return
         self.restarted_at_s.append(now_s)
         if breaker_is_open(self.restarted_at_s, now_s, self.supervision):
             self.state = State.BROKEN

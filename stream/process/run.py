@@ -1,4 +1,7 @@
-"""Entry of every child: `python -P -m stream.process.run SURROUNDINGS SERVICE ROLE NAME ARGUMENTS`."""
+"""Entry of every child of the supervisor.
+
+`python -P -m stream.process.run SUPERVISOR_PID SURROUNDINGS SERVICE ROLE NAME ARGUMENTS`
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,10 @@ def end_with_parent() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one role until it ends; returns the exit code."""
-    surroundings_file, service_path, role, name, arguments = sys.argv[1:] if argv is None else argv
-    supervisor_pid = os.getppid()
+    supervisor_pid, surroundings_file, service_path, role, name, arguments = argv or sys.argv[1:]
     end_with_parent()
-    if os.getppid() != supervisor_pid:
-        return 0  # The supervisor died between fork and prctl.
+    if os.getppid() != int(supervisor_pid):
+        return 0  # The supervisor died before the kernel knew that we go with it.
     os.umask(0o077)  # What a role writes belongs to the owner alone.
     faulthandler.enable()
     # SIGUSR1 writes all stacks to the log; the supervisor sends it before it kills.

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 import zmq
 
-from stream.errors import OmniRecallError
+from stream.errors import OmniRecallError, WireError
 from stream.messages.control import ErrorReply, RoleBeat, RoleBye, RoleDrain, RoleHello
 from stream.messages.envelope import Message
 from stream.messages.observation import CommitAck, CommitPut, Reject
@@ -79,11 +79,16 @@ class Received:
         return self.decoded.array(name)
 
     def reply(self, message: Message, parts: Sequence[OutPart] = ()) -> None:
-        """Answers the sender."""
-        if self.peer_key is not None:
-            self.service.send_to(
-                self.peer_key, message, parts, reply_to=self.envelope.message_id, trace_id=self.trace_id
-            )
+        """Answers the sender; with the error, where the answer breaks the bounds of the wire."""
+        if self.peer_key is None:
+            return
+        told = {"reply_to": self.envelope.message_id, "trace_id": self.trace_id}
+        try:
+            self.service.send_to(self.peer_key, message, parts, **told)
+        except WireError as error:
+            self.service.metrics.count("unsendable")
+            refusal = ErrorReply(error=type(error).__name__, message=error.message, remedy="ask for less")
+            self.service.send_to(self.peer_key, refusal, **told)
 
     def fail(self, error: OmniRecallError) -> None:
         """Answers the sender with an error of the tree."""
@@ -215,8 +220,20 @@ class Service:
         return self._outbox
 
     def commit(self, put: CommitPut, parts: Sequence[OutPart] = (), trace_id: bytes = b"") -> int:
-        """Makes a batch durable and sends it on its way; returns its `outbox_seq`."""
-        seq = self.outbox.put(put, parts, trace_id)
+        """Makes a batch durable and sends it on its way; returns its `outbox_seq`.
+
+        A batch that memory would refuse for its size or form is counted and left out, since
+        it would be sent again for ever; 0 is returned then.
+
+        Raises:
+            DiskFull: If it cannot be written.
+        """
+        try:
+            seq = self.outbox.put(put, parts, trace_id)
+        except WireError as error:
+            self.metrics.count("unsendable")
+            self.log.error("batch_left_out", error=type(error).__name__, message=error.message)
+            return 0
         self.hop(trace_id, "outbox.put")
         self._send_due()
         return seq
@@ -371,7 +388,10 @@ class Service:
         return timed_out or (self.drain() and not spooled)
 
     def _close_all(self) -> None:
-        self.close()
+        try:
+            self.close()
+        except Exception:  # Must not hide why the process ends.
+            self.log.exception("close_failed")
         for lane in self._lanes.values():
             lane.close()
         if self._outbox is not None:

@@ -56,14 +56,18 @@ def ensure_running(
     if is_running(store_dir) and (run_dir / "ready").exists():
         return run_dir
     supervisor = None
-    if not is_running(store_dir):
-        supervisor = _start(store_dir, preset, config_file, idle_exit_s)
     ends_at_s = time.monotonic() + timeout_s
     while time.monotonic() < ends_at_s:
-        if (run_dir / "ready").exists() and is_running(store_dir):
+        runs = is_running(store_dir)
+        if runs and (run_dir / "ready").exists():
             return run_dir
+        if runs and (run_dir / "broken").exists():
+            raise _not_started(store_dir, (run_dir / "broken").read_text(encoding="utf-8").strip())
         if supervisor is not None and supervisor.poll() not in (None, 0):
             raise _not_started(store_dir, f"ended with code {supervisor.returncode}")
+        # Also where one that was just ending has gone, or ours gave way to it.
+        if not runs and (supervisor is None or supervisor.poll() is not None):
+            supervisor = _start(store_dir, preset, config_file, idle_exit_s)
         time.sleep(0.01)
     raise _not_started(store_dir, f"not ready after {timeout_s:g} s")
 

@@ -1,7 +1,9 @@
 """The supervisor: starts the roles, watches their heartbeats, replaces and drains them.
 
 It holds the store's lock for as long as it lives, so there is one set of processes per
-store. It reads no media and opens no store; if it dies, the kernel ends its children.
+store. It reads no media and opens no store. If it dies, the kernel sends its children
+SIGTERM, and they finish what is in hand; outboxes and the log let in one process at a time,
+so those of a new supervisor wait for them.
 """
 
 from __future__ import annotations
@@ -52,10 +54,13 @@ from stream.wire.sender import Sender
 from stream.wire.sockets import Listener, PeerKey, Rejections
 
 READY_FILE = "ready"
+BROKEN_FILE = "broken"
 LOCK_FILE = "lock"
 SURROUNDINGS_FILE = "surroundings.json"
 POLL_MS = 100
 ENDED_SOURCES_KEPT = 10_000
+LOCK_ATTEMPTS = 5
+LOCK_PAUSE_S = 0.02
 
 
 class Supervisor:
@@ -99,6 +104,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Serves until SIGTERM, SIGINT or idleness; then drains every role in order."""
+        os.umask(0o077)  # What the processes write belongs to the owner alone.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop())
         make_run_dir(self.run_dir)
@@ -142,19 +148,32 @@ class Supervisor:
                 self._ended(child, now_s)
             elif child.is_running and (why := child.fault(now_s)):
                 self.log.error("replaced", role=child.name, why=why)
-                child.last_error = why
                 child.kill()
-                self._ended(child, now_s)
+                self._ended(child, now_s, why)
             elif child.state is State.WAITING and now_s >= child.restart_at_s and not self._draining:
                 self.log.info("restarted", role=child.name, restarts=child.restarts)
                 child.start(now_s)
         self._note_ready()
 
-    def _ended(self, child: Child, now_s: float) -> None:
-        child.ended(now_s, wanted=self._draining or child.state is State.DRAINING)
+    def _ended(self, child: Child, now_s: float, why: str = "") -> None:
+        child.ended(now_s, wanted=self._draining or child.state is State.DRAINING, why=why)
         self.log.info("ended", role=child.name, state=child.state.value, why=child.last_error)
         if child.role == "capture" and child.state in (State.ENDED, State.BROKEN):
             self._capture_ended(child)
+        if child.row.starts == "media" and child.state is State.BROKEN:
+            self._give_up_sources(child)
+
+    def _give_up_sources(self, broken: Child) -> None:
+        """Nobody will take what is being read: says so instead of waiting for ever."""
+        for capture in [child for child in self.children.values() if child.role == "capture"]:
+            uri = str(capture.arguments.get("uri", ""))
+            self.sources[uri] = msgspec.structs.replace(
+                self.sources[uri],
+                state="rejected",
+                reason=f"the {broken.name} process cannot serve: {broken.last_error}",
+                remedy="omnirecall doctor",
+            )
+            self._drain(capture, "nobody listens")
 
     def _capture_ended(self, child: Child) -> None:
         uri = str(child.arguments.get("uri", ""))
@@ -172,16 +191,17 @@ class Supervisor:
             del self.sources[next(iter(self.sources))]
 
     def _note_ready(self) -> None:
-        ready = all(
-            (child := self.children.get(role)) is not None and child.state is State.SERVING
-            for role, row in self.roles.items()
-            if row.starts == "always"
-        )
-        file = self.run_dir / READY_FILE
-        if ready and not file.exists():
-            file.touch(mode=0o600)
-        elif not ready:
-            file.unlink(missing_ok=True)
+        """Tells those who wait for the processes whether they serve, or never will."""
+        always = [self.children.get(role) for role, row in self.roles.items() if row.starts == "always"]
+        ready = all(child is not None and child.state is State.SERVING for child in always)
+        broken = [child for child in always if child is not None and child.state is State.BROKEN]
+        told = "\n".join(f"{child.name}: {child.last_error}" for child in broken)
+        for name, holds in ((READY_FILE, ready), (BROKEN_FILE, bool(broken))):
+            file = self.run_dir / name
+            if holds and not file.exists():
+                file.write_text(told, encoding="utf-8")
+            elif not holds:
+                file.unlink(missing_ok=True)
 
     # Messages.
 
@@ -229,8 +249,8 @@ class Supervisor:
             if child.state is State.STARTING:
                 child.state = State.SERVING
         elif isinstance(message, RoleBye):
-            child.said_bye = not message.failed
-            child.last_error = message.failed
+            child.said_bye = True
+            child.failed = message.failed
         else:
             child.working_s = message.working_s
             child.rss_bytes = message.rss_bytes
@@ -366,12 +386,17 @@ def take_lock(store_dir: Path) -> IO[str]:
         StoreBusy: If another process holds it.
     """
     file = (store_dir / LOCK_FILE).open("a", encoding="ascii")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise StoreBusy(f"the processes of {store_dir} are running already") from error
-    return file
+    for attempt in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError as error:
+            # Whoever asks `is_running` shares the lock for microseconds; that is no owner.
+            if attempt == LOCK_ATTEMPTS - 1:
+                file.close()
+                raise StoreBusy(f"the processes of {store_dir} are running already") from error
+            time.sleep(LOCK_PAUSE_S)
+    raise AssertionError("unreachable")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -382,14 +407,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=None)
     parser.add_argument("--idle-exit", type=float, default=None)
     options = parser.parse_args(argv)
-    os.umask(0o077)  # What the processes write belongs to the owner alone.
-    if is_running(options.store):
-        return 0  # Who loses the race connects to the winner.
     try:
+        if is_running(options.store):
+            raise StoreBusy(f"the processes of {options.store} are running already")
         config = load_config(options.preset, options.config)
         supervisor = Supervisor(options.store, config, options.idle_exit)
     except StoreBusy:
-        return 0
+        return 0  # Who loses the race connects to the winner.
     except OmniRecallError as error:
         print(f"{type(error).__name__}: {error.message}. {error.remedy}", file=sys.stderr)
         return error.exit_code

@@ -14,6 +14,9 @@ from stream.errors import ConfigError
 MAX_IPC_PATH_BYTES = 107
 """`sun_path` of a Unix socket on Linux; libzmq refuses longer ones."""
 
+MAX_PART_BYTES = 64 << 20
+"""Larger parts are dropped by libzmq before they are held, and their sender is disconnected."""
+
 Address = str
 
 
@@ -78,4 +81,6 @@ def open_socket(kind: int, *, linger_ms: int, queue: int) -> zmq.Socket[bytes]:
     socket.setsockopt(zmq.LINGER, linger_ms)
     socket.setsockopt(zmq.SNDHWM, queue)
     socket.setsockopt(zmq.RCVHWM, queue)
+    # Per part; the codec bounds their number and their sum.
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
     return socket

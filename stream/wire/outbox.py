@@ -16,11 +16,17 @@ from pathlib import Path
 import msgpack
 import msgspec
 
-from stream.errors import Corrupt, DiskFull
-from stream.messages.envelope import Part
+from stream.errors import Corrupt, DiskFull, StoreBusy
+from stream.messages.envelope import Envelope, Part
 from stream.messages.observation import CommitPut
-from stream.wire.codec import pack_body, unpack_body
+from stream.wire.codec import decode, encode, pack_body, unpack_body
 from stream.wire.parts import OutPart
+
+_PROBE = Envelope(message_id=bytes(16), sender="outbox", seq=2**40, published_ns=2**62, trace_id=bytes(16))
+"""An envelope as long as real ones, to see whether a batch would pass."""
+
+OTHER_OWNER_S = 15.0
+"""How long to wait for an ending process of the same name to let go of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,12 @@ class Outbox:
     """One sender's durable queue of commits. Belongs to the thread that made it.
 
     Args:
-        path: SQLite file in the store's spool; made if missing.
+        path: SQLite file in the store's spool; made if missing. It belongs to one process.
         window: Batches in flight at first; each acknowledgement sets it anew.
+
+    Raises:
+        StoreBusy: If another process keeps the file for longer than `OTHER_OWNER_S`.
+        Corrupt: If the file is no outbox.
     """
 
     def __init__(self, path: Path, window: int = 64) -> None:
@@ -47,7 +57,6 @@ class Outbox:
         self._window = window
         self._in_flight: set[int] = set()
         self._sent_through = 0
-        self.rejected = 0
         row = self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM batch").fetchone()
         self._last_seq = int(row[0])
         self._waiting = int(self._db.execute("SELECT COUNT(*) FROM batch").fetchone()[0])
@@ -56,8 +65,10 @@ class Outbox:
         """Makes a batch durable and queues it; returns its number.
 
         Raises:
+            WireError: If its receiver would refuse it; nothing was queued then.
             DiskFull: If it cannot be written; nothing was queued then.
         """
+        decode(encode(message, _PROBE, parts))
         described = [msgspec.to_builtins(out.part) for out in parts]
         try:
             with self._db:
@@ -92,10 +103,16 @@ class Outbox:
         return batches
 
     def acknowledge(self, outbox_seq: int, window: int) -> None:
-        """Forgets a batch that memory has on disk. Unknown numbers are ignored."""
-        with self._db:
-            self._db.execute("DELETE FROM part WHERE seq = ?", (outbox_seq,))
-            gone = self._db.execute("DELETE FROM batch WHERE seq = ?", (outbox_seq,)).rowcount
+        """Forgets a batch that memory has on disk. Unknown numbers are ignored.
+
+        Where that cannot be written (a full disk), the batch is sent and acknowledged again.
+        """
+        try:
+            with self._db:
+                self._db.execute("DELETE FROM part WHERE seq = ?", (outbox_seq,))
+                gone = self._db.execute("DELETE FROM batch WHERE seq = ?", (outbox_seq,)).rowcount
+        except sqlite3.OperationalError:
+            return
         self._waiting -= gone
         self._in_flight.discard(outbox_seq)
         self._window = max(1, window)
@@ -126,7 +143,9 @@ class Outbox:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        db = sqlite3.connect(path)
+        db = sqlite3.connect(path, timeout=OTHER_OWNER_S)
+        # One process at a time: two that send and delete the same rows would lose count.
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA secure_delete=ON")
@@ -140,6 +159,12 @@ def _open(path: Path) -> sqlite3.Connection:
                 "CREATE TABLE IF NOT EXISTS part (seq INTEGER NOT NULL, position INTEGER NOT NULL,"
                 " body BLOB NOT NULL, PRIMARY KEY (seq, position)) WITHOUT ROWID"
             )
+            # Takes the lock, for as long as the file is open.
+            db.execute("DELETE FROM batch WHERE seq < 0")
+    except sqlite3.OperationalError as error:
+        raise StoreBusy(
+            f"outbox {path}: {error}", remedy="another process of this name is ending; try again"
+        ) from error
     except sqlite3.DatabaseError as error:
         raise Corrupt(
             f"outbox {path}: {error}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from stream.errors import Malformed
@@ -61,7 +62,8 @@ def read_array(part: Part, body: bytes | memoryview) -> npt.NDArray[np.generic]:
     dtype = DTYPES.get(part.encoding)
     if dtype is None:
         raise Malformed(f"part {part.name!r} is {part.encoding}, not an array")
-    array = np.frombuffer(body, dtype=dtype)
-    if any(side < 0 for side in part.shape) or array.size != int(np.prod(part.shape, dtype=np.int64)):
-        raise Malformed(f"part {part.name!r}: {array.size} values do not make shape {part.shape}")
-    return array.reshape(part.shape)
+    wanted = math.prod(part.shape)
+    if min(part.shape, default=1) < 0 or wanted * np.dtype(dtype).itemsize != memoryview(body).nbytes:
+        n_bytes = memoryview(body).nbytes
+        raise Malformed(f"part {part.name!r}: {n_bytes} bytes are no {part.encoding} of shape {part.shape}")
+    return np.frombuffer(body, dtype=dtype).reshape(part.shape)

@@ -63,6 +63,34 @@ def test_usage_faults_end_with_2(tmp_path):
     assert "--since" in outcome.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("ask", "--json"), "QUESTION"),
+        (("ask", "what?", "--json", "--no-such-option"), "--no-such-option"),
+        (("search", "x", "-k", "many", "--json"), "many"),
+        (("no-such-command", "--json"), "no-such-command"),
+        (("--json",), "--json"),
+        (("config", "no-such-command", "--json"), "no-such-command"),
+    ],
+)
+def test_usage_faults_are_json_for_programs(words, told):
+    outcome = invoke(*words)
+    assert outcome.exit_code == 2
+    document = json.loads(outcome.stdout)
+    assert document["version"] == 1
+    assert document["error"]["type"] == "UsageError"
+    assert told in document["error"]["message"]
+    assert document["error"]["remedy"].endswith("--help")
+    assert outcome.stderr == ""
+
+
+def test_usage_faults_are_words_for_people():
+    outcome = invoke("ask")
+    assert outcome.stdout == ""
+    assert "Usage:" in outcome.stderr
+
+
 def test_the_exit_code_is_that_of_the_process(tmp_path):
     command = [
         sys.executable,
@@ -164,10 +192,10 @@ def test_the_media_that_are_meant(tmp_path):
 
 
 class Processes:
-    """A supervisor that reads one source at a time, and a memory that knows a bit more at each look."""
+    """A supervisor that reads few sources at a time, and a memory that knows a bit more at each look."""
 
-    def __init__(self, *, refused=(), held=(), broken=""):
-        self.refused, self.broken = refused, broken
+    def __init__(self, *, refused=(), held=(), broken="", captures=1):
+        self.refused, self.broken, self.captures = refused, broken, captures
         self.known = {uri: SourceStatusOf(uri, 1.0) for uri in held}
         self.reading = {}
         self.opened = []
@@ -178,11 +206,14 @@ class Processes:
         if not isinstance(message, SourceOpen):
             self.closed.append(message.uri)
             return SourceState(uri=message.uri, state="closed")
-        if any(share < 1 for share in self.reading.values()):
-            raise StoreBusy("one is being read")
+        if len(self.open_now()) >= self.captures:
+            raise StoreBusy("enough is being read")
         self.opened.append(message.uri)
         self.reading[message.uri] = 0.0
         return SourceState(uri=message.uri, state="starting")
+
+    def open_now(self):
+        return [uri for uri, share in self.reading.items() if share < 1]
 
     def roles(self):
         sources = []
@@ -203,6 +234,10 @@ class Processes:
             RoleStatus(
                 role="memory", name="memory", pid=1, state=self.broken or "serving", restarts=0, age_s=1.0
             )
+        ]
+        roles += [
+            RoleStatus(role="capture", name=uri, pid=2, state="serving", restarts=0, age_s=1.0)
+            for uri in self.open_now()
         ]
         return StatusRoles(roles=tuple(roles), sources=tuple(sources))
 
@@ -251,11 +286,76 @@ def test_a_refused_file_keeps_no_other_from_being_read(tmp_path):
 
 def test_what_the_store_holds_is_not_read_again(tmp_path, monkeypatch):
     jobs = files(tmp_path, "a", "b")
-    monkeypatch.setattr("stream.capture.probe.ContentHash.all", lambda self: str(self._path).encode())
+    monkeypatch.setattr("stream.capture.probe.ContentHash.step", lambda self: str(self._path).encode())
     processes = Processes(held=(jobs[0].uri,))
     Indexing(processes, jobs, lambda: None).run()
     assert [job.outcome for job in jobs] == ["already there", "done"]
     assert processes.opened == [jobs[1].uri]
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """Which steps of hashing were made; each file takes three."""
+    steps = []
+
+    def step(self):
+        steps.append(self._path.name)
+        return str(self._path).encode() if steps.count(self._path.name) % 3 == 0 else None
+
+    monkeypatch.setattr("stream.capture.probe.ContentHash.step", step)
+    return steps
+
+
+@pytest.mark.parametrize("captures", [1, 2])
+def test_each_file_is_hashed_once_however_long_it_waits(tmp_path, hashed, captures):
+    jobs = files(tmp_path, *"abcdef")
+    processes = Processes(held=("another",), captures=captures)
+    Indexing(processes, jobs, lambda: None).run()
+    assert hashed == [name for name in "abcdef" for _ in range(3)]
+    assert [job.outcome for job in jobs] == ["done"] * 6
+    assert processes.opened == [job.uri for job in jobs]
+
+
+def test_nothing_is_hashed_while_there_is_no_place(tmp_path, hashed):
+    jobs = files(tmp_path, "a", "b", "c")
+    processes = Processes(held=("another",))
+    at = {}
+
+    def told():
+        for job in jobs:
+            if job.is_open:
+                at.setdefault(job.path.name, set()).update(hashed)
+
+    Indexing(processes, jobs, told).run()
+    assert "c" not in at["a"]
+    # The first refusal tells how many may be read at a time: one file is known ahead of it.
+    assert at["a"] <= {"a", "b"}
+    assert at["b"] == {"a", "b"}
+
+
+def test_progress_is_told_while_the_next_file_is_hashed(tmp_path, hashed):
+    jobs = files(tmp_path, "a", "b")
+    seen = []
+    Indexing(Processes(held=("another",), captures=2), jobs, lambda: seen.append(len(hashed))).run()
+    assert {4, 5, 6} <= set(seen)
+
+
+def test_a_file_that_goes_while_it_is_hashed_is_not_opened(tmp_path):
+    jobs = files(tmp_path, "a", "b")
+    jobs[0].path.unlink()
+    processes = Processes(held=("another",))
+    Indexing(processes, jobs, lambda: None).run()
+    assert [job.outcome for job in jobs] == ["rejected", "done"]
+    assert processes.opened == [jobs[1].uri]
+    assert jobs[0].remedy
+
+
+def test_somebody_elses_files_are_waited_for(tmp_path):
+    jobs = files(tmp_path, "a")
+    processes = Processes()
+    processes.reading["theirs"] = -2.0
+    Indexing(processes, jobs, lambda: None).run()
+    assert jobs[0].outcome == "done"
 
 
 def test_a_broken_process_ends_indexing(tmp_path):

@@ -6,14 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from stream.errors import RoleUnavailable, TooLarge
 from stream.messages.control import StatusAsk, StatusMemory, StatusRoles
 from stream.messages.observation import MarkAsk, MarkLast
-from stream.process.start import is_running
+from stream.process.start import ensure_running, is_running
+from stream.process.supervisor import take_lock
 from stream.wire.bus import Subscriber
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
@@ -32,7 +35,7 @@ own = "stream.process.settings:SupervisorSettings"
 sections = {"cpu": "stream.process.settings:CpuSettings", "supervisor": own}
 names = {"memory": "ToyMemory", "video": "ToyCounter", "audio": "ToyHang"}
 if len(sys.argv) > 3:
-    names["reasoning"] = "ToyCrash"
+    names["reasoning"] = sys.argv[3]
 roles = {n: Role(f"toys:{c}", own, "always", 0, int(n == "memory")) for n, c in names.items()}
 sections |= {n: own for n in names}
 fast = {"beat_s": 0.2, "silent_s": 1.5, "backoff_s": 0.1, "breaker_restarts": 3}
@@ -120,12 +123,64 @@ def test_a_frozen_and_a_hung_role_are_replaced_while_the_others_serve(toys):
 
 
 def test_a_role_that_cannot_start_is_left_alone_and_the_rest_serves(toys):
-    _, _, run_dir = toys("crash")
+    _, _, run_dir = toys("ToyCrash")
     broken = wait_for(lambda: (r := status(run_dir)["reasoning"]).state == "broken" and r)
     assert broken.restarts < 3
     assert "code 3" in broken.last_error
     with Caller(run_dir, "memory", "test") as memory:
         assert memory.ask_for(StatusMemory, StatusAsk(), timeout_s=10).schema == 1
+
+
+def test_a_role_that_says_no_restart_helps_is_not_restarted(toys):
+    _, _, run_dir = toys("ToyHopeless")
+    broken = wait_for(lambda: (r := status(run_dir)["reasoning"]).state == "broken" and r)
+    assert broken.restarts == 0
+    assert "SchemaTooNew" in broken.last_error
+    told = run_dir / "broken"
+    wait_for(told.exists)
+    assert "newer release" in told.read_text()
+
+
+def test_an_answer_beyond_the_bounds_of_the_wire_is_an_error_and_no_crash(toys):
+    _, _, run_dir = toys()
+    before = status(run_dir)["memory"].pid
+    with Caller(run_dir, "memory", "test") as memory:
+        with pytest.raises(TooLarge):
+            memory.ask(MarkAsk(source_id=b"s" * 16, session=0, track=0), timeout_s=10)
+        assert memory.ask_for(StatusMemory, StatusAsk(), timeout_s=10).counts["pid"] == before
+
+
+def test_a_new_supervisor_after_kill_9_takes_over_what_the_old_one_left(toys):
+    child, store, run_dir = toys()
+    with Caller(run_dir, "video", "test") as video:
+        stopped = status(run_dir)["memory"].pid
+        os.kill(stopped, signal.SIGSTOP)  # so that the outbox fills
+        video.ask_for(MarkLast, MarkAsk(source_id=b"s" * 16, session=0, track=20), timeout_s=20)
+    child.kill()
+    child.wait()
+    os.kill(stopped, signal.SIGCONT)
+    _, store, run_dir = toys()
+    wait_for(lambda: (store / "seen.txt").exists() and set(range(20)) <= set(seen(store)), 40)
+    with Caller(run_dir, "video", "test") as video:
+        video.ask_for(MarkLast, MarkAsk(source_id=b"s" * 16, session=20, track=30), timeout_s=20)
+    wait_for(lambda: set(range(30)) <= set(seen(store)), 30)
+
+
+def test_a_command_that_comes_while_the_old_processes_end_starts_new_ones(tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    store.mkdir()
+    started = []
+
+    def start(*_):
+        started.append(time.monotonic())
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+
+    monkeypatch.setattr("stream.process.start._start", start)
+    ending = take_lock(store)  # somebody is draining: locked, and not ready
+    threading.Timer(0.4, ending.close).start()
+    with pytest.raises(RoleUnavailable):
+        ensure_running(store, timeout_s=1.2)
+    assert len(started) == 1
 
 
 def test_no_process_and_no_socket_outlives_the_supervisor(toys):

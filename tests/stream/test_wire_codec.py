@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import Malformed, TooLarge, VersionMismatch, WireError
-from stream.messages import TOPICS, CommitPut, Envelope, Observation, TrackMark, observation_id
+from stream.messages import TOPICS, CommitPut, Envelope, Observation, Part, TrackMark, observation_id
 from stream.messages.media import ChangePoint, MediaFrame
 from stream.wire.codec import MAX_PARTS, decode, encode, pack_body, unpack_body
 from stream.wire.parts import array_part, blob_part, read_array
@@ -110,6 +110,17 @@ def test_an_array_whose_shape_lies_is_refused():
         read_array(type(out.part)(name="x", encoding="f32", n_bytes=24, shape=(4, 2)), out.body)
     with pytest.raises(Malformed):
         array_part("x", np.zeros(3, np.float64))
+
+
+@given(
+    st.binary(max_size=64),
+    st.sampled_from(["f32", "f16", "s16le", "rgb24", "jpeg", "x"]),
+    st.lists(st.integers(-(2**62), 2**62), max_size=4),
+)
+def test_arrays_that_lie_raise_only_malformed(body, encoding, shape):
+    part = Part(name="x", encoding=encoding, n_bytes=len(body), shape=tuple(shape))
+    with contextlib.suppress(Malformed):
+        assert read_array(part, body).nbytes == len(body)
 
 
 def test_bodies_survive_the_outbox_form():

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.errors import Corrupt
-from stream.messages import CommitPut, TrackMark
+from stream.errors import Corrupt, StoreBusy, WireError
+from stream.messages import CommitPut, Observation, TrackMark
 from stream.wire.outbox import Outbox
 from stream.wire.parts import blob_part
 
@@ -112,6 +112,35 @@ def test_kill_9_loses_nothing_that_was_put(tmp_path):
         there = [b.message.marks[0].through_pts_ns for b in outbox.due()]
         assert there[: len(told)] == told
         assert len(there) <= len(told) + 1
+
+
+def test_two_processes_cannot_share_a_file(tmp_path, monkeypatch):
+    """They would send and delete the same rows, and one would wait for ever for what is gone."""
+    monkeypatch.setattr("stream.wire.outbox.OTHER_OWNER_S", 0.1)
+    first = Outbox(tmp_path / "o.sqlite")
+    with pytest.raises(StoreBusy, match=r"o\.sqlite"):
+        Outbox(tmp_path / "o.sqlite")
+    first.put(mark(3))
+    first.close()
+    assert Outbox(tmp_path / "o.sqlite").waiting == 1
+
+
+def test_what_memory_would_refuse_is_not_queued(tmp_path):
+    outbox = Outbox(tmp_path / "o.sqlite")
+    seen = Observation(
+        observation_id=b"o" * 16,
+        source_id=b"s" * 16,
+        session=0,
+        track=0,
+        kind="seen_text",
+        producer_id="p",
+        pts0_ns=0,
+        pts1_ns=1,
+        text="x" * 300_000,
+    )
+    with pytest.raises(WireError):
+        outbox.put(CommitPut(outbox_seq=0, observations=(seen,)))
+    assert outbox.waiting == 0
 
 
 def test_a_file_that_is_no_outbox_is_named(tmp_path):

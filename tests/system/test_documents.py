@@ -32,6 +32,22 @@ def test_the_error_tree_is_drawn_as_it_is():
             assert len(getattr(errors, match.group(2)).__mro__) - 4 + 0 == depth, match.group(2)
 
 
+def test_files_that_code_and_documents_name_are_there():
+    named = re.compile(r"\b((?:docs|tools|configs|tests|stream|perception|memory|reasoning)/[\w./-]+\.\w+)\b")
+    absent = []
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "pyproject.toml", ROOT / "Makefile"]
+    code = [
+        p
+        for top in ("stream", "perception", "memory", "reasoning", "tools")
+        for p in (ROOT / top).rglob("*.py")
+    ]
+    for page in [*pages, *(ROOT / "docs").rglob("*.md"), *code]:
+        for target in named.findall(page.read_text(encoding="utf-8")):
+            if not (ROOT / target).exists() and "://" not in target:
+                absent.append(f"{page.relative_to(ROOT)} names {target}")
+    assert absent == []
+
+
 def test_links_in_documents_lead_somewhere():
     broken = []
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:

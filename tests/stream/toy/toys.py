@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from stream.errors import SchemaTooNew
 from stream.messages.control import EventVoice, StatusAsk, StatusMemory
 from stream.messages.observation import CommitAck, CommitPut, MarkAsk, MarkLast, TrackMark
 from stream.process.service import Received, Service
@@ -19,6 +20,7 @@ class ToyMemory(Service):
         self.listen("memory")
         self.on(CommitPut, self._put)
         self.on(StatusAsk, self._status)
+        self.on(MarkAsk, lambda received: self.lane("q").submit(_too_much, done=received.reply))
 
     def _put(self, received: Received) -> None:
         with (self.surroundings.store_dir / "seen.txt").open("a") as seen:
@@ -60,6 +62,15 @@ class ToyHang(Service):
         self.on(StatusAsk, lambda _: time.sleep(3600))
 
 
+class ToyHopeless(Service):
+    """Fails at start with an error that no restart mends."""
+
+    role = "reasoning"
+
+    def set_up(self) -> None:
+        raise SchemaTooNew("written by a newer release")
+
+
 class ToyCrash(Service):
     """Fails at start, always."""
 
@@ -67,3 +78,7 @@ class ToyCrash(Service):
 
     def set_up(self) -> None:
         os._exit(3)
+
+
+def _too_much() -> StatusMemory:
+    return StatusMemory(commit_no=1, schema=1, indexes={"x": {"y": ["z" * 1000] * 2000}})
