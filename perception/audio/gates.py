@@ -8,9 +8,9 @@ sentence is dropped by the first gate that it does not pass.
 Sources. `compression` is Whisper's own threshold (Radford et al. 2022, section 4.5);
 so are `no_speech` and `log_probability`, by which the decoder skips a window before
 anything comes here. The others were chosen on sound without speech that was forced past
-voice activity (game music, noises, tones, a cartoon) and on read speech: what tiny.en
-invented had a confidence of 0.01 to 0.39 and a probability of no speech of 0.68 to 0.95;
-what was spoken had 0.23 to 0.99, nearly always over 0.5, and 0.01 to 0.27.
+voice activity (game music, noises, tones, a cartoon), where what is invented is either
+unsure of itself, or repeats itself, or comes from a window that is said to hold no
+speech, and on read speech, which is none of these.
 """
 
 from __future__ import annotations

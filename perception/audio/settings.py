@@ -76,7 +76,7 @@ class SpeechSettings(BaseModel):
     compute_type: Literal["int8", "float32"] = Field(
         default="int8", description="Arithmetic of CTranslate2; another one gives other words."
     )
-    beam: int = Field(default=5, ge=1, le=10, description="Hypotheses kept while decoding.")
+    beam: int = Field(default=1, ge=1, le=10, description="Hypotheses kept while decoding.")
     language: str = Field(
         default="",
         max_length=8,

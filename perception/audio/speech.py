@@ -5,11 +5,10 @@ speech. So the segments of a file are packed: a batch holds up to 28 s of them w
 real pauses in between, shortened to `join_s`. Positions in the window are mapped back
 to the segment, and so to the source. Live segments are not made to wait for others.
 
-`WhisperModel.transcribe` is used for each window rather than `BatchedInferencePipeline`,
-on the measurement in docs/benchmarks.md: with packed windows the pipeline's single pass
-loses the end of the window when the decoder stops early (with timestamps) or at a pause
-(without), while `transcribe` goes on after the last timestamp; both take the same time
-on one core. Text of the window before is never given as a prompt: it is what makes
+`WhisperModel.transcribe` is used for each window rather than `BatchedInferencePipeline`:
+with packed windows the pipeline's single pass loses the end of the window when the
+decoder stops early (with timestamps) or at a pause (without), while `transcribe` goes on
+after the last timestamp. Text of the window before is never given as a prompt: it is what makes
 Whisper repeat itself, and a resumed run would not have it. The temperature is 0, since
 sampling would give other words, and so other observations, in each run.
 """
@@ -179,7 +178,7 @@ def covered(words: Sequence[Word]) -> list[tuple[int, int]]:
     spans = []
     for word in words:
         start, end = word.start_ns // NS_PER_SAMPLE, word.end_ns // NS_PER_SAMPLE
-        longest = int((WORD_S + LETTER_S * len(word.text.strip())) * AUDIO_RATE_HZ)
+        longest = round((WORD_S + LETTER_S * len(word.text.strip())) * AUDIO_RATE_HZ)
         spans.append((start, min(end, start + longest)))
     return spans
 
