@@ -66,7 +66,7 @@ def toys(tmp_path, monkeypatch):
         started.append(child)
         run_dir = run_dir_for(store)
         if not extra:
-            wait_for(lambda: (run_dir / "ready").exists())
+            wait_for(lambda: is_running(store) and (run_dir / "ready").exists())
         else:
             wait_for(lambda: (run_dir / "supervisor").exists())
         return child, store, run_dir
