@@ -271,7 +271,8 @@ class IntakeService(Service, Generic[T]):
 
     def grant(self, track: T) -> None:
         """Grants what the window has room for, unless there is too much in hand already."""
-        if self.draining or not self.is_current(track) or self.is_behind(track):
+        is_over = track.successor is not None
+        if self.draining or is_over or not self.is_current(track) or self.is_behind(track):
             return
         n = track.window.due()
         if n > 0:

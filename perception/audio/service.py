@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+MISSING_NS = NANO
+"""Sound that ends so much before its source, and not by itself, is missing: durations are not exact."""
+
 
 @dataclass(slots=True, eq=False)
 class _Track(Intake):
@@ -171,9 +174,8 @@ class AudioService(IntakeService[_Track]):
                 _nothing, done=lambda _: self._note_gap(track, gap0_ns, gap1_ns, reason)
             )
         if message.state == "eof" or (message.state == "closed" and track.is_live):
-            end_pts_ns = message.end_pts_ns or 0
             self._listen_to(track, trace_id, state.gap)
-            self.lane("voice").submit(_nothing, done=lambda _: self._finish(track, state, end_pts_ns))
+            self.lane("voice").submit(_nothing, done=lambda _: self._finish(track, state, message))
         elif message.state == "closed":
             self.forget(track)
 
@@ -229,13 +231,18 @@ class AudioService(IntakeService[_Track]):
         self.metrics.count("gaps")
         track.gaps.append(track.own.gap(PRODUCER, (pts0_ns, pts1_ns), track.utc_offset_ns, reason))
 
-    def _finish(self, track: _Track, state: TrackState, end_pts_ns: int) -> None:
+    def _finish(self, track: _Track, state: TrackState, message: MediaState) -> None:
         """The track has ended: what waits is recognised, and the last mark says that nothing follows."""
         if not self.is_current(track) or track.batcher is None:
             return
-        end_sample = max(sample_of(end_pts_ns), state.expected_sample)
-        batches = track.batcher.rest() or [Batch((), end_sample)]
-        self._recognise(track, batches[-1], track.own.mark(end_sample * NS_PER_SAMPLE, eof=True))
+        end_sample = max(sample_of(message.end_pts_ns or 0), state.expected_sample)
+        end_ns = end_sample * NS_PER_SAMPLE
+        *before, last = track.batcher.rest() or [Batch((), end_sample)]
+        for batch in before:
+            self._recognise(track, batch, track.own.mark(batch.mark_sample * NS_PER_SAMPLE))
+        if message.reason and message.gap0_ns is None and (message.duration_ns or 0) - end_ns > MISSING_NS:
+            self._note_gap(track, end_ns, message.duration_ns or 0, message.reason)
+        self._recognise(track, last, track.own.mark(end_ns, eof=True))
 
     # Segments to utterances.
 

@@ -69,7 +69,10 @@ class _Item:
 
 @dataclass(slots=True, eq=False)
 class _Track(Intake):
-    """A video track on its way in; its state exists once it is open."""
+    """A video track on its way in; its state exists once it is open.
+
+    `missed_from_ns` is where a live track resumed, until it is known what that has cost.
+    """
 
     state: TrackState | None = None
     queue: deque[_Item] = field(default_factory=deque)
@@ -79,6 +82,7 @@ class _Track(Intake):
     processed: int = 0
     dropped: int = 0
     eof_pts_ns: int | None = None
+    missed_from_ns: int | None = None
 
 
 class VideoService(IntakeService[_Track]):
@@ -158,6 +162,7 @@ class VideoService(IntakeService[_Track]):
         track.state = TrackState(
             self._settings.shot_rules(), self._settings.text_rules(), self._new_reader(), after_pts_ns
         )
+        track.missed_from_ns = after_pts_ns if track.is_live else None
         return CreditWindow(self._settings.window_latest if track.is_live else self._settings.window_lossless)
 
     def wanted(self) -> tuple[float, int]:
@@ -283,7 +288,9 @@ class VideoService(IntakeService[_Track]):
         before_ns = message.curve[0].pts_ns if message.curve else message.pts_ns
         if state.last is not None:
             before_ns = state.last.pts_ns
-        if track.is_live and message.dropped and message.pts_ns - before_ns > self._settings.gap_s * NANO:
+        was_told = self._tell_missed(track, message.pts_ns)
+        is_far = message.pts_ns - before_ns > self._settings.gap_s * NANO
+        if track.is_live and message.dropped and is_far and not was_told:
             self._put_gap(track, (before_ns, message.pts_ns), "overload")
         self._put_frame(track, frame)
         may_read = not track.is_live or track.reading <= self._settings.text_threads
@@ -291,6 +298,7 @@ class VideoService(IntakeService[_Track]):
 
     def _change_state(self, track: _Track, state: TrackState, message: MediaState) -> None:
         if message.gap0_ns is not None and message.gap1_ns is not None:
+            self._tell_missed(track, message.gap0_ns)
             self._follow(track, state.finish("gap"))
             self._put_gap(track, (message.gap0_ns, message.gap1_ns), message.reason or message.state)
         if message.state == "eof" or (message.state == "closed" and track.is_live):
@@ -304,6 +312,7 @@ class VideoService(IntakeService[_Track]):
         ends += [state.last.pts_ns] if state.last is not None else []
         end_ns = track.eof_pts_ns = max([message.end_pts_ns or 0, state.after_pts_ns or 0, *ends])
         self._follow(track, step)
+        self._tell_missed(track, end_ns)
         missing_ns = (message.duration_ns or 0) - end_ns
         if message.reason and message.gap0_ns is None and missing_ns > self._settings.gap_s * NANO:
             self._put_gap(track, (end_ns, end_ns + missing_ns), message.reason)
@@ -380,6 +389,17 @@ class VideoService(IntakeService[_Track]):
         self.metrics.count("gaps")
         if track.is_live:
             self._put(track, Batch())
+
+    def _tell_missed(self, track: _Track, until_ns: int) -> bool:
+        """Says once what lay in the open shot of a killed process; True if it is a gap.
+
+        A live source cannot be seen again after its mark, as a file is.
+        """
+        from_ns, track.missed_from_ns = track.missed_from_ns, None
+        is_gap = from_ns is not None and until_ns - from_ns > self._settings.gap_s * NANO
+        if from_ns is not None and is_gap:
+            self._put_gap(track, (from_ns, until_ns), "video process restarted")
+        return is_gap
 
     def _put_closed(self, track: _Track) -> None:
         """Puts the shots that are read, oldest first, each with its mark; then the end."""
