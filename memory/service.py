@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import ClassVar, cast
 
 from memory.keys.encoder import EncoderLink
@@ -31,11 +32,14 @@ from stream.messages.control import StatusAsk
 from stream.messages.envelope import Message
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
 from stream.messages.span import TimelineAsk
+from stream.process.lanes import Lane
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
 
 MOST_WAITING = 1_024
 """Batches held in memory; what comes beyond is not acknowledged and so will come again."""
+MOST_AWAITED = 64
+"""Sources remembered because capture or perception named them last; status never leaves them out."""
 LIVE_TICK_NS = 1_000_000_000
 """How often live sources are looked at although nothing was committed."""
 
@@ -56,12 +60,17 @@ class MemoryService(Service):
         self._live_due_ns = 0
         self._sweep: deque[str] = deque()
         self._traces = FollowedTraces()
+        self._awaited: dict[tuple[bytes, int], None] = {}
+        self._in_use: list[Lane] = []
+        self._opened = ExitStack()
 
     def set_up(self) -> None:
         """Opens the store, which migrates it; indexes load beside the first questions."""
         store_dir = self.surroundings.store_dir
         self._store = LogStore(store_dir, now_ns=self.clock.now_ns, window=self._settings.window)
+        self._opened.callback(self._store.close)
         self._reader = LogReader(store_dir)
+        self._opened.callback(self._reader.close)
         self._shelf = IndexShelf(store_dir / "views", gpu=self._settings.gpu)
         self._consolidator = Consolidator(
             segmenter_of(self._settings.spans), int(self._settings.spans.live_close_after_s * 1e9)
@@ -72,6 +81,7 @@ class MemoryService(Service):
         )
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
+        self._in_use += [self._writer, self._queries]
         self._keys = KeyMaker(
             self._store,
             self._reader,
@@ -88,7 +98,7 @@ class MemoryService(Service):
         self.on(RecallAsk, lambda received: self._query(received, self._recall))
         self.on(MemoryFeed, lambda received: self._query(received, self._feed))
         self.on(TimelineAsk, lambda received: self._query(received, self._timeline))
-        self.on(StatusAsk, lambda received: self._query(received, self._status))
+        self.on(StatusAsk, self._take_status)
         self.listen("memory")
         self._keys.start()
 
@@ -125,10 +135,9 @@ class MemoryService(Service):
         return self._keys.drain()
 
     def close(self) -> None:
-        """Closes the store where no lane works on it any more; a busy one ends with the process."""
-        if not self._writer.pending and not self._queries.pending:
-            self._reader.close()
-            self._store.close()
+        """Closes what was opened where no lane works on it any more; a busy one ends with the process."""
+        if not any(lane.pending for lane in self._in_use):
+            self._opened.close()
 
     # Commits.
 
@@ -138,7 +147,16 @@ class MemoryService(Service):
             self.metrics.count("puts_shed")
             return
         self._waiting.append(received)
+        for source in cast(CommitPut, received.message).sources:
+            self._await(source.source_id, source.session)
         self._commit_waiting()
+
+    def _await(self, source_id: bytes, session: int) -> None:
+        """Somebody reads this source now, and looks for it in the status until it is done."""
+        self._awaited.pop((source_id, session), None)
+        self._awaited[source_id, session] = None
+        if len(self._awaited) > MOST_AWAITED:
+            del self._awaited[next(iter(self._awaited))]
 
     def _commit_waiting(self) -> None:
         if self._committing or not self._waiting:
@@ -243,10 +261,18 @@ class MemoryService(Service):
         with self._reader.snapshot() as db:
             return timeline(db, cast(TimelineAsk, received.message))
 
-    def _status(self, received: Received) -> Message:
+    def _take_status(self, received: Received) -> None:
+        awaited = set(self._awaited)
+        self._query(received, lambda _: self._status(awaited))
+
+    def _status(self, awaited: set[tuple[bytes, int]]) -> Message:
         with self._reader.snapshot() as db:
             return status_of(
-                db, self.surroundings.store_dir, self._shelf.describe(), self._keys.count_pending(db)
+                db,
+                self.surroundings.store_dir,
+                self._shelf.describe(),
+                self._keys.count_pending(db),
+                awaited,
             )
 
 

@@ -28,14 +28,24 @@ LIVE_KINDS = ("camera", "microphone", "network")
 MIDDLE = "(o.pts0_ns / 2 + o.pts1_ns / 2)"
 """Where an observation belongs, as the index `observation_middle` has it."""
 
+DATED_LATER = "owner, later"
+"""`source.t_origin_from` where the owner told the time after observations without one were committed."""
+ORIGIN_LATER = (
+    "(SELECT c.t_origin_ns FROM source AS c WHERE c.source_id = o.source_id AND c.session = o.session"  # noqa: S608
+    f" AND c.t_origin_from = '{DATED_LATER}')"
+)
+T0 = f"COALESCE(o.t0_ns, o.pts0_ns + {ORIGIN_LATER})"
+T1 = f"COALESCE(o.t1_ns, o.pts1_ns + {ORIGIN_LATER})"
+"""UTC of an observation `o`, also of one whose source was dated after it; NULL where none is known."""
+
 _THUMBNAIL = (
     "(SELECT lower(hex(m.media_hash)) || ' ' || f.media_type FROM observation_media AS m"
     " JOIN media AS f ON f.media_hash = m.media_hash"
     " WHERE m.n = o.n AND m.role IN ('thumbnail', 'keyframe') ORDER BY m.role DESC, m.ordinal LIMIT 1)"
 )
 _BARE = (
-    "o.n, o.observation_id, o.commit_no, o.source_id, o.session, o.kind, o.pts0_ns, o.pts1_ns, o.t0_ns,"
-    " o.t1_ns, o.text, o.language, o.confidence, o.speaker, o.place"
+    f"o.n, o.observation_id, o.commit_no, o.source_id, o.session, o.kind, o.pts0_ns, o.pts1_ns, {T0},"
+    f" {T1}, o.text, o.language, o.confidence, o.speaker, o.place"
 )
 COLUMNS = f"{_BARE}, {_THUMBNAIL}"
 """What `Logged` is made of, from a table named `o`."""
@@ -48,7 +58,7 @@ _FEED_FIELDS = tuple(name for name in Observation.__struct_fields__ if name not 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An observation as recall needs it. Times as in `stream.messages.Observation`.
+    """An observation as recall needs it. Times as in `stream.messages.Observation`, or by `T0` and `T1`.
 
     `thumbnail` is a path under `media/`, or empty.
     """

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from memory.bounds import fitting
 from memory.log.migrations import SCHEMA_VERSION
-from memory.log.reader import SourceRow, last_commit, sources
+from memory.log.reader import T0, SourceRow, last_commit, sources
 from stream.messages.control import SourceStatus, StatusMemory, TrackStatus
 
 PICTURE_KINDS = ("frame", "shot", "seen_text")
+MOST_SOURCES = 500
+"""Sources described in one reply; the counts are of all."""
 
 
 def status_of(
@@ -18,14 +21,19 @@ def status_of(
     store_dir: Path,
     indexes: dict[str, dict[str, object]],
     pending_keys: int,
+    awaited: Collection[tuple[bytes, int]] = (),
 ) -> StatusMemory:
     """The state of a store.
+
+    Of very many sources it describes the awaited ones, then the unfinished, then the
+    newest, as many as fit into a reply, in the order in which they were first committed.
 
     Args:
         db: A snapshot.
         store_dir: Folder of the store.
         indexes: As `IndexShelf.describe` gives them.
         pending_keys: Texts whose keys are still to be made.
+        awaited: Sources and sessions that somebody is just reading, new to the store or not.
     """
     rows = sources(db)
     of_source = _observations(db)
@@ -49,17 +57,37 @@ def status_of(
         counts=counts,
         n_bytes=_bytes(db, store_dir),
         indexes=indexes,
-        sources=tuple(
-            _source_status(db, row, of_source.get((row.source_id, row.session), 0)) for row in rows
-        ),
+        sources=_described(db, rows, of_source, awaited),
         pending_keys=pending_keys,
     )
 
 
-def _source_status(db: sqlite3.Connection, row: SourceRow, observations: int) -> SourceStatus:
-    progress = db.execute(
-        "SELECT done FROM progress WHERE source_id = ? AND session = ?", (row.source_id, row.session)
-    ).fetchone()
+def _described(
+    db: sqlite3.Connection,
+    rows: Sequence[SourceRow],
+    of_source: Mapping[tuple[bytes, int], int],
+    awaited: Collection[tuple[bytes, int]],
+) -> tuple[SourceStatus, ...]:
+    consolidated = set(db.execute("SELECT source_id, session FROM progress WHERE done"))
+    places = {(row.source_id, row.session): place for place, row in enumerate(rows)}
+
+    def is_consolidated(row: SourceRow) -> bool:
+        return row.is_read and (row.source_id, row.session) in consolidated
+
+    def wanted(row: SourceRow) -> tuple[bool, bool, int]:
+        key = (row.source_id, row.session)
+        return key not in awaited, is_consolidated(row), -places[key]
+
+    told = fitting(
+        _source_status(db, row, of_source.get((row.source_id, row.session), 0), is_consolidated(row))
+        for row in sorted(rows, key=wanted)[:MOST_SOURCES]
+    )
+    return tuple(sorted(told, key=lambda one: places[one.source_id, one.session]))
+
+
+def _source_status(
+    db: sqlite3.Connection, row: SourceRow, observations: int, consolidated: bool
+) -> SourceStatus:
     return SourceStatus(
         source_id=row.source_id,
         session=row.session,
@@ -74,7 +102,7 @@ def _source_status(db: sqlite3.Connection, row: SourceRow, observations: int) ->
         ),
         observations=observations,
         newest_frame_t_ns=_newest_picture(db, row),
-        consolidated=row.is_read and progress is not None and bool(progress[0]),
+        consolidated=consolidated,
     )
 
 
@@ -83,8 +111,8 @@ def _newest_picture(db: sqlite3.Connection, row: SourceRow) -> int | None:
     newest: list[int] = []
     for kind in PICTURE_KINDS:
         found = db.execute(
-            "SELECT t0_ns FROM observation WHERE source_id = ? AND session = ? AND kind = ?"
-            " ORDER BY pts0_ns DESC LIMIT 1",
+            f"SELECT {T0} FROM observation AS o WHERE o.source_id = ? AND o.session = ? AND o.kind = ?"  # noqa: S608
+            " ORDER BY o.pts0_ns DESC LIMIT 1",
             (row.source_id, row.session, kind),
         ).fetchone()
         if found is not None and found[0] is not None:

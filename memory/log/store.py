@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgpack
+import msgspec
 import numpy as np
 
 from memory.log.acts import add_act
 from memory.log.database import LOG_NAME, connect_writer, named_error, transaction
 from memory.log.media import MediaFolder
 from memory.log.migrations import check_version, migrate
+from memory.log.reader import DATED_LATER
 from memory.log.tombstones import Tombstones
+from memory.log.writer_lock import WriterLock
 from stream.errors import Malformed
 from stream.messages import CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
 from stream.messages.observation import Reject
@@ -75,7 +78,7 @@ class Tally:
 
 
 class LogStore:
-    """The writer's side of `log.sqlite` and `media/`. One thread at a time.
+    """The writer's side of `log.sqlite` and `media/`. One thread at a time, one process at a time.
 
     Args:
         store_dir: Folder of the store; made if missing.
@@ -84,6 +87,7 @@ class LogStore:
 
     Raises:
         SchemaTooNew: If a newer release wrote the store; nothing was touched.
+        StoreBusy: If another process writes to the store and does not end.
         Corrupt: If the log is no database.
     """
 
@@ -95,18 +99,29 @@ class LogStore:
         check_version(self.path)
         self._now_ns = now_ns
         self._window = window
-        self.media = MediaFolder(store_dir / "media")
-        self._db = connect_writer(self.path)
+        self._lock = WriterLock(store_dir)
+        try:
+            self.media = MediaFolder(store_dir / "media")
+            self._db = connect_writer(self.path)
+            self._last_commit = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        self.tally = Tally()
+        self.touched: set[tuple[bytes, int]] = set()
+        """Sources and sessions that commits since the process began changed; emptied by who looks."""
+
+    def _open(self) -> int:
         try:
             migrate(self._db, self.path)
             self.tombstones = Tombstones(self._db)
             row = self._db.execute("SELECT COALESCE(MAX(commit_no), 0) FROM commit_log").fetchone()
-        except sqlite3.Error as error:
-            raise named_error(error, self.path) from error
-        self._last_commit = int(row[0])
-        self.tally = Tally()
-        self.touched: set[tuple[bytes, int]] = set()
-        """Sources and sessions that commits since the process began changed; emptied by who looks."""
+        except BaseException as error:
+            self._db.close()
+            if isinstance(error, sqlite3.Error):
+                raise named_error(error, self.path) from error
+            raise
+        return int(row[0])
 
     @property
     def last_commit(self) -> int:
@@ -172,17 +187,23 @@ class LogStore:
     def sweep_media(self, shard: Path) -> int:
         """Removes files of one media subfolder that no row refers to; returns how many.
 
-        For the writer's thread between commits, so that no file is just being added.
+        Files are added within the transaction of their commit; this decides and removes within
+        one of its own, so that no file is just being added, whoever writes.
+
+        Raises:
+            StoreError: As `commit`.
         """
         low = bytes.fromhex(shard.name)
-        rows = self._db.execute(
-            "SELECT media_hash FROM media WHERE substr(media_hash, 1, 1) = ? AND refs > 0", (low,)
-        )
-        return self.media.sweep(shard, {row[0] for row in rows})
+        with transaction(self._db, self.path) as db:
+            rows = db.execute(
+                "SELECT media_hash FROM media WHERE substr(media_hash, 1, 1) = ? AND refs > 0", (low,)
+            )
+            return self.media.sweep(shard, {row[0] for row in rows})
 
     def close(self) -> None:
-        """Moves the write-ahead log into the file and closes it."""
+        """Moves the write-ahead log into the file, closes it, and lets the next writer in."""
         self._db.close()
+        self._lock.release()
 
     def _note_senders(self, batch: Sequence[PutItem], commit_no: int) -> None:
         self._db.executemany(
@@ -246,7 +267,13 @@ class LogStore:
         return bool(stored != (observation.text, observation.pts0_ns, observation.pts1_ns))
 
     def _add_source(self, source: SourceRecord, commit_no: int) -> bool | None:
-        """True if anything about it is new; None otherwise (no duplicate: capture repeats it)."""
+        """True if anything about it is new; None otherwise (no duplicate: capture repeats it).
+
+        The first known time of pts 0 stays. Where none was known and the owner gives one
+        later, it is taken, and readers date the source's observations by it
+        (`memory.log.reader.T0`); their rows stay as they are. A reader of media that is
+        told another origin for a source that has one must not use it for observations.
+        """
         _check_times(source.duration_ns, source.t_origin_ns, source.session)
         where = (source.source_id, source.session)
         added = self._db.execute(
@@ -266,6 +293,12 @@ class LogStore:
                 commit_no,
             ),
         ).rowcount
+        if source.t_origin_ns is not None and source.t_origin_from == "owner":
+            added += self._db.execute(
+                "UPDATE source SET t_origin_ns = ?, t_origin_from = ?"
+                " WHERE source_id = ? AND session = ? AND t_origin_ns IS NULL",
+                (source.t_origin_ns, DATED_LATER, *where),
+            ).rowcount
         added += self._db.execute(
             "INSERT INTO source_uri (source_id, session, uri, commit_no) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
@@ -296,12 +329,12 @@ class LogStore:
         ).fetchone()
         if known is not None:
             return False
-        if self.tombstones.blocks(observation):
-            raise _Refused("forgotten: a tombstone covers it")
         source = self._db.execute(
-            "SELECT 1 FROM source WHERE source_id = ? AND session = ?",
+            "SELECT t_origin_ns FROM source WHERE source_id = ? AND session = ?",
             (observation.source_id, observation.session),
         ).fetchone()
+        if self.tombstones.blocks(_dated(observation, source[0] if source else None)):
+            raise _Refused("forgotten: a tombstone covers it")
         if source is None:
             raise _Refused("unknown source: commit its record first")
         n = self._insert_observation(observation, commit_no)
@@ -405,6 +438,15 @@ class LogStore:
 def _sources_of(put: CommitPut) -> set[tuple[bytes, int]]:
     items: tuple[SourceRecord | Observation | TrackMark, ...] = (*put.sources, *put.observations, *put.marks)
     return {(item.source_id, item.session) for item in items}
+
+
+def _dated(observation: Observation, origin_ns: int | None) -> Observation:
+    """The observation with the times that readers give it, where its source was dated later."""
+    if observation.t0_ns is not None or origin_ns is None:
+        return observation
+    return msgspec.structs.replace(
+        observation, t0_ns=origin_ns + observation.pts0_ns, t1_ns=origin_ns + observation.pts1_ns
+    )
 
 
 def _check_observation(observation: Observation) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from memory.log.reader import marks, named_sources
+from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, marks, named_sources
 from stream.messages import Cue
 
 
 class Clause(NamedTuple):
-    """A condition on a row `o` of the log, with its parameters."""
+    """A condition on a row `o` of the log, or several begun by AND each, with its parameters."""
 
     sql: str
     parameters: tuple[object, ...]
@@ -37,12 +37,14 @@ class Gates:
     """All conditions of a cue, joined.
 
     `undated` counts the items that only the UTC gate left out, because their recording
-    time is not known.
+    time is not known. `reach` are the conditions on where and when alone, for what is
+    neither said nor seen, such as a gap.
     """
 
     sql: str
     parameters: tuple[object, ...]
-    undated: int = 0
+    undated: int
+    reach: Clause
 
     @property
     def open(self) -> bool:
@@ -59,10 +61,19 @@ class UtcGate:
         """As `Gate.clause`."""
         if cue.t0_ns is None and cue.t1_ns is None:
             return None
-        t0_ns, t1_ns = _range(cue.t0_ns, cue.t1_ns)
-        return Clause(
+        t0_ns, t1_ns = wanted_range(cue.t0_ns, cue.t1_ns)
+        own = Clause(
             "o.t0_ns IS NOT NULL AND o.t0_ns < ? AND (o.t0_ns >= ? OR COALESCE(o.t1_ns, o.t0_ns) > ?)",
             (t1_ns, t0_ns, t0_ns),
+        )
+        later = db.execute("SELECT 1 FROM source WHERE t_origin_from = ? LIMIT 1", (DATED_LATER,)).fetchone()
+        if later is None:
+            return own  # Alone it can use the index of UTC times.
+        return Clause(
+            f"({own.sql}) OR (o.t0_ns IS NULL AND o.source_id IN"  # noqa: S608
+            " (SELECT c.source_id FROM source AS c WHERE c.t_origin_from = ?)"
+            f" AND {T0} < ? AND ({T0} >= ? OR {T1} > ?))",
+            (*own.parameters, DATED_LATER, t1_ns, t0_ns, t0_ns),
         )
 
 
@@ -75,7 +86,7 @@ class PositionGate:
         """As `Gate.clause`."""
         if cue.pts0_ns is None and cue.pts1_ns is None:
             return None
-        pts0_ns, pts1_ns = _range(cue.pts0_ns, cue.pts1_ns)
+        pts0_ns, pts1_ns = wanted_range(cue.pts0_ns, cue.pts1_ns)
         return Clause("o.pts0_ns < ? AND (o.pts0_ns >= ? OR o.pts1_ns > ?)", (pts1_ns, pts0_ns, pts0_ns))
 
 
@@ -140,14 +151,8 @@ class KnownGate:
         return None if cue.as_of_commit is None else Clause("o.commit_no <= ?", (cue.as_of_commit,))
 
 
-GATES: tuple[Gate, ...] = (
-    PositionGate(),
-    SourceGate(),
-    KindGate(),
-    PlaceGate(),
-    PersonGate(),
-    KnownGate(),
-)
+REACH_GATES: tuple[Gate, ...] = (PositionGate(), SourceGate(), KnownGate())
+CONTENT_GATES: tuple[Gate, ...] = (KindGate(), PlaceGate(), PersonGate())
 """All gates but that of UTC time, which must also count what it left out for want of a date."""
 
 
@@ -157,20 +162,32 @@ def gates_of(db: sqlite3.Connection, cue: Cue) -> Gates:
     Raises:
         SourceGone: As `SourceGate.clause`.
     """
-    clauses = [clause for gate in GATES if (clause := gate.clause(db, cue)) is not None]
+    reach = _clauses(db, cue, REACH_GATES)
+    clauses = [*reach, *_clauses(db, cue, CONTENT_GATES)]
     timed = UtcGate().clause(db, cue)
     undated = 0
     if timed is not None:
         others = _joined(clauses)
         undated = int(
             db.execute(
-                "SELECT COUNT(*) FROM observation AS o WHERE o.t0_ns IS NULL AND o.text <> ''" + others.sql,  # noqa: S608
+                "SELECT COUNT(*) FROM observation AS o WHERE o.t0_ns IS NULL AND o.text <> ''"  # noqa: S608
+                f" AND {ORIGIN_LATER} IS NULL{others.sql}",
                 others.parameters,
             ).fetchone()[0]
         )
         clauses.append(timed)
+        reach.append(timed)
     joined = _joined(clauses)
-    return Gates(joined.sql, joined.parameters, undated)
+    return Gates(joined.sql, joined.parameters, undated, _joined(reach))
+
+
+def wanted_range(low: int | None, high: int | None) -> tuple[int, int]:
+    """A range of times in which an open end is one that no stored time reaches."""
+    return -(2**62) if low is None else low, 2**62 if high is None else high
+
+
+def _clauses(db: sqlite3.Connection, cue: Cue, gates: Sequence[Gate]) -> list[Clause]:
+    return [clause for gate in gates if (clause := gate.clause(db, cue)) is not None]
 
 
 def _joined(clauses: Sequence[Clause]) -> Clause:
@@ -178,7 +195,3 @@ def _joined(clauses: Sequence[Clause]) -> Clause:
         "".join(f" AND ({clause.sql})" for clause in clauses),
         tuple(parameter for clause in clauses for parameter in clause.parameters),
     )
-
-
-def _range(low: int | None, high: int | None) -> tuple[int, int]:
-    return -(2**62) if low is None else low, 2**62 if high is None else high

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS, fitting, shortened
 from memory.keys.index import IndexShelf
 from memory.log.reader import Logged, last_commit, observations_of, sources
 from memory.recall import expand
@@ -53,7 +54,7 @@ class Recall:
         questions: Sequence[QuestionKey] = (),
         hop: Hop = _no_hop,
     ) -> Evidence:
-        """The evidence for a cue, at most `k` items in time order.
+        """The evidence for a cue, at most `k` items in time order, the best that fit into a reply.
 
         Args:
             db: A snapshot of the store (`LogReader.snapshot`).
@@ -80,7 +81,7 @@ class Recall:
         return Evidence(
             items=tuple(items),
             verdict=verdict_of([item.grounding for item in items], asked=asked),
-            coverage=coverage_of(db, gates),
+            coverage=coverage_of(db, cue, gates),
             as_of_commit=last_commit(db) if cue.as_of_commit is None else cue.as_of_commit,
             considered=len(found.numbers),
             timings_ms=watch.laps_ms,
@@ -134,10 +135,10 @@ class Recall:
         around = [expand.neighbours(db, one.item, self._settings.neighbours) for one in chosen]
         groundings = self._ground(db, [one.item for one in chosen], around, found, words)
         places = {(row.source_id, row.session): (place, row.uri) for place, row in enumerate(sources(db))}
-        items = [
+        items = fitting(
             _evidence_item(db, one, near, grounding, places[one.item.source_id, one.item.session][1])
             for one, near, grounding in zip(chosen, around, groundings, strict=True)
-        ]
+        )
         return sorted(
             items,
             key=lambda item: (
@@ -202,16 +203,16 @@ def _evidence_item(
         pts1_ns=item.pts1_ns,
         t0_ns=item.t0_ns,
         t1_ns=item.t1_ns,
-        text=item.text,
-        place=item.place,
-        speaker=item.speaker,
+        text=shortened(item.text, TEXT_CHARS),
+        place=shortened(item.place, NAME_CHARS),
+        speaker=shortened(item.speaker, NAME_CHARS),
         language=item.language,
         confidence=item.confidence,
         thumbnail=expand.thumbnail_of(db, item) or span_picture,
         score=round(one.score, 4),
         scorers=one.terms,
         grounding=grounding,
-        neighbours=tuple(neighbour.text for neighbour in near),
+        neighbours=tuple(shortened(neighbour.text, NEARBY_CHARS) for neighbour in near),
     )
 
 

@@ -14,14 +14,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from memory.log.reader import Logged, SourceRow, sources
-from memory.recall.gates import Gates
-from stream.messages import Coverage, Gap
+import msgpack
+
+from memory.bounds import NAME_CHARS, fitting, shortened
+from memory.log.reader import T0, T1, Logged, SourceRow, named_sources, sources
+from memory.recall.gates import Gates, wanted_range
+from stream.messages import Coverage, Cue, Gap
 
 Verdict = Literal["found", "uncertain", "absent"]
 
-MOST_GAPS = 64
-"""Gaps named in one reply."""
+MOST_GAPS = 100
+"""Gaps told in one reply, the newest."""
+GAP_BYTES = 128 << 10
+"""Bytes of them; paths may be long."""
+MOST_UNFINISHED = 20
+"""Unfinished sources named in one reply; one more entry says how many there are besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +90,71 @@ def _verdict_of_item(grounding: Mapping[str, float], bars: Bars) -> Verdict:
     return "uncertain" if any(value >= doubtful for value, _, doubtful in ways) else "absent"
 
 
-def coverage_of(db: sqlite3.Connection, gates: Gates) -> Coverage:
-    """How far the memory reaches, and where it has holes within the gates."""
+def coverage_of(db: sqlite3.Connection, cue: Cue, gates: Gates) -> Coverage:
+    """How far the memory reaches, and where it has holes that the cue asks about.
+
+    Holes are looked for by source, position and time only: of a stretch that nobody
+    perceived, nobody knows the kinds, places and persons.
+
+    Args:
+        db: A snapshot.
+        cue: What is asked.
+        gates: Its gates.
+    """
     rows = sources(db)
     uris = {(row.source_id, row.session): row.uri for row in rows}
-    gaps = [
+    newest_gaps = (
         Gap(
             uri=uris.get((source_id, session), ""),
             pts0_ns=pts0_ns,
             pts1_ns=pts1_ns,
             t0_ns=t0_ns,
             t1_ns=t1_ns,
-            reason=str(reason or "lost"),
+            reason=_reason(payload),
         )
-        for source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, reason in db.execute(
-            "SELECT o.source_id, o.session, o.pts0_ns, o.pts1_ns, o.t0_ns, o.t1_ns, o.text"  # noqa: S608
-            f" FROM observation AS o WHERE o.kind = 'gap'{gates.sql} ORDER BY o.n DESC LIMIT ?",
-            (*gates.parameters, MOST_GAPS),
+        for source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, payload in db.execute(
+            f"SELECT o.source_id, o.session, o.pts0_ns, o.pts1_ns, {T0}, {T1}, o.payload"  # noqa: S608
+            f" FROM observation AS o WHERE o.kind = 'gap'{gates.reach.sql} ORDER BY o.n DESC LIMIT ?",
+            (*gates.reach.parameters, MOST_GAPS),
         )
-    ]
-    unfinished = tuple(row.uri for row in rows if not row.is_read)
-    return Coverage(
-        through_ns=_through(rows), gaps=tuple(reversed(gaps)), unfinished=unfinished, undated=gates.undated
     )
+    return Coverage(
+        through_ns=_through(rows),
+        gaps=tuple(reversed(fitting(newest_gaps, GAP_BYTES))),
+        unfinished=_unfinished(db, cue, rows),
+        undated=gates.undated,
+    )
+
+
+def _reason(payload: bytes | None) -> str:
+    told = msgpack.unpackb(payload) if payload else {}
+    return shortened(str(told.get("reason") or "lost"), NAME_CHARS)
+
+
+def _unfinished(db: sqlite3.Connection, cue: Cue, rows: Sequence[SourceRow]) -> tuple[str, ...]:
+    """The sources, newest first, whose part that is still to be read may hold what is asked for."""
+    named = {row.source_id for row in named_sources(db, cue.sources)} if cue.sources else None
+    uris = [
+        row.uri
+        for row in reversed(rows)
+        if not row.is_read and (named is None or row.source_id in named) and _may_come(cue, row)
+    ]
+    more = len(uris) - MOST_UNFINISHED
+    return (*uris[:MOST_UNFINISHED], f"and {more} more") if more > 0 else tuple(uris)
+
+
+def _may_come(cue: Cue, row: SourceRow) -> bool:
+    """Whether the part of a source that is not yet read shares a moment with the wanted times."""
+    read_ns = min((track.through_pts_ns or 0 for track in row.tracks if not track.eof), default=0)
+    pts0_ns, pts1_ns = wanted_range(cue.pts0_ns, cue.pts1_ns)
+    # A length that a container told may be too short; what is read beyond it is unread no less.
+    end_ns = 2**62 if row.duration_ns is None else max(row.duration_ns, read_ns + 1)
+    if not (read_ns < pts1_ns and end_ns > pts0_ns):
+        return False
+    if row.t_origin_ns is None:
+        return True
+    t0_ns, t1_ns = wanted_range(cue.t0_ns, cue.t1_ns)
+    return row.t_origin_ns + read_ns < t1_ns and row.t_origin_ns + end_ns > t0_ns
 
 
 def _through(rows: Sequence[SourceRow]) -> int | None:

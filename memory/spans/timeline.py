@@ -6,6 +6,7 @@ import sqlite3
 
 import msgspec
 
+from memory.bounds import TEXT_CHARS, fitting, shortened
 from memory.log.media import media_path
 from memory.log.reader import marks, named_sources
 from memory.spans.consolidate import observations_in
@@ -14,28 +15,33 @@ from stream.messages import Span
 from stream.messages.span import TimelineAsk, TimelineEntry, TimelineSpans
 
 MOST_ENTRIES = 2_000
-"""Entries of one page, whatever was asked for; some 2 MB on the wire."""
+"""Entries of one page, whatever was asked for; a page ends before it is too large for a reply."""
+LINE_CHARS = 1_000
+"""Characters of one line of an entry."""
+_FROM = "span AS s JOIN source AS c ON c.source_id = s.source_id AND c.session = s.session"
+_T0, _T1 = "COALESCE(s.t0_ns, s.pts0_ns + c.t_origin_ns)", "COALESCE(s.t1_ns, s.pts1_ns + c.t_origin_ns)"
+"""UTC of a span, also of one that was made before its source was dated."""
 
 
 def timeline(db: sqlite3.Connection, ask: TimelineAsk) -> TimelineSpans:
-    """One page of the timeline, in order of source and position.
+    """One page of the timeline, in order of source and position, as long as fits into a reply.
 
     Raises:
         SourceGone: If a source is named that the store does not have.
     """
     where, parameters = _conditions(db, ask)
-    total = int(db.execute(f"SELECT COUNT(*) FROM span AS s WHERE {where}", parameters).fetchone()[0])  # noqa: S608
+    total = int(db.execute(f"SELECT COUNT(*) FROM {_FROM} WHERE {where}", parameters).fetchone()[0])  # noqa: S608
     rows = db.execute(
-        "SELECT s.span_id, s.level, s.parent_id, s.source_id, s.session, s.pts0_ns, s.pts1_ns, s.t0_ns,"  # noqa: S608
-        " s.t1_ns, s.why, s.merges, s.pinned, s.digest, s.made_commit, s.ended_commit, f.media_hash,"
+        "SELECT s.span_id, s.level, s.parent_id, s.source_id, s.session, s.pts0_ns, s.pts1_ns,"  # noqa: S608
+        f" {_T0}, {_T1}, s.why, s.merges, s.pinned, s.digest, s.made_commit, s.ended_commit, f.media_hash,"
         " f.media_type, (SELECT u.uri FROM source_uri AS u WHERE u.source_id = s.source_id"
         " AND u.session = s.session ORDER BY u.n DESC LIMIT 1)"
-        " FROM span AS s JOIN source AS c ON c.source_id = s.source_id AND c.session = s.session"
+        f" FROM {_FROM}"
         f" LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE {where}"
         " ORDER BY c.commit_no, s.source_id, s.session, s.pts0_ns, s.span_id LIMIT ? OFFSET ?",
         (*parameters, max(0, min(ask.limit, MOST_ENTRIES)), max(0, ask.offset)),
     ).fetchall()
-    return TimelineSpans(entries=tuple(_entry(db, row) for row in rows), total=total)
+    return TimelineSpans(entries=tuple(fitting(_entry(db, row) for row in rows)), total=total)
 
 
 def _conditions(db: sqlite3.Connection, ask: TimelineAsk) -> tuple[str, tuple[object, ...]]:
@@ -46,10 +52,10 @@ def _conditions(db: sqlite3.Connection, ask: TimelineAsk) -> tuple[str, tuple[ob
         conditions.append(f"s.source_id IN ({marks(ids)})")
         parameters += ids
     if ask.t0_ns is not None:
-        conditions.append("s.t1_ns > ?")
+        conditions.append(f"{_T1} > ?")
         parameters.append(ask.t0_ns)
     if ask.t1_ns is not None:
-        conditions.append("s.t0_ns < ?")
+        conditions.append(f"{_T0} < ?")
         parameters.append(ask.t1_ns)
     return " AND ".join(conditions), tuple(parameters)
 
@@ -75,8 +81,11 @@ def _entry(db: sqlite3.Connection, row: tuple[object, ...]) -> TimelineEntry:
     )
     told: dict[str, object] = dict(zip(names, fields, strict=True))
     told["pinned"] = bool(told["pinned"])
+    told["digest"] = shortened(str(told["digest"]), TEXT_CHARS)
     thumbnail = media_path(digest, str(media_type)) if isinstance(digest, bytes) else ""
     span = msgspec.convert(told | {"thumbnail": thumbnail}, Span)
     observations = observations_in(db, span.source_id, span.session, span.pts0_ns, span.pts1_ns)
     span = msgspec.structs.replace(span, observations=tuple(one.observation_id for one in observations))
-    return TimelineEntry(span=span, uri=str(uri), lines=lines(observations))
+    return TimelineEntry(
+        span=span, uri=str(uri), lines=tuple(shortened(line, LINE_CHARS) for line in lines(observations))
+    )

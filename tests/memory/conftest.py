@@ -9,6 +9,7 @@ from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
 from stream.messages import (
     CommitPut,
+    Envelope,
     KeyRef,
     MediaRef,
     Observation,
@@ -17,6 +18,7 @@ from stream.messages import (
     TrackRecord,
     observation_id,
 )
+from stream.wire import codec
 from stream.wire.parts import array_part, blob_part
 
 S = 1_000_000_000
@@ -124,6 +126,17 @@ def take():
 @pytest.fixture
 def sentences():
     return SENTENCES
+
+
+@pytest.fixture
+def assert_sendable():
+    """Encodes and decodes a message as the wire would, with all its bounds."""
+
+    def check(message):
+        envelope = Envelope(message_id=b"m" * 16, sender="memory", seq=1, published_ns=1)
+        assert codec.decode(codec.encode(message, envelope)).message == message
+
+    return check
 
 
 @pytest.fixture

@@ -8,18 +8,21 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from memory.log.acts import acts_on
 from memory.log.media import MediaFolder, media_hash
 from memory.log.reader import LogReader, feed, last_mark, sources
+from memory.log.status import status_of
 from memory.log.store import LogStore
 from memory.log.tombstones import ForgottenRange
-from stream.errors import DiskFull
+from stream.errors import DiskFull, StoreBusy
 from stream.messages import Act, Part
 
 S = 1_000_000_000
@@ -195,6 +198,100 @@ def test_a_sweep_removes_only_what_no_row_refers_to(store, take):
     assert [path.read_bytes() for path in shard.iterdir()] == [b"wanted"]
 
 
+def test_a_sweep_waits_for_whoever_is_committing_a_file(store, take):
+    """Another writer has put its picture there and not yet committed the row that refers to it."""
+    film = take()
+    store.commit([film.put(film.shot(0, 4, picture=b"wanted"))])
+    (shard,) = store.media.shards()
+    fresh = shard / f"{shard.name}{'0' * 30}.jpg"
+    fresh.write_bytes(b"just being committed")
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    store._db.execute("PRAGMA busy_timeout = 50")
+    with pytest.raises(StoreBusy):
+        store.sweep_media(shard)
+    assert fresh.exists()
+    other.execute(
+        "INSERT INTO media SELECT ?, media_type, n_bytes, width_px, height_px, refs, commit_no FROM media",
+        (bytes.fromhex(fresh.stem),),
+    )
+    other.execute("COMMIT")
+    other.close()
+    assert store.sweep_media(shard) == 0
+    assert fresh.exists()
+
+
+def test_a_store_has_one_writer_at_a_time(tmp_path, store, monkeypatch):
+    monkeypatch.setattr("memory.log.writer_lock.PATIENCE_S", 0.2)
+    with pytest.raises(StoreBusy, match=r"writer\.lock"):
+        LogStore(tmp_path / "store")
+    monkeypatch.setattr("memory.log.writer_lock.PATIENCE_S", 20.0)
+    started_s = time.monotonic()
+    leaving = threading.Timer(0.5, store.close)
+    leaving.start()
+    again = LogStore(tmp_path / "store")
+    assert time.monotonic() - started_s >= 0.5
+    again.close()
+    leaving.join()
+
+
+def test_a_store_that_could_not_be_opened_is_not_locked(tmp_path, monkeypatch):
+    monkeypatch.setattr("memory.log.writer_lock.PATIENCE_S", 0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr("memory.log.store.migrate", lambda *_: (_ for _ in ()).throw(DiskFull("full")))
+        with pytest.raises(DiskFull):
+            LogStore(tmp_path)
+    LogStore(tmp_path).close()
+
+
+def test_status_of_very_many_sources_fits_and_tells_what_is_waited_for(store, reader, take, assert_sendable):
+    films = [take(f"{n:04}" + "x" * 200 + ".mp4") for n in range(1200)]
+    reading, old = films[3], films[5]
+    store.commit([film.put(marks=() if film is reading else film.ends(10)) for film in films])
+    with store.views() as db:
+        db.execute("INSERT INTO progress SELECT source_id, session, NULL, 1, 1, 0 FROM source")
+
+    def told(*awaited):
+        with reader.snapshot() as db:
+            status = status_of(db, store.path.parent, {}, 0, awaited)
+        assert_sendable(status)
+        assert status.counts["sources"] == 1200
+        return [source.source_id for source in status.sources]
+
+    ids = told()
+    assert len(ids) == 500
+    assert ids == sorted(ids), "in the order of their commits"
+    assert reading.source_id in ids
+    assert ids[-1] == films[-1].source_id
+    assert old.source_id not in ids
+    assert old.source_id in told((old.source_id, 0)), "somebody reads it again"
+    store._db.execute("UPDATE source_uri SET uri = uri || ?", ("y" * 4000,))
+    assert reading.source_id in told()
+
+
+def test_an_origin_told_by_the_owner_later_is_kept_and_a_known_one_stays(store, reader, take):
+    film = take()
+    store.commit([film.put(film.shot(0, 4, "a fern"))])
+
+    def tell(origin_ns, told_by):
+        record = msgspec.structs.replace(film.record(), t_origin_ns=origin_ns, t_origin_from=told_by)
+        put = film.put()
+        message = msgspec.structs.replace(put.message, sources=(record,))
+        return store.commit([put._replace(message=message)])[0].commit_no
+
+    assert tell(500 * S, "container") == 1
+    assert sources(reader.db)[0].t_origin_ns is None, "a container would have said so at first"
+    assert tell(1000 * S, "owner") == 2
+    assert sources(reader.db)[0].t_origin_ns == 1000 * S
+    assert tell(2000 * S, "owner") == 2, "nothing new"
+    assert sources(reader.db)[0].t_origin_ns == 1000 * S
+    assert rows(store, "SELECT t0_ns FROM observation") == [(None,)], "the log is never edited"
+    with store.views():
+        store.tombstones.add_range(ForgottenRange(t0_ns=1010 * S, t1_ns=1020 * S), "forget", 1)
+    (ack,) = store.commit([film.put(film.shot(12, 14, "a palm"))])
+    assert "forgotten" in ack.rejects[0].reason
+
+
 def test_a_full_disk_under_the_media_commits_nothing(store, take, monkeypatch):
     film = take()
     real, calls = os.fsync, []
@@ -316,8 +413,6 @@ def test_kill_in_the_middle_of_commits_loses_nothing_acknowledged(tmp_path, take
 
 
 def test_readers_in_other_threads_see_every_acknowledged_row(store, tmp_path, take):
-    import threading
-
     film, seen = take(), []
     reader = LogReader(tmp_path / "store")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from memory.recall.words import Stemmer, content_words, match_query, rarity
 from memory.settings import RecallSettings, SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
+from perception.intake import TrackId
 from stream.errors import SourceGone
 from stream.messages import Cue
 
@@ -281,11 +283,16 @@ def test_a_large_budget_is_filled(ask, take):
 # Coverage and grouping.
 
 
+def lost(film, t0_s, t1_s, reason="packets lost"):
+    """A gap as perception tells it."""
+    track = TrackId(film.source_id, film.session, 0)
+    return track.gap("test", (round(t0_s * S), round(t1_s * S)), film.origin_ns, reason), []
+
+
 def test_coverage_tells_gaps_and_what_is_still_read(ask, take):
     done = take("done.mp4", origin_ns=1000 * S)
     reading = take("reading.mp4", origin_ns=2000 * S)
-    gap = done.seen("gap", 5, 7, "packets lost")
-    ask.store.commit([done.put(done.shot(0, 5), gap, marks=done.ends(10))])
+    ask.store.commit([done.put(done.shot(0, 5), lost(done, 5, 7), marks=done.ends(10))])
     assert ask("anything").coverage.through_ns == 1010 * S
     ask.store.commit([reading.put(reading.shot(0, 5), marks=[reading.mark(0, 5), reading.mark(1, 3)])])
     coverage = ask("anything").coverage
@@ -298,7 +305,81 @@ def test_coverage_tells_gaps_and_what_is_still_read(ask, take):
         7 * S,
         "packets lost",
     )
+    assert (hole.t0_ns, hole.t1_ns) == (1005 * S, 1007 * S)
     assert ask("anything", sources=("reading.mp4",)).coverage.gaps == ()
+
+
+@pytest.mark.parametrize("gate", [{"kinds": ("utterance",)}, {"person": "Ada"}, {"place": "kitchen"}])
+def test_gaps_are_told_whatever_kind_of_thing_is_asked_for(ask, take, gate):
+    film = take(origin_ns=1000 * S)
+    ask.store.commit([film.put(film.said(0, 4, "hello"), lost(film, 5, 7), marks=film.ends(10))])
+    assert len(ask("anything", dense=False, **gate).coverage.gaps) == 1
+    for elsewhere in ({"pts0_ns": 7 * S}, {"t1_ns": 1005 * S}, {"as_of_commit": 0}):
+        assert ask("anything", dense=False, **gate, **elsewhere).coverage.gaps == ()
+
+
+def test_what_is_still_read_is_told_where_it_may_hold_what_is_asked_for(ask, take):
+    film, undated = take("film.mp4", origin_ns=1000 * S), take("undated.mp4")
+    for one in (film, undated):
+        ask.store.commit([one.put(one.shot(0, 5), marks=[one.mark(0, 50), one.mark(1, 20)])])
+
+    def unfinished(**gates):
+        return ask("anything", dense=False, **gates).coverage.unfinished
+
+    both = ("/media/undated.mp4", "/media/film.mp4")
+    assert unfinished() == unfinished(kinds=("utterance",)) == both
+    assert unfinished(sources=("film.mp4",)) == ("/media/film.mp4",)
+    assert unfinished(pts1_ns=21 * S) == both
+    assert unfinished(pts1_ns=20 * S) == (), "that stretch is known"
+    assert unfinished(t1_ns=1021 * S) == both
+    assert unfinished(t1_ns=1020 * S) == ("/media/undated.mp4",), "nobody knows when it was"
+
+
+def test_a_reply_stays_within_the_bounds_of_the_wire(ask, take, assert_sendable):
+    """Long texts, long paths, many gaps, many unfinished sources: the best is kept, the rest is cut."""
+    film = take("x" * 3000 + ".mp4")
+    long = "orchard " + "ärger " * 5_000
+    said = [film.said(n * 10, n * 10 + 4, f"number{n} {long}") for n in range(60)]
+    short = [film.said(n * 10, n * 10 + 4, "orchard orchard orchard " * 20) for n in range(60, 160)]
+    holes = [lost(film, n, n + 1, "packets lost " * 1000) for n in range(2000)]
+    for some in (said, short, holes):
+        ask.store.commit([film.put(*some)])
+    ask.store.commit([take(f"{n:04}" + "y" * 3000).put() for n in range(300)])
+    evidence = ask("orchard", k=200, dense=False)
+    assert_sendable(evidence)
+    assert 40 <= len(evidence.items) < 160
+    assert best(evidence).text == short[0][0].text
+    assert all(len(item.text) <= 4_000 for item in evidence.items)
+    assert len(evidence.coverage.unfinished) == 21
+    assert evidence.coverage.unfinished[-1] == "and 281 more"
+    gaps = evidence.coverage.gaps
+    assert 20 <= len(gaps) <= 100
+    assert gaps[-1].pts0_ns == 1999 * S, "the newest"
+    (item,) = ask("number3", k=200, dense=False).items
+    assert item.text.startswith("number3 orchard")
+    assert item.text.endswith("…")
+    assert all(len(text) <= 500 for text in item.neighbours)
+
+
+@pytest.mark.parametrize("partly", [False, True])
+def test_a_source_that_the_owner_dates_later_is_found_by_its_dates(ask, take, partly):
+    film, other = take("film.mp4"), take("other.mp4", origin_ns=1000 * S)
+    hole = lost(film, 50, 60)
+    ask.store.commit([film.put(film.said(0, 4, "bread"), film.said(20, 24, "bread"), hole)])
+    ask.store.commit([other.put(other.said(21, 23, "bread"), marks=other.ends(30))])
+    asked = {"dense": False, "t0_ns": 1010 * S, "t1_ns": 1070 * S}
+    before = ask("bread", **asked)
+    assert (len(before.items), before.coverage.undated, before.coverage.gaps) == (1, 2, ())
+    film.origin_ns = 1000 * S
+    put = film.put(*([film.said(40, 44, "bread")] if partly else []), marks=film.ends(60))
+    record = msgspec.structs.replace(film.record(), t_origin_from="owner")
+    ask.store.commit([put._replace(message=msgspec.structs.replace(put.message, sources=(record,)))])
+    evidence = ask("bread", **asked)
+    times = [(item.t0_ns, item.t1_ns) for item in evidence.items]
+    later = [(1040 * S, 1044 * S)] if partly else []
+    assert times == [(1020 * S, 1024 * S), (1021 * S, 1023 * S), *later]
+    assert evidence.coverage.undated == 0
+    assert [gap.t0_ns for gap in evidence.coverage.gaps] == [1050 * S]
 
 
 def test_a_text_that_stays_on_the_screen_is_one_item(ask, take):

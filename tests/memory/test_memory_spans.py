@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -223,6 +224,37 @@ def test_another_segmenter_makes_the_spans_anew(store, take):
         assert ready_views(db, uniform.segmenter) is True
         uniform.advance(db, 0, None)
     assert events(store) == [(0, 5, "max"), (5, 10, "max"), (10, 12, "eof")]
+
+
+def test_a_page_of_the_timeline_fits_into_a_reply_and_the_next_goes_on(store, reader, take, assert_sendable):
+    film, seen = take("x" * 2000 + ".mp4"), []
+    for n in range(100):
+        seen += [film.said(n * 10 + i, n * 10 + i + 1, f"{n} {i} " + "ärger " * 300) for i in range(10)]
+        seen.append(film.shot(n * 10, n * 10 + 10, f"thing {n} " + "long " * 1000))
+    store.commit([film.put(*seen, marks=film.ends(1000))])
+    advance(store, consolidator(segmenter="uniform", uniform_s=10))
+    found, pages = [], 0
+    while (page := entries(reader, limit=2000, offset=len(found))).entries:
+        pages += 1
+        assert_sendable(page)
+        found += [entry.span.span_id for entry in page.entries]
+    assert len(found) == len(set(found)) == page.total == 100
+    assert 2 <= pages <= 10
+
+
+def test_spans_of_a_source_that_the_owner_dates_later_have_times(store, reader, take):
+    film = take()
+    store.commit([film.put(film.shot(0, 10, "a fern"), marks=film.ends(10))])
+    advance(store)
+    assert entries(reader).entries[0].span.t0_ns is None
+    assert entries(reader, t0_ns=0).total == 0
+    film.origin_ns = 1000 * S
+    put = film.put()
+    record = msgspec.structs.replace(film.record(), t_origin_from="owner")
+    store.commit([put._replace(message=msgspec.structs.replace(put.message, sources=(record,)))])
+    (entry,) = entries(reader, t0_ns=1005 * S, t1_ns=1006 * S).entries
+    assert (entry.span.t0_ns, entry.span.t1_ns) == (1000 * S, 1010 * S)
+    assert entries(reader, t0_ns=1010 * S).total == 0
 
 
 LENGTHS = st.lists(st.integers(min_value=1, max_value=30), min_size=1, max_size=14)
