@@ -59,6 +59,8 @@ LOCK_FILE = "lock"
 SURROUNDINGS_FILE = "surroundings.json"
 POLL_MS = 100
 ENDED_SOURCES_KEPT = 10_000
+FIRST_QUESTION_S = 5.0
+"""Who had the processes started asks within this long of their being ready."""
 LOCK_ATTEMPTS = 5
 LOCK_PAUSE_S = 0.02
 
@@ -102,7 +104,7 @@ class Supervisor:
         self._capture_of: dict[str, str] = {}
         self._draining = False
         self._requests = 0.0
-        self._active_at_s = time.monotonic()
+        self._active_at_s = self._started_at_s = time.monotonic()
         self._was_asked = False
 
     def run(self) -> None:
@@ -333,8 +335,10 @@ class Supervisor:
             self._active(now_s)
         if self.idle_exit_s is None:
             return
-        # Whoever had us started has not asked yet: they wait until everything serves.
-        limit_s = self.idle_exit_s if self._was_asked else max(self.idle_exit_s, self.supervision.start_s)
+        if not self._was_asked and not (self.run_dir / READY_FILE).exists():
+            # Whoever had us started waits until everything serves, as long as a start may take.
+            self._active_at_s = min(now_s, self._started_at_s + self.supervision.start_s)
+        limit_s = self.idle_exit_s if self._was_asked else max(self.idle_exit_s, FIRST_QUESTION_S)
         if now_s - self._active_at_s > limit_s:
             self.log.info("idle", seconds=self.idle_exit_s)
             self._draining = True

@@ -179,5 +179,6 @@ def test_serve_ends_when_idle(tmp_path):
 
 
 def test_only_one_serves_a_store(store):
+    run("search", "x", "--store", store)  # they may have left, being idle
     assert is_running(store)
     assert "running already" in run("serve", "--store", store, code=4).stderr
