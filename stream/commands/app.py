@@ -6,6 +6,8 @@ once, and a question must not wait for libraries that it does not use.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -14,18 +16,23 @@ from typer.core import TyperGroup
 from stream.commands import ask, config, demo, doctor, index, models, search, serve, status, timeline
 from stream.errors import OmniRecallError
 
+# The parser is a part of typer that has no public name there; what it raises where a command
+# is used wrongly has one for the kind that callers raise themselves, and this is its base.
+UsageError: Any = typer.BadParameter.__bases__[0]
+
 
 class Commands(TyperGroup):
     """The group of all commands: turns errors of the tree into words or JSON, and an exit code."""
 
+    def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Reads the words up to the name of a command."""
+        with _told(args):
+            return super().make_context(info_name, args, parent=parent, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was named."""
-        as_json = "--json" in [*getattr(ctx, "_protected_args", ()), *ctx.args]
-        try:
+        with _told([*getattr(ctx, "_protected_args", ()), *ctx.args]):
             return super().invoke(ctx)
-        except OmniRecallError as error:
-            report(error, as_json=as_json)
-            raise typer.Exit(error.exit_code) from None
 
 
 # Help is plain text: drawn by rich it takes 0.1 s longer than the 0.3 s allow on a busy machine.
@@ -47,6 +54,26 @@ app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
+
+
+@contextmanager
+def _told(words: Sequence[str]) -> Iterator[None]:
+    """Has errors told as the words of a command ask for, and made its exit code."""
+    as_json = "--json" in words
+    try:
+        yield
+    except OmniRecallError as error:
+        report(error, as_json=as_json)
+        raise typer.Exit(error.exit_code) from None
+    except UsageError as error:
+        if not as_json:
+            raise  # Typer tells it, with the usage of the command.
+        from stream.commands.terminal import say_json
+
+        command = error.ctx.command_path if error.ctx is not None else "omnirecall"
+        told = {"type": "UsageError", "message": error.format_message(), "remedy": f"{command} --help"}
+        say_json({"error": told})
+        raise typer.Exit(error.exit_code) from None
 
 
 def report(error: OmniRecallError, *, as_json: bool) -> None:

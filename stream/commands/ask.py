@@ -29,18 +29,15 @@ def ask(
 ) -> None:
     """Answer a question from what was seen and heard, with citations."""
     began_s = time.perf_counter()
-    from stream.commands.connection import Connection, require_store
-    from stream.commands.dates import utc_ns
+    from stream.commands.connection import to_store
     from stream.commands.shapes import answer_json
     from stream.commands.terminal import say_json
-    from stream.messages.cue import Cue
     from stream.messages.envelope import new_id
     from stream.messages.turn import TurnFinal, TurnOpen
 
     store_dir = options.store_dir(store)
-    gates = Cue(t0_ns=utc_ns(since, "--since"), t1_ns=utc_ns(until, "--until"), sources=tuple(source or ()))
-    require_store(store_dir)
-    with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
+    gates = options.gates(since, until, source)
+    with to_store(store_dir, preset, config, idle_exit) as connection:
         connected_s = time.perf_counter()
         turn = TurnOpen(turn_id=new_id(), question=question, cue=gates)
         final = connection.ask("reasoning", TurnFinal, turn, timeout_s=TIMEOUT_S, trace_id=new_id())

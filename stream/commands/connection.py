@@ -112,11 +112,13 @@ class Connection:
         self.close()
 
 
-def require_store(store_dir: Path) -> None:
-    """Says so where a question would be put to a folder that is no store.
+def to_store(store_dir: Path, preset: str, config_file: Path | None, idle_exit_s: float) -> Connection:
+    """A connection for a question, which a folder that is no store cannot answer.
 
     Raises:
         StoreError: If nothing has ever been stored there.
+        RoleUnavailable: If the processes cannot be started.
     """
     if not (store_dir / LOG_FILE).is_file():
         raise StoreError(f"there is no store in {store_dir} yet", remedy="omnirecall index PATH")
+    return Connection(store_dir, preset=preset, config_file=config_file, idle_exit_s=idle_exit_s)

@@ -7,14 +7,25 @@ to open one source after the other and looks at what the supervisor and memory s
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stream.commands.connection import Connection
 from stream.errors import DeadlineExceeded, OmniRecallError, RoleUnavailable, SourceError, StoreBusy
-from stream.messages.control import SourceClose, SourceOpen, SourceState, SourceStatus, StatusMemory
+from stream.messages.control import (
+    SourceClose,
+    SourceOpen,
+    SourceState,
+    SourceStatus,
+    StatusMemory,
+    StatusRoles,
+)
+
+if TYPE_CHECKING:
+    from stream.capture.probe import ContentHash
 
 Outcome = Literal["waiting", "reading", "done", "partial", "rejected", "already there", "stopped"]
 
@@ -27,7 +38,11 @@ AWAY_S = 60.0
 
 @dataclass
 class Job:
-    """One file. `share` is how much of it memory knows, 0 to 1, and `seconds` what it took."""
+    """One file. `share` is how much of it memory knows, 0 to 1, and `seconds` what it took.
+
+    `source_id` is the hash of its content, empty until that is known: a file is hashed once,
+    however often it is tried to open it.
+    """
 
     path: Path
     recorded_at_ns: int | None = None
@@ -39,6 +54,7 @@ class Job:
     remedy: str = ""
     seconds: float = 0.0
     began_s: float = field(default=0.0, repr=False)
+    hashing: ContentHash | None = field(default=None, repr=False)
 
     @property
     def uri(self) -> str:
@@ -68,8 +84,12 @@ class Indexing:
     def __init__(self, connection: Connection, jobs: Sequence[Job], told: Callable[[], None]) -> None:
         self._connection = connection
         self._jobs = jobs
+        self._waiting = deque(job for job in jobs if job.outcome == "waiting")
         self._told = told
         self._open_again_s = 0.0
+        self._reading = 0
+        self._most_reading = 0
+        self._was_refused = False
         self._away_since_s: float | None = None
         self._broken = ""
 
@@ -81,15 +101,16 @@ class Indexing:
         """
         while not all(job.is_over for job in self._jobs):
             try:
-                self._open_next()
+                went_on = self._open_next()
                 self._look()
                 self._away_since_s = None
                 if self._broken:
                     break
             except (RoleUnavailable, DeadlineExceeded) as error:
                 self._be_patient(error)
+                went_on = False
             self._told()
-            if any(job.is_open for job in self._jobs):
+            if not went_on:
                 time.sleep(POLL_S)
         if self._broken:
             raise RoleUnavailable(f"a process keeps failing: {self._broken}", remedy="omnirecall doctor")
@@ -102,47 +123,80 @@ class Indexing:
             if not job.is_over:
                 job.outcome = "stopped"
 
-    def _open_next(self) -> None:
-        """Opens waiting files until the supervisor takes no more."""
-        if time.monotonic() < self._open_again_s:
-            return
-        for job in self._jobs:
-            if job.outcome != "waiting":
-                continue
-            job.began_s = time.monotonic()
-            if self._is_there(job):
-                job.outcome, job.share = "already there", 1.0
-                self._told()
-                continue
-            try:
-                ask = SourceOpen(uri=job.uri, policy="lossless", recorded_at_ns=job.recorded_at_ns)
-                self._connection.ask("supervisor", SourceState, ask)
-            except StoreBusy:
-                self._open_again_s = time.monotonic() + RETRY_OPEN_S
-                if not any(one.is_open for one in self._jobs):
-                    time.sleep(RETRY_OPEN_S)  # Somebody else's files are being read.
-                return
-            except SourceError as error:
-                self._end(job, "rejected", error.message, error.remedy)
-                continue
-            job.outcome = "reading"
+    def _open_next(self) -> bool:
+        """Works towards opening waiting files, for a moment; whether there was anything to do.
 
-    def _is_there(self, job: Job) -> bool:
-        """Whether the store holds all of this file already; hashes it only where the store holds anything."""
-        held = self._connection.memory().sources
-        if not held:
-            return False
+        While all that may be read at a time is being read, no file is touched: reading the
+        next one only to hash it takes the disk from those that are read.
+        """
+        ends_at_s = time.monotonic() + POLL_S
+        held: tuple[SourceStatus, ...] | None = None
+        while self._may_open:
+            job = self._waiting[0]
+            held = self._connection.memory().sources if held is None else held
+            if not job.began_s:
+                job.began_s = time.monotonic()
+            if not held or self._is_hashed(job):
+                self._open(job, held)
+            if job.is_open or job.is_over:
+                self._waiting.popleft()
+                self._told()
+            if time.monotonic() >= ends_at_s:
+                break
+        return self._may_open
+
+    @property
+    def _may_open(self) -> bool:
+        """Whether a file waits and there may be a place for it.
+
+        How many places there are is not known before a file was refused; from then on it
+        is the most that were ever seen being read at a time.
+        """
+        is_full = self._was_refused and self._reading >= max(1, self._most_reading)
+        return bool(self._waiting) and not is_full and time.monotonic() >= self._open_again_s
+
+    def _count(self, n_reading: int) -> None:
+        self._reading = n_reading
+        self._most_reading = max(self._most_reading, n_reading)
+
+    def _is_hashed(self, job: Job) -> bool:
+        """Whether it is known what the file is; reads it one step further where it is not."""
+        if job.source_id:
+            return True
         from stream.capture.probe import ContentHash
 
+        job.hashing = job.hashing or ContentHash(job.path)
         try:
-            job.source_id = ContentHash(job.path).all()
+            digest = job.hashing.step()
         except SourceError as error:
             self._end(job, "rejected", error.message, error.remedy)
             return False
-        return any(source.source_id == job.source_id and source.consolidated for source in held)
+        if digest is not None:
+            job.source_id, job.hashing = digest, None
+        return digest is not None
+
+    def _open(self, job: Job, held: Sequence[SourceStatus]) -> None:
+        """Has a file read unless the store holds all of it; it goes on waiting where no place is free."""
+        if any(source.source_id == job.source_id and source.consolidated for source in held):
+            job.outcome, job.share = "already there", 1.0
+            return
+        ask = SourceOpen(uri=job.uri, policy="lossless", recorded_at_ns=job.recorded_at_ns)
+        try:
+            self._connection.ask("supervisor", SourceState, ask)
+        except StoreBusy:
+            self._open_again_s = time.monotonic() + RETRY_OPEN_S
+            self._was_refused = True
+            self._count(_captures(self._connection.roles()))
+            job.began_s = 0.0
+        except SourceError as error:
+            self._end(job, "rejected", error.message, error.remedy)
+        else:
+            job.outcome = "reading"
+            self._reading += 1
 
     def _look(self) -> None:
         roles = self._connection.roles()
+        self._count(_captures(roles))
         self._broken = ", ".join(
             f"{role.name} ({role.last_error})"
             for role in roles.roles
@@ -183,6 +237,11 @@ class Indexing:
         if now_s - self._away_since_s > AWAY_S:
             raise error
         time.sleep(POLL_S)
+
+
+def _captures(roles: StatusRoles) -> int:
+    """How many sources are being read, by whomever they were opened."""
+    return sum(role.role == "capture" for role in roles.roles)
 
 
 def known_share(source: SourceStatus) -> float:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from stream.messages.cue import Cue
 
 Store = Annotated[
     Path | None,
@@ -37,6 +40,18 @@ IdleExit = Annotated[
     ),
 ]
 DEFAULT_IDLE_EXIT_S = 600.0
+
+
+def gates(since: str | None, until: str | None, sources: list[str] | None) -> Cue:
+    """What `--since`, `--until` and `--source` let through, as a cue without words.
+
+    Raises:
+        ConfigError: If a time is not understood.
+    """
+    from stream.commands.dates import utc_ns
+    from stream.messages.cue import Cue
+
+    return Cue(t0_ns=utc_ns(since, "--since"), t1_ns=utc_ns(until, "--until"), sources=tuple(sources or ()))
 
 
 def store_dir(told: Path | None) -> Path:

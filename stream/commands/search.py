@@ -29,24 +29,18 @@ def search(
     as_json: options.AsJson = False,
 ) -> None:
     """Find moments: evidence without an answer, the best first."""
-    from stream.commands.connection import Connection, require_store
-    from stream.commands.dates import utc_ns
+    import msgspec
+
+    from stream.commands.connection import to_store
     from stream.commands.shapes import coverage_json, hit_json
     from stream.commands.terminal import say_json
-    from stream.messages.cue import Cue, RecallAsk
+    from stream.messages.cue import RecallAsk
     from stream.messages.envelope import new_id
     from stream.messages.evidence import Evidence
 
     store_dir = options.store_dir(store)
-    wanted = Cue(
-        text=cue,
-        kinds=tuple(kind or ()),
-        sources=tuple(source or ()),
-        t0_ns=utc_ns(since, "--since"),
-        t1_ns=utc_ns(until, "--until"),
-    )
-    require_store(store_dir)
-    with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
+    wanted = msgspec.structs.replace(options.gates(since, until, source), text=cue, kinds=tuple(kind or ()))
+    with to_store(store_dir, preset, config, idle_exit) as connection:
         found = connection.ask("memory", Evidence, RecallAsk(cue=wanted, k=k), trace_id=new_id())
     hits = sorted(found.items, key=lambda item: -item.score)
     if as_json:

@@ -38,7 +38,7 @@ def timeline(
     as_json: options.AsJson = False,
 ) -> None:
     """Show what was seen and heard, in order of time."""
-    from stream.commands.connection import Connection, require_store
+    from stream.commands.connection import to_store
     from stream.commands.dates import utc_ns
     from stream.commands.page import write_page
     from stream.commands.shapes import entry_json
@@ -49,8 +49,7 @@ def timeline(
         raise ConfigError(f"no level {level!r}", remedy="levels are frame, shot, event, episode, day")
     store_dir = options.store_dir(store)
     t0_ns, t1_ns = utc_ns(since, "--since"), utc_ns(until, "--until")
-    require_store(store_dir)
-    with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
+    with to_store(store_dir, preset, config, idle_exit) as connection:
         entries = all_entries(connection, level, source=source, t0_ns=t0_ns, t1_ns=t1_ns)
     if html is not None:
         write_page(html, entries, store_dir)

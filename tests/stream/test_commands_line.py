@@ -66,7 +66,7 @@ def test_usage_faults_end_with_2(tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("ask", "--json"), "QUESTION"),
+        (("ask", "--json"), "Missing argument"),
         (("ask", "what?", "--json", "--no-such-option"), "--no-such-option"),
         (("search", "x", "-k", "many", "--json"), "many"),
         (("no-such-command", "--json"), "no-such-command"),
@@ -316,21 +316,22 @@ def test_each_file_is_hashed_once_however_long_it_waits(tmp_path, hashed, captur
     assert processes.opened == [job.uri for job in jobs]
 
 
-def test_nothing_is_hashed_while_there_is_no_place(tmp_path, hashed):
-    jobs = files(tmp_path, "a", "b", "c")
-    processes = Processes(held=("another",))
-    at = {}
+@pytest.mark.parametrize("captures", [1, 2])
+def test_nothing_is_hashed_while_there_is_no_place(tmp_path, monkeypatch, captures):
+    jobs = files(tmp_path, *"abcdef")
+    processes = Processes(held=("another",), captures=captures)
+    too_early = set()
 
-    def told():
-        for job in jobs:
-            if job.is_open:
-                at.setdefault(job.path.name, set()).update(hashed)
+    def step(self):
+        if len(processes.open_now()) >= captures:
+            too_early.add(self._path.name)
+        return str(self._path).encode()
 
-    Indexing(processes, jobs, told).run()
-    assert "c" not in at["a"]
-    # The first refusal tells how many may be read at a time: one file is known ahead of it.
-    assert at["a"] <= {"a", "b"}
-    assert at["b"] == {"a", "b"}
+    monkeypatch.setattr("stream.capture.probe.ContentHash.step", step)
+    Indexing(processes, jobs, lambda: None).run()
+    # How many places there are is known once a file was refused: that one is hashed ahead.
+    assert too_early <= {"abcdef"[captures]}
+    assert processes.opened == [job.uri for job in jobs]
 
 
 def test_progress_is_told_while_the_next_file_is_hashed(tmp_path, hashed):
