@@ -76,9 +76,13 @@ def weigh(
     return tuple(sorted(weighed, key=lambda support: (-support.value, time_key(support.item))))
 
 
-def time_key(item: EvidenceItem) -> tuple[int, str, int]:
-    """Sorts by UTC time where it is known, else by source and position."""
-    return (item.t0_ns or 0, item.uri, item.pts0_ns)
+def time_key(item: EvidenceItem) -> tuple[bool, int, str, int, int]:
+    """Sorts by UTC time; what has none comes last, by source and position.
+
+    That is an order to tell things in. Whether one came before the other is known only
+    where `reasoning.order.have_order` says so.
+    """
+    return (item.t0_ns is None, item.t0_ns or 0, item.uri, item.session, item.pts0_ns)
 
 
 def _support(question: Question, item: EvidenceItem, place: float, settings: EvidenceSettings) -> Support:

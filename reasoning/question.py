@@ -82,8 +82,8 @@ class Question:
     class of thing that is asked for ("animal" in "which animal"); `key` the stems of what else the
     question says; `subjects` those among them that name things, and which evidence must therefore
     name or mean; `names` are stems of proper names, numbers and quoted words, which nothing else
-    can stand for. `acts` are stems of what is done, where the question says so ("where did I *park* the
-    car"): a picture of a car alone does not tell that.
+    can stand for. `acts` are stems of what is done, where the question says so ("when did she *water*
+    the roses"): a picture of roses alone does not tell that.
     """
 
     asked: str

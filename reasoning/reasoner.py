@@ -14,6 +14,7 @@ import msgspec
 
 from reasoning.answer import Draft, moment, not_seen, plain, several_sources, tell, tell_item
 from reasoning.evidence import Support, budgeted, distinct, holds_expected, stems_of, time_key, weigh
+from reasoning.order import Firsts, first_of_each, in_order, tell_no_order
 from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question
 from reasoning.settings import ReasoningSettings
 from reasoning.verify import FORMED, LOOKED_AT, judge
@@ -158,34 +159,47 @@ class _Turn:
 
     def _compare(self, order: Compare) -> Answer:
         """Which of the options came first or last, by the first time of each one's evidence."""
-        found = [(option, self._first_of(option)) for option in order.options]
-        met = sorted(((o, item) for o, item in found if item), key=lambda pair: time_key(pair[1]))
-        if not met:
+        firsts = {option: self._firsts_of(option) for option in order.options}
+        known = {option: items for option, items in firsts.items() if items}
+        if not known:
             return not_seen(self._coverage)
+        several = several_sources(item for items in known.values() for item in items)
+        met = in_order(known)
+        if len(known) < len(firsts) or met is None:
+            return self._no_order(firsts, several=several)
         draft = Draft()
-        several = several_sources(item for _, item in met)
-        if len(met) < len(found):
-            missing = " or ".join(option for option, item in found if item is None)
-            told = "; ".join(f"{option} {moment(item, several=several)}" for option, item in met)
-            draft.say(f"I know of {told}, but did not see or hear {missing}.", *(item for _, item in met))
-            return draft.finish("uncertain", self._coverage)
         ordered = met if order.wanted == "first" else met[::-1]
         draft.say(_tell_order(order, ordered, several=several), *(item for _, item in ordered))
         for _, item in met:
             draft.say(tell_item(item, self._question, self._settings, several=several), item)
         return draft.finish("answered", self._coverage)
 
-    def _first_of(self, option: str) -> EvidenceItem | None:
-        """The earliest evidence that names an option, or else the likest if it is like enough."""
+    def _no_order(self, firsts: Firsts, *, several: bool) -> Answer:
+        """What is known of each option, where some were not met, or nothing orders them."""
+        draft = Draft()
+        met = [(option, items[0]) for option, items in firsts.items() if items]
+        cited = [item for _, item in met]
+        missing = " or ".join(option for option, items in firsts.items() if not items)
+        told = "; ".join(f"{option} {moment(item, several=several)}" for option, item in met)
+        if missing:
+            draft.say(f"I know of {told}, but did not see or hear {missing}.", *cited)
+        else:
+            draft.say(f"I know of {told}.", *cited)
+            everything = [item for items in firsts.values() for item in items]
+            draft.say(tell_no_order(everything), *cited)
+        return draft.finish("uncertain", self._coverage)
+
+    def _firsts_of(self, option: str) -> list[EvidenceItem]:
+        """The earliest evidence in each recording that names an option, or else the likest if like enough."""
         part = read_question(option)
         items = self._recall(self._question.cue(option, self._gates), self._k)
         supports = weigh(part, items, self._settings.evidence)
         heads = frozenset(part.subjects or part.key)
         naming = [s for s in supports if heads <= s.named]
         if naming:
-            return min((s.item for s in naming), key=time_key)
+            return first_of_each(s.item for s in naming)
         alike = [s for s in supports if s.dense >= self._settings.evidence.alike]
-        return max(alike, key=lambda s: s.dense).item if alike else None
+        return [max(alike, key=lambda s: s.dense).item] if alike else []
 
     def _beside(self, order: Beside) -> Answer:
         """What is just after or before the anchor, in the same source."""

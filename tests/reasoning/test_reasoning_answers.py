@@ -166,6 +166,67 @@ def test_an_order_of_which_half_is_unknown_is_uncertain(ask):
     assert "did not see or hear the zebra" in answer.answer
 
 
+DOG, CAT = "a photo of golden retriever, tennis ball", "a photo of tabby, tiger cat"
+DAY_NS = 86_400 * S
+
+
+@pytest.mark.parametrize(("dog_ns", "cat_ns"), [(None, None), (None, DAY_NS), (DAY_NS, None)])
+@pytest.mark.parametrize(
+    "question", ["What came first, the dog or the cat?", "Is the dog shown before the cat?"]
+)
+def test_between_recordings_of_unknown_time_there_is_no_order(ask, item, question, dog_ns, cat_ns):
+    dog = item("shot", 600, 609, DOG, source="a.mp4", t0_ns=dog_ns)
+    cat = item("shot", 5, 9, CAT, source="b.mp4", t0_ns=cat_ns)
+    answer = ask(question, items=(dog, cat))
+    assert answer.verdict == "uncertain"
+    assert answer.sentences[0].text == "I know of the dog at 10:00 of a.mp4; the cat at 0:05 of b.mp4."
+    unknown = " and ".join(n for n, at in (("a.mp4", dog_ns), ("b.mp4", cat_ns)) if at is None)
+    assert answer.sentences[1].text == (
+        f"The order is not known, because the recording time of {unknown} is not known."
+    )
+    assert {one.uri for one in answer.citations} == {"/films/a.mp4", "/films/b.mp4"}
+    assert all(len(sentence.citations) == 2 for sentence in answer.sentences)
+
+
+def test_between_sessions_of_unknown_time_there_is_no_order(ask, item):
+    items = (item("shot", 60, 69, DOG, session=1), item("shot", 5, 9, CAT, session=2))
+    assert ask("What came first, the dog or the cat?", items=items).verdict == "uncertain"
+
+
+def test_between_recordings_of_known_time_the_order_is_that_of_the_times(ask, item):
+    dog = item("shot", 600, 609, DOG, source="a.mp4", t0_ns=2 * DAY_NS)
+    cat = item("shot", 5, 9, CAT, source="b.mp4", t0_ns=DAY_NS)
+    answer = ask("What came first, the dog or the cat?", items=(dog, cat))
+    assert answer.verdict == "answered"
+    assert answer.answer.startswith("First came the cat at 0:05 of b.mp4; then the dog at 10:00 of a.mp4.")
+
+
+def test_within_the_one_recording_that_has_both_there_is_an_order(ask, item):
+    items = (
+        item("shot", 1, 4, CAT, source="a.mp4"),
+        item("shot", 20, 30, DOG, source="b.mp4"),
+        item("shot", 40, 50, CAT, source="b.mp4"),
+    )
+    answer = ask("What came first, the dog or the cat?", items=items)
+    assert answer.verdict == "answered"
+    assert answer.answer.startswith("First came the dog at 0:20 of b.mp4; then the cat at 0:40 of b.mp4.")
+    against = (item("shot", 1, 4, CAT, source="c.mp4"), item("shot", 8, 9, DOG, source="c.mp4"))
+    assert ask("What came first, the dog or the cat?", items=items + against).verdict == "uncertain"
+
+
+def test_of_many_recordings_of_unknown_time_a_few_are_named(ask, item):
+    dogs = tuple(item("shot", 3, 9, DOG, source=f"{n}.mp4") for n in range(6))
+    answer = ask("What came first, the dog or the cat?", items=(*dogs, item("shot", 3, 9, CAT, source="z")))
+    assert "the recording time of 0.mp4, 1.mp4, 2.mp4 and 4 more is not known" in answer.answer
+
+
+def test_what_has_no_date_is_told_after_what_has(ask, item):
+    undated = item("utterance", 1, 3, "Something was said.", source="a.mp4")
+    dated = item("utterance", 5, 8, "More was said.", source="b.mp4", t0_ns=DAY_NS)
+    answer = ask("What is said in the first minute?", items=(undated, dated))
+    assert [one.uri for one in answer.citations] == ["/films/b.mp4", "/films/a.mp4"]
+
+
 def test_what_comes_after_and_before(ask):
     after = ask("What animal comes after the dog?")
     assert after.sentences[0].text.startswith("After the dog at 0:00, at 0:09 the picture shows: tabby")
