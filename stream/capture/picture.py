@@ -1,9 +1,8 @@
 """Pictures as a decoder gives them: turned upright, and converted only when asked for.
 
 Most decoded frames are only compared with their neighbour, on a 160x90 picture of their
-brightness; the full conversion to RGB is made for those that are sent. Measured on a
-720p film, one thread: luma by libswscale 0.24 ms, by a resize of the Y plane 0.45 ms,
-RGB 0.53 ms, decoding 2.7 ms.
+brightness, which libswscale makes in one step from what the decoder gives; the full
+conversion to RGB is made for those that are sent.
 """
 
 from __future__ import annotations

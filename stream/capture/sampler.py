@@ -59,8 +59,7 @@ def change_score(before: Look, after: Look) -> float:
     the whole proxies (Wang et al. 2004) is blind to a change of exposure, fades and
     noise, but jumps when the camera pans; the mean distance of histograms over 3x4
     blocks (Boreczky and Rowe 1996 compare such measures) is blind to motion within a
-    block but jumps with the exposure. A cut moves both. `tools/bench_change.py` prints
-    how far cuts and everything else lie apart.
+    block but jumps with the exposure. A cut moves both.
     """
     n_pixels = before.level.size
     covariance = float(np.dot(before.level, after.level)) / n_pixels - before.mean * after.mean

@@ -38,6 +38,7 @@ from stream.process.lanes import Lane
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
 from stream.wire.codec import Decoded
+from stream.wire.outbox import Outbox
 from stream.wire.parts import OutPart
 
 NS_PER_S = 1_000_000_000
@@ -64,6 +65,7 @@ class CaptureService(Service):
         self._began_ns: int | None = None
         self._report_due_ns = 0
         self._closed = False
+        self._over = False
 
     # Life.
 
@@ -99,9 +101,11 @@ class CaptureService(Service):
         return True
 
     def close(self) -> None:
-        """Stops the readers."""
+        """Stops the readers, and takes away an outbox that has served: each file has one of its own."""
         for track in self._tracks.values():
             track.stop()
+        if self._over and not (self._open.as_camera or self.draining or self.outbox.waiting):
+            remove_spool(self.outbox)
 
     @property
     def _files(self) -> Lane:
@@ -264,6 +268,7 @@ class CaptureService(Service):
         else:
             self._report("done")
         self.log.info("ended", partial=bool(reasons))
+        self._over = True
         self.end()
 
     def _refused(self, error: BaseException) -> None:
@@ -272,6 +277,7 @@ class CaptureService(Service):
             raise error
         self.log.warning("rejected", error=type(error).__name__)
         self._report("rejected", error.message, error.remedy)
+        self._over = True
         self.end()
 
     # Reports.
@@ -324,6 +330,13 @@ def _sum(counts: Sequence[RingCounts]) -> RingCounts:
             waiting_bytes=total.waiting_bytes + each.waiting_bytes,
         )
     return total
+
+
+def remove_spool(outbox: Outbox) -> None:
+    """Closes an outbox for good and deletes its file, with what SQLite keeps beside it."""
+    outbox.close()
+    for suffix in ("", "-wal", "-shm"):
+        outbox.path.with_name(outbox.path.name + suffix).unlink(missing_ok=True)
 
 
 def has_ended(sender: str) -> bool:

@@ -13,13 +13,15 @@ from typing import Literal, Protocol
 from stream.capture.reader import AudioReader, FrameItem, SoundItem, VideoReader
 from stream.capture.ring import RingCounts
 from stream.messages.envelope import Message
-from stream.messages.media import MediaAudio, MediaCredit, MediaFrame, MediaState, Policy
+from stream.messages.media import FINISHED_PTS_NS, MediaAudio, MediaCredit, MediaFrame, MediaState, Policy
 from stream.messages.observation import TrackRecord
 from stream.wire.credit import CreditGate
 from stream.wire.parts import OutPart, array_part
 
-FINISHED_PTS_NS = 2**62
-"""`resume_pts_ns` of a credit that says: memory has this track to its end."""
+HOLE = "hole"
+"""Reason of a gap: the medium itself has nothing there."""
+OVERLOAD = "overload"
+"""Reason of a gap: it was not taken in time and dropped."""
 
 AnyReader = VideoReader | AudioReader
 State = Literal["open", "lost", "eof", "closed"]
@@ -99,6 +101,7 @@ class Track:
         self._announce_ns = announce_ns
         self._announce_due_ns = 0
         self._gate = CreditGate()
+        self._past_epochs: set[int] = set()
         self._holder = ""
 
     @property
@@ -121,7 +124,15 @@ class Track:
             self._read(None, 0.0, 0)
 
     def credited(self, credit: MediaCredit, holder: str) -> None:
-        """Takes credit from the process named `holder`; a new epoch may begin the track anew."""
+        """Takes credit from the process named `holder`; a new epoch may begin the track anew.
+
+        Epochs are random numbers, so which came before which is known by memory alone: credit
+        that a process left on the way before another took the track over is not taken.
+        """
+        if credit.stream_epoch in self._past_epochs:
+            return
+        if credit.stream_epoch != self._gate.stream_epoch:
+            self._past_epochs.add(self._gate.stream_epoch)
         is_new = self._gate.grant(credit.stream_epoch, credit.n)
         self._holder = holder
         if credit.resume_pts_ns is not None and credit.resume_pts_ns >= FINISHED_PTS_NS:
@@ -185,10 +196,8 @@ class Track:
             return
         self.ended = True
         lost = self.reader.ring.take_lost()
-        gap = (lost.chunk.pts_ns, lost.chunk.end_pts_ns) if isinstance(lost, SoundItem) else None
-        if isinstance(lost, SoundItem) and lost.chunk.gap_ns is not None and gap is not None:
-            gap = (lost.chunk.gap_ns[0], gap[1])
-        self._tell("eof", self.partial or ("overload" if gap else ""), gap)
+        gap_ns = lost.stretch_ns if isinstance(lost, SoundItem) else None
+        self._tell("eof", self.partial or (OVERLOAD if gap_ns else ""), gap_ns)
 
     def _send_item(self, item: FrameItem | SoundItem) -> None:
         if isinstance(item, FrameItem):
@@ -197,7 +206,8 @@ class Track:
             return
         self.position_ns = item.chunk.end_pts_ns
         if item.chunk.gap_ns is not None:
-            self._tell("lost", "hole", item.chunk.gap_ns)
+            is_live = self._origin.policy == "latest"
+            self._tell("lost", OVERLOAD if is_live else HOLE, item.chunk.gap_ns)
         self._send_sound(item)
 
     def _send_frame(self, item: FrameItem) -> None:
