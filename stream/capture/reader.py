@@ -70,12 +70,15 @@ class SoundItem:
         """Bytes of its samples."""
         return int(self.chunk.samples.nbytes)
 
+    @property
+    def stretch_ns(self) -> tuple[int, int]:
+        """Start and end of what it holds, the gap before it included."""
+        start_ns = self.chunk.gap_ns[0] if self.chunk.gap_ns is not None else self.chunk.pts_ns
+        return start_ns, self.chunk.end_pts_ns
+
     def absorb(self, lost: Self) -> Self:
         """This chunk, with the stretch of a dropped one before it as a gap."""
-        gap_ns = (lost.chunk.pts_ns, lost.chunk.end_pts_ns)
-        if lost.chunk.gap_ns is not None:
-            gap_ns = (lost.chunk.gap_ns[0], gap_ns[1])
-        return replace(self, chunk=with_gap(self.chunk, gap_ns))
+        return replace(self, chunk=with_gap(self.chunk, lost.stretch_ns))
 
 
 @dataclass(frozen=True, slots=True)
