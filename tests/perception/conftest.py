@@ -48,7 +48,7 @@ class House:
         arguments = [str(store), str(TOYS), json.dumps(values), json.dumps(list(roles))]
         self.child = subprocess.Popen([sys.executable, "-P", "-c", RUN, *arguments], env=env)
 
-    def wait_for(self, what, timeout_s=60.0):
+    def wait_for(self, what, timeout_s=240.0):
         ends_at = time.monotonic() + timeout_s
         while time.monotonic() < ends_at:
             if got := what():
@@ -58,17 +58,17 @@ class House:
 
     def status(self):
         with Caller(self.run_dir, "supervisor", "test") as supervisor:
-            return {r.name: r for r in supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=10).roles}
+            return {r.name: r for r in supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=60).roles}
 
     def open(self, uri, **more):
         """Has the real capture process read a file."""
         with Caller(self.run_dir, "supervisor", "test") as supervisor:
-            supervisor.ask(SourceOpen(uri=str(uri), **more), timeout_s=20)
+            supervisor.ask(SourceOpen(uri=str(uri), **more), timeout_s=60)
 
     def source(self):
         """What is reported of the one source that was opened."""
         with Caller(self.run_dir, "supervisor", "test") as supervisor:
-            (source,) = supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=10).sources
+            (source,) = supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=60).sources
         return source
 
     def kill(self, role):
@@ -95,7 +95,7 @@ class House:
     def close(self):
         self.child.send_signal(signal.SIGTERM)
         try:
-            return self.child.wait(30)
+            return self.child.wait(120)
         except subprocess.TimeoutExpired:
             self.child.kill()
             return self.child.wait()
