@@ -194,8 +194,8 @@ def test_the_media_that_are_meant(tmp_path):
 class Processes:
     """A supervisor that reads few sources at a time, and a memory that knows a bit more at each look."""
 
-    def __init__(self, *, refused=(), held=(), broken="", captures=1):
-        self.refused, self.broken, self.captures = refused, broken, captures
+    def __init__(self, *, refused=(), held=(), broken="", captures=1, pace=0.5):
+        self.refused, self.broken, self.captures, self.pace = refused, broken, captures, pace
         self.known = {uri: SourceStatusOf(uri, 1.0) for uri in held}
         self.reading = {}
         self.opened = []
@@ -218,7 +218,7 @@ class Processes:
     def roles(self):
         sources = []
         for uri, share in self.reading.items():
-            self.reading[uri] = 1.0 if uri in self.refused else min(1.0, share + 0.5)
+            self.reading[uri] = 1.0 if uri in self.refused else min(1.0, share + self.pace)
             state = "rejected" if uri in self.refused else "done" if share >= 1 else "reading"
             sources.append(
                 SourceState(
@@ -309,7 +309,7 @@ def hashed(monkeypatch):
 @pytest.mark.parametrize("captures", [1, 2])
 def test_each_file_is_hashed_once_however_long_it_waits(tmp_path, hashed, captures):
     jobs = files(tmp_path, *"abcdef")
-    processes = Processes(held=("another",), captures=captures)
+    processes = Processes(held=("another",), captures=captures, pace=0.05)
     Indexing(processes, jobs, lambda: None).run()
     assert hashed == [name for name in "abcdef" for _ in range(3)]
     assert [job.outcome for job in jobs] == ["done"] * 6
