@@ -22,8 +22,7 @@ class CaptureSettings(BaseModel):
         default=0.45,
         gt=0,
         le=1,
-        description="change score (0 to 1) above which a picture is sent at once; cuts score above 0.59, "
-        "camera motion below 0.31",
+        description="change score (0 to 1) above which a picture is sent at once",
     )
     change_rate_hz: float = Field(
         default=2.0, gt=0, le=60, description="most pictures per second that are sent because of change"
@@ -35,7 +34,7 @@ class CaptureSettings(BaseModel):
         default=1280, ge=64, le=8192, description="longer side of a sent picture in pixels; never enlarged"
     )
     frame_encoding: Literal["rgb24", "jpeg"] = Field(
-        default="rgb24", description="rgb24 sends pixels, jpeg a tenth of the bytes for 5 ms of CPU"
+        default="rgb24", description="rgb24 sends pixels as they are, jpeg fewer bytes for more CPU"
     )
     jpeg_quality: int = Field(default=90, ge=1, le=100, description="quality of frame_encoding jpeg")
     video_ring_items: int = Field(

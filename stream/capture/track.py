@@ -101,7 +101,6 @@ class Track:
         self._announce_ns = announce_ns
         self._announce_due_ns = 0
         self._gate = CreditGate()
-        self._past_epochs: set[int] = set()
         self._holder = ""
 
     @property
@@ -129,10 +128,8 @@ class Track:
         Epochs are random numbers, so which came before which is known by memory alone: credit
         that a process left on the way before another took the track over is not taken.
         """
-        if credit.stream_epoch in self._past_epochs:
+        if credit.stream_epoch in self._gate.past_epochs:
             return
-        if credit.stream_epoch != self._gate.stream_epoch:
-            self._past_epochs.add(self._gate.stream_epoch)
         is_new = self._gate.grant(credit.stream_epoch, credit.n)
         self._holder = holder
         if credit.resume_pts_ns is not None and credit.resume_pts_ns >= FINISHED_PTS_NS:

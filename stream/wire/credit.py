@@ -6,27 +6,32 @@ a live camera needs the reverse, an archive needs nothing dropped at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class CreditGate:
     """The sender's side: may another item go out?
 
-    A grant of a newer stream epoch replaces all that is left of older ones; grants of
-    older epochs are ignored, so a message delayed across a restart cannot add credit.
+    A grant of an epoch not met before replaces all that is left of earlier ones; grants of
+    those are ignored, so a message delayed across a restart cannot add credit. Epochs are
+    random numbers: which are past is remembered, one per restart of the receiver.
     """
 
     stream_epoch: int = 0
     left: int = 0
+    past_epochs: set[int] = field(default_factory=set)
 
     def grant(self, stream_epoch: int, n: int) -> bool:
         """Takes a grant; True if it opened an epoch that was not known before."""
         if n < 0:
             raise ValueError("credit cannot be negative")
+        if stream_epoch in self.past_epochs:
+            return False
         if stream_epoch == self.stream_epoch:
             self.left += n
             return False
+        self.past_epochs.add(self.stream_epoch)
         self.stream_epoch = stream_epoch
         self.left = n
         return True
