@@ -79,8 +79,8 @@ class CaptureService(Service):
     def idle(self) -> None:
         """Lets every track have its turn, reports, and asks whether memory has the ends."""
         now_ns = self.clock.monotonic_ns()
-        if self.draining:
-            return
+        if self.draining or self._over:
+            return  # A later report would hide the last one.
         for track in self._tracks.values():
             track.turn(now_ns)
         if now_ns >= self._report_due_ns:
