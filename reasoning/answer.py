@@ -227,7 +227,7 @@ def tell_coverage(coverage: Coverage) -> list[str]:
     told = []
     if coverage.unfinished:
         names = ", ".join(source_name(uri) for uri in coverage.unfinished[:3])
-        more = f" and {len(coverage.unfinished) - 3} more" if len(coverage.unfinished) > 3 else ""
+        more = " and others" if len(coverage.unfinished) > 3 else ""
         told.append(f"Still being read: {names}{more}.")
     if coverage.gaps:
         lost_s = sum(max(0, gap.pts1_ns - gap.pts0_ns) for gap in coverage.gaps) / 1e9
