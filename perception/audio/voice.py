@@ -182,6 +182,8 @@ class VoiceActivity:
         self._hang_over = up(hang_over_s * AUDIO_RATE_HZ)
         self._min_speech = int(settings.min_speech_s * AUDIO_RATE_HZ)
         self._pad = int(settings.pad_s * AUDIO_RATE_HZ)
+        # The mark lies behind the padding and before the place where the silence was recognised.
+        self._tail = min(self._pad, self._hang_over - 2 * WINDOW)
         self._max_segment = int(settings.max_segment_s * AUDIO_RATE_HZ) // WINDOW * WINDOW
         self._quiet = up(settings.quiet_mark_s * AUDIO_RATE_HZ)
         self._lead = int(settings.join_s * AUDIO_RATE_HZ)
@@ -289,8 +291,8 @@ class VoiceActivity:
             return
         start = self._padded(speech)
         # While the stream ends, the next multiple of a window may lie beyond its last sample.
-        mark = end if why == "max" else min(up(end + self._pad), self.received_sample)
-        stop = end if why == "max" else min(end + self._pad, self.received_sample)
+        mark = end if why == "max" else min(up(end + self._tail), self.received_sample)
+        stop = end if why == "max" else min(end + self._tail, self.received_sample)
         mean = float(np.mean(self._heard[: (end - speech) // WINDOW]))
         taken = self._kept[start - self._kept_from : stop - self._kept_from].copy()
         lead_from = max(self._segment_end, start - self._lead)

@@ -221,8 +221,6 @@ def test_what_cannot_be_is_refused(network, monkeypatch):
         VoiceActivity(network, RULES, start_sample=100)
     with pytest.raises(ValidationError, match="threshold_off"):
         VoiceSettings(threshold=0.3, threshold_off=0.4)
-    with pytest.raises(ValidationError, match="pad_s"):
-        VoiceSettings(pad_s=0.5)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ModelMissing, match="silero_vad_v6") as caught:
         voice.silero_file()
