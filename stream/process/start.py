@@ -80,7 +80,9 @@ def _start(
     if config_file is not None:
         command += ["--config", str(config_file)]
     logs = store_dir / "logs"
-    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (store_dir, logs):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (logs / "supervisor.log").touch(mode=0o600)
     with (logs / "supervisor.log").open("ab") as log:
         # A session of its own: Ctrl-C in the terminal ends the command, not the processes.
         return subprocess.Popen(

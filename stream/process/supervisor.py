@@ -333,7 +333,7 @@ class Supervisor:
         if requests != self._requests or reading:
             self._requests = requests
             self._active(now_s)
-        if self.idle_exit_s is None:
+        if self.idle_exit_s is None or self._draining:
             return
         if not self._was_asked and not (self.run_dir / READY_FILE).exists():
             # Whoever had us started waits until everything serves, as long as a start may take.
@@ -383,6 +383,7 @@ class Supervisor:
         zmq.Context.instance().destroy(linger=200)
         with contextlib.suppress(OSError):
             self._clear_run_dir()
+            self.run_dir.rmdir()  # Stays where traces lie in it.
         self._lock.close()
 
 
