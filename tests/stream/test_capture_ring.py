@@ -74,7 +74,7 @@ def test_newest_gives_way_after_one_wait():
     before_s = time.monotonic()
     for number in range(2, 12):
         assert ring.put(item(number))
-    assert 0.15 < time.monotonic() - before_s < 1.0  # One wait, not ten.
+    assert 0.15 < time.monotonic() - before_s < 1.9  # One wait, not ten.
     assert ring.counts().dropped == 10
     assert ring.take() == item(0)
     ring.put(item(12))
