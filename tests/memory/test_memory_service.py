@@ -176,6 +176,7 @@ def test_kill_memory_while_it_commits_and_nothing_acknowledged_is_lost(house, tm
             acknowledged.add(f"shot {n}")
             n += 1
         before = own.pid()
+        assert before > 0
         os.kill(before, signal.SIGKILL)
         put = film.put(film.shot(n, n + 1, f"shot {n}", picture=b"p%d" % n))
 

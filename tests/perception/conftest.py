@@ -72,7 +72,10 @@ class House:
         return source
 
     def kill(self, role):
-        os.kill(self.status()[role].pid, signal.SIGKILL)
+        pid = 0  # while it is being restarted; a signal to 0 would go to our own group
+        while not pid:
+            pid = self.status()[role].pid
+        os.kill(pid, signal.SIGKILL)
 
     def commits(self):
         """Every commit that memory has, with its parts; repeats included."""

@@ -146,7 +146,9 @@ def test_a_withdrawn_question_ends_at_once_and_older_ones_are_refused(house):
 def test_zz_without_memory_the_error_comes_at_once(house):
     with Caller(house, "supervisor", "test") as supervisor:
         status = supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=5)
-    os.kill(next(role.pid for role in status.roles if role.name == "memory"), signal.SIGKILL)
+    pid = next(role.pid for role in status.roles if role.name == "memory")
+    assert pid > 0
+    os.kill(pid, signal.SIGKILL)
     address = Path(ipc_address(house, "memory").removeprefix("ipc://"))
     while is_listening(address):
         time.sleep(0.05)
