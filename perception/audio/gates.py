@@ -25,15 +25,13 @@ from perception.audio.settings import GateSettings
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """What the recogniser says of the pass that a sentence comes from, and voice activity of its segment.
+    """What speaks against a sentence beside its own words.
 
-    `no_speech` is the probability that the window holds no speech; `voice` the mean
-    speech probability of the segment, 0 to 1; `voice_s` the length of the segment in
-    seconds; `alone` says that the sentence is all that was heard in the segment.
+    `no_speech` is the probability that the window holds no speech, `voice_s` the length of
+    the segment in seconds; `alone` says that the sentence is all that was heard in it.
     """
 
     no_speech: float
-    voice: float
     voice_s: float
     alone: bool = True
 
@@ -48,7 +46,7 @@ def refusal(words: Sequence[Word], doubts: Doubts, gates: GateSettings) -> str:
         return "wordless"
     if sure < gates.confidence:
         return "confidence"
-    doubtful = doubts.no_speech > gates.doubtful_no_speech or doubts.voice < gates.weak_voice
+    doubtful = doubts.no_speech > gates.doubtful_no_speech
     if doubtful and n_words <= gates.doubtful_words and sure < gates.doubtful_confidence:
         return "doubtful"
     if is_short and sure < gates.short_confidence:

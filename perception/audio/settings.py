@@ -148,8 +148,8 @@ class GateSettings(BaseModel):
         default=0.7,
         ge=0,
         le=1,
-        description="Mean speech probability below which a segment may be no voice: what is heard in it is"
-        " doubtful, and it gets a window of its own.",
+        description="Mean speech probability below which a segment may be no voice: it does not share a"
+        " window with surer ones, so that the window can say that nobody speaks.",
     )
     short_words: int = Field(default=3, ge=0, description="Words up to which a sentence counts as short.")
     short_confidence: float = Field(

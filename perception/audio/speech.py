@@ -21,6 +21,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.audio.gates import Doubts, compression_ratio, refusal
 from perception.audio.sentences import Sentence, Word, confidence, split_sentences
@@ -42,6 +43,9 @@ WINDOW_S = 28.0
 TOKENS_HZ = 10
 TOKENS_AT_LEAST = 16
 """Bound on what is decoded per second: fast speech makes 5 tokens, each timestamp pair 2."""
+
+AGAIN_SILENCE_S = 0.5
+"""Silence before what is heard again."""
 
 WORD_S = 0.3
 LETTER_S = 0.08
@@ -138,11 +142,16 @@ class Placed:
         return (self.segment.start_sample + inside) * NS_PER_SAMPLE
 
 
-def pack(segments: Sequence[VoiceSegment]) -> tuple[Samples, list[Placed]]:
-    """One window (n,) float32 of the segments, each but the first after its lead, and where they lie."""
-    pieces: list[Samples] = []
+def pack(segments: Sequence[VoiceSegment], silence_s: float = 0.0) -> tuple[Samples, list[Placed]]:
+    """One window (n,) float32 of the segments, each but the first after its lead, and where they lie.
+
+    Args:
+        segments: In order.
+        silence_s: Silence put before the first.
+    """
+    filled = round(silence_s * AUDIO_RATE_HZ)
+    pieces: list[Samples] = [np.zeros(filled, np.float32)]
     placed: list[Placed] = []
-    filled = 0
     for segment in segments:
         if placed:
             pieces.append(segment.lead)
@@ -150,7 +159,7 @@ def pack(segments: Sequence[VoiceSegment]) -> tuple[Samples, list[Placed]]:
         placed.append(Placed(segment, filled))
         pieces.append(segment.samples)
         filled += len(segment.samples)
-    return (np.concatenate(pieces) if pieces else np.zeros(0, np.float32)), placed
+    return np.concatenate(pieces), placed
 
 
 @dataclass(frozen=True)
@@ -198,11 +207,10 @@ def unheard_from(segment: VoiceSegment, words: Sequence[Word], longest_s: float)
 
 
 def rest_of(segment: VoiceSegment, begin: int) -> VoiceSegment:
-    """The segment from `begin` on, to be heard by itself, half a second of silence before it."""
+    """The segment from `begin` on, to be heard by itself, with silence before it."""
     samples = segment.samples[begin - segment.start_sample :]
-    return replace(
-        segment, start_sample=begin, samples=samples, lead=np.zeros(AUDIO_RATE_HZ // 2, np.float32)
-    )
+    lead = np.zeros(round(AGAIN_SILENCE_S * AUDIO_RATE_HZ), np.float32)
+    return replace(segment, start_sample=begin, samples=samples, lead=lead)
 
 
 class Recogniser:
@@ -239,6 +247,10 @@ class Recogniser:
             raise ModelFailed(
                 f"{folder} cannot be loaded: {error}", remedy="run: omnirecall models verify"
             ) from error
+        self._last: tuple[NDArray[np.float32], Any] | None = None
+        self._encode = self._model.encode
+        if self._model.model.is_multilingual and not settings.language:
+            self._model.encode = self._encoded  # or each window would be encoded once more
 
     def hear(self, segments: Sequence[VoiceSegment]) -> Heard:
         """The sentences of segments that fit one window; none for no segments.
@@ -266,14 +278,29 @@ class Recogniser:
         """The language of a window; English where the model knows no other."""
         if not self._model.model.is_multilingual:
             return "en"
-        language, _, _ = self._model.detect_language(window)
-        return str(language)
+        from faster_whisper.audio import pad_or_trim
+
+        features = self._model.feature_extractor(window)[:, :-1]
+        encoded = self._encoded(pad_or_trim(features[:, : self._model.feature_extractor.nb_max_frames]))
+        (best, *_), *_ = self._model.model.detect_language(encoded)
+        token, _ = best
+        return str(token).strip("<|>")
+
+    def _encoded(self, features: NDArray[np.float32]) -> Any:
+        """The encoder's output; that of the last features is kept, since the language was told from it."""
+        if self._last is None or not np.array_equal(self._last[0], features):
+            self._last = (features, self._encode(features))
+        return self._last[1]
 
     def _words(
-        self, segments: Sequence[VoiceSegment], language: str, refused: dict[str, int]
+        self,
+        segments: Sequence[VoiceSegment],
+        language: str,
+        refused: dict[str, int],
+        silence_s: float = 0.0,
     ) -> list[list[_Timed]]:
         """The words of each segment, from one window of them all."""
-        window, placed = pack(segments)
+        window, placed = pack(segments, silence_s)
         per_segment: list[list[_Timed]] = [[] for _ in segments]
         passes, _ = self._model.transcribe(
             window,
@@ -323,20 +350,23 @@ class Recogniser:
     ) -> None:
         """Goes on where the decoder lost the thread, once, in a window of its own.
 
-        What is heard there replaces the words from that place on if it accounts for more.
+        What is heard there replaces the words from that place on if it accounts for more
+        and is sure of itself.
         """
         rests: dict[int, VoiceSegment] = {}
         for index, segment in enumerate(segments):
             begin = unheard_from(segment, [item.word for item in timed[index]], self._settings.unheard_s)
             if begin is not None:
                 rests[index] = rest_of(segment, begin)
-        if not rests or list(rests.values()) == list(segments):
-            return  # nothing is missing, or the same window would be heard again
-        found = self._words(list(rests.values()), language, refused)
+        if not rests:
+            return
+        # The silence makes another window of it even where everything is heard again.
+        found = self._words(list(rests.values()), language, refused, silence_s=AGAIN_SILENCE_S)
         for (index, rest), again in zip(rests.items(), found, strict=True):
             begin_ns = rest.start_sample * NS_PER_SAMPLE
             before = [item for item in timed[index] if item.word.start_ns < begin_ns]
-            if _account(again) > _account(timed[index][len(before) :]):
+            is_sure = confidence([item.word for item in again]) >= self._gates.doubtful_confidence
+            if is_sure and _account(again) > _account(timed[index][len(before) :]):
                 timed[index] = _in_order([*before, *again])
 
     def _believed(
@@ -352,7 +382,6 @@ class Recogniser:
             begin += len(part)
             doubts = Doubts(
                 no_speech=max(float(pass_.no_speech_prob) for pass_ in passes),
-                voice=segment.probability,
                 voice_s=len(segment.samples) / AUDIO_RATE_HZ,
                 alone=len(parts) == 1,
             )

@@ -278,9 +278,9 @@ def test_what_the_decoder_skips_is_heard_after_all(recogniser, events, monkeypat
     whole = recogniser.hear([long]).sentences
     words, calls = recogniser._words, []
 
-    def forgetful(segments, language, refused):
+    def forgetful(segments, language, refused, **more):
         calls.append(segments)
-        heard = words(segments, language, refused)
+        heard = words(segments, language, refused, **more)
         return heard if len(calls) > 1 else [items[: len(items) // 2] for items in heard]
 
     monkeypatch.setattr(recogniser, "_words", forgetful)
@@ -304,7 +304,10 @@ def test_a_failing_model_is_named(recogniser, events, monkeypatch):
 def test_another_language_is_told_by_the_model_that_knows_many(events):
     base = Recogniser(SpeechSettings(model="whisper-base"), GateSettings())
     first = next(e for e in events if isinstance(e, VoiceSegment))
+    encoded, encode = [], base._encode
+    base._encode = lambda features: encoded.append(1) or encode(features)
     (sentence, *_) = base.hear([first]).sentences
+    assert len(encoded) == 1  # once, for the language and the words
     assert sentence.language == "en"
     assert sentence.text.lower().startswith("it was the best of times")
     forced = Recogniser(SpeechSettings(model="whisper-base", language="de"), GateSettings())
