@@ -178,7 +178,15 @@ def test_serve_ends_when_idle(tmp_path):
     assert not is_running(store)
 
 
-def test_only_one_serves_a_store(store):
-    run("search", "x", "--store", store)  # they may have left, being idle
-    assert is_running(store)
-    assert "running already" in run("serve", "--store", store, code=4).stderr
+def test_only_one_serves_a_store(tmp_path):
+    store = tmp_path / "store"
+    first = subprocess.Popen(
+        [*COMMAND, "serve", "--store", str(store), "--idle-exit", "600"], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert f"serving {store}" in first.stderr.readline()
+        assert "running already" in run("serve", "--store", store, code=4).stderr
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=90)
+    assert not is_running(store)

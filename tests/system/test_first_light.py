@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
-import threading
-import time
 
 import pytest
 
-from stream.errors import OmniRecallError
 from tools import trace_run
 from tools.bench_live import measure
 from tools.house import House
@@ -53,38 +52,33 @@ def test_the_same_film_again_adds_nothing(undisturbed, film):
 
 @pytest.mark.parametrize("victims", [("memory", "video"), ("audio", "video", "encoder", "memory")])
 def test_killed_on_the_way_the_ids_are_those_of_an_undisturbed_run(undisturbed, film, tmp_path, victims):
+    """Capture is halted while a victim is killed and comes back, so that the film cannot end before."""
     _, ids, _ = undisturbed
     store = tmp_path / "store"
-    with House(store) as house:
-        house.memory()
-        killer = threading.Thread(target=kill_on_the_way, args=(store, victims))
+    with House(store, overrides={"supervisor__silent_s": 120}) as house:
         uri = house.open(film)
-        killer.start()
+        for nth, victim in enumerate(victims, start=1):
+            house.wait_for(lambda nth=nth: remembered(house) > 8 * nth, 120, "more of the film is known")
+            (capture,) = [role for role in house.roles().values() if role.role == "capture"]
+            os.kill(capture.pid, signal.SIGSTOP)
+            house.kill(victim)
+            house.wait_for(lambda victim=victim: is_back(house, victim), 120, f"{victim} serves again")
+            os.kill(capture.pid, signal.SIGCONT)
         state = house.follow(uri)
-        killer.join()
         restarts = {name: role.restarts for name, role in house.roles().items()}
     assert state.state == "done"
-    for victim in victims:
-        assert restarts[victim] == 1, restarts
+    assert {victim: restarts[victim] for victim in victims} == dict.fromkeys(victims, 1)
     again, _ = observation_ids(store)
     assert again == ids
 
 
-def kill_on_the_way(store, victims):
-    """Kills each victim once more of the film is in memory than before; from a thread of its own."""
-    watcher = House(store)
-    known = 0
-    for victim in victims:
-        ends_at_s = time.monotonic() + 60
-        while time.monotonic() < ends_at_s:
-            try:
-                count = watcher.memory().counts.get("observations", 0)
-                if count > known + 5 and watcher.kill(victim):
-                    known = count
-                    break
-            except OmniRecallError:
-                pass
-            time.sleep(0.02)
+def remembered(house):
+    return house.memory().counts.get("observations", 0)
+
+
+def is_back(house, name):
+    role = house.roles()[name]
+    return role.restarts == 1 and role.state == "serving"
 
 
 def test_ways_are_those_that_the_architecture_names(film, tmp_path):
