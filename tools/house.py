@@ -87,6 +87,11 @@ class House:
                 self._supervisor.kill()
                 self._supervisor.wait()
 
+    @property
+    def supervisor_pid(self) -> int:
+        """The process of which the others are children."""
+        return self._supervisor.pid if self._supervisor is not None else 0
+
     def caller(self, endpoint: str) -> Caller:
         """The connection to an endpoint."""
         if endpoint not in self._callers:

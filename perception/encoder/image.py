@@ -1,4 +1,4 @@
-"""Pictures to keys: EfficientNet-Lite0 (ImageNet) by onnxruntime.
+"""Pictures to keys: EfficientNet-Lite0 (ImageNet) by OpenVINO.
 
 The key of a picture is the pooled output of the network's last convolution, at unit
 length; its norm travels beside it, because the label head of `perception.video.labels`
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perception.encoder.session import open_session
+from perception.cpu_network import CpuNetwork
 from stream.errors import Malformed, ModelFailed
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ class ImageEncoder:
     """
 
     def __init__(self, model_path: Path, threads: int = 1) -> None:
-        self._session = open_session(model_path, threads)
-        self._input = self._session.get_inputs()[0].name
+        self._network = CpuNetwork(model_path, threads)
 
     def encode(
         self, images: Sequence[npt.NDArray[np.uint8]]
@@ -75,8 +74,8 @@ class ImageEncoder:
         import numpy as np
 
         try:
-            features = np.asarray(self._session.run(None, {self._input: batch})[0])
-        except Exception as error:  # onnxruntime's own exceptions share no base of their own
+            features = self._network(batch)
+        except Exception as error:  # OpenVINO raises RuntimeError and kinds of its own
             raise ModelFailed(f"the image encoder failed on {batch.shape}: {error}") from error
         if features.shape != (len(batch), IMAGE_DIMENSION):
             raise ModelFailed(

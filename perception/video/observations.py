@@ -42,6 +42,7 @@ class SeenFrame:
     pixels: npt.NDArray[np.uint8] | None
     thumbnail: npt.NDArray[np.uint8]
     luma: npt.NDArray[np.int16]
+    strokes: npt.NDArray[np.float32]
     sharpness: float
     key: npt.NDArray[np.float32] | None
     encoder_id: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from perception.video.seen_text import luma_proxy
+from perception.video.seen_text import luma_proxy, stroke_map
 from stream.errors import Malformed
 from stream.messages.envelope import Part
 from stream.wire.parts import read_array
@@ -28,13 +28,14 @@ class Prepared:
     """A frame's pixels (H, W, 3) uint8 RGB, and what is derived of them.
 
     `sharpness` is the variance of the Laplacian of the thumbnail's luma; `luma` is
-    `seen_text.luma_proxy`; `view` goes to the encoder.
+    `seen_text.luma_proxy`, `strokes` is `seen_text.stroke_map`; `view` goes to the encoder.
     """
 
     pixels: npt.NDArray[np.uint8]
     thumbnail: npt.NDArray[np.uint8]
     sharpness: float
     luma: npt.NDArray[np.int16]
+    strokes: npt.NDArray[np.float32]
     view: npt.NDArray[np.uint8]
 
 
@@ -52,7 +53,7 @@ def prepare(part: Part, body: memoryview, thumbnail_px: int) -> Prepared:
     grey = cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY)
     sharpness = round(float(np.var(cv2.Laplacian(grey, cv2.CV_64F))), 3)
     view = shrink(pixels, shorter_px=ENCODER_EDGE_PX)
-    return Prepared(pixels, thumbnail, sharpness, luma_proxy(pixels), view)
+    return Prepared(pixels, thumbnail, sharpness, luma_proxy(pixels), stroke_map(pixels), view)
 
 
 def read_pixels(part: Part, body: memoryview) -> npt.NDArray[np.uint8]:

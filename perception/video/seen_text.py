@@ -2,34 +2,41 @@
 
 Reading text is by far the most expensive thing done to a frame, so it is gated three
 times. A picture is looked at only if it differs from the last one looked at in the same
-shot, and no more often than once in a set time. Text boxes are looked for at a reduced
-size. And only lines whose box or pixels are new are recognised; the others keep their
-words. All of it depends on the pictures of one shot alone, so a resumed run reads the
-same text.
+shot, and no more often than once in a set time; between that and a longer time only if
+strokes have appeared somewhere, as new letters make them. Text boxes are looked for at a
+reduced size. And only lines whose box or pixels are new are recognised; the others keep
+their words. All of it depends on the pictures of one shot alone, so a resumed run reads
+the same text.
 """
 
 from __future__ import annotations
 
-import importlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from stream.errors import ModelDamaged, ModelFailed
+from perception.video.text_networks import TextNetworks
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SEEN_TEXT_PRODUCER = "pp-ocrv6-small@090f04ab"
+SEEN_TEXT_PRODUCER = "pp-ocrv6-small@090f04ab/2"
 
 PROXY_PX = (160, 90)
 """Width and height of the luma proxy on which pictures are compared."""
 PROXY_LEVELS = 20
 """Levels of luma (of 255) by which a pixel of the proxy must differ to count as changed."""
+
+STROKES_WIDTH_PX = 640
+STROKE_LEVELS = 100
+"""At this width a stroke is where luma changes by a quarter of its range from left to right (Sobel)."""
+STROKE_COLUMNS = 40
+"""Cells across the picture in which strokes are counted: 16 px each, about one line of small print."""
+STROKES_APPEARED = 0.2
+"""A cell has gained strokes if so much more of it is strokes than before."""
 
 PATCH_PX = (64, 16)
 PATCH_LEVELS = 12.0
@@ -56,6 +63,8 @@ class TextRules:
 
     changed_share: float = 0.005
     spacing_ns: int = 1_000_000_000
+    strokes_share: float = 0.01
+    longest_spacing_ns: int = 4_000_000_000
     least_confidence: float = 0.8
     least_short_confidence: float = 0.95
     most_lines: int = 80
@@ -93,132 +102,6 @@ class Reading:
         return sum(line.confidence * len(line.text) for line in self.lines) / letters if letters else 0.0
 
 
-class TextNetworks(Protocol):
-    """Detector and recogniser, as `ShotReader` needs them."""
-
-    def detect(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Corners of text lines, (N, 4, 2) float32 pixels of the picture (H, W, 3) RGB."""
-        ...
-
-    def crop(self, picture: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-        """One line made upright, (h, w, 3)."""
-        ...
-
-    def recognise(self, crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
-        """Text and confidence of each crop."""
-        ...
-
-
-class PaddleText:
-    """The PP-OCRv6 networks; safe to use from several threads.
-
-    Args:
-        detector_path: `PP-OCRv6_det_small.onnx`.
-        recogniser_path: `PP-OCRv6_rec_small.onnx`.
-        detector_px: Longer side of the picture that the detector sees.
-        threads: Threads per run of a network.
-
-    Raises:
-        ModelDamaged: If a file cannot be read.
-    """
-
-    def __init__(
-        self, detector_path: Path, recogniser_path: Path, detector_px: int = 640, threads: int = 1
-    ) -> None:
-        import cv2
-
-        cv2.setNumThreads(threads)
-        params = {
-            "Global.log_level": "critical",
-            "Global.use_cls": False,
-            # rapidocr's own pre-scaling; the detector is limited below, crops want all pixels.
-            "Global.max_side_len": 4096,
-            "EngineConfig.onnxruntime.intra_op_num_threads": threads,
-            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-            "Det.model_path": str(detector_path),
-            # The default (`min`, 736) enlarges pictures that are smaller and costs twice as much.
-            "Det.limit_type": "max",
-            "Det.limit_side_len": detector_px,
-            "Rec.model_path": str(recogniser_path),
-        }
-        try:
-            self._engine: Any = importlib.import_module("rapidocr").RapidOCR(params=params)
-            self.warm_up()
-        except Exception as error:  # rapidocr wraps what onnxruntime raises in types of its own
-            raise ModelDamaged(
-                f"{detector_path.parent}: the text networks cannot be opened: {str(error).splitlines()[-1]}",
-                remedy="run: omnirecall models verify, then omnirecall models pull",
-            ) from error
-
-    def warm_up(self) -> None:
-        """Loads both networks, which rapidocr leaves until they are first used."""
-        import numpy as np
-
-        self.detect(np.zeros((64, 64, 3), np.uint8))
-        self.recognise([np.zeros((32, 64, 3), np.uint8)])
-
-    def detect(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Corners of text lines, (N, 4, 2) float32 pixels; N is 0 where there is none."""
-        import numpy as np
-
-        found = self._run(lambda: self._engine(_bgr(picture), use_det=True, use_cls=False, use_rec=False))
-        boxes = getattr(found, "boxes", None)
-        return np.empty((0, 4, 2), np.float32) if boxes is None else np.asarray(boxes, np.float32)
-
-    def crop(self, picture: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-        """One line made upright, (h, w, 3) uint8 RGB."""
-        (upright,) = self._engine.crop_text_regions(picture, corners[None])
-        line: npt.NDArray[np.uint8] = upright
-        return line
-
-    def recognise(self, crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
-        """Text and confidence of each crop."""
-        if not crops:
-            return []
-        read = self._run(lambda: self._engine.recognize_txt([_bgr(crop) for crop in crops]))
-        return [(str(text), float(score)) for text, score in zip(read.txts, read.scores, strict=True)]
-
-    @staticmethod
-    def _run(run: Callable[[], Any]) -> Any:
-        try:
-            return run()
-        except Exception as error:  # as above
-            last = (str(error).splitlines() or [type(error).__name__])[-1]
-            raise ModelFailed(f"the text networks failed: {last}") from error
-
-
-class LazyText:
-    """Networks that are opened when they are first used, by whichever thread comes first.
-
-    Args:
-        open_networks: Makes them.
-    """
-
-    def __init__(self, open_networks: Callable[[], TextNetworks]) -> None:
-        self._open = open_networks
-        self._opened: TextNetworks | None = None
-        self._lock = threading.Lock()
-
-    def opened(self) -> TextNetworks:
-        """The networks; opens them, and raises what opening raises."""
-        with self._lock:
-            if self._opened is None:
-                self._opened = self._open()
-            return self._opened
-
-    def detect(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """As `TextNetworks.detect`."""
-        return self.opened().detect(picture)
-
-    def crop(self, picture: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-        """As `TextNetworks.crop`."""
-        return self.opened().crop(picture, corners)
-
-    def recognise(self, crops: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[str, float]]:
-        """As `TextNetworks.recognise`."""
-        return self.opened().recognise(crops)
-
-
 @dataclass(frozen=True, slots=True)
 class _KnownLine:
     corners: npt.NDArray[np.float32]
@@ -227,31 +110,49 @@ class _KnownLine:
     confidence: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """What a picture is compared by."""
+
+    pts_ns: int
+    luma: npt.NDArray[np.int16]
+    strokes: npt.NDArray[np.float32]
+
+
 class ChangeGate:
     """Whether a picture is to be read: the state of one shot. Begins anew with every shot."""
 
     def __init__(self, rules: TextRules) -> None:
         self._rules = rules
-        self._last_pts_ns: int | None = None
-        self._last: npt.NDArray[np.int16] | None = None
+        self._read: _Looks | None = None
 
-    def wants(self, pts_ns: int, luma: npt.NDArray[np.int16]) -> bool:
+    def wants(self, pts_ns: int, luma: npt.NDArray[np.int16], strokes: npt.NDArray[np.float32]) -> bool:
         """Whether to read the picture at `pts_ns`; a picture that is wanted counts as read.
 
         Args:
             pts_ns: Its position, increasing from call to call.
             luma: Its proxy, `luma_proxy`.
+            strokes: Its strokes, `stroke_map`.
         """
+        looks = _Looks(pts_ns, luma, strokes)
+        if self._read is not None and not self._is_worth_it(self._read, looks):
+            return False
+        self._read = looks
+        return True
+
+    def _is_worth_it(self, read: _Looks, looks: _Looks) -> bool:
         import numpy as np
 
-        if self._last is not None and self._last_pts_ns is not None:
-            if pts_ns - self._last_pts_ns < self._rules.spacing_ns:
-                return False
-            changed = float(np.mean(np.abs(luma - self._last) > PROXY_LEVELS))
-            if changed < self._rules.changed_share:
-                return False
-        self._last_pts_ns, self._last = pts_ns, luma
-        return True
+        rules = self._rules
+        waited_ns = looks.pts_ns - read.pts_ns
+        if waited_ns < rules.spacing_ns:
+            return False
+        changed = float(np.mean(np.abs(looks.luma - read.luma) > PROXY_LEVELS))
+        if changed < rules.changed_share:
+            return False
+        if waited_ns >= rules.longest_spacing_ns or looks.strokes.shape != read.strokes.shape:
+            return True
+        return float(np.mean(looks.strokes - read.strokes > STROKES_APPEARED)) >= rules.strokes_share
 
 
 class ShotReader:
@@ -345,6 +246,25 @@ def luma_proxy(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.int16)
 
 
+def stroke_map(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """How much of each part of a picture (H, W, 3) RGB is strokes: (rows, 40) float32, 0 to 1.
+
+    Letters are dense in upright edges; what moves without them, faces and skies, hardly
+    counts here though it changes the luma everywhere.
+    """
+    import cv2
+    import numpy as np
+
+    height, width = picture.shape[:2]
+    if width > STROKES_WIDTH_PX:
+        size = (STROKES_WIDTH_PX, max(1, round(STROKES_WIDTH_PX * height / width)))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    edges = np.abs(cv2.Sobel(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_16S, 1, 0, ksize=3))
+    rows = max(1, round(STROKE_COLUMNS * height / width))
+    strokes = (edges > STROKE_LEVELS).astype(np.float32)
+    return np.asarray(cv2.resize(strokes, (STROKE_COLUMNS, rows), interpolation=cv2.INTER_AREA), np.float32)
+
+
 def is_believed(text: str, confidence: float, rules: TextRules) -> bool:
     """Whether a line is taken for text that is there."""
     letters = sum(c.isalnum() for c in text)
@@ -424,12 +344,6 @@ def reading_order(corners: npt.NDArray[np.float32]) -> list[int]:
         else:
             rows.append([index])
     return [index for row in rows for index in sorted(row, key=lambda i: boxes[i][0])]
-
-
-def _bgr(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    import numpy as np
-
-    return np.ascontiguousarray(picture[:, :, ::-1])
 
 
 def _patch(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:

@@ -22,8 +22,9 @@ from perception.video.observations import (
     frame_observation,
 )
 from perception.video.pictures import Prepared, prepare
-from perception.video.seen_text import LazyText, PaddleText, Reading, ShotReader
+from perception.video.seen_text import Reading, ShotReader
 from perception.video.settings import NANO, VideoSettings
+from perception.video.text_networks import LazyText, PaddleText
 from perception.video.track import ShotDraft, Step, TextJob, TrackState
 from stream.errors import (
     DeadlineExceeded,
@@ -117,8 +118,12 @@ class VideoService(IntakeService[_Track]):
         if self._settings.text:
             detector = model_file("pp-ocrv6", "PP-OCRv6_det_small.onnx")
             recogniser = model_file("pp-ocrv6", "PP-OCRv6_rec_small.onnx")
-            px, threads = self._settings.text_detector_px, self._threads
-            self._text = LazyText(lambda: PaddleText(detector, recogniser, px, threads))
+            px, precision, threads = (
+                self._settings.text_detector_px,
+                self._settings.text_precision,
+                self._threads,
+            )
+            self._text = LazyText(lambda: PaddleText(detector, recogniser, px, threads, precision))
             self._readers.submit(self._text.opened, failed=self._text_is_broken)
         self.on(MediaState, self.take_state)
         self.on(MediaFrame, self._take_frame)
@@ -444,6 +449,7 @@ def _seen_frame(item: _Item, prepared: Prepared, message: MediaFrame) -> SeenFra
         pixels=prepared.pixels,
         thumbnail=prepared.thumbnail,
         luma=prepared.luma,
+        strokes=prepared.strokes,
         sharpness=prepared.sharpness,
         key=item.key,
         encoder_id=item.encoder_id,

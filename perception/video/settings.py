@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perception.video.seen_text import TextRules
@@ -87,6 +89,23 @@ class VideoSettings(BaseModel):
     text_spacing_s: float = Field(
         default=1.0, ge=0, description="seconds between two readings in one shot, at least"
     )
+    text_strokes_share: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="share of the picture that must gain strokes before it is read again within "
+        "text_longest_spacing_s; 0 does without this gate",
+    )
+    text_longest_spacing_s: float = Field(
+        default=4.0,
+        ge=0,
+        description="seconds after which any change of the picture is enough to read it again",
+    )
+    text_precision: Literal["float32", "native"] = Field(
+        default="float32",
+        description="arithmetic of the text networks; native is bfloat16 where the processor has it: half "
+        "the time, and another reading of doubtful letters",
+    )
     text_confidence: float = Field(default=0.8, ge=0, le=1, description="least confidence of a line")
     text_short_confidence: float = Field(
         default=0.95, ge=0, le=1, description="least confidence of a line of one or two letters"
@@ -119,6 +138,8 @@ class VideoSettings(BaseModel):
         return TextRules(
             changed_share=self.text_changed_share,
             spacing_ns=round(self.text_spacing_s * NANO),
+            strokes_share=self.text_strokes_share,
+            longest_spacing_ns=round(self.text_longest_spacing_s * NANO),
             least_confidence=self.text_confidence,
             least_short_confidence=self.text_short_confidence,
             most_lines=self.text_lines,

@@ -183,7 +183,7 @@ class TrackState:
         draft.take(frame)
         if draft.reader is None or frame.pixels is None or not may_read:
             return
-        if draft.gate.wants(frame.pts_ns, frame.luma):
+        if draft.gate.wants(frame.pts_ns, frame.luma, frame.strokes):
             step.jobs.append(TextJob(draft, len(draft.asked), frame.lean(), frame.pixels))
             draft.asked.append(frame.lean())
 

@@ -49,6 +49,8 @@ def set_up_decoder(stream: Stream, settings: CaptureSettings) -> None:
         context.thread_count = settings.codec_threads
         context.thread_type = "AUTO" if settings.codec_threads > 1 else "NONE"
         context.options = {**context.options, "max_pixels": str(settings.max_pixels)}
+        if settings.decode == "reference":
+            context.skip_frame = "NONREF"
 
 
 def stream_of(container: InputContainer, path: Path, track: int, media: str) -> Stream:

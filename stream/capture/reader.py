@@ -19,6 +19,7 @@ from stream.errors import SourceError
 from stream.messages.envelope import new_id
 from stream.messages.media import ChangePoint, Policy
 from stream.process.clock import Clock
+from stream.process.threads import named_thread
 from stream.wire.parts import OutPart, array_part, blob_part
 
 Hop = Callable[[bytes, str], None]
@@ -124,7 +125,7 @@ class Reader(Generic[I]):
         self._clock = clock
         self._hop = hop
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"read-{reading.track}", daemon=True)
+        self._thread = named_thread(self._run, f"read-{reading.track}")
 
     def start(self) -> None:
         """Begins to read."""

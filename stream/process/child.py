@@ -116,7 +116,7 @@ class Child:
         """
         code = self.process.returncode if self.process is not None else 0
         self.process = None
-        if wanted or (code == 0 and self.said_bye):
+        if wanted or (code == 0 and self.said_bye and not self.failed):
             self.state = State.ENDED
             return
         self.last_error = why or self.failed or _told(code)

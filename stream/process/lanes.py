@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from stream.process.threads import named_thread
+
 
 class Wake:
     """Wakes a poll loop from any thread; `descriptor` becomes readable."""
@@ -74,10 +76,7 @@ class Lane:
         self._lock = threading.Lock()
         self._active: set[_Work] = set()
         self._pending = 0
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"{name}-{index}", daemon=True)
-            for index in range(threads)
-        ]
+        self._threads = [named_thread(self._serve, f"{name}-{index}") for index in range(threads)]
         for thread in self._threads:
             thread.start()
 

@@ -11,8 +11,6 @@ import pytest
 
 from perception.video.seen_text import (
     ChangeGate,
-    LazyText,
-    PaddleText,
     Reading,
     ShotReader,
     TextLine,
@@ -23,7 +21,9 @@ from perception.video.seen_text import (
     luma_proxy,
     merge_readings,
     reading_order,
+    stroke_map,
 )
+from perception.video.text_networks import LazyText, PaddleText
 from stream.errors import ModelDamaged, ModelFailed, SourceGone
 from stream.models import demo_media, model_file
 
@@ -135,21 +135,44 @@ def test_the_largest_lines_are_read_when_there_are_too_many():
     assert reading.left_out == 1
 
 
+def looks(shown):
+    return luma_proxy(shown), stroke_map(shown)
+
+
 def test_the_gate_wants_the_first_picture_then_only_changed_ones():
     gate = ChangeGate(RULES)
-    blank, titled = luma_proxy(picture()), luma_proxy(picture(("A TITLE", 60, 300)))
-    assert gate.wants(0, blank)
-    assert not gate.wants(5 * S, blank)
-    assert gate.wants(6 * S, titled)
-    assert not gate.wants(6 * S + S // 2, blank)  # too soon after
-    assert gate.wants(7 * S, blank)
+    blank, titled = looks(picture()), looks(picture(("A TITLE", 60, 300)))
+    assert gate.wants(0, *blank)
+    assert not gate.wants(5 * S, *blank)
+    assert gate.wants(6 * S, *titled)
+    assert not gate.wants(6 * S + S // 2, *blank)  # too soon after
+    assert not gate.wants(7 * S, *blank)  # letters have gone, none have come
+    assert gate.wants(10 * S, *blank)  # after so long any change will do
+
+
+def test_new_letters_are_wanted_soon_and_what_merely_moves_is_not():
+    """A bright patch that wanders changes as many pixels of the proxy as letters do."""
+    gate, plain = ChangeGate(RULES), picture()
+    moved = plain.copy()
+    moved[150:250, 300:420] = 255
+    assert gate.wants(0, *looks(plain))
+    assert not gate.wants(2 * S, *looks(moved))
+    assert gate.wants(3 * S, *looks(picture(("NEW LETTERS", 60, 300))))
+
+
+def test_without_the_stroke_gate_every_change_is_wanted():
+    gate = ChangeGate(TextRules(strokes_share=0.0))
+    moved = picture()
+    moved[150:250, 300:420] = 255
+    assert gate.wants(0, *looks(picture()))
+    assert gate.wants(2 * S, *looks(moved))
 
 
 def test_noise_is_no_change():
     noise = np.random.default_rng(1).integers(-6, 7, (360, 640, 3))
     gate = ChangeGate(RULES)
-    assert gate.wants(0, luma_proxy(picture()))
-    assert not gate.wants(9 * S, luma_proxy((picture().astype(int) + noise).astype(np.uint8)))
+    assert gate.wants(0, *looks(picture()))
+    assert not gate.wants(9 * S, *looks((picture().astype(int) + noise).astype(np.uint8)))
 
 
 def test_rows_are_read_from_the_top_and_from_the_left():

@@ -56,6 +56,7 @@ def frame(pts_ns, points, *, level=0, sharpness=1.0, t_ns=None, key=True):
         pixels=pixels,
         thumbnail=pixels,
         luma=np.full((90, 160), level, np.int16),
+        strokes=np.full((22, 40), level / 255, np.float32),
         sharpness=sharpness,
         key=vector if key else None,
         encoder_id="test",

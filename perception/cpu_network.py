@@ -1,0 +1,67 @@
+"""Networks of pictures on the CPU, run by OpenVINO: one thread, and as many callers as there are threads.
+
+Why not onnxruntime, which runs the networks of text: on one thread and the same float32
+weights OpenVINO takes a third of the time for the text detector and half of it for the
+image encoder, and gives the same words (`python -m tools.bench_networks`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from stream.errors import ModelDamaged
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Precision = Literal["float32", "native"]
+"""`native` is what the processor is quickest at: bfloat16 where it has instructions for it, else float32."""
+
+
+class CpuNetwork:
+    """A network with one input and one output. Safe to call from several threads.
+
+    Args:
+        path: An ONNX file.
+        threads: Threads of one run.
+        precision: Of its arithmetic.
+
+    Raises:
+        ModelDamaged: If the file cannot be read as a network.
+    """
+
+    def __init__(self, path: Path, threads: int = 1, precision: Precision = "float32") -> None:
+        openvino: Any = importlib.import_module("openvino")
+        properties = {
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            # Pinned, the networks of several processes would all sit on the first core.
+            "ENABLE_CPU_PINNING": False,
+            # What is kept for a shape that may come again; every width of a line is one, and by
+            # default 5,000 of them are kept: 5 MB for each.
+            "CPU_RUNTIME_CACHE_CAPACITY": 32,
+        }
+        if precision == "float32":
+            properties["INFERENCE_PRECISION_HINT"] = "f32"
+        try:
+            self._compiled = openvino.Core().compile_model(str(path), "CPU", properties)
+        except Exception as error:  # OpenVINO raises RuntimeError and kinds of its own
+            raise ModelDamaged(
+                f"{path}: OpenVINO cannot read this network: {(str(error).splitlines() or [''])[-1]}",
+                remedy="run: omnirecall models verify, then omnirecall models pull",
+            ) from error
+        self._own = threading.local()
+
+    def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Runs the network; the result is a copy, (N, …) float32."""
+        import numpy as np
+
+        request = getattr(self._own, "request", None)
+        if request is None:
+            request = self._own.request = self._compiled.create_infer_request()
+        request.infer([np.ascontiguousarray(batch, np.float32)])
+        return np.array(request.get_output_tensor().data, np.float32)
