@@ -142,3 +142,30 @@ def make_captioner(folder: Path) -> Path:
     for part in (network, processor):
         part.save_pretrained(folder)
     return folder
+
+
+def make_whisper(folder: Path, words: Path) -> Path:
+    """A Whisper for CTranslate2, whose words mean nothing; `words` is the tokenizer.json of tiny.en."""
+    t = _transformers()
+    _seeded()
+    tokens = t.WhisperTokenizerFast(tokenizer_file=str(words))
+    network = t.WhisperForConditionalGeneration(
+        t.WhisperConfig(
+            vocab_size=51_864,
+            d_model=16,
+            encoder_layers=1,
+            decoder_layers=1,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            encoder_ffn_dim=32,
+            decoder_ffn_dim=32,
+        )
+    )
+    network.generation_config.alignment_heads = [[0, 0]]
+    unconverted = folder.with_name(f"{folder.name}-torch")
+    network.save_pretrained(unconverted)
+    tokens.save_pretrained(unconverted)
+    converters = importlib.import_module("ctranslate2.converters")
+    converter = converters.TransformersConverter(str(unconverted), copy_files=["tokenizer.json"])
+    converter.convert(str(folder), quantization="int8")
+    return folder

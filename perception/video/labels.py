@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stream.errors import ModelDamaged
 
@@ -127,7 +127,7 @@ class ZeroShotHead:
         return _likeliest(self.names, np.asarray((keys @ self._keys.T) * self._scale, np.float32), count)
 
 
-def _likeliest(names: Sequence[str], logits: npt.NDArray[np.float32], count: int) -> list[list[Label]]:
+def _likeliest(names: Sequence[str], logits: npt.NDArray[np.floating[Any]], count: int) -> list[list[Label]]:
     import numpy as np
 
     logits = logits - logits.max(axis=1, keepdims=True)
