@@ -1,0 +1,127 @@
+"""Other models by configuration alone, through the real processes: tiny ones of the real classes."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from stream.messages import Cue, RecallAsk
+from stream.messages.evidence import Evidence
+from stream.models.named import named_model
+from tests.perception.chat_server import ChatServer
+from tools import tiny_models
+from tools.house import House
+
+pytestmark = [pytest.mark.system, pytest.mark.model]
+
+COLOURS = {"red": (200, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 200)}
+
+
+@pytest.fixture(scope="module")
+def walls(tmp_path_factory):
+    """Nine seconds without sound: three walls, each of another colour and pattern, three seconds each."""
+    path = tmp_path_factory.mktemp("walls") / "walls.mp4"
+    rng = np.random.default_rng(3)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for colour in COLOURS.values():
+            pattern = cv2.resize(rng.integers(0, 90, (12, 16, 1), np.uint8), (320, 240))[..., None]
+            picture = np.clip(np.array(colour, np.int16) + pattern - 45, 0, 255).astype(np.uint8)
+            for _ in range(30):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def rows(store, sql):
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        return db.execute(sql).fetchall()
+
+
+def recalled(house, text):
+    ask = RecallAsk(cue=Cue(text=text), k=5)
+    return house.caller("memory").ask_for(Evidence, ask, timeout_s=60)
+
+
+def joint_hits(house, text):
+    """The items that the text was compared with among the pictures."""
+    return [item for item in recalled(house, text).items if "image_text" in item.grounding]
+
+
+def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path):
+    clip = tiny_models.make_joint(tmp_path / "tiny-clip", "clip")
+    server = ChatServer()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    told = {
+        "encoder__image_model": clip,
+        "encoder__device": "cpu",
+        "video__text": "false",
+        "video__captions__server_url": server.url,
+        "video__captions__server_model": "tiny-vl",
+        "memory__recall__key_timeout_s": 30,
+    }
+    store = tmp_path / "store"
+    encoder_id = f"{named_model(str(clip)).id}/torch-fp32"
+    try:
+        with House(store, overrides=told) as house:
+            assert house.follow(house.open(walls)).state == "done"
+            house.wait_for(lambda: house.memory().pending_keys == 0, 60, "all texts have keys")
+            hits = joint_hits(house, "a photo of a red boat")
+            assert {item.kind for item in hits} == {"shot"}
+            assert all("image_text" in item.scorers for item in hits)
+            assert house.memory().counts["unsearched_keys"] == 0
+            answer = house.ask("Where is the red wall?")
+    finally:
+        server.shutdown()
+        server.server_close()
+    keys = rows(store, "SELECT DISTINCT encoder_id, dimension FROM key WHERE kind = 'image'")
+    assert keys == [(encoder_id, 24)]
+    shots = rows(store, "SELECT text FROM observation WHERE kind = 'shot' ORDER BY pts0_ns")
+    assert len(shots) == 3
+    assert all(text.startswith("a photo of ") for (text,) in shots)
+    frames = rows(store, "SELECT DISTINCT producer_id FROM observation WHERE kind = 'frame'")
+    assert frames == [(f"{named_model(str(clip)).id}+zero-shot/1",)]
+    captions = rows(
+        store, "SELECT text, producer_id FROM observation WHERE kind = 'caption' ORDER BY pts0_ns"
+    )
+    assert captions == [(f"a {name} wall of 320 px", "tiny-vl/captions/1") for name in COLOURS]
+    assert server.most_in_call == 1
+    assert "red wall" in answer.answer
+    assert answer.citations[0].kind == "caption"
+
+    # The same store with the model of this release: the old keys are told, and searched no more.
+    with House(store, overrides={"video__text": "false"}) as house:
+        house.wait_for(lambda: "unsearched_keys" in house.memory().counts, 60, "the encoder is known")
+        assert house.memory().counts["unsearched_keys"] == 3
+        assert house.memory().indexes[encoder_id]["searched"] is False
+        assert joint_hits(house, "a photo of a red boat") == []
+
+
+def test_a_server_that_is_away_costs_captions_and_nothing_else(walls, tmp_path):
+    told = {
+        "video__text": "false",
+        "video__captions__server_url": "http://127.0.0.1:9/v1",
+        "video__captions__server_model": "nobody",
+        "video__captions__backoff_s": 0,
+    }
+    with House(tmp_path / "store", overrides=told) as house:
+        assert house.follow(house.open(walls)).state == "done"
+        counters = house.roles()["video"].counters
+        assert counters["captions_failed"] + counters.get("captions_left_out", 0) == 3
+    kinds = dict(rows(tmp_path / "store", "SELECT kind, COUNT(*) FROM observation GROUP BY kind"))
+    assert kinds["shot"] == 3
+    assert "caption" not in kinds
+
+
+def test_a_model_that_was_not_pulled_ends_with_its_name_and_remedy(walls, tmp_path):
+    told = {"encoder__image_model": "us/siglip2@0123456", "video__text": "false"}
+    with House(tmp_path / "store", overrides=told) as house:
+        house.open(walls)
+        house.wait_for(lambda: "us/siglip2@0123456" in house.roles()["video"].last_error, 60, "it is said")
+        assert house.ask("Where is the red wall?").verdict == "not_seen"
