@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from stream.commands import checks
 from stream.messages import Cue, RecallAsk
 from stream.messages.evidence import Evidence
 from stream.models.named import named_model
@@ -101,6 +102,10 @@ def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path
         assert house.memory().counts["unsearched_keys"] == 3
         assert house.memory().indexes[encoder_id]["searched"] is False
         assert joint_hits(house, "a photo of a red boat") == []
+        check = checks.unsearched_keys(store)
+        assert check.finding == "warn"
+        assert "3 keys" in check.told
+        assert encoder_id in check.told
 
 
 def test_a_server_that_is_away_costs_captions_and_nothing_else(walls, tmp_path):
@@ -125,3 +130,15 @@ def test_a_model_that_was_not_pulled_ends_with_its_name_and_remedy(walls, tmp_pa
         house.open(walls)
         house.wait_for(lambda: "us/siglip2@0123456" in house.roles()["video"].last_error, 60, "it is said")
         assert house.ask("Where is the red wall?").verdict == "not_seen"
+
+
+def test_doctor_says_which_named_model_is_not_here(tmp_path, monkeypatch):
+    assert checks.named_models().finding == "ok"
+    monkeypatch.setenv("OMNIRECALL__VIDEO__CAPTIONS__MODEL", "us/vl@1")
+    check = checks.named_models()
+    assert (check.finding, check.exit_code) == ("bad", 5)
+    assert "us/vl@1" in check.told
+    assert "models pull --hub us/vl@1" in check.remedy
+    folder = tiny_models.make_joint(tmp_path / "tiny-clip", "clip")
+    monkeypatch.setenv("OMNIRECALL__VIDEO__CAPTIONS__MODEL", str(folder))
+    assert checks.named_models().finding == "ok"
