@@ -65,8 +65,11 @@ def tokenizer(*more: str) -> Any:
     return made
 
 
-def make_joint(folder: Path, kind: Literal["clip", "siglip"], dimension: int = 24) -> Path:
-    """A model of pictures and texts; of CLIP the keys have `dimension`, of SigLIP 16."""
+def make_joint(folder: Path, kind: Literal["clip", "siglip", "siglip2"], dimension: int = 24) -> Path:
+    """A model of pictures and texts; of CLIP the keys have `dimension`, of the others 16.
+
+    `siglip2` is the kind for pictures of any shape; SigLIP 2 of one shape is of type `siglip`.
+    """
     t = _transformers()
     _seeded()
     words = tokenizer()
@@ -83,10 +86,15 @@ def make_joint(folder: Path, kind: Literal["clip", "siglip"], dimension: int = 2
         pictures = t.CLIPImageProcessorPil(size={"shortest_edge": IMAGE_PX}, crop_size=crop)
     else:
         text |= ids | {"projection_size": 16}
-        network = t.SiglipModel(t.SiglipConfig(text_config=text, vision_config=vision))
+        if kind == "siglip":
+            network = t.SiglipModel(t.SiglipConfig(text_config=text, vision_config=vision))
+            pictures = t.SiglipImageProcessorPil(size={"height": IMAGE_PX, "width": IMAGE_PX})
+        else:
+            vision = _TOWER | {"patch_size": 16, "num_patches": 16}
+            network = t.Siglip2Model(t.Siglip2Config(text_config=text, vision_config=vision))
+            pictures = t.Siglip2ImageProcessorPil(patch_size=16, max_num_patches=16)
         network.logit_scale.data.fill_(2.0)
         network.logit_bias.data.fill_(-3.0)
-        pictures = t.SiglipImageProcessorPil(size={"height": IMAGE_PX, "width": IMAGE_PX})
     for part in (network, pictures, words):
         part.save_pretrained(folder)
     return folder

@@ -111,7 +111,7 @@ class EncoderService(Service):
 
     def _loaded(self, _: None) -> None:
         self._busy = False
-        self.log.info("text_encoder_ready")
+        self.log.info("encoders_ready")
 
     def _take_spaces(self, received: Received) -> None:
         """Answers at once where no torch is needed, else from the thread that has loaded it."""
@@ -130,7 +130,7 @@ class EncoderService(Service):
 
     def _not_loaded(self, error: BaseException) -> None:
         self._busy = False
-        self.log.warning("text_encoder_missing", error=type(error).__name__, message=str(error))
+        self.log.warning("encoder_missing", error=type(error).__name__, message=str(error))
 
     def _take(self, received: Received) -> None:
         ask: EncodeAsk = received.message
