@@ -115,7 +115,10 @@ class KeyMaker:
         return str(row[0]) if row else ""
 
     def _make(self) -> Made | None:
-        self._link.spaces(self._settings.encode_timeout_s)  # for `status`; told once
+        spaces = self._link.spaces(self._settings.encode_timeout_s)
+        if spaces is not None and spaces.text != self._encoder_id:
+            # Another text model than the store's: its texts are encoded anew, side by side.
+            self._encoder_id, self._cursor = spaces.text, 0
         with self._reader.snapshot() as db:
             if self._encoder_id:
                 self._shelf.ready(db, self._encoder_id)

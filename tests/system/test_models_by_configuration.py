@@ -45,6 +45,10 @@ def rows(store, sql):
         return db.execute(sql).fetchall()
 
 
+def keys_of(store):
+    return dict(rows(store, "SELECT encoder_id, COUNT(*) FROM key GROUP BY encoder_id"))
+
+
 def recalled(house, text):
     ask = RecallAsk(cue=Cue(text=text), k=5)
     return house.caller("memory").ask_for(Evidence, ask, timeout_s=60)
@@ -96,15 +100,25 @@ def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path
     assert "red wall" in answer.answer
     assert answer.citations[0].kind == "caption"
 
-    # The same store with the model of this release: the old keys are told, and searched no more.
-    with House(store, overrides={"video__text": "false"}) as house:
+    # The same store, pictures by the model of this release and texts by another: texts get keys of
+    # their new encoder beside the old ones; the old keys of pictures are told, and searched no more.
+    n_texts = keys_of(store)["all-minilm-l6-v2@1110a243/onnx-fp32"]
+    assert n_texts >= 6
+    sentences = tiny_models.make_sentences(tmp_path / "tiny-bert")
+    text_id = f"{named_model(str(sentences)).id}/torch-fp32"
+    told = {"video__text": "false", "encoder__text_model": sentences, "encoder__device": "cpu"}
+    with House(store, overrides=told) as house:
         house.wait_for(lambda: "unsearched_keys" in house.memory().counts, 60, "the encoder is known")
-        assert house.memory().counts["unsearched_keys"] == 3
+        house.wait_for(lambda: keys_of(store).get(text_id) == n_texts, 60, "all texts have new keys")
+        per_encoder = keys_of(store)
+        others = sum(n for name, n in per_encoder.items() if name != text_id)
+        house.wait_for(lambda: house.memory().counts["unsearched_keys"] == others, 60, "old keys are told")
+        assert any("dense" in item.grounding for item in recalled(house, "a red wall").items)
         assert house.memory().indexes[encoder_id]["searched"] is False
         assert joint_hits(house, "a photo of a red boat") == []
         check = checks.unsearched_keys(store)
         assert check.finding == "warn"
-        assert "3 keys" in check.told
+        assert f"{others} keys" in check.told
         assert encoder_id in check.told
 
 
