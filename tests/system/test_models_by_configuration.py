@@ -13,6 +13,7 @@ import pytest
 from stream.commands import checks
 from stream.messages import Cue, RecallAsk
 from stream.messages.evidence import Evidence
+from stream.models import model_file
 from stream.models.named import named_model
 from tests.perception.chat_server import ChatServer
 from tools import tiny_models
@@ -120,6 +121,34 @@ def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path
         assert check.finding == "warn"
         assert f"{others} keys" in check.told
         assert encoder_id in check.told
+
+
+def test_siglip_a_captioner_in_the_process_and_another_whisper(walls, tmp_path):
+    """Every role with a model of its own by folder; the file has no sound, so Whisper is only loaded."""
+    captioner = tiny_models.make_captioner(tmp_path / "tiny-vl")
+    words = model_file("whisper-tiny.en", "tokenizer.json")
+    told = {
+        "encoder__image_model": tiny_models.make_joint(tmp_path / "tiny-siglip", "siglip"),
+        "encoder__device": "cpu",
+        "audio__speech__model": tiny_models.make_whisper(tmp_path / "tiny-whisper", words),
+        "video__text": "false",
+        "video__captions__model": captioner,
+        "video__captions__device": "cpu",
+        "video__captions__max_tokens": 8,
+        "memory__recall__key_timeout_s": 30,
+    }
+    ids = []
+    for store in (tmp_path / "one", tmp_path / "two"):
+        with House(store, overrides=told) as house:
+            assert house.follow(house.open(walls)).state == "done"
+            assert house.roles()["audio"].state == "serving"
+            assert {item.kind for item in joint_hits(house, "a red wall")} == {"shot"}
+        producer = f"{named_model(str(captioner)).id}/captions/1"
+        captions = rows(store, "SELECT producer_id, text FROM observation WHERE kind = 'caption'")
+        assert [one for one, _ in captions] == [producer] * 3
+        assert all(text for _, text in captions)
+        ids.append(rows(store, "SELECT observation_id, text FROM observation ORDER BY observation_id"))
+    assert ids[0] == ids[1], "the same file gives the same ids and words"
 
 
 def test_a_server_that_is_away_costs_captions_and_nothing_else(walls, tmp_path):
