@@ -48,6 +48,8 @@ class _Chat(BaseHTTPRequestHandler):
         words, *pictures = message["content"]
         assert words["type"] == "text"
         plan = own.planned.pop(0) if own.planned else None
+        if isinstance(plan, threading.Event):
+            plan.wait(60)
         if isinstance(plan, int):
             return self._reply(plan, b"{}", location=f"{own.url}/elsewhere")
         if isinstance(plan, bytes):

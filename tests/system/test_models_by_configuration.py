@@ -41,9 +41,23 @@ def walls(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def server():
+    chat = ChatServer()
+    threading.Thread(target=chat.serve_forever, daemon=True).start()
+    yield chat
+    chat.shutdown()
+    chat.server_close()
+
+
 def rows(store, sql):
     with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
         return db.execute(sql).fetchall()
+
+
+def left_out(house):
+    counters = house.roles()["video"].counters
+    return counters.get("captions_failed", 0) + counters.get("captions_left_out", 0)
 
 
 def keys_of(store):
@@ -60,10 +74,8 @@ def joint_hits(house, text):
     return [item for item in recalled(house, text).items if "image_text" in item.grounding]
 
 
-def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path):
+def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path, server):
     clip = tiny_models.make_joint(tmp_path / "tiny-clip", "clip")
-    server = ChatServer()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     told = {
         "encoder__image_model": clip,
         "encoder__device": "cpu",
@@ -74,18 +86,14 @@ def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path
     }
     store = tmp_path / "store"
     encoder_id = f"{named_model(str(clip)).id}/torch-fp32"
-    try:
-        with House(store, overrides=told) as house:
-            assert house.follow(house.open(walls)).state == "done"
-            house.wait_for(lambda: house.memory().pending_keys == 0, 60, "all texts have keys")
-            hits = joint_hits(house, "a photo of a red boat")
-            assert {item.kind for item in hits} == {"shot"}
-            assert all("image_text" in item.scorers for item in hits)
-            assert house.memory().counts["unsearched_keys"] == 0
-            answer = house.ask("Where is the red wall?")
-    finally:
-        server.shutdown()
-        server.server_close()
+    with House(store, overrides=told) as house:
+        assert house.follow(house.open(walls)).state == "done"
+        house.wait_for(lambda: house.memory().pending_keys == 0, 60, "all texts have keys")
+        hits = joint_hits(house, "a photo of a red boat")
+        assert {item.kind for item in hits} == {"shot"}
+        assert all("image_text" in item.scorers for item in hits)
+        assert house.memory().counts["unsearched_keys"] == 0
+        answer = house.ask("Where is the red wall?")
     keys = rows(store, "SELECT DISTINCT encoder_id, dimension FROM key WHERE kind = 'image'")
     assert keys == [(encoder_id, 24)]
     shots = rows(store, "SELECT text FROM observation WHERE kind = 'shot' ORDER BY pts0_ns")
@@ -151,6 +159,30 @@ def test_siglip_a_captioner_in_the_process_and_another_whisper(walls, tmp_path):
     assert ids[0] == ids[1], "the same file gives the same ids and words"
 
 
+def test_killed_while_a_caption_is_written_the_ids_are_those_of_an_undisturbed_run(walls, tmp_path, server):
+    told = {
+        "video__text": "false",
+        "video__captions__server_url": server.url,
+        "video__captions__server_model": "tiny-vl",
+    }
+    ids = []
+    for store, is_disturbed in ((tmp_path / "one", False), (tmp_path / "two", True)):
+        held = threading.Event()
+        server.asked.clear()
+        server.planned = [held] if is_disturbed else []
+        with House(store, overrides=told) as house:
+            uri = house.open(walls)
+            if is_disturbed:
+                house.wait_for(lambda: server.asked, 60, "the first caption is asked for")
+                house.kill("video")
+                held.set()
+            assert house.follow(uri).state == "done"
+            assert house.roles()["video"].restarts == int(is_disturbed)
+        ids.append(rows(store, "SELECT observation_id, kind, text FROM observation ORDER BY observation_id"))
+    assert [kind for _, kind, _ in ids[0]].count("caption") == 3
+    assert ids[0] == ids[1]
+
+
 def test_a_server_that_is_away_costs_captions_and_nothing_else(walls, tmp_path):
     told = {
         "video__text": "false",
@@ -160,8 +192,7 @@ def test_a_server_that_is_away_costs_captions_and_nothing_else(walls, tmp_path):
     }
     with House(tmp_path / "store", overrides=told) as house:
         assert house.follow(house.open(walls)).state == "done"
-        counters = house.roles()["video"].counters
-        assert counters["captions_failed"] + counters.get("captions_left_out", 0) == 3
+        house.wait_for(lambda: left_out(house) == 3, 60, "the beat tells what was left out")
     kinds = dict(rows(tmp_path / "store", "SELECT kind, COUNT(*) FROM observation GROUP BY kind"))
     assert kinds["shot"] == 3
     assert "caption" not in kinds
