@@ -75,7 +75,7 @@ class MemoryService(Service):
         self._consolidator = Consolidator(
             segmenter_of(self._settings.spans), int(self._settings.spans.live_close_after_s * 1e9)
         )
-        link = EncoderLink(self.surroundings.run_dir, self.name)
+        link = self._link = EncoderLink(self.surroundings.run_dir, self.name)
         self._questions = Questions(
             self._reader, Recall(self._shelf, self._settings.recall), link, self._settings.recall
         )
@@ -266,6 +266,8 @@ class MemoryService(Service):
         self._query(received, lambda _: self._status(awaited))
 
     def _status(self, awaited: set[tuple[bytes, int]]) -> Message:
+        spaces = self._link.known_spaces
+        searched = None if spaces is None else {spaces.text, spaces.image}
         with self._reader.snapshot() as db:
             return status_of(
                 db,
@@ -273,6 +275,7 @@ class MemoryService(Service):
                 self._shelf.describe(),
                 self._keys.count_pending(db),
                 awaited,
+                searched,
             )
 
 

@@ -43,6 +43,12 @@ class RecallSettings(BaseModel):
     candidates: int = Field(default=200, ge=10, description="items taken from each index before scoring")
     pool: int = Field(default=64, ge=10, description="best items that get the scores of their context")
     dense: float = Field(default=1.0, ge=0, description="weight of the likeness of meaning")
+    image_text: float = Field(
+        default=1.0,
+        ge=0,
+        description="weight of the likeness of a picture to the question's text, where the image model has a "
+        "text side; 0: pictures are found by their captions alone",
+    )
     lexical: float = Field(default=0.5, ge=0, description="weight of shared words (BM25)")
     neighbour: float = Field(default=0.25, ge=0, description="weight of what was perceived just around it")
     parent: float = Field(default=0.25, ge=0, description="weight of the event that holds it")

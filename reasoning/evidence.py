@@ -153,7 +153,7 @@ def distinct(supports: Iterable[Support], settings: EvidenceSettings) -> tuple[S
 
 
 def _family(item: EvidenceItem) -> str:
-    return "picture" if item.kind in ("shot", "frame") else item.kind
+    return "picture" if item.kind in ("shot", "frame", "caption") else item.kind
 
 
 def budgeted(

@@ -40,7 +40,7 @@ MAX_QUESTION_CHARS = 1000
 KINDS: dict[Sense, tuple[str, ...]] = {
     "said": ("utterance",),
     "written": ("seen_text",),
-    "seen": ("shot", "frame", "seen_text"),
+    "seen": ("shot", "frame", "seen_text", "caption"),
     "any": (),
 }
 """Kinds of observation that can answer for a sense; empty means every kind."""

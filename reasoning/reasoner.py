@@ -23,7 +23,7 @@ from stream.messages.control import SourceStatus
 from stream.messages.cue import Cue
 from stream.messages.evidence import Coverage, Evidence, EvidenceItem
 
-TELLING_KINDS = ("shot", "seen_text", "utterance")
+TELLING_KINDS = ("shot", "caption", "seen_text", "utterance")
 """Kinds that a person would tell; what is between two shots is in the shots."""
 
 SEARCH_SPANS_NS = (60_000_000_000, 600_000_000_000)

@@ -84,7 +84,7 @@ def load_config(
     """Merges preset, file and environment, and validates every section.
 
     Args:
-        preset: Name of a file in `configs/`: archive, live, album or test.
+        preset: Name of a file in `configs/`: archive, live, album, hub or test.
         file: YAML of the owner with the same sections.
         environment: Defaults to `os.environ`.
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream.errors import DeadlineExceeded, RoleUnavailable, WireError
-from stream.messages.media import EncodeAsk, EncodeKeys
+from stream.errors import ConfigError, DeadlineExceeded, ModelError, RoleUnavailable, WireError
+from stream.messages.media import EncodeAsk, EncodeKeys, SpaceAsk, SpaceTold
 from stream.wire.caller import Caller
 from stream.wire.parts import OutPart
 
@@ -26,10 +26,15 @@ AWAY_TIMEOUT_S = 0.25
 
 
 class Keys(NamedTuple):
-    """What the encoder made: its id, and vectors (N, D) float32 of unit length."""
+    """What the encoder made: its id, and vectors (N, D) float32 of unit length.
+
+    `logit` is a scale and a bias, with texts among pictures only: sigmoid(scale · cosine +
+    bias) is how likely a text fits a picture.
+    """
 
     encoder_id: str
     vectors: npt.NDArray[np.float32]
+    logit: tuple[float, float] | None = None
 
 
 class EncoderLink:
@@ -45,6 +50,26 @@ class EncoderLink:
         self._sender = sender
         self._local = threading.local()
         self._away_until_s = 0.0
+        self._spaces: SpaceTold | None = None
+
+    @property
+    def known_spaces(self) -> SpaceTold | None:
+        """Whose keys the encoder makes, if it has told."""
+        return self._spaces
+
+    def spaces(self, timeout_s: float) -> SpaceTold | None:
+        """Whose keys the encoder makes; None while it cannot tell.
+
+        Asked until it was told once: another configuration is another run of all processes.
+        """
+        if self._spaces is None:
+            try:
+                reply = self._caller().ask(SpaceAsk(), (), timeout_s=timeout_s)
+            except (RoleUnavailable, DeadlineExceeded, ModelError, ConfigError):
+                return None  # Whoever asks for a key next is told why.
+            if isinstance(reply.message, SpaceTold):
+                self._spaces = reply.message
+        return self._spaces
 
     def question(self, ask: EncodeAsk, parts: tuple[OutPart, ...], timeout_s: float) -> Keys:
         """Keys of a question; waits for an encoder that is just starting, but not again and again.
@@ -84,7 +109,11 @@ class EncoderLink:
         vectors = reply.array("keys").astype(np.float32)
         if vectors.shape != (reply.message.n, reply.message.dimension):
             raise WireError(f"the encoder sent {vectors.shape}, announced {reply.message.n} keys")
-        return Keys(reply.message.encoder_id, vectors)
+        logit = None
+        if ask.encoder == "image_text":
+            scale, bias = reply.array("logit").astype(float).reshape(2).tolist()
+            logit = (scale, bias)
+        return Keys(reply.message.encoder_id, vectors, logit)
 
     def _caller(self) -> Caller:
         caller: Caller | None = getattr(self._local, "caller", None)

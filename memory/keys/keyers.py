@@ -21,6 +21,7 @@ KIND_OF_KEY: Mapping[str, str] = {
     "utterance": "transcript",
     "seen_text": "seen_text",
     "shot": "caption",
+    "caption": "caption",
 }
 """Kind of the text key per kind of observation; others with a text get `text`."""
 WITHOUT_KEY = ("frame", "gap", "voice")

@@ -115,6 +115,10 @@ class KeyMaker:
         return str(row[0]) if row else ""
 
     def _make(self) -> Made | None:
+        spaces = self._link.spaces(self._settings.encode_timeout_s)
+        if spaces is not None and spaces.text != self._encoder_id:
+            # Another text model than the store's: its texts are encoded anew, side by side.
+            self._encoder_id, self._cursor = spaces.text, 0
         with self._reader.snapshot() as db:
             if self._encoder_id:
                 self._shelf.ready(db, self._encoder_id)
@@ -172,6 +176,9 @@ class KeyMaker:
     def _made(self, made: Made | None) -> None:
         if made is None:
             self._busy = False
+            if self._link.known_spaces is None:  # The encoder may not be there yet.
+                self._due = True
+                self._next_ns = self._now_ns + int(self._settings.encode_retry_s * 1e9)
             return
         drafts, keys = made
         self._writer.submit(

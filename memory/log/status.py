@@ -22,6 +22,7 @@ def status_of(
     indexes: dict[str, dict[str, object]],
     pending_keys: int,
     awaited: Collection[tuple[bytes, int]] = (),
+    searched: Collection[str] | None = None,
 ) -> StatusMemory:
     """The state of a store.
 
@@ -34,6 +35,9 @@ def status_of(
         indexes: As `IndexShelf.describe` gives them.
         pending_keys: Texts whose keys are still to be made.
         awaited: Sources and sessions that somebody is just reading, new to the store or not.
+        searched: Encoders that are configured, None where that is not known: keys of others are
+            left out of dense search. `counts` has their number as `unsearched_keys`, and each index
+            says whether it is `searched`.
     """
     rows = sources(db)
     of_source = _observations(db)
@@ -51,6 +55,11 @@ def status_of(
             "SELECT level, COUNT(*) FROM span WHERE ended_commit IS NULL GROUP BY level"
         )
     }
+    if searched is not None:
+        told = {name: index | {"searched": name in searched} for name, index in indexes.items()}
+        unsearched = [str(index["n"]) for index in told.values() if not index["searched"]]
+        counts["unsearched_keys"] = sum(int(n) for n in unsearched)
+        indexes = told
     return StatusMemory(
         commit_no=last_commit(db),
         schema=SCHEMA_VERSION,

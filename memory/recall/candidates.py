@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +26,21 @@ CHILDREN = 32
 class QuestionKey:
     """What a cue looks like to one encoder: a vector (D,) float32 of unit length.
 
-    `name` is the scorer that it feeds: `dense` for text, `image` for a picture.
+    `name` is the scorer that it feeds: `dense` for text, `image` for a picture, `image_text` for a
+    text among pictures; the last has the `logit` of its encoder (`memory.keys.encoder.Keys`).
     """
 
     name: str
     encoder_id: str
     vector: npt.NDArray[np.float32]
+    logit: tuple[float, float] | None = None
+
+    def likeness(self, cosine: float) -> float:
+        """How far a cosine speaks for an item, 0 to 1: where there is a logit, its probability."""
+        if self.logit is None:
+            return min(max(cosine, 0.0), 1.0)
+        scale, bias = self.logit
+        return 1.0 / (1.0 + math.exp(-min(max(scale * cosine + bias, -50.0), 50.0)))
 
 
 @dataclass(slots=True)

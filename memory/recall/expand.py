@@ -40,7 +40,7 @@ def neighbours(db: sqlite3.Connection, item: Logged, reach: int) -> list[Logged]
 
 def _of_other_kinds(db: sqlite3.Connection, item: Logged) -> list[Logged]:
     found: list[Logged] = []
-    for kind in ("shot", "utterance", "seen_text"):
+    for kind in ("shot", "utterance", "seen_text", "caption"):
         if kind == item.kind:
             continue
         rows = db.execute(

@@ -10,8 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS, fitting, shortened
 from memory.keys.index import IndexShelf
 from memory.log.reader import Logged, last_commit, observations_of, sources
@@ -75,7 +73,7 @@ class Recall:
         ranked = self._rank(db, found, questions, k)
         watch.lap("score")
         chosen = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))[: max(0, k)]
-        items = self._expand(db, chosen, found, words)
+        items = self._expand(db, chosen, found, words, questions)
         watch.lap("expand")
         asked = bool(words or questions)
         return Evidence(
@@ -116,6 +114,7 @@ class Recall:
         weights = {
             "dense": self._settings.dense,
             "image": self._settings.dense,
+            "image_text": self._settings.image_text,
             "lexical": self._settings.lexical,
             "neighbour": self._settings.neighbour,
             "parent": self._settings.parent,
@@ -130,10 +129,17 @@ class Recall:
                 scores[n] = (score + added, terms | {scorer.name: round(added, 4)})
 
     def _expand(
-        self, db: sqlite3.Connection, chosen: Sequence[Scored], found: Candidates, words: Sequence[str]
+        self,
+        db: sqlite3.Connection,
+        chosen: Sequence[Scored],
+        found: Candidates,
+        words: Sequence[str],
+        questions: Sequence[QuestionKey],
     ) -> list[EvidenceItem]:
         around = [expand.neighbours(db, one.item, self._settings.neighbours) for one in chosen]
-        groundings = self._ground(db, [one.item for one in chosen], around, found, words)
+        groundings = self._ground(db, [one.item for one in chosen], around, words)
+        for one, grounding in zip(chosen, groundings, strict=True):
+            grounding |= _likeness(found.cosines, questions, one.item)
         places = {(row.source_id, row.session): (place, row.uri) for place, row in enumerate(sources(db))}
         items = fitting(
             _evidence_item(db, one, near, grounding, places[one.item.source_id, one.item.session][1])
@@ -154,10 +160,9 @@ class Recall:
         db: sqlite3.Connection,
         items: Sequence[Logged],
         around: Sequence[Sequence[Logged]],
-        found: Candidates,
         words: Sequence[str],
     ) -> list[dict[str, float]]:
-        """How far each item supports the cue: by words, its own and those around it, and by meaning."""
+        """How far each item supports the cue by words, its own and those around it."""
         asked, *stems = self._stemmer.stems(
             [
                 " ".join(words),
@@ -167,22 +172,24 @@ class Recall:
         )
         weights = rarity(db, asked)
         groundings: list[dict[str, float]] = []
-        for place, item in enumerate(items):
+        for place in range(len(items)):
             own, near = stems[place], stems[len(items) + place]
             grounding = {}
             if words:
                 grounding["lexical_share"] = round(share(own | near, weights), 4)
                 grounding["lexical_own"] = round(share(own, weights), 4)
-            grounding |= _likeness(found.cosines, item)
             groundings.append(grounding)
         return groundings
 
 
-def _likeness(cosines: Mapping[str, Mapping[int, float]], item: Logged) -> dict[str, float]:
+def _likeness(
+    cosines: Mapping[str, Mapping[int, float]], questions: Sequence[QuestionKey], item: Logged
+) -> dict[str, float]:
+    """How far an item supports the cue by meaning, per encoder asked."""
     return {
-        name: round(float(np.clip(of_items[item.n], 0.0, 1.0)), 4)
-        for name, of_items in cosines.items()
-        if item.n in of_items
+        question.name: round(question.likeness(cosines[question.name][item.n]), 4)
+        for question in questions
+        if item.n in cosines.get(question.name, {})
     }
 
 

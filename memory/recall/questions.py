@@ -41,7 +41,8 @@ class Questions:
     def answer(self, asked: Decoded, hop: Callable[[str], None]) -> Evidence:
         """The evidence for a request.
 
-        Without an encoder, words alone decide, and `timings_ms` says so by `lexical_only`.
+        Without an encoder, words alone decide, and `timings_ms` says so by `lexical_only`. Where
+        the image model has a text side, the cue is looked for among the pictures as well.
 
         Raises:
             OmniRecallError: As recall; and why there is no key, where a picture is all
@@ -73,14 +74,30 @@ class Questions:
         questions: list[QuestionKey] = []
         if cue.text:
             ask = EncodeAsk(encoder="text", lane="question", texts=(cue.text,))
-            encoder_id, vectors = self._link.question(ask, (), self._time_left_s(asked))
+            encoder_id, vectors, _ = self._link.question(ask, (), self._time_left_s(asked))
             questions.append(QuestionKey("dense", encoder_id, vectors[0]))
+            questions += self._among_pictures(asked, cue.text)
         if cue.image_part:
             ask = EncodeAsk(encoder="image", lane="question", n_images=1)
             picture = _picture(asked, cue.image_part)
-            encoder_id, vectors = self._link.question(ask, (picture,), self._time_left_s(asked))
+            encoder_id, vectors, _ = self._link.question(ask, (picture,), self._time_left_s(asked))
             questions.append(QuestionKey("image", encoder_id, vectors[0]))
         return questions
+
+    def _among_pictures(self, asked: Decoded, text: str) -> list[QuestionKey]:
+        """The text in the space of the pictures; none where they have no such side, or it fails.
+
+        That model may still be loading: words and the texts' own encoder then answer alone.
+        """
+        spaces = self._link.spaces(self._time_left_s(asked)) if self._settings.image_text else None
+        if spaces is None or not spaces.image_text:
+            return []
+        ask = EncodeAsk(encoder="image_text", lane="question", texts=(text,))
+        try:
+            encoder_id, vectors, logit = self._link.question(ask, (), self._time_left_s(asked))
+        except OmniRecallError:
+            return []
+        return [QuestionKey("image_text", encoder_id, vectors[0], logit)]
 
     def _time_left_s(self, asked: Decoded) -> float:
         limit_s = self._settings.key_timeout_s

@@ -59,7 +59,11 @@ class Scorer(Protocol):
 
 
 class DenseScorer:
-    """Likeness of an item's own key to the cue; one such term per encoder asked."""
+    """Likeness of an item's own key to the cue; one such term per encoder asked.
+
+    Cosines of two encoders have scales of their own (those of CLIP lie between 0.1 and 0.4), so
+    each term is brought to z-scores by itself before the terms are added.
+    """
 
     def __init__(self, name: str = "dense") -> None:
         self.name = name
@@ -118,7 +122,12 @@ class ParentScorer:
         return {n: cosines[span_id] for n, span_id in parents.items() if span_id in cosines}
 
 
-OWN_SCORERS: tuple[Scorer, ...] = (DenseScorer(), DenseScorer("image"), LexicalScorer())
+OWN_SCORERS: tuple[Scorer, ...] = (
+    DenseScorer(),
+    DenseScorer("image"),
+    DenseScorer("image_text"),
+    LexicalScorer(),
+)
 """Terms that need only the candidate itself; they choose the pool."""
 CONTEXT_SCORERS: tuple[Scorer, ...] = (NeighbourScorer(), ParentScorer())
 """Terms that look around; the pool's items alone get them."""

@@ -37,7 +37,9 @@ class Bars:
 
     Of the sum of `lexical_share` and `dense`, and of `dense` alone (a doubt only: it may be
     said in other words); of `lexical_share` alone where no encoder was asked; of `image`
-    where a picture was. Set by hand on questions to conversations and to
+    where a picture was. `image_text` is the probability that the cue's text fits the picture,
+    by the image model's own sigmoid (`perception.encoder.joint`): even odds are an answer; nobody has
+    measured these two on a store yet. The others were set by hand on questions to conversations and to
     transcripts of films, put to the right store and to wrong ones.
     """
 
@@ -48,6 +50,8 @@ class Bars:
     doubtful_by_words: float = 0.25
     found_by_image: float = 0.8
     doubtful_by_image: float = 0.5
+    found_by_image_text: float = 0.5
+    doubtful_by_image_text: float = 0.05
 
 
 BARS = Bars()
@@ -63,7 +67,7 @@ def verdict_of(groundings: Sequence[Mapping[str, float]], *, asked: bool, bars: 
     """Whether any item answers the cue.
 
     Args:
-        groundings: `lexical_share` and, where it is known, `dense` or `image` of each item.
+        groundings: `lexical_share` and, where they are known, `dense`, `image` and `image_text` of each item.
         asked: Whether the cue had words or a picture; one of gates alone is answered by
             whatever they let through.
         bars: Where the lines are.
@@ -77,7 +81,10 @@ def verdict_of(groundings: Sequence[Mapping[str, float]], *, asked: bool, bars: 
 
 def _verdict_of_item(grounding: Mapping[str, float], bars: Bars) -> Verdict:
     words = grounding.get("lexical_share", 0.0)
-    ways = [(grounding.get("image", 0.0), bars.found_by_image, bars.doubtful_by_image)]
+    ways = [
+        (grounding.get("image", 0.0), bars.found_by_image, bars.doubtful_by_image),
+        (grounding.get("image_text", 0.0), bars.found_by_image_text, bars.doubtful_by_image_text),
+    ]
     if "dense" in grounding:
         # A question of function words alone has no words to share: meaning then counts twice.
         support = grounding["dense"] + (words if "lexical_share" in grounding else grounding["dense"])

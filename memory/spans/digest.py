@@ -13,7 +13,9 @@ LINES = 12
 
 
 def digest(observations: Sequence[Logged]) -> str:
-    """The caption of the longest shot, the first words spoken, the first texts seen.
+    """What the longest shot shows, the first words spoken, the first texts seen.
+
+    A caption that a model wrote of a shot says more than its labels, and stands in their place.
 
     Extractive: nothing is said that is not in an observation.
 
@@ -21,7 +23,8 @@ def digest(observations: Sequence[Logged]) -> str:
         observations: Those of one event, in time order.
     """
     pieces: list[str] = []
-    shots = [one for one in observations if one.kind == "shot" and one.text]
+    captions = [one for one in observations if one.kind == "caption" and one.text]
+    shots = captions or [one for one in observations if one.kind == "shot" and one.text]
     if shots:
         pieces.append(max(shots, key=lambda shot: shot.pts1_ns - shot.pts0_ns).text)
     spoken = " ".join(one.text.strip() for one in observations if one.kind == "utterance").split()
@@ -35,7 +38,7 @@ def digest(observations: Sequence[Logged]) -> str:
 
 def lines(observations: Sequence[Logged]) -> tuple[str, ...]:
     """What a person would recognise an event by: at most `LINES` texts in time order, none twice."""
-    labels = {"utterance": "said", "seen_text": "written", "shot": "seen"}
+    labels = {"utterance": "said", "seen_text": "written", "shot": "seen", "caption": "seen"}
     texts = distinct(
         f"{labels.get(one.kind, one.kind)}: {one.text.strip()}" for one in observations if one.text.strip()
     )

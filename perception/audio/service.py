@@ -27,7 +27,6 @@ from stream.messages.observation import (
     Observation,
     TrackMark,
 )
-from stream.models import model_file
 from stream.process.lanes import Lane
 from stream.process.service import Received
 from stream.process.settings import CpuSettings
@@ -76,7 +75,7 @@ class AudioService(IntakeService[_Track]):
         super().__init__(surroundings)
         self._settings = cast(AudioSettings, surroundings.settings)
         self._threads = surroundings.config.typed("cpu", CpuSettings).threads
-        self._producer_id = producer_id(self._settings.speech)
+        self._producer_id = ""
         self._recogniser: Recogniser | None = None
 
     # Life.
@@ -85,10 +84,11 @@ class AudioService(IntakeService[_Track]):
         """Loads the voice network, has Whisper loaded in its lane, and listens.
 
         Raises:
-            ModelMissing: If the model was not pulled.
+            ModelMissing: If the model is not on this machine.
+            ConfigError: If its name is of no known form.
         """
         self._network = Silero()
-        model_file(self._settings.speech.model, "model.bin")
+        self._producer_id = producer_id(self._settings.speech)
         self._speech.submit(self._load, failed=self._not_loaded)
         self.on(MediaState, self.take_state)
         self.on(MediaAudio, self._take_audio)

@@ -68,8 +68,11 @@ class SpeechSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Literal["whisper-tiny.en", "whisper-base"] = Field(
-        default="whisper-tiny.en", description="Name of the model under `omnirecall models list`."
+    model: str = Field(
+        default="whisper-tiny.en",
+        min_length=1,
+        description="Whisper for CTranslate2: a name under `omnirecall models list`, a folder, or a hub id"
+        " (owner/name@revision) that was pulled.",
     )
     compute_type: Literal["int8", "float32"] = Field(
         default="int8", description="Arithmetic of CTranslate2; another one gives other words."

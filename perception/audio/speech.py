@@ -29,7 +29,7 @@ from perception.audio.settings import GateSettings, SpeechSettings
 from perception.audio.voice import Samples, VoiceMark, VoiceSegment
 from stream.errors import ModelFailed
 from stream.messages.media import AUDIO_RATE_HZ
-from stream.models import model_file, models
+from stream.models.speech import speech_model
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -51,16 +51,13 @@ WORD_S = 0.3
 LETTER_S = 0.08
 """Longest time that a word takes: so much, and so much for each of its letters."""
 
-FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt")
-
 PRODUCER_VERSION = "1"
 """Version of what this package makes of the model's output; a change of it must change this."""
 
 
 def producer_id(settings: SpeechSettings) -> str:
     """Who makes the utterances: model, its revision, voice activity, and our version."""
-    revision = models().lock.item(settings.model).upstream.revision[:12]
-    return f"{settings.model}@{revision}+silero-v6/{PRODUCER_VERSION}"
+    return f"{speech_model(settings.model).id}+silero-v6/{PRODUCER_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -230,8 +227,7 @@ class Recogniser:
     def __init__(self, settings: SpeechSettings, gates: GateSettings, *, threads: int = 1) -> None:
         self._settings = settings
         self._gates = gates
-        *_, last = (model_file(settings.model, file) for file in FILES)
-        folder = last.parent
+        folder = speech_model(settings.model).folder
         from faster_whisper import WhisperModel
 
         try:

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from stream.errors import RoleUnavailable, TooLarge
 
-Kind = Literal["text", "image"]
+Kind = Literal["text", "image", "image_text"]
 LaneName = Literal["question", "bulk"]
 
-FIRST_GUESS_S: dict[Kind, float] = {"text": 0.0002, "image": 0.05}
+FIRST_GUESS_S: dict[Kind, float] = {"text": 0.0002, "image": 0.05, "image_text": 0.0005}
 """Seconds per unit of cost before anything was measured; guessed slow, so that first slices are short."""
 
 LEARNING_RATE = 0.3

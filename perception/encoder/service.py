@@ -6,87 +6,25 @@ stays free to take requests, so that a question is next as soon as the running s
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 # Imported here and not where it is used: two threads that import NumPy for the first time at
 # once, the loop and the compute thread, meet it half made.
 import numpy as np
 
-from perception.encoder.image import IMAGE_DIMENSION, IMAGE_ENCODER_ID, ImageEncoder, decode_jpeg
+from perception.encoder.networks import Encoders, Made
 from perception.encoder.schedule import Schedule, Slice, Work
 from perception.encoder.settings import EncoderSettings
-from perception.encoder.text import TEXT_DIMENSION, TEXT_ENCODER_IDS, TextEncoder
 from stream.errors import Malformed, ModelFailed, OmniRecallError, TooLarge
 from stream.messages.envelope import Part
-from stream.messages.media import EncodeAsk, EncodeKeys
-from stream.models import model_file
+from stream.messages.media import EncodeAsk, EncodeKeys, SpaceAsk, SpaceTold
 from stream.process.service import Received, Service
 from stream.process.settings import CpuSettings
 from stream.process.surroundings import Surroundings
-from stream.wire.parts import OutPart, array_part, read_array
+from stream.wire.parts import OutPart, array_part
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-TEXT_FILES = {"fp32": "model.onnx", "int8": "model-int8.onnx"}
-
-
-class Encoders:
-    """The networks, each loaded when it is first needed. Belongs to the compute thread.
-
-    Args:
-        settings: Which files.
-        threads: Threads per network.
-    """
-
-    def __init__(self, settings: EncoderSettings, threads: int) -> None:
-        self._precision = settings.text_precision
-        self._threads = threads
-        self._text: TextEncoder | None = None
-        self._image: ImageEncoder | None = None
-
-    def text(self) -> TextEncoder:
-        """The text encoder. Raises ModelMissing or ModelDamaged; tries again when asked again."""
-        if self._text is None:
-            network = model_file("all-minilm-l6-v2", TEXT_FILES[self._precision])
-            tokenizer = model_file("all-minilm-l6-v2", "tokenizer.json")
-            self._text = TextEncoder(network, tokenizer, self._threads)
-        return self._text
-
-    def image(self) -> ImageEncoder:
-        """The image encoder; raises as `text` does."""
-        if self._image is None:
-            import cv2
-
-            cv2.setNumThreads(self._threads)
-            self._image = ImageEncoder(model_file("efficientnet-lite0", "features.onnx"), self._threads)
-        return self._image
-
-    def run(self, slice_: Slice) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None, float]:
-        """Keys of a slice, their norms where they are of pictures, and seconds without loading."""
-        if slice_.work.kind == "text":
-            text = self.text()
-            started_s = time.perf_counter()
-            return text.encode(slice_.items), None, time.perf_counter() - started_s
-        image = self.image()
-        started_s = time.perf_counter()
-        keys, norms = image.encode([picture(part, body) for part, body in slice_.items])
-        return keys, norms, time.perf_counter() - started_s
-
-
-def picture(part: Part, body: memoryview) -> npt.NDArray[np.uint8]:
-    """The pixels that a part carries, (H, W, 3) uint8 RGB.
-
-    Raises:
-        Malformed: If it is neither `jpeg` nor `rgb24`, or not a picture.
-    """
-    if part.encoding == "jpeg":
-        return decode_jpeg(body)
-    if part.encoding != "rgb24":
-        raise Malformed(f"part {part.name!r} is {part.encoding}, a picture is jpeg or rgb24")
-    return cast("npt.NDArray[np.uint8]", read_array(part, body))
 
 
 class _Reply:
@@ -95,29 +33,36 @@ class _Reply:
     def __init__(self, received: Received, work: Work) -> None:
         self.received = received
         self.failed = False
+        self.encoder_id = ""
         self._left = len(work.items)
-        dimension = TEXT_DIMENSION if work.kind == "text" else IMAGE_DIMENSION
-        self.keys = np.empty((self._left, dimension), np.float32)
+        self._logit: npt.NDArray[np.float32] | None = None
+        self.keys = np.empty((self._left, 0), np.float32)
         self.norms = np.empty(self._left, np.float32) if work.kind == "image" else None
 
-    def fill(
-        self, rows: Sequence[int], keys: npt.NDArray[np.float32], norms: npt.NDArray[np.float32] | None
-    ) -> bool:
+    def fill(self, rows: tuple[int, ...], made: Made) -> bool:
         """Takes the result of a slice; True when nothing is missing any more."""
-        self.keys[list(rows)] = keys
-        if self.norms is not None and norms is not None:
-            self.norms[list(rows)] = norms
+        if not self.encoder_id:
+            self.encoder_id = made.encoder_id
+            self.keys = np.empty((len(self.keys), made.keys.shape[1]), np.float32)
+        self.keys[list(rows)] = made.keys
+        if self.norms is not None and made.norms is not None:
+            self.norms[list(rows)] = made.norms
+        self._logit = made.logit
         self._left -= len(rows)
         return self._left == 0
 
     def parts(self) -> list[OutPart]:
-        """`keys` f32 (N, D), and for pictures `norms` f32 (N,)."""
+        """`keys` f32 (N, D); for pictures `norms` f32 (N,), for texts among them `logit` f32 (2,)."""
         parts = [array_part("keys", self.keys)]
-        return parts if self.norms is None else [*parts, array_part("norms", self.norms)]
+        if self.norms is not None:
+            parts.append(array_part("norms", self.norms))
+        if self._logit is not None:
+            parts.append(array_part("logit", self._logit))
+        return parts
 
 
 class EncoderService(Service):
-    """Listens on `encoder`; answers `encode.ask` with `encode.keys`."""
+    """Listens on `encoder`; answers `encode.ask` with `encode.keys`, `space.ask` with `space.told`."""
 
     role: ClassVar[str] = "encoder"
 
@@ -130,13 +75,17 @@ class EncoderService(Service):
             self._settings.batch_ms / 1000, self._settings.queue_requests, self._settings.queue_bytes
         )
         self._busy = False
+        self._spaces: SpaceTold | None = None
 
     def set_up(self) -> None:
-        """Listens at once; the text network loads meanwhile, since a question comes first."""
+        """Listens at once; what a question needs loads meanwhile, since it comes first."""
         self.on(EncodeAsk, self._take)
+        self.on(SpaceAsk, self._take_spaces)
         self.listen("encoder")
+        if self._encoders.is_torch_free:
+            self._spaces = self._encoders.spaces()
         self._busy = True
-        self.lane("compute").submit(self._encoders.text, done=self._loaded, failed=self._not_loaded)
+        self.lane("compute").submit(self._encoders.load, done=self._loaded, failed=self._not_loaded)
 
     def idle(self) -> None:
         """Starts the next slice when the compute thread is free."""
@@ -152,7 +101,7 @@ class EncoderService(Service):
         self.lane("compute").submit(
             self._encoders.run,
             slice_,
-            done=lambda result: self._finished(slice_, *result),
+            done=lambda made: self._finished(slice_, made),
             failed=lambda error: self._failed_slice(slice_, error),
         )
 
@@ -160,13 +109,28 @@ class EncoderService(Service):
         """Answers what was taken in."""
         return not self._busy and self._schedule.waiting == 0
 
-    def _loaded(self, _: TextEncoder) -> None:
+    def _loaded(self, _: None) -> None:
         self._busy = False
-        self.log.info("text_encoder_ready")
+        self.log.info("encoders_ready")
+
+    def _take_spaces(self, received: Received) -> None:
+        """Answers at once where no torch is needed, else from the thread that has loaded it."""
+        if self._spaces is not None:
+            received.reply(self._spaces)
+            return
+        self.lane("compute").submit(
+            self._encoders.spaces,
+            done=lambda spaces: self._tell_spaces(received, spaces),
+            failed=lambda error: received.fail(_named(error, "spaces")),
+        )
+
+    def _tell_spaces(self, received: Received, spaces: SpaceTold) -> None:
+        self._spaces = spaces
+        received.reply(spaces)
 
     def _not_loaded(self, error: BaseException) -> None:
         self._busy = False
-        self.log.warning("text_encoder_missing", error=type(error).__name__, message=str(error))
+        self.log.warning("encoder_missing", error=type(error).__name__, message=str(error))
 
     def _take(self, received: Received) -> None:
         ask: EncodeAsk = received.message
@@ -175,34 +139,33 @@ class EncoderService(Service):
         self._schedule.add(work)
         self.metrics.gauge("waiting", self._schedule.waiting)
 
-    def _finished(
-        self,
-        slice_: Slice,
-        keys: npt.NDArray[np.float32],
-        norms: npt.NDArray[np.float32] | None,
-        seconds: float,
-    ) -> None:
+    def _finished(self, slice_: Slice, made: Made) -> None:
         self._busy = False
         kind = slice_.work.kind
-        self._schedule.learn(slice_, seconds)
-        self.metrics.observe_s(f"{kind}_slice", seconds)
+        self._schedule.learn(slice_, made.seconds)
+        self.metrics.observe_s(f"{kind}_slice", made.seconds)
         self.metrics.count(f"{kind}s", len(slice_.rows))
         reply: _Reply = slice_.work.tag
-        if not reply.fill(slice_.rows, keys, norms):
+        if not reply.fill(slice_.rows, made):
             return
         self.hop(reply.received.trace_id, "encoder.encode")
-        encoder_id = TEXT_ENCODER_IDS[self._settings.text_precision] if kind == "text" else IMAGE_ENCODER_ID
         n, dimension = reply.keys.shape
-        reply.received.reply(EncodeKeys(encoder_id=encoder_id, n=n, dimension=dimension), reply.parts())
+        reply.received.reply(EncodeKeys(encoder_id=reply.encoder_id, n=n, dimension=dimension), reply.parts())
 
     def _failed_slice(self, slice_: Slice, error: BaseException) -> None:
         self._busy = False
         self._schedule.drop(slice_.work)
         self.metrics.count("failed")
-        if not isinstance(error, OmniRecallError):
-            error = ModelFailed(f"the {slice_.work.kind} encoder failed: {type(error).__name__}: {error}")
-        self.log.warning("slice_failed", kind=slice_.work.kind, error=type(error).__name__)
-        slice_.work.tag.received.fail(error)
+        told = _named(error, slice_.work.kind)
+        self.log.warning("slice_failed", kind=slice_.work.kind, error=type(told).__name__)
+        slice_.work.tag.received.fail(told)
+
+
+def _named(error: BaseException, what: str) -> OmniRecallError:
+    """The error as one of the tree."""
+    if isinstance(error, OmniRecallError):
+        return error
+    return ModelFailed(f"the {what} encoder failed: {type(error).__name__}: {error}")
 
 
 def work_of(ask: EncodeAsk, received: Received, settings: EncoderSettings) -> Work:
@@ -212,7 +175,7 @@ def work_of(ask: EncodeAsk, received: Received, settings: EncoderSettings) -> Wo
         Malformed: If there is nothing to encode, or a picture's part is missing.
         TooLarge: If it holds more items than one request may.
     """
-    is_text = ask.encoder == "text"
+    is_text = ask.encoder != "image"
     n, most = (
         (len(ask.texts), settings.texts_per_request)
         if is_text
@@ -227,7 +190,7 @@ def work_of(ask: EncodeAsk, received: Received, settings: EncoderSettings) -> Wo
         raise Malformed(f"encode.ask for {ask.encoder} holds nothing to encode")
     if is_text:
         n_bytes = sum(len(text.encode()) for text in ask.texts)
-        return Work("text", ask.lane, ask.texts, n_bytes, received.envelope.deadline_ns)
+        return Work(ask.encoder, ask.lane, ask.texts, n_bytes, received.envelope.deadline_ns)
     pictures = [_image_part(received, f"image{index}") for index in range(n)]
     n_bytes = sum(body.nbytes for _, body in pictures)
     return Work("image", ask.lane, pictures, n_bytes, received.envelope.deadline_ns)

@@ -1,15 +1,18 @@
-"""Names for a picture: the linear ImageNet head on features that the encoder already made.
+"""Names for a picture, from the key that the encoder already made of it.
 
-The encoder sends unit keys and their norms; the head was trained on the features as they
-were, so the two are multiplied before it. ImageNet has no person, no cartoon and no room:
-the names say what a picture resembles, and the caption made of them is a stand-in for an
-image-text model.
+With the model of this release: its linear ImageNet head. The encoder sends unit keys and their
+norms; the head was trained on the features as they were, so the two are multiplied before it.
+With a model that has a text side: the same names, each as a sentence among the pictures
+(zero-shot, Radford et al., 2021). ImageNet has no person, no cartoon and no room: the names say
+what a picture resembles, and the caption made of them lets words find it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stream.errors import ModelDamaged
 
@@ -21,6 +24,16 @@ LABELS_PRODUCER = "efficientnet-lite0@57934424"
 
 Label = tuple[str, float]
 """A name and its probability."""
+
+
+class Head(Protocol):
+    """Names pictures."""
+
+    def top(
+        self, keys: npt.NDArray[np.float32], norms: npt.NDArray[np.float32], count: int = 5
+    ) -> list[list[Label]]:
+        """The likeliest names of each picture, likeliest first."""
+        ...
 
 
 class LabelHead:
@@ -68,17 +81,63 @@ class LabelHead:
             N lists of (name, probability); probabilities rounded to 4 digits, equal ones in
             the order of the names.
         """
+        return _likeliest(self.names, (keys * norms[:, None]) @ self._weight.T + self._bias, count)
+
+
+PROMPT = "a photo of a {}."
+"""How a name is put to a model with a text side; CLIP's own for ImageNet, and SigLIP's nearly."""
+
+
+def label_names() -> tuple[str, ...]:
+    """The thousand names of ImageNet, as they come with this release."""
+    text = resources.files("stream.models").joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+def prompts(names: Sequence[str]) -> tuple[str, ...]:
+    """The names as sentences."""
+    return tuple(PROMPT.format(name) for name in names)
+
+
+class ZeroShotHead:
+    """Names as keys among the pictures, by the same model.
+
+    The share of a name is its part of a softmax over all of them, at the model's own scale: names
+    exclude each other here, as those of the linear head do. A bias would move all alike.
+
+    Args:
+        names: As many as `keys` has rows.
+        keys: (names, D) unit rows: the prompts in the space of the pictures.
+        scale: Of the model's logit.
+    """
+
+    def __init__(self, names: Sequence[str], keys: npt.NDArray[np.float32], scale: float) -> None:
         import numpy as np
 
-        logits = (keys * norms[:, None]) @ self._weight.T + self._bias
-        logits = logits - logits.max(axis=1, keepdims=True)
-        shares = np.exp(logits)
-        shares /= shares.sum(axis=1, keepdims=True)
-        order = np.argsort(-shares, axis=1, kind="stable")[:, :count]
-        return [
-            [(self.names[column], round(float(row[column]), 4)) for column in columns]
-            for row, columns in zip(shares, order, strict=True)
-        ]
+        self.names = tuple(names)
+        self._keys = keys
+        self._scale = np.float32(scale)
+
+    def top(
+        self, keys: npt.NDArray[np.float32], norms: npt.NDArray[np.float32], count: int = 5
+    ) -> list[list[Label]]:
+        """As `LabelHead.top`; the norms have no part in it."""
+        import numpy as np
+
+        return _likeliest(self.names, np.asarray((keys @ self._keys.T) * self._scale, np.float32), count)
+
+
+def _likeliest(names: Sequence[str], logits: npt.NDArray[np.floating[Any]], count: int) -> list[list[Label]]:
+    import numpy as np
+
+    logits = logits - logits.max(axis=1, keepdims=True)
+    shares = np.exp(logits)
+    shares /= shares.sum(axis=1, keepdims=True)
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :count]
+    return [
+        [(names[column], round(float(row[column]), 4)) for column in columns]
+        for row, columns in zip(shares, order, strict=True)
+    ]
 
 
 def caption(labels: list[Label]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perception.intake import TrackId
+from perception.video.captions import Caption
 from perception.video.labels import LABELS_PRODUCER, Label, caption
 from perception.video.pictures import to_jpeg
 from perception.video.seen_text import SEEN_TEXT_PRODUCER, Reading
@@ -31,8 +32,8 @@ PRODUCER = "video/1"
 class SeenFrame:
     """One frame, seen.
 
-    `pixels` are let go of once the frame has been read; what stays is small. `key` (1280,)
-    float32 and `labels` are missing where the encoder was away.
+    `pixels` are let go of once the frame has been read; what stays is small. `picture` is kept where a
+    caption is to be written. `key` (D,) float32 and `labels` are missing where the encoder was away.
     """
 
     pts_ns: int
@@ -48,6 +49,8 @@ class SeenFrame:
     encoder_id: str
     labels: list[Label]
     trace_id: bytes
+    labels_producer: str = LABELS_PRODUCER
+    picture: npt.NDArray[np.uint8] | None = None
 
     def lean(self) -> SeenFrame:
         """The same without its pixels."""
@@ -67,14 +70,14 @@ class Batch:
     parts: list[OutPart] = field(default_factory=list)
     trace_id: bytes = b""
 
-    def add_jpeg(self, pixels: npt.NDArray[np.uint8], quality: int) -> tuple[MediaRef, ...]:
-        """Adds a thumbnail's bytes; returns the reference to them."""
-        name = f"thumbnail{len(self.parts)}"
+    def add_jpeg(
+        self, pixels: npt.NDArray[np.uint8], quality: int, role: str = "thumbnail"
+    ) -> tuple[MediaRef, ...]:
+        """Adds a picture's bytes; returns the reference to them."""
+        name = f"{role}{len(self.parts)}"
         self.parts.append(blob_part(name, to_jpeg(pixels, quality), "jpeg"))
         height, width = pixels.shape[:2]
-        return (
-            MediaRef(part=name, role="thumbnail", media_type="image/jpeg", width_px=width, height_px=height),
-        )
+        return (MediaRef(part=name, role=role, media_type="image/jpeg", width_px=width, height_px=height),)
 
     def add_key(self, frame: SeenFrame) -> tuple[KeyRef, ...]:
         """Adds an image key; nothing where the frame has none."""
@@ -88,12 +91,12 @@ class Batch:
 def frame_observation(own: TrackId, frame: SeenFrame) -> Observation:
     """What one frame shows, small: labels, no pixels."""
     return Observation(
-        observation_id=own.observation_id("frame", LABELS_PRODUCER, frame.pts_ns),
+        observation_id=own.observation_id("frame", frame.labels_producer, frame.pts_ns),
         source_id=own.source_id,
         session=own.session,
         track=own.track,
         kind="frame",
-        producer_id=LABELS_PRODUCER,
+        producer_id=frame.labels_producer,
         pts0_ns=frame.pts_ns,
         pts1_ns=frame.pts_ns,
         t0_ns=frame.t_ns,
@@ -129,6 +132,35 @@ def add_shot(
             media=batch.add_jpeg(keyframe.thumbnail, quality) if keyframe else (),
             keys=batch.add_key(keyframe) if keyframe else (),
             trace_id=keyframe.trace_id if keyframe else b"",
+        )
+    )
+
+
+def add_caption(
+    batch: Batch, own: TrackId, shot: Shot, keyframe: SeenFrame, written: Caption, quality: int
+) -> None:
+    """Adds the observation of what a model wrote of a shot, with the picture that it saw.
+
+    Its id comes from the shot and the model, not from the words: a server may write others in
+    another run, and the first that came to memory stand.
+    """
+    picture = keyframe.thumbnail if keyframe.picture is None else keyframe.picture
+    batch.observations.append(
+        Observation(
+            observation_id=own.observation_id("caption", written.producer_id, shot.pts0_ns),
+            source_id=own.source_id,
+            session=own.session,
+            track=own.track,
+            kind="caption",
+            producer_id=written.producer_id,
+            pts0_ns=shot.pts0_ns,
+            pts1_ns=shot.pts1_ns,
+            t0_ns=keyframe.utc_ns(shot.pts0_ns),
+            t1_ns=keyframe.utc_ns(shot.pts1_ns),
+            text=written.text,
+            payload={"keyframe_pts_ns": keyframe.pts_ns},
+            media=batch.add_jpeg(picture, quality, "keyframe"),
+            trace_id=keyframe.trace_id,
         )
     )
 

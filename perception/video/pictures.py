@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 ENCODER_EDGE_PX = 256
-"""Shorter edge of the view sent to the encoder: its centre crop of 224 of 256 then needs no further
-resizing, and a 720p frame shrinks to an eighth on the wire."""
+"""Shorter edge of the view sent to the encoder, where it is not set: its centre crop of 224 of 256 then
+needs no further resizing, and a 720p frame shrinks to an eighth on the wire."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,8 @@ class Prepared:
     """A frame's pixels (H, W, 3) uint8 RGB, and what is derived of them.
 
     `sharpness` is the variance of the Laplacian of the thumbnail's luma; `luma` is
-    `seen_text.luma_proxy`, `strokes` is `seen_text.stroke_map`; `view` goes to the encoder.
+    `seen_text.luma_proxy`, `strokes` is `seen_text.stroke_map`; `view` goes to the encoder;
+    `picture` is kept for captions, where wanted.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -37,10 +38,20 @@ class Prepared:
     luma: npt.NDArray[np.int16]
     strokes: npt.NDArray[np.float32]
     view: npt.NDArray[np.uint8]
+    picture: npt.NDArray[np.uint8] | None = None
 
 
-def prepare(part: Part, body: memoryview, thumbnail_px: int) -> Prepared:
+def prepare(
+    part: Part, body: memoryview, thumbnail_px: int, view_px: int = ENCODER_EDGE_PX, picture_px: int = 0
+) -> Prepared:
     """Everything that is needed of a frame.
+
+    Args:
+        part: Of the message.
+        body: Its bytes.
+        thumbnail_px: Width of the thumbnail.
+        view_px: Shorter side of what goes to the encoder.
+        picture_px: Longer side of the picture that is kept for a caption; 0 keeps none.
 
     Raises:
         Malformed: If the part is neither `jpeg` nor `rgb24` of shape (H, W, 3).
@@ -52,8 +63,9 @@ def prepare(part: Part, body: memoryview, thumbnail_px: int) -> Prepared:
     thumbnail = shrink(pixels, width_px=thumbnail_px)
     grey = cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY)
     sharpness = round(float(np.var(cv2.Laplacian(grey, cv2.CV_64F))), 3)
-    view = shrink(pixels, shorter_px=ENCODER_EDGE_PX)
-    return Prepared(pixels, thumbnail, sharpness, luma_proxy(pixels), stroke_map(pixels), view)
+    view = shrink(pixels, shorter_px=view_px)
+    picture = shrink(pixels, longer_px=picture_px) if picture_px else None
+    return Prepared(pixels, thumbnail, sharpness, luma_proxy(pixels), stroke_map(pixels), view, picture)
 
 
 def read_pixels(part: Part, body: memoryview) -> npt.NDArray[np.uint8]:
@@ -71,13 +83,17 @@ def read_pixels(part: Part, body: memoryview) -> npt.NDArray[np.uint8]:
     return cast("npt.NDArray[np.uint8]", read_array(part, body))
 
 
-def shrink(pixels: npt.NDArray[np.uint8], *, width_px: int = 0, shorter_px: int = 0) -> npt.NDArray[np.uint8]:
-    """The picture scaled down, by area, to a width or a shorter edge; never enlarged."""
+def shrink(
+    pixels: npt.NDArray[np.uint8], *, width_px: int = 0, shorter_px: int = 0, longer_px: int = 0
+) -> npt.NDArray[np.uint8]:
+    """The picture scaled down, by area, to a width, a shorter or a longer edge; never enlarged."""
     import cv2
     import numpy as np
 
     height, width = pixels.shape[:2]
     scale = width_px / width if width_px else shorter_px / min(height, width)
+    if longer_px:
+        scale = longer_px / max(height, width)
     if scale >= 1:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from perception.encoder.networks import other_model
+from perception.encoder.settings import DEFAULT_IMAGE_MODEL, EncoderSettings
 from perception.intake import Intake, IntakeService, TrackId
-from perception.video.labels import LabelHead
+from perception.video.captions import Caption, CaptionDesk, captioner_of
+from perception.video.labels import LABELS_PRODUCER, Head, LabelHead, ZeroShotHead, label_names, prompts
 from perception.video.observations import (
     PRODUCER,
     Batch,
@@ -49,6 +52,9 @@ from stream.wire.sockets import PeerKey
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+NAMES_S = 110.0
+"""Seconds to wait for the keys of a thousand names: a large model takes a minute on a CPU."""
 
 AGAIN_S = 0.1
 """Seconds before the encoder is asked again: it is restarting, or its queue is full."""
@@ -98,6 +104,12 @@ class VideoService(IntakeService[_Track]):
         self._threads = surroundings.config.typed("cpu", CpuSettings).threads
         self._text: LazyText | None = None
         self._ask_again: list[tuple[int, _Track, _Item]] = []
+        self._captions: CaptionDesk | None = None
+        self._head: Head | None = None
+        self._labels_producer = PRODUCER
+        self._names: tuple[str, ...] = ()
+        self._names_due_ns: int | None = None
+        self._unnamed: list[tuple[_Track, _Item, npt.NDArray[np.float32]]] = []
 
     # Life.
 
@@ -112,9 +124,11 @@ class VideoService(IntakeService[_Track]):
         import cv2
 
         cv2.setNumThreads(self._threads)
-        self._head = LabelHead(
-            model_file("efficientnet-lite0", "head.npz"), model_file("efficientnet-lite0", "labels.txt")
-        )
+        self._set_up_labels()
+        captioner = captioner_of(self._settings.captions, self._threads)
+        if captioner is not None:
+            lane, settings = self.lane("captions"), self._settings.captions
+            self._captions = CaptionDesk(captioner, settings, lane, self.clock, self.log, self.metrics)
         if self._settings.text:
             detector = model_file("pp-ocrv6", "PP-OCRv6_det_small.onnx")
             recogniser = model_file("pp-ocrv6", "PP-OCRv6_rec_small.onnx")
@@ -131,6 +145,28 @@ class VideoService(IntakeService[_Track]):
         self.log.info("spool", batches=self.outbox.waiting)
         self.listen("video")
 
+    def _set_up_labels(self) -> None:
+        """Chooses who names pictures; of a model with a text side, the names' keys are asked for later.
+
+        Who it is stands in the ids of frames, and so is read from the configuration, not from
+        what the encoder happens to answer.
+        """
+        if not self._settings.labels:
+            return
+        config = self.surroundings.config
+        known = "encoder" in config.sections
+        encoder = config.typed("encoder", EncoderSettings) if known else EncoderSettings()
+        if encoder.image_model == DEFAULT_IMAGE_MODEL:
+            self._labels_producer = LABELS_PRODUCER
+            self._head = LabelHead(
+                model_file("efficientnet-lite0", "head.npz"), model_file("efficientnet-lite0", "labels.txt")
+            )
+        else:
+            model = other_model(encoder.image_model, "encoder.image_model")
+            self._labels_producer = f"{model.id}+zero-shot/1"
+            self._names = label_names()
+            self._names_due_ns = 0
+
     def idle(self) -> None:
         """Asks for marks when the outbox allows it, for keys anew, and grants credit held back."""
         now_ns = self.clock.monotonic_ns()
@@ -138,6 +174,10 @@ class VideoService(IntakeService[_Track]):
         self._ask_again = [entry for entry in self._ask_again if entry[0] > now_ns]
         for _, track, item in due:
             self._ask_key(track, item)
+        if self._unnamed and self._names_due_ns is not None and self._names_due_ns <= now_ns:
+            self._ask_names()
+        if self._captions is not None:
+            self._captions.turn()
         self.tend()
 
     def drain(self) -> bool:
@@ -176,7 +216,10 @@ class VideoService(IntakeService[_Track]):
 
     def is_behind(self, track: _Track) -> bool:
         """Whether reading or memory is behind, or the track is over."""
-        reading = not track.is_live and track.reading > 2 * self._settings.text_threads
+        reading = not track.is_live and (
+            track.reading > 2 * self._settings.text_threads
+            or (self._captions is not None and self._captions.is_behind)
+        )
         spooled = self.outbox.waiting >= self._settings.spool_batches
         return reading or spooled or track.eof_pts_ns is not None
 
@@ -210,7 +253,7 @@ class VideoService(IntakeService[_Track]):
         self.lane("frames").submit(
             _prepare,
             received.decoded,
-            self._settings.thumbnail_px,
+            self._settings,
             done=lambda prepared: self._prepared(track, item, prepared),
             failed=lambda error: self._broken(track, item, error),
         )
@@ -245,11 +288,52 @@ class VideoService(IntakeService[_Track]):
             return
         keys = cast("npt.NDArray[np.float32]", reply.array("keys"))
         norms = cast("npt.NDArray[np.float32]", reply.array("norms"))
-        (item.labels,) = self._head.top(keys, norms)
         item.key = keys[0]
         item.encoder_id = reply.message.encoder_id
+        if self._head is None and self._names:
+            if not track.is_live or not self._unnamed:
+                self._unnamed.append((track, item, norms))
+            if not track.is_live:
+                return  # What it is called must not depend on how soon the names' keys come.
+        self._label(track, item, norms)
+
+    def _label(self, track: _Track, item: _Item, norms: npt.NDArray[np.float32]) -> None:
+        if self._head is not None and item.key is not None and not item.ready:
+            (item.labels,) = self._head.top(item.key[None], norms)
         self.hop(item.trace_id, "video.labels")
         self._ready(track, item)
+
+    def _ask_names(self) -> None:
+        """Asks for the keys of the names among the pictures, once."""
+        self._names_due_ns = None
+        self.ask(
+            "encoder",
+            EncodeAsk(encoder="image_text", lane="bulk", texts=prompts(self._names)),
+            self._named,
+            self._not_named,
+            timeout_s=NAMES_S,
+        )
+
+    def _named(self, reply: Decoded) -> None:
+        keys = cast("npt.NDArray[np.float32]", reply.array("keys"))
+        scale, _ = reply.array("logit").tolist()
+        self._head = ZeroShotHead(self._names, keys, scale)
+        self._go_on_named()
+
+    def _not_named(self, error: OmniRecallError) -> None:
+        self.metrics.count("encoder_failures")
+        if isinstance(error, DeadlineExceeded | RoleUnavailable):
+            self._names_due_ns = self.clock.monotonic_ns() + int(AGAIN_S * NANO)
+            return
+        self.log.error("labels_off", error=type(error).__name__, message=error.message)
+        self._names = ()
+        self._go_on_named()
+
+    def _go_on_named(self) -> None:
+        waiting, self._unnamed = self._unnamed, []
+        for track, item, norms in waiting:
+            if not item.ready:
+                self._label(track, item, norms)
 
     def _not_keyed(self, track: _Track, item: _Item, error: OmniRecallError) -> None:
         """Asks again where that can help; a live frame is not waited for longer than it is worth."""
@@ -289,7 +373,7 @@ class VideoService(IntakeService[_Track]):
         if item.prepared is None:
             self._follow(track, state.curve(message.curve, message.pts_ns))
             return
-        frame = _seen_frame(item, item.prepared, message)
+        frame = _seen_frame(item, item.prepared, message, self._labels_producer)
         before_ns = message.curve[0].pts_ns if message.curve else message.pts_ns
         if state.last is not None:
             before_ns = state.last.pts_ns
@@ -331,7 +415,25 @@ class VideoService(IntakeService[_Track]):
         for draft in step.closed:
             self.hop(draft.keyframe.trace_id if draft.keyframe else b"", "video.shots")
             self.metrics.count("shots")
+            self._ask_caption(track, draft)
         track.closing.extend(step.closed)
+
+    def _ask_caption(self, track: _Track, draft: ShotDraft) -> None:
+        picture = draft.keyframe.picture if draft.keyframe else None
+        if self._captions is None or picture is None:
+            return
+        draft.awaits_caption = True
+        self._captions.submit(
+            picture,
+            live=track.is_live,
+            done=lambda caption: self._captioned(track, draft, caption),
+        )
+
+    def _captioned(self, track: _Track, draft: ShotDraft, caption: Caption | None) -> None:
+        draft.awaits_caption, draft.caption = False, caption
+        if draft in track.closing:  # else it is about to be put by whoever closed it
+            self._put_closed(track)
+            self.grant(track)
 
     # Text.
 
@@ -433,14 +535,15 @@ class VideoService(IntakeService[_Track]):
         self.put(track, put, batch.parts, batch.trace_id)
 
 
-def _prepare(decoded: Decoded, thumbnail_px: int) -> Prepared:
+def _prepare(decoded: Decoded, settings: VideoSettings) -> Prepared:
     for part, body in zip(decoded.envelope.parts, decoded.parts, strict=True):
         if part.name == "frame":
-            return prepare(part, body, thumbnail_px)
+            px = settings.captions.picture_px if settings.captions.is_on else 0
+            return prepare(part, body, settings.thumbnail_px, settings.view_px, px)
     raise Malformed(f"media.frame from {decoded.envelope.sender} has no part 'frame'")
 
 
-def _seen_frame(item: _Item, prepared: Prepared, message: MediaFrame) -> SeenFrame:
+def _seen_frame(item: _Item, prepared: Prepared, message: MediaFrame, labels_producer: str) -> SeenFrame:
     return SeenFrame(
         pts_ns=message.pts_ns,
         t_ns=message.t_ns,
@@ -455,4 +558,6 @@ def _seen_frame(item: _Item, prepared: Prepared, message: MediaFrame) -> SeenFra
         encoder_id=item.encoder_id,
         labels=item.labels,
         trace_id=item.trace_id,
+        labels_producer=labels_producer,
+        picture=prepared.picture,
     )

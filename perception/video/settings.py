@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,6 +11,86 @@ from perception.video.seen_text import TextRules
 from perception.video.shots import ShotRules
 
 NANO = 1_000_000_000
+LONGEST_CALL_S = 110.0
+"""A piece of work in a lane that takes longer is taken for hung (`supervisor.hung_s`)."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class CaptionSettings(BaseModel):
+    """Captions by a vision-language model; off where neither `model` nor `server_url` is set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(
+        default="",
+        description="folder, or hub id (owner/name@revision, pulled before), of a model of transformers' "
+        "image-text-to-text class; it runs in the video process",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where that model runs: auto takes a GPU that torch sees"
+    )
+    server_url: str = Field(
+        default="",
+        description="address of a server that speaks OpenAI chat completions, up to /v1; pictures leave "
+        "this machine if it is another's",
+    )
+    server_model: str = Field(default="", max_length=200, description="name of the model at that server")
+    key_env: str = Field(
+        default="", description="environment variable that holds the server's key; empty: no key is sent"
+    )
+    pictures_per_call: int = Field(
+        default=1, ge=1, le=16, description="keyframes that one call to the server may carry"
+    )
+    picture_px: int = Field(
+        default=512, ge=64, le=2048, description="longer side in pixels of the keyframe that is captioned"
+    )
+    prompt: str = Field(
+        default="Describe what this picture shows in one sentence.",
+        min_length=1,
+        max_length=2000,
+        description="what the model is told",
+    )
+    max_tokens: int = Field(default=64, ge=8, le=1024, description="tokens of a caption")
+    max_chars: int = Field(default=400, ge=20, le=4000, description="characters of a caption that are kept")
+    timeout_s: float = Field(default=30.0, gt=0, le=100, description="seconds that one attempt may take")
+    retries: int = Field(default=1, ge=0, le=5, description="further attempts where asking again can help")
+    backoff_s: float = Field(
+        default=0.5, ge=0, le=10, description="seconds before the first further attempt; doubles"
+    )
+    wait_s: float = Field(
+        default=120.0, gt=0, description="seconds that a file's shot waits for its caption before it goes on"
+    )
+    wait_latest_s: float = Field(default=5.0, gt=0, description="the same of a live shot")
+    pause_after: int = Field(
+        default=3, ge=1, description="failed calls in a row after which none is made for pause_s"
+    )
+    pause_s: float = Field(default=30.0, gt=0, description="seconds without calls after pause_after failures")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether captions are written."""
+        return bool(self.model or self.server_url)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CaptionSettings:
+        if self.model and self.server_url:
+            raise ValueError("captions come from model or from server_url, not from both")
+        if self.server_url:
+            url = urlsplit(self.server_url)
+            if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
+                raise ValueError("server_url is http(s)://host[:port]/v1, without a name or password")
+            if not self.server_model:
+                raise ValueError("server_url needs server_model")
+            if self.key_env and url.scheme == "http" and url.hostname not in LOOPBACK:
+                raise ValueError("a key is sent to another machine by https only")
+        calls = 1 + self.pictures_per_call if self.pictures_per_call > 1 else 1
+        attempts_s = (self.retries + 1) * self.timeout_s + self.backoff_s * (2**self.retries - 1)
+        if self.is_on and calls * attempts_s > LONGEST_CALL_S:
+            raise ValueError(
+                f"pictures_per_call, timeout_s, retries and backoff_s add up to {calls * attempts_s:.0f} s, "
+                f"{LONGEST_CALL_S:.0f} are allowed"
+            )
+        return self
 
 
 class VideoSettings(BaseModel):
@@ -51,6 +132,18 @@ class VideoSettings(BaseModel):
     encoder_latest_s: float = Field(
         default=1.0, gt=0, description="seconds after which a live frame goes without key and labels"
     )
+    labels: bool = Field(
+        default=True,
+        description="whether pictures get the likeliest of a thousand names, and so a text that words find: "
+        "by the head of efficientnet-lite0, or by the configured image model's text side",
+    )
+    view_px: int = Field(
+        default=256,
+        ge=64,
+        le=2048,
+        description="shorter side in pixels of the picture sent to the encoder; not below the image model's "
+        "input",
+    )
     thumbnail_px: int = Field(
         default=320, ge=32, le=1920, description="width of thumbnails in pixels, at most"
     )
@@ -75,6 +168,9 @@ class VideoSettings(BaseModel):
     )
     gap_s: float = Field(
         default=2.0, gt=0, description="seconds between two live frames, some dropped between, that are a gap"
+    )
+    captions: CaptionSettings = Field(
+        default=CaptionSettings(), description="captions of keyframes by a vision-language model"
     )
     text: bool = Field(default=True, description="whether text in the picture is read")
     text_threads: int = Field(

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from perception.intake import TrackId
-from perception.video.observations import Batch, SeenFrame, add_shot, add_text
+from perception.video.captions import Caption
+from perception.video.observations import Batch, SeenFrame, add_caption, add_shot, add_text
 from perception.video.seen_text import (
     ChangeGate,
     Reading,
@@ -49,11 +50,13 @@ class ShotDraft:
     readings: dict[int, Reading | None] = field(default_factory=dict)
     told: str = ""
     shot: Shot | None = None
+    caption: Caption | None = None
+    awaits_caption: bool = False
 
     @property
     def is_read(self) -> bool:
-        """Whether everything that was to be read has been."""
-        return len(self.readings) == len(self.asked)
+        """Whether everything that was to be read, and written of it, has been."""
+        return len(self.readings) == len(self.asked) and not self.awaits_caption
 
     def take(self, frame: SeenFrame) -> None:
         """Counts a frame in; it may become the keyframe."""
@@ -81,6 +84,8 @@ class ShotDraft:
         """
         assert self.shot is not None  # noqa: S101 - a draft is filled in once it is closed
         add_shot(batch, own, self.shot, self.keyframe, self.n_frames, quality)
+        if self.keyframe is not None and self.caption is not None:
+            add_caption(batch, own, self.shot, self.keyframe, self.caption, quality)
         if self.keyframe is not None:
             batch.trace_id = self.keyframe.trace_id
         batch.marks.append(own.mark(self.shot.through_pts_ns))

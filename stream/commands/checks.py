@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Finding = Literal["ok", "warn", "bad"]
 
@@ -18,6 +18,13 @@ IMPORT_NAMES = ("stream", "perception", "memory", "reasoning")
 LEAST_FREE_BYTES = 1_000_000_000
 """With less free space the store is likely to fill the disk within one film."""
 LITTLE_FREE_BYTES = 5_000_000_000
+NAMED = (
+    ("encoder", "image_model"),
+    ("encoder", "text_model"),
+    ("audio", "speech", "model"),
+    ("video", "captions", "model"),
+)
+"""Settings that may name a model by a folder or a hub id."""
 TCP_LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -41,10 +48,12 @@ def all_checks(store_dir: Path) -> Iterator[Check]:
         import_names,
         faiss_builds,
         models,
+        named_models,
         gpu,
         lambda: disk(store_dir),
         lambda: run_folder(store_dir),
         lambda: ports(store_dir),
+        lambda: unsearched_keys(store_dir),
     )
     for look in looks:
         yield look()
@@ -121,6 +130,65 @@ def models() -> Check:
     if lacking:
         return Check("models", "bad", "; ".join(lacking), "omnirecall models pull", exit_code=5)
     return Check("models", "ok", f"{len(states)} in {locked().root}")
+
+
+def named_models() -> Check:
+    """The models that the configuration names by a folder or a hub id, and those that were pulled."""
+    from stream.config import load_config
+    from stream.errors import OmniRecallError
+    from stream.models import Condition
+    from stream.models import models as locked
+    from stream.models.hub import hub_models
+    from stream.models.named import named_model
+
+    wrong = [
+        f"{m.reference} damaged"
+        for m in hub_models(locked().root)
+        if m.state().condition is not Condition.PRESENT
+    ]
+    remedy = "omnirecall models pull --hub, and the name" if wrong else ""
+    count = 0
+    try:
+        values = load_config().values()
+        for keys in NAMED:
+            told: Any = values
+            for key in keys:
+                told = told[key]
+            if "/" in told:
+                count += 1
+                named_model(told)
+    except OmniRecallError as error:
+        wrong.append(error.message)
+        remedy = error.remedy
+    if wrong:
+        return Check("named models", "bad", "; ".join(wrong), remedy, exit_code=5)
+    return Check("named models", "ok", f"{count} named by the configuration, all here")
+
+
+def unsearched_keys(store_dir: Path) -> Check:
+    """Keys of encoders that are not configured any more: no question is compared with them."""
+    from stream.errors import OmniRecallError
+    from stream.process.start import is_running
+
+    if not is_running(store_dir):
+        return Check("keys", "ok", "no process runs")
+    from stream.commands.connection import Connection
+
+    try:
+        with Connection(store_dir) as connection:
+            memory = connection.memory()
+    except OmniRecallError as error:
+        return Check("keys", "warn", f"memory does not answer: {error.message}", error.remedy)
+    n = memory.counts.get("unsearched_keys", 0)
+    if not n:
+        return Check("keys", "ok", "every index is of a configured encoder")
+    others = ", ".join(name for name, index in memory.indexes.items() if index.get("searched") is False)
+    return Check(
+        "keys",
+        "warn",
+        f"{n} keys are of encoders that are not configured and are not searched: {others}",
+        "name that model again in the configuration, or leave them: words still find what they belong to",
+    )
 
 
 def gpu() -> Check:

@@ -1,5 +1,8 @@
 """``omnirecall models list|pull|verify``: what is locked, what is here, and is it what it should be.
 
+``pull --hub owner/name@revision`` brings a model of a hub that the owner names; from then on
+`list` and `verify` tell of it as of those of the lock.
+
 ``--json`` prints ``{"version": 1, "models_dir": …, "models": [{"name", "condition", "bytes",
 "licence", "upstream", "role", "files": [{"file", "condition", "bytes", "derived"}]}]}``; pull adds
 ``"fetched"``, ``"made"`` and ``"notes"``. Exit code 5 when a model is not complete.
@@ -16,6 +19,7 @@ import typer
 
 if TYPE_CHECKING:
     from stream.models import ItemState
+    from stream.models.hub import HubModel, HubState, Reference
     from stream.models.pull import PullResult, PullStep, Report
 
 app = typer.Typer(no_args_is_help=True, help="List, pull and verify the models.")
@@ -23,37 +27,91 @@ app = typer.Typer(no_args_is_help=True, help="List, pull and verify the models."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Models by name; all when none is given.")]
 
+OfHub = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hub",
+        metavar="OWNER/NAME[@REVISION]",
+        help="Bring this model of the hub instead: safetensors or CTranslate2 weights, no pickle, no code.",
+    ),
+]
+
 _INCOMPLETE = 5
 
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """Show every model of the lock file and how it stands on this machine."""
-    from stream.models import models
-
-    _show(models().states(), as_json)
+    """Show every model of the lock file, and every one pulled from a hub, and how it stands here."""
+    _show(_states((), full=False), as_json)
 
 
 @app.command()
 def verify(names: Names = None, as_json: AsJson = False) -> None:
-    """Compute the sha256 of every file and compare it with the lock file."""
-    from stream.models import models
-
-    _show(models().verify(tuple(names or ())), as_json)
+    """Compute the sha256 of every file and compare it with the lock file, or with what was pulled."""
+    _show(_states(tuple(names or ()), full=True), as_json)
 
 
 @app.command()
-def pull(names: Names = None, as_json: AsJson = False) -> None:
+def pull(names: Names = None, hub: OfHub = None, as_json: AsJson = False) -> None:
     """Download what is missing, verify it, and make the files that are derived from it."""
     from stream.models import models
+    from stream.models.hub import parse_reference
+    from stream.models.hub_pull import pull_from_hub
+    from stream.models.pull import PullResult
     from stream.models.pull import pull as pull_collection
 
+    if hub and names:
+        raise typer.BadParameter("name models of the lock, or models of the hub, not both")
     collection = models()
+    references = [parse_reference(text) for text in hub or ()]
+    result = PullResult()
     with progress_bars() as report:
-        result = pull_collection(collection, tuple(names or ()), report)
+        if not references:
+            result = pull_collection(collection, tuple(names or ()), report)
+        for reference in references:
+            result.fetched += pull_from_hub(collection, reference, report).fetched
     for note in result.notes:
         typer.echo(f"note: {note}", err=True)
-    _show(collection.states(tuple(names or ())), as_json, result)
+    if references:
+        _show([model.state() for reference in references for model in _pulled(reference)], as_json, result)
+    else:
+        _show([*collection.states(tuple(names or ()))], as_json, result)
+
+
+def _states(names: tuple[str, ...], *, full: bool) -> list[ItemState | HubState]:
+    """How models stand: of the lock by name, of a hub by id; all when none is named.
+
+    Raises:
+        ConfigError: The lock has no such item, or no such model was pulled.
+    """
+    from stream.models import models
+    from stream.models.hub import hub_models, parse_reference
+
+    collection = models()
+    of_hub = [parse_reference(name) for name in names if "/" in name]
+    of_lock = tuple(name for name in names if "/" not in name)
+    states: list[ItemState | HubState] = []
+    if of_lock or not names:
+        states += collection.verify(of_lock) if full else collection.states(of_lock)
+    pulled = [model for reference in of_hub for model in _pulled(reference)]
+    chosen = pulled if names else hub_models(collection.root)
+    states += [model.verify() if full else model.state() for model in chosen]
+    return states
+
+
+def _pulled(reference: Reference) -> list[HubModel]:
+    """The pulled models that are meant; where the revision is a branch, all of the repository."""
+    from stream.errors import ConfigError
+    from stream.models import models
+    from stream.models.hub import Reference, find_pulled
+
+    root = models().root
+    found = find_pulled(root, reference) or find_pulled(root, Reference(reference.repo, ""))
+    if not found:
+        raise ConfigError(
+            f"{reference} was not pulled", remedy=f"run: omnirecall models pull --hub {reference}"
+        )
+    return found
 
 
 @contextmanager
@@ -89,7 +147,7 @@ def progress_bars() -> Iterator[Report]:
         finish()
 
 
-def _show(states: list[ItemState], as_json: bool, pulled: PullResult | None = None) -> None:
+def _show(states: list[ItemState | HubState], as_json: bool, pulled: PullResult | None = None) -> None:
     from stream.models import Condition, models
 
     if as_json:
@@ -111,11 +169,13 @@ def _show(states: list[ItemState], as_json: bool, pulled: PullResult | None = No
                     typer.echo(f"         {file.condition}: {state.folder / file.file}")
     if any(state.condition is not Condition.PRESENT for state in states):
         if not as_json:
-            typer.echo(f"to complete them, {models().remedy}", err=True)
+            of_hub = any("/" in s.item.name for s in states if s.condition is not Condition.PRESENT)
+            more = " (--hub and its name, where that has a /)" if of_hub else ""
+            typer.echo(f"to complete them, {models().remedy}{more}", err=True)
         raise typer.Exit(_INCOMPLETE)
 
 
-def _as_dict(state: ItemState) -> dict[str, object]:
+def _as_dict(state: ItemState | HubState) -> dict[str, object]:
     return {
         "name": state.item.name,
         "condition": str(state.condition),

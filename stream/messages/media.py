@@ -114,10 +114,12 @@ class MediaAudio(Message, frozen=True, kw_only=True):
 class EncodeAsk(Message, frozen=True, kw_only=True):
     """video, memory → encoder: texts, or parts `image0…` (`jpeg` or `rgb24`), to be made keys.
 
-    Lane `question` overtakes lane `bulk`.
+    `text` and `image` each speak to their own index; `image_text` are texts in the space of the
+    pictures, where the image model has such a side (`space.told`). Lane `question` overtakes
+    lane `bulk`.
     """
 
-    encoder: Literal["text", "image"]
+    encoder: Literal["text", "image", "image_text"]
     lane: Literal["question", "bulk"]
     texts: tuple[str, ...] = ()
     n_images: int = 0
@@ -125,11 +127,33 @@ class EncodeAsk(Message, frozen=True, kw_only=True):
 
 @topic("encode.keys")
 class EncodeKeys(Message, frozen=True, kw_only=True):
-    """encoder → video, memory: part `keys` is `f32` (N, D), rows of unit length."""
+    """encoder → video, memory: part `keys` is `f32` (N, D), rows of unit length.
+
+    With keys of an `image` part `norms` (N,) has their lengths before; with those of an
+    `image_text` part `logit` (2,) has a scale and a bias: sigmoid(scale · cosine + bias) is how
+    likely a text fits a picture.
+    """
 
     encoder_id: str
     n: int
     dimension: int
+
+
+@topic("space.ask")
+class SpaceAsk(Message, frozen=True, kw_only=True):
+    """memory → encoder: whose keys are made for texts, for pictures, and for texts among pictures?"""
+
+
+@topic("space.told")
+class SpaceTold(Message, frozen=True, kw_only=True):
+    """encoder → memory: the ids of the configured encoders.
+
+    `image_text` is that of `image` where its model has a text side, else empty.
+    """
+
+    text: str
+    image: str
+    image_text: str = ""
 
 
 @topic("clip.want")

