@@ -7,6 +7,7 @@ time, one origin for all tracks. `stream.capture.probe` says which tracks there 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,9 @@ _SEEKABLE = frozenset({"mov", "matroska"})
 """Containers whose packets all have presentation times, so that a frame decoded after a seek
 has the same position as one decoded from the start. In others that may hang on where the
 decoder began."""
+
+_INDEXED = frozenset({"mov", "avi"})
+_CLOCK = re.compile(r"(\d{1,4}):(\d\d):(\d\d)(?:\.\d*)?")
 
 T = TypeVar("T")
 
@@ -147,7 +151,7 @@ def _track(
     """One stream of a file, its decoder set up, the others left unread."""
     from av.stream import Discard
 
-    with opened(path) as container:
+    with opened(path, settings.max_pixels) as container:
         stream = stream_of(container, path, track, media)
         for other in container.streams:
             if other.index != track:
@@ -302,17 +306,30 @@ def _since(ordered: Iterable[DecodedFrame], after_pts_ns: int) -> Iterator[Decod
         yield before
 
 
+def is_cut_off(promised_ns: int, end_ns: int) -> bool:
+    """Whether what ends at a position is shorter than was promised, by more than rounding."""
+    return promised_ns - end_ns > max(CUT_OFF_NS, promised_ns // 20)
+
+
 def _note_cut_off(container: InputContainer, stream: Stream, health: TrackHealth) -> None:
-    """Notes that a track is shorter than its index; only MP4 and MOV have one that is exact."""
-    if health.partial or stream.duration is None or stream.time_base is None:
-        return
-    if container.format.name.split(",")[0] != "mov":
-        return
-    promised_ns = to_ns(stream.duration, stream.time_base)
-    if promised_ns - health.end_pts_ns > max(CUT_OFF_NS, promised_ns // 20):
+    """Notes that a track is shorter than its container says of it, where that is exact."""
+    promised_ns = _promised_ns(container, stream)
+    if not health.partial and is_cut_off(promised_ns, health.end_pts_ns):
         health.partial = (
             f"it was cut off at {health.end_pts_ns / NS_PER_S:.1f} s of {promised_ns / NS_PER_S:.1f} s"
         )
+
+
+def _promised_ns(container: InputContainer, stream: Stream) -> int:
+    """The length of a track by the index of MP4, MOV and AVI, or the statistics of Matroska; 0 if unknown."""
+    form = container.format.name.split(",")[0]
+    if form in _INDEXED and stream.duration is not None and stream.time_base is not None:
+        return to_ns(stream.duration, stream.time_base)
+    told = _CLOCK.fullmatch(stream.metadata.get("DURATION", "")) if form == "matroska" else None
+    if told is None:
+        return 0
+    hours, minutes, seconds = (int(part) for part in told.groups())
+    return (hours * 3600 + minutes * 60 + seconds) * NS_PER_S
 
 
 # Sound.

@@ -89,7 +89,7 @@ class Track:
         announce_ns: int,
     ) -> None:
         self.record = record
-        self.media: Literal["video", "audio"] = "video" if record.media == "video" else "audio"
+        self.media: Literal["video", "audio"] = "audio" if record.media == "audio" else "video"
         self.reader: AnyReader | None = None
         self.ended = False
         self.finished = False
@@ -221,6 +221,8 @@ class Track:
             why=item.why,
             dropped=item.dropped,
             curve=item.curve,
+            lat=item.lat,
+            lon=item.lon,
         )
         self._send(message, (item.part,), item.trace_id)
 

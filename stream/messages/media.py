@@ -79,6 +79,7 @@ class MediaFrame(Message, frozen=True, kw_only=True):
     own last; raw frames stay off the wire while perception still sees every change.
     `dropped` counts sampled frames lost since the message before; `why` is `rate` for a
     frame that was due and `change` for one sent because the picture changed abruptly.
+    `lat` and `lon` are degrees north and east of where it was taken, if that is known.
     """
 
     source_id: bytes
@@ -92,6 +93,8 @@ class MediaFrame(Message, frozen=True, kw_only=True):
     why: Literal["rate", "change"] = "rate"
     dropped: int = 0
     curve: tuple[ChangePoint, ...] = ()
+    lat: float | None = None
+    lon: float | None = None
 
 
 @topic("media.audio")
