@@ -449,6 +449,6 @@ def _seen_frame(item: _Item, prepared: Prepared, message: MediaFrame) -> SeenFra
         encoder_id=item.encoder_id,
         labels=item.labels,
         trace_id=item.trace_id,
-        lat=message.lat,
-        lon=message.lon,
+        lat=message.position_deg[0],
+        lon=message.position_deg[1],
     )

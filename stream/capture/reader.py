@@ -210,9 +210,9 @@ class VideoReader(Reader[FrameItem]):
         for frame in self.in_time(decoded, lambda frame: frame.pts_ns):
             choice = self._sampler.look(frame.pts_ns, frame.luma())
             if choice is not None:
-                yield self.item(frame.pts_ns, frame.rgb, choice)
+                yield self._item(frame.pts_ns, frame.rgb, choice)
 
-    def item(self, pts_ns: int, rgb: Callable[[int], Pixels], choice: Choice) -> FrameItem:
+    def _item(self, pts_ns: int, rgb: Callable[[int], Pixels], choice: Choice) -> FrameItem:
         """A frame that was chosen; `rgb` gives its pixels of at most a longer side."""
         trace_id = new_id()
         self.hop(trace_id, "capture.file")
@@ -250,7 +250,7 @@ class StillReader(VideoReader):
         reading = self.reading
         if reading.after_pts_ns is None or reading.after_pts_ns < 0:
             choice = Choice("rate", (ChangePoint(pts_ns=0, score=0.0),))
-            yield self.item(0, lambda side_px: pixels(reading.path, side_px, self.settings), choice)
+            yield self._item(0, lambda side_px: pixels(reading.path, side_px, self.settings), choice)
 
 
 class AudioReader(Reader[SoundItem]):

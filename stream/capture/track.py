@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import msgspec
+
 from stream.capture.reader import AudioReader, FrameItem, SoundItem, VideoReader
 from stream.capture.ring import RingCounts
 from stream.messages.envelope import Message
@@ -221,8 +223,8 @@ class Track:
             why=item.why,
             dropped=item.dropped,
             curve=item.curve,
-            lat=item.lat,
-            lon=item.lon,
+            lat=msgspec.UNSET if item.lat is None else item.lat,
+            lon=msgspec.UNSET if item.lon is None else item.lon,
         )
         self._send(message, (item.part,), item.trace_id)
 

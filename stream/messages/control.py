@@ -76,7 +76,7 @@ class SourceClose(Message, frozen=True, kw_only=True):
 
 
 @topic("source.state")
-class SourceState(Message, frozen=True, kw_only=True):
+class SourceState(Message, frozen=True, kw_only=True, omit_defaults=True):
     """capture → supervisor → commands: how reading a source goes, or how it ended.
 
     `read`, `sent` and `dropped` count sampled frames; `audio_*` count chunks. `errors`

@@ -93,8 +93,17 @@ class MediaFrame(Message, frozen=True, kw_only=True):
     why: Literal["rate", "change"] = "rate"
     dropped: int = 0
     curve: tuple[ChangePoint, ...] = ()
-    lat: float | None = None
-    lon: float | None = None
+    lat: float | msgspec.UnsetType = msgspec.UNSET
+    lon: float | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def position_deg(self) -> tuple[float | None, float | None]:
+        """Latitude and longitude; None where they are not known."""
+        lat, lon = self.lat, self.lon
+        return (
+            None if isinstance(lat, msgspec.UnsetType) else lat,
+            None if isinstance(lon, msgspec.UnsetType) else lon,
+        )
 
 
 @topic("media.audio")
