@@ -18,7 +18,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from stream.capture.container import named, uri_of
 from stream.capture.picture import Pixels, fit
@@ -27,7 +36,18 @@ from stream.errors import SourceCorrupt, SourceError, SourceRefused
 
 NS_PER_S = 1_000_000_000
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "AVIF")
+_FORMATS = tuple(
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        TiffImagePlugin.TiffImageFile,
+        BmpImagePlugin.BmpImageFile,
+        AvifImagePlugin.AvifImageFile,
+    )
+)
+"""Imported by name, since Pillow itself loads a plugin only once another has failed."""
 _HEAD_BYTES = 32
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
@@ -126,7 +146,7 @@ def look(path: Path, settings: CaptureSettings) -> Photo:
         n_pictures = 1 if codec == "mpo" else int(getattr(image, "n_frames", 1))
         exif = _exif(image)
         width_px, height_px = image.size
-        if _orientation(exif) > 4:  # 5 to 8 lie on their side.
+        if _orientation(image, exif) > 4:  # 5 to 8 lie on their side.
             width_px, height_px = height_px, width_px
         image.draft("RGB", (64, 64))
         image.load()
@@ -149,7 +169,7 @@ def pixels(path: Path, max_side_px: int, settings: CaptureSettings) -> Pixels:
     import cv2
 
     with _opened(path, settings) as image:
-        orientation = _orientation(_exif(image))
+        orientation = _orientation(image, _exif(image))
         width_px, height_px = fit(*image.size, max_side_px)
         image.draft("RGB", (width_px, height_px))
         decoded = np.asarray(_rgb(image))
@@ -228,7 +248,9 @@ def _exif(image: Image.Image) -> dict[str, dict[int, Any]]:
         return {}
 
 
-def _orientation(exif: Mapping[str, Mapping[int, Any]]) -> int:
+def _orientation(image: Image.Image, exif: Mapping[str, Mapping[int, Any]]) -> int:
+    if image.format == TiffImagePlugin.TiffImageFile.format:
+        return 1  # Pillow turns these itself.
     value = exif.get("main", {}).get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

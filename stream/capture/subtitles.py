@@ -147,9 +147,10 @@ def _bytes_of(path: Path) -> bytes:
     """All bytes of a small regular file; opening it never waits for anybody."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise SourceRefused(f"{uri_of(path)} is not a file", remedy="take it away")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise SourceRefused(f"{uri_of(path)} is not a file", remedy="take it away")
             data = file.read(SIDECAR_BYTES + 1)
     except OSError as error:
         raise named(path, error) from error

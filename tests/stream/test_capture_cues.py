@@ -189,8 +189,8 @@ def test_text_that_begins_many_things_and_ends_none_takes_no_time():
         spoken(cues, "subrip")
 
 
-GERMAN = "Der Bär läuft über die Straße, weil er müde ist – „wirklich“?"
-FRENCH = "Où est-il allé, ce garçon ? L’été était à l'hôtel."
+GERMAN = "Der Bär läuft über die Straße, weil er müde ist – „wirklich“?"  # noqa: RUF001
+FRENCH = "Où est-il allé, ce garçon ? L’été était à l'hôtel."  # noqa: RUF001
 RUSSIAN = "Привет, как дела? Всё хорошо, он ушёл домой."
 POLISH = "Dzień dobry, jak się pan miewa? Świetnie, dziękuję. Żółć."
 JAPANESE = "こんにちは、お元気ですか。はい、元気です。"
