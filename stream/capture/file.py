@@ -8,7 +8,7 @@ time, one origin for all tracks. `stream.capture.probe` says which tracks there 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,7 @@ import numpy as np
 from stream.capture.container import opened
 from stream.capture.decoding import NS_PER_S, TrackHealth, decoded, set_up_decoder, stream_of, to_ns
 from stream.capture.picture import Converters, DecodedFrame
-from stream.capture.probe import LONGEST_NS, start_ns
+from stream.capture.probe import LONGEST_NS, Probe, last_written, start_ns
 from stream.capture.settings import CaptureSettings
 from stream.capture.sound import AudioChunk, SampleGrid, Samples, sample_near
 from stream.messages.media import AUDIO_RATE_HZ
@@ -43,7 +43,6 @@ _SEEKABLE = frozenset({"mov", "matroska"})
 has the same position as one decoded from the start. In others that may hang on where the
 decoder began."""
 
-_INDEXED = frozenset({"mov", "avi"})
 _CLOCK = re.compile(r"(\d{1,4}):(\d\d):(\d\d)(?:\.\d*)?")
 
 T = TypeVar("T")
@@ -311,6 +310,23 @@ def is_cut_off(promised_ns: int, end_ns: int) -> bool:
     return promised_ns - end_ns > max(CUT_OFF_NS, promised_ns // 20)
 
 
+def shortfall(probe: Probe, ends_ns: Sequence[int]) -> str:
+    """What is wrong with a file as a whole, once it has been read; empty if nothing is.
+
+    Args:
+        probe: What it was said to be.
+        ends_ns: Where the tracks ended that were read from their start to their end.
+    """
+    if last_written(probe.path) not in (0, probe.changed_ns):
+        return "it was written to while it was read; index it again when it is finished"
+    if not probe.states_length or len(ends_ns) < len(probe.tracks):
+        return ""  # Some were read by an earlier process, or not at all.
+    duration_ns, end_ns = probe.duration_ns or 0, max(ends_ns, default=0)
+    if is_cut_off(duration_ns, end_ns):
+        return f"it ends at {end_ns / NS_PER_S:.1f} s of {duration_ns / NS_PER_S:.1f} s"
+    return ""
+
+
 def _note_cut_off(container: InputContainer, stream: Stream, health: TrackHealth) -> None:
     """Notes that a track is shorter than its container says of it, where that is exact."""
     promised_ns = _promised_ns(container, stream)
@@ -323,7 +339,10 @@ def _note_cut_off(container: InputContainer, stream: Stream, health: TrackHealth
 def _promised_ns(container: InputContainer, stream: Stream) -> int:
     """The length of a track by the index of MP4, MOV and AVI, or the statistics of Matroska; 0 if unknown."""
     form = container.format.name.split(",")[0]
-    if form in _INDEXED and stream.duration is not None and stream.time_base is not None:
+    film: Any = stream
+    if form == "avi" and stream.type == "video" and film.average_rate:
+        return to_ns(stream.frames, 1 / film.average_rate)  # Its duration is that of what is left.
+    if form == "mov" and stream.duration is not None and stream.time_base is not None:
         return to_ns(stream.duration, stream.time_base)
     told = _CLOCK.fullmatch(stream.metadata.get("DURATION", "")) if form == "matroska" else None
     if told is None:

@@ -188,7 +188,7 @@ def _opened(path: Path, settings: CaptureSettings) -> Iterator[Image.Image]:
     Image.MAX_IMAGE_PIXELS = settings.max_pixels
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # Refused below.
+            warnings.simplefilter("ignore")  # Of sizes, which are refused below, and of damaged EXIF.
             with Image.open(path, formats=_FORMATS) as image:
                 width_px, height_px = image.size
                 if width_px * height_px > settings.max_pixels:

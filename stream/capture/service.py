@@ -16,9 +16,9 @@ from typing import ClassVar, Literal, cast
 import msgspec
 
 from stream.capture.container import path_of
-from stream.capture.file import is_cut_off
+from stream.capture.file import shortfall
 from stream.capture.observations import Plan, planned
-from stream.capture.probe import ContentHash, Probe, inspect, last_written
+from stream.capture.probe import ContentHash, Probe, inspect
 from stream.capture.reader import AudioReader, Reading, StillReader, VideoReader
 from stream.capture.ring import RingCounts
 from stream.capture.settings import CaptureSettings
@@ -318,19 +318,11 @@ class CaptureService(Service):
         self.end()
 
     def _shortfalls(self) -> list[str]:
-        """What is wrong with the file as a whole, now that it has been read."""
-        probe = self._probe
-        if probe is None or self._open.as_camera:
+        if self._probe is None or self._open.as_camera:
             return []
-        if last_written(probe.path) not in (0, probe.changed_ns):
-            return ["it was written to while it was read; index it again when it is finished"]
         ends_ns = [track.reader.health.end_pts_ns for track in self._tracks.values() if track.reader]
-        if not probe.states_length or len(ends_ns) < len(probe.tracks):
-            return []  # Some were read by an earlier process, or not at all.
-        duration_ns, end_ns = probe.duration_ns or 0, max(ends_ns, default=0)
-        if is_cut_off(duration_ns, end_ns):
-            return [f"it ends at {end_ns / NS_PER_S:.1f} s of {duration_ns / NS_PER_S:.1f} s"]
-        return []
+        told = shortfall(self._probe, ends_ns)
+        return [told] if told else []
 
     def _refused(self, error: BaseException) -> None:
         """A file that cannot be read is no failure of this process: it says so and ends."""
