@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stream.capture.container import named, opened, uri_of
 from stream.capture.cues import (
@@ -33,7 +33,6 @@ from stream.errors import SourceRefused
 
 if TYPE_CHECKING:
     from av.container.input import InputContainer
-    from av.stream import Stream
 
 SIDECAR_BYTES = 20_000_000
 """Subtitles of a day are a few hundred thousand."""
@@ -121,16 +120,13 @@ def taken(probe: Probe, settings: CaptureSettings, notes: list[str]) -> Iterator
 
 
 def _cleaned(probe: Probe, track: TextTrack, text: _Text, notes: list[str]) -> Subtitles | None:
-    ordered, outside = in_order(text.cues[:MOST_CUES], probe.duration_ns)
+    ordered, outside = in_order(text.cues, probe.duration_ns)
     said = spoken(ordered, track.markup or "plain")
-    if len(text.cues) > MOST_CUES:
-        notes.append(f"{track.told} was not read: it has more than {MOST_CUES} cues")
-    elif said:
+    if said:
         measured = cover(said, probe.duration_ns)
         return Subtitles(track, tuple(said), measured, text.digest, text.broken, outside)
-    else:
-        broken = f", {text.broken} broken cues" if text.broken else ""
-        notes.append(f"{track.told} was not read: it holds no words within the film{broken}")
+    broken = f", {text.broken} broken cues" if text.broken else ""
+    notes.append(f"{track.told} was not read: it holds no words within the film{broken}")
     return None
 
 
@@ -140,6 +136,8 @@ def _read_sidecar(track: TextTrack, path: Path, text: _Text) -> None:
     if found is None:
         raise SourceRefused(f"{uri_of(path)} is not text", remedy="save it as UTF-8")
     text.cues, text.broken = parsed(found[0], track.markup or "plain")
+    if len(text.cues) > MOST_CUES:
+        raise SourceRefused(f"it has more than {MOST_CUES} cues", remedy="take it away")
     text.digest = hashlib.blake2b(data, digest_size=6).hexdigest()
 
 
@@ -162,52 +160,60 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _read_embedded(probe: Probe, track: TextTrack, text: _Text) -> Iterator[None]:
-    from av.stream import Discard
-
     digest = hashlib.blake2b(digest_size=6)
+    n_bytes = 0
     with opened(probe.path) as container:
-        for other in container.streams:
-            if other.index != track.number:
-                other.discard = Discard.all
         origin_ns = start_ns(container)
         due_s = time.monotonic() + _SLICE_S
-        for pts0_ns, length_ns, body in _packets(container, container.streams[track.number], text):
-            digest.update(f"{pts0_ns} {length_ns} {len(body)} ".encode() + body)
-            cue = _cue(track, pts0_ns - origin_ns, length_ns, body)
-            if cue is not None:
-                text.cues.append(cue)
-            text.broken += cue is None
-            if len(text.cues) > MOST_CUES:
-                break
+        for found in _packets(container, track.number, text):
+            if found is not None:
+                pts0_ns, length_ns, body = found
+                digest.update(f"{pts0_ns} {length_ns} {len(body)} ".encode() + body)
+                n_bytes += len(body)
+                cue = _cue(track, pts0_ns - origin_ns, length_ns, body)
+                text.broken += cue is None
+                text.cues += [cue] if cue is not None else []
+            if len(text.cues) > MOST_CUES or n_bytes > SIDECAR_BYTES:
+                raise SourceRefused(f"it has more than {MOST_CUES} cues, or more text than a day of speech")
             if time.monotonic() > due_s:
                 yield None
                 due_s = time.monotonic() + _SLICE_S
     text.digest = digest.hexdigest()
 
 
-def _packets(container: InputContainer, stream: Stream, text: _Text) -> Iterator[tuple[int, int, bytes]]:
-    """Position, length and bytes of the packets of a text track; what is damaged is counted."""
-    packets = container.demux(stream)
+def _packets(container: InputContainer, number: int, text: _Text) -> Iterator[tuple[int, int, bytes] | None]:
+    """Position, length and bytes of the packets of a text track; what is damaged is counted.
+
+    MP4 has an index, by which libavformat skips the other tracks. In other containers it would
+    search on for minutes without a word: there all packets are looked at, the others as None.
+    """
+    from av.stream import Discard
+
+    if container.format.name.split(",")[0] == "mov":
+        for other in container.streams:
+            if other.index != number:
+                other.discard = Discard.all
+    packets = container.demux()
     failures = 0
     while failures < _FAILURES:
         try:
-            packet = next(packets, None)
+            packet: Any = next(packets, None)
         except EOFError:
             return
         except Exception:  # As in `decoding.decoded`: what damage raises is open-ended.
             failures += 1
             text.broken += 1
-            packets = container.demux(stream)
+            packets = container.demux()
             continue
         if packet is None:
             return
-        if not packet.size or packet.size > MOST_CHARS * 4:
-            continue
-        if packet.pts is None or packet.time_base is None:
+        if packet.stream_index != number or not packet.size:
+            yield None
+        elif packet.pts is None or packet.time_base is None or packet.size > MOST_CHARS * 4:
             text.broken += 1
-            continue
-        length_ns = to_ns(packet.duration or 0, packet.time_base)
-        yield to_ns(packet.pts, packet.time_base), length_ns, bytes(packet)
+        else:
+            length_ns = to_ns(packet.duration or 0, packet.time_base)
+            yield to_ns(packet.pts, packet.time_base), length_ns, bytes(packet)
 
 
 def _cue(track: TextTrack, pts0_ns: int, length_ns: int, body: bytes) -> RawCue | None:

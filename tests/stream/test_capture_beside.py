@@ -75,6 +75,21 @@ def test_words_that_were_forgotten_do_not_end_the_film(stage, tmp_path):
     assert stage.opened("video").state == "open"  # The batch is sent again, and taken.
 
 
+def test_a_run_that_was_killed_and_the_next_one_say_the_same(stage, tmp_path):
+    path = write_talkie(tmp_path / "film.mkv", [{}], [(0, 4000, "All of it")])
+    stage.start(path)
+    stage.opened("video")
+    first = put_by(stage)
+    stage.process.kill()
+    stage.process.wait()
+    stage.heard.clear()
+    stage.start(path)
+    stage.opened("video")
+    again = stage.of(CommitPut)[-1]
+    assert again.observations == first.observations
+    assert (again.sources, again.marks) == (first.sources, first.marks)
+
+
 def test_a_photo_goes_the_way_of_pictures(stage, tmp_path):
     tags = {0x9003: TAKEN, 0x9011: "+02:00"}
     path = write_photo(tmp_path / "p.jpg", nature(1, 300, 200), 6, tags=tags, gps=GPS)
