@@ -321,7 +321,7 @@ def shortfall(probe: Probe, ends_ns: Sequence[int]) -> str:
         return "it was written to while it was read; index it again when it is finished"
     if not probe.states_length or len(ends_ns) < len(probe.tracks):
         return ""  # Some were read by an earlier process, or not at all.
-    duration_ns, end_ns = probe.duration_ns or 0, max(ends_ns, default=0)
+    duration_ns, end_ns = (probe.duration_ns or 0) - max(0, probe.start_ns), max(ends_ns, default=0)
     if is_cut_off(duration_ns, end_ns):
         return f"it ends at {end_ns / NS_PER_S:.1f} s of {duration_ns / NS_PER_S:.1f} s"
     return ""
@@ -348,7 +348,8 @@ def _promised_ns(container: InputContainer, stream: Stream) -> int:
     if told is None:
         return 0
     hours, minutes, seconds = (int(part) for part in told.groups())
-    return (hours * 3600 + minutes * 60 + seconds) * NS_PER_S
+    # Some muxers count from 0, others from where the file starts: the shorter one is believed.
+    return (hours * 3600 + minutes * 60 + seconds) * NS_PER_S - max(0, start_ns(container))
 
 
 # Sound.

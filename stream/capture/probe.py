@@ -25,7 +25,7 @@ from stream.capture.photo import is_photo, look
 from stream.capture.picture import fit, turn_of
 from stream.capture.settings import CaptureSettings
 from stream.capture.text_tracks import TextTrack, embedded
-from stream.errors import SourceError, SourceRefused
+from stream.errors import SourceCorrupt, SourceError, SourceRefused
 from stream.messages.observation import ID_BYTES, TrackRecord
 from stream.process.clock import RealClock
 
@@ -324,7 +324,12 @@ def _shown(
     """Size of the picture as it is shown, and its turn: known for sure from its first frame only."""
     stored: Any = video
     _check_pixels(path, stored.width, stored.height, settings.max_pixels)
-    frame = _first_picture(container, video, settings)
+    health = TrackHealth()
+    frame = _first_picture(container, video, settings, health)
+    if health.partial and not any(_is_sound(stream) for stream in container.streams):
+        raise SourceCorrupt(
+            f"{uri_of(path)} has no picture that can be decoded", remedy="copy the file again, or convert it"
+        )
     if frame is None:
         return fit(stored.width, stored.height, 0, stored.sample_aspect_ratio), 0
     turn = turn_of(frame)
@@ -340,10 +345,12 @@ def _check_pixels(path: Path, width_px: int, height_px: int, max_pixels: int) ->
         )
 
 
-def _first_picture(container: InputContainer, stream: Stream, settings: CaptureSettings) -> VideoFrame | None:
+def _first_picture(
+    container: InputContainer, stream: Stream, settings: CaptureSettings, health: TrackHealth
+) -> VideoFrame | None:
     set_up_decoder(stream, settings)
     found: VideoFrame | None = next(
-        decoded(container, stream, TrackHealth(), settings, _FIRST_PICTURE_PACKETS), None
+        decoded(container, stream, health, settings, _FIRST_PICTURE_PACKETS), None
     )
     return found
 
