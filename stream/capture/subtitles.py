@@ -99,7 +99,7 @@ def taken(probe: Probe, settings: CaptureSettings, notes: list[str]) -> Iterator
     sound = next((track.language for track in probe.tracks if track.media == "audio"), "")
     found = (*probe.texts, *sidecars(probe.path))
     order = ranked(found, sound, settings.languages)
-    notes += (f"{track.told}: pictures of text are not read" for track in found if track.markup is None)
+    notes += (f"{track.told}: {track.unreadable}" for track in found if track.unreadable)
     notes += (f"{track.told} was left out" for track in found if track.markup and track not in order)
     while order:
         track = order.pop(0)

@@ -59,6 +59,15 @@ class TextTrack:
         return _MARKUPS.get(self.codec)
 
     @property
+    def unreadable(self) -> str:
+        """Why its words cannot be read; empty if they can."""
+        if self.markup is not None:
+            return ""
+        if "608" in self.codec or "teletext" in self.codec:
+            return "captions of this kind are not read"
+        return "pictures of text are not read"
+
+    @property
     def told(self) -> str:
         """What it is called in reports."""
         if self.path is not None:

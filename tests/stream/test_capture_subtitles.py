@@ -235,10 +235,13 @@ def test_bitmaps_are_left_out_and_said():
 
 def test_bitmaps_are_told(tmp_path):
     path = write_clip(tmp_path / "film.mp4", pan(5))
-    found = replace(probe(path), texts=(TextTrack(3, "pgssub", "en"),))
+    found = replace(probe(path), texts=(TextTrack(3, "pgssub", "en"), TextTrack(4, "eia_608")))
     notes: list[str] = []
     assert list(taken(found, CaptureSettings(), notes)) == []
-    assert notes == ["text track 3 (en): pictures of text are not read"]
+    assert notes == [
+        "text track 3 (en): pictures of text are not read",
+        "text track 4: captions of this kind are not read",
+    ]
 
 
 def test_which_files_lie_beside_a_film(tmp_path):
