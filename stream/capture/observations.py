@@ -55,7 +55,8 @@ def planned(
         subtitles: The cues that were taken, None for none.
         settings: Whether they may replace listening.
     """
-    told = list(_chapters(record, probe.chapters))
+    # A file that is played as a camera has not been there to its end: nothing of it is known before.
+    told = list(_chapters(record, probe.chapters if record.kind == "file" else ()))
     if subtitles is None:
         return Plan(_puts(record, told, record, ()), record.tracks)
     track = subtitles.track

@@ -152,6 +152,12 @@ def test_observations_of_cues_and_chapters(tmp_path):
     assert len({o.observation_id for o in put.observations}) == 5
 
 
+def test_a_file_as_a_camera_has_no_chapters_yet(tmp_path):
+    found = probe(write_talkie(tmp_path / "film.mkv", [], [(0, 2000, "Fish that are few")]))
+    record = SourceRecord(source_id=b"c" * 16, session=1, kind="camera", uri="c", tracks=found.tracks)
+    assert planned(record, found, None, CaptureSettings()).puts[0].observations == ()
+
+
 def test_another_text_beside_the_same_film_makes_other_observations(tmp_path):
     path = write_clip(tmp_path / "film.mp4", pan(100))
     (tmp_path / "film.srt").write_text(SRT)
