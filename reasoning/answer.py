@@ -128,6 +128,8 @@ def _tell_content(item: EvidenceItem, question: Question, settings: ReasoningSet
         return f"it reads: “{' / '.join(matching_lines(item.text, asked, length))}”"
     if item.kind == "caption":
         return f"the picture shows: {excerpt(item.text, asked, length)}"
+    if item.kind == "chapter":
+        return f"the chapter is called “{excerpt(item.text, asked, length)}”"
     if item.kind == "gap":
         return "nothing was perceived."
     return f"there is: {excerpt(item.text, asked, length)}" if item.text else "there is a picture."

@@ -49,6 +49,7 @@ def type_name(kind: Any) -> str:
         name = name.replace(noise, "")
     for noise in ("span.", "act.", "answer.", "cue.", "envelope.", "turn."):
         name = name.replace(noise, "")
+    name = name.replace(" | msgspec.UnsetType", "")
     return name.replace("NoneType", "None").replace("|", "\\|")
 
 
@@ -62,6 +63,8 @@ def table(kind: type[msgspec.Struct]) -> list[str]:
     for field in fields:
         if field.required:
             default = "required"
+        elif field.default is msgspec.UNSET:
+            default = "left out"
         elif field.default is not msgspec.NODEFAULT:
             default = f"`{field.default!r}`"
         else:

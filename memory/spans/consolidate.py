@@ -171,7 +171,7 @@ class Consolidator:
             start_ns=start_ns,
             through_ns=through_ns,
             eof=eof,
-            has_picture=any(track.media == "video" for track in source.tracks),
+            has_picture=any(track.media in ("video", "stills") for track in source.tracks),
             shots=_units(db, source, "shot", "pts1_ns > ? AND pts1_ns <= ?", (start_ns, end_ns)),
             utterances=_units(db, source, "utterance", "pts1_ns > ? AND pts0_ns < ?", (start_ns, end_ns)),
         )

@@ -51,6 +51,8 @@ class SeenFrame:
     trace_id: bytes
     labels_producer: str = LABELS_PRODUCER
     picture: npt.NDArray[np.uint8] | None = None
+    lat: float | None = None
+    lon: float | None = None
 
     def lean(self) -> SeenFrame:
         """The same without its pixels."""
@@ -101,6 +103,8 @@ def frame_observation(own: TrackId, frame: SeenFrame) -> Observation:
         pts1_ns=frame.pts_ns,
         t0_ns=frame.t_ns,
         t1_ns=frame.t_ns,
+        lat=frame.lat,
+        lon=frame.lon,
         payload={"labels": listed(frame.labels)},
         trace_id=frame.trace_id,
     )
@@ -128,6 +132,8 @@ def add_shot(
             t1_ns=keyframe.utc_ns(shot.pts1_ns) if keyframe else None,
             text=caption(labels),
             language="en" if labels else "",
+            lat=keyframe.lat if keyframe else None,
+            lon=keyframe.lon if keyframe else None,
             payload=payload,
             media=batch.add_jpeg(keyframe.thumbnail, quality) if keyframe else (),
             keys=batch.add_key(keyframe) if keyframe else (),
@@ -193,6 +199,8 @@ def add_text(
             t1_ns=frame.utc_ns(pts1_ns),
             text=reading.text,
             confidence=round(reading.confidence, 3),
+            lat=frame.lat,
+            lon=frame.lon,
             payload={
                 "boxes": [[list(corner) for corner in line.box] for line in reading.lines],
                 "confidences": [line.confidence for line in reading.lines],

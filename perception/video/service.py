@@ -560,4 +560,6 @@ def _seen_frame(item: _Item, prepared: Prepared, message: MediaFrame, labels_pro
         trace_id=item.trace_id,
         labels_producer=labels_producer,
         picture=prepared.picture,
+        lat=message.position_deg[0],
+        lon=message.position_deg[1],
     )

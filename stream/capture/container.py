@@ -93,7 +93,7 @@ def regular_file(path: Path) -> int:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise SourceRefused(f"{uri_of(path)} is not a file", remedy="give a video or sound file")
+            raise SourceRefused(f"{uri_of(path)} is not a file", remedy="give a film, a recording or a photo")
         with path.open("rb"):
             pass
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path.
@@ -104,10 +104,14 @@ def regular_file(path: Path) -> int:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def opened(path: Path, max_pixels: int = 0) -> Iterator[InputContainer]:
     """A container, open for reading and closed at the end of the block.
 
     Errors that the block itself raises pass through untouched.
+
+    Args:
+        path: The file.
+        max_pixels: Opening decodes some pictures to learn what they are: none larger than this (0: any).
 
     Raises:
         SourceGone: If the file is missing or may not be read.
@@ -122,6 +126,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
             # The scheme keeps a name such as "concat:a.mp4" from being read as one.
             f"file:{path.absolute()}",
             mode="r",
+            options={"max_pixels": str(max_pixels)} if max_pixels else {},
             container_options={"protocol_whitelist": "file", "format_whitelist": SELF_CONTAINED},
             metadata_errors="replace",
             timeout=(WAIT_S, WAIT_S),
@@ -147,6 +152,8 @@ def named(path: Path, error: BaseException) -> SourceError:
         return SourceGone(f"{uri} may not be read", remedy="give this user the right to read the file")
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return SourceGone(f"{uri[:80]}… is too long for a path", remedy="check the path")
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return SourceGone(f"{uri} is a link that leads to itself", remedy="name the file that is meant")
     if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno in _GONE):
         return SourceGone(f"{uri} is not there", remedy="check the path, or plug the disk in again")
     if isinstance(error, MemoryError):
@@ -175,5 +182,5 @@ def _unopened(path: Path, error: Exception) -> SourceError:
         )
     return SourceRefused(
         f"{uri} is not a video or sound file, or one that points at other files",
-        remedy="give the media file itself; playlists, scripts and pictures are not read",
+        remedy="give the media file itself; playlists and scripts are not read",
     )

@@ -91,8 +91,8 @@ def decoded(
             packets = container.demux(stream)  # The iterator ends with its error, the file does not.
             continue
         if packet is None:
-            if health.errors and not n_frames:
-                health.partial = "nothing of it could be decoded"
+            if not n_frames:
+                health.partial = "nothing of it could be decoded" if health.errors else "it is empty"
             return
         failures = 0 if frames else failures
         n_frames += len(frames)

@@ -7,7 +7,8 @@ time, one origin for all tracks. `stream.capture.probe` says which tracks there 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,7 @@ import numpy as np
 from stream.capture.container import opened
 from stream.capture.decoding import NS_PER_S, TrackHealth, decoded, set_up_decoder, stream_of, to_ns
 from stream.capture.picture import Converters, DecodedFrame
-from stream.capture.probe import LONGEST_NS, start_ns
+from stream.capture.probe import LONGEST_NS, Probe, last_written, start_ns
 from stream.capture.settings import CaptureSettings
 from stream.capture.sound import AudioChunk, SampleGrid, Samples, sample_near
 from stream.messages.media import AUDIO_RATE_HZ
@@ -41,6 +42,8 @@ _SEEKABLE = frozenset({"mov", "matroska"})
 """Containers whose packets all have presentation times, so that a frame decoded after a seek
 has the same position as one decoded from the start. In others that may hang on where the
 decoder began."""
+
+_CLOCK = re.compile(r"(\d{1,4}):(\d\d):(\d\d)(?:\.\d*)?")
 
 T = TypeVar("T")
 
@@ -147,7 +150,7 @@ def _track(
     """One stream of a file, its decoder set up, the others left unread."""
     from av.stream import Discard
 
-    with opened(path) as container:
+    with opened(path, settings.max_pixels) as container:
         stream = stream_of(container, path, track, media)
         for other in container.streams:
             if other.index != track:
@@ -302,17 +305,51 @@ def _since(ordered: Iterable[DecodedFrame], after_pts_ns: int) -> Iterator[Decod
         yield before
 
 
+def is_cut_off(promised_ns: int, end_ns: int) -> bool:
+    """Whether what ends at a position is shorter than was promised, by more than rounding."""
+    return promised_ns - end_ns > max(CUT_OFF_NS, promised_ns // 20)
+
+
+def shortfall(probe: Probe, ends_ns: Sequence[int]) -> str:
+    """What is wrong with a file as a whole, once it has been read; empty if nothing is.
+
+    Args:
+        probe: What it was said to be.
+        ends_ns: Where the tracks ended that were read from their start to their end.
+    """
+    if last_written(probe.path) not in (0, probe.changed_ns):
+        return "it was written to while it was read; index it again when it is finished"
+    if not probe.states_length or len(ends_ns) < len(probe.tracks):
+        return ""  # Some were read by an earlier process, or not at all.
+    duration_ns, end_ns = (probe.duration_ns or 0) - max(0, probe.start_ns), max(ends_ns, default=0)
+    if is_cut_off(duration_ns, end_ns):
+        return f"it ends at {end_ns / NS_PER_S:.1f} s of {duration_ns / NS_PER_S:.1f} s"
+    return ""
+
+
 def _note_cut_off(container: InputContainer, stream: Stream, health: TrackHealth) -> None:
-    """Notes that a track is shorter than its index; only MP4 and MOV have one that is exact."""
-    if health.partial or stream.duration is None or stream.time_base is None:
-        return
-    if container.format.name.split(",")[0] != "mov":
-        return
-    promised_ns = to_ns(stream.duration, stream.time_base)
-    if promised_ns - health.end_pts_ns > max(CUT_OFF_NS, promised_ns // 20):
+    """Notes that a track is shorter than its container says of it, where that is exact."""
+    promised_ns = _promised_ns(container, stream)
+    if not health.partial and is_cut_off(promised_ns, health.end_pts_ns):
         health.partial = (
             f"it was cut off at {health.end_pts_ns / NS_PER_S:.1f} s of {promised_ns / NS_PER_S:.1f} s"
         )
+
+
+def _promised_ns(container: InputContainer, stream: Stream) -> int:
+    """The length of a track by the index of MP4, MOV and AVI, or the statistics of Matroska; 0 if unknown."""
+    form = container.format.name.split(",")[0]
+    film: Any = stream
+    if form == "avi" and stream.type == "video" and film.average_rate:
+        return to_ns(stream.frames, 1 / film.average_rate)  # Its duration is that of what is left.
+    if form == "mov" and stream.duration is not None and stream.time_base is not None:
+        return to_ns(stream.duration, stream.time_base)
+    told = _CLOCK.fullmatch(stream.metadata.get("DURATION", "")) if form == "matroska" else None
+    if told is None:
+        return 0
+    hours, minutes, seconds = (int(part) for part in told.groups())
+    # Some muxers count from 0, others from where the file starts: the shorter one is believed.
+    return (hours * 3600 + minutes * 60 + seconds) * NS_PER_S - max(0, start_ns(container))
 
 
 # Sound.

@@ -10,7 +10,8 @@ from typing import Generic, Literal, Self, TypeVar
 
 from stream.capture.decoding import TrackHealth
 from stream.capture.file import chunks, frames, paced
-from stream.capture.picture import DecodedFrame, Pixels
+from stream.capture.photo import pixels
+from stream.capture.picture import Pixels
 from stream.capture.ring import Overflow, Ring, RingItem
 from stream.capture.sampler import Choice, Sampler, join_curves
 from stream.capture.settings import CaptureSettings
@@ -46,6 +47,8 @@ class FrameItem:
     curve: tuple[ChangePoint, ...]
     curve_points: int
     dropped: int = 0
+    lat: float | None = None
+    lon: float | None = None
     trace_id: bytes = field(default_factory=new_id)
 
     @property
@@ -89,6 +92,7 @@ class Reading:
     `after_pts_ns` is the mark after which it begins, None for the start. `rate_hz` and
     `max_side_px` are what perception wants. `began_ns` is the monotonic time of position
     0 for a file that is played as a camera, None for one that is read as fast as it goes.
+    `lat` and `lon` are where its pictures were taken, as far as is known.
     """
 
     path: Path
@@ -98,6 +102,8 @@ class Reading:
     max_side_px: int
     after_pts_ns: int | None = None
     began_ns: int | None = None
+    lat: float | None = None
+    lon: float | None = None
 
 
 class Reader(Generic[I]):
@@ -205,33 +211,47 @@ class VideoReader(Reader[FrameItem]):
         for frame in self.in_time(decoded, lambda frame: frame.pts_ns):
             choice = self._sampler.look(frame.pts_ns, frame.luma())
             if choice is not None:
-                yield self._item(frame, choice)
+                yield self._item(frame.pts_ns, frame.rgb, choice)
 
-    def _item(self, frame: DecodedFrame, choice: Choice) -> FrameItem:
+    def _item(self, pts_ns: int, rgb: Callable[[int], Pixels], choice: Choice) -> FrameItem:
+        """A frame that was chosen; `rgb` gives its pixels of at most a longer side."""
         trace_id = new_id()
         self.hop(trace_id, "capture.file")
-        pixels = frame.rgb(self._max_side_px)
+        picture = rgb(self._max_side_px)
         item = FrameItem(
-            pts_ns=frame.pts_ns,
+            pts_ns=pts_ns,
             why=choice.why,
-            width_px=pixels.shape[1],
-            height_px=pixels.shape[0],
-            part=self._part(pixels),
+            width_px=picture.shape[1],
+            height_px=picture.shape[0],
+            part=self._part(picture),
             curve=choice.curve,
             curve_points=self.settings.curve_points,
+            lat=self.reading.lat,
+            lon=self.reading.lon,
             trace_id=trace_id,
         )
         self.hop(trace_id, "capture.sampler")
         return item
 
-    def _part(self, pixels: Pixels) -> OutPart:
+    def _part(self, picture: Pixels) -> OutPart:
         if self.settings.frame_encoding == "rgb24":
-            return array_part("frame", pixels)
+            return array_part("frame", picture)
         import cv2
 
         quality = [cv2.IMWRITE_JPEG_QUALITY, self.settings.jpeg_quality]
-        _, body = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
+        _, body = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
         return blob_part("frame", body.tobytes(), "jpeg")
+
+
+class StillReader(VideoReader):
+    """Reads the one picture of a photo: a film of one frame, at position 0."""
+
+    def items(self) -> Iterator[FrameItem]:
+        """The picture, unless it is known."""
+        reading = self.reading
+        if reading.after_pts_ns is None or reading.after_pts_ns < 0:
+            choice = Choice("rate", (ChangePoint(pts_ns=0, score=0.0),))
+            yield self._item(0, lambda side_px: pixels(reading.path, side_px, self.settings), choice)
 
 
 class AudioReader(Reader[SoundItem]):

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
 import msgspec
 
 from stream.capture.container import path_of
+from stream.capture.file import shortfall
+from stream.capture.observations import Plan, planned
 from stream.capture.probe import ContentHash, Probe, inspect
-from stream.capture.reader import AudioReader, Reading, VideoReader
+from stream.capture.reader import AudioReader, Reading, StillReader, VideoReader
 from stream.capture.ring import RingCounts
 from stream.capture.settings import CaptureSettings
+from stream.capture.subtitles import Subtitles, taken
 from stream.capture.track import AnyReader, Origin, Track
 from stream.errors import OmniRecallError, SourceError, SourceRefused
 from stream.messages.control import SourceOpen, SourceState
@@ -27,7 +30,6 @@ from stream.messages.envelope import Message
 from stream.messages.media import MediaCredit
 from stream.messages.observation import (
     ID_BYTES,
-    CommitPut,
     MarkAsk,
     MarkLast,
     Reject,
@@ -45,6 +47,8 @@ NS_PER_S = 1_000_000_000
 REPORT_S = 1.0
 """Seconds between two reports to the supervisor, and between two questions for the last mark."""
 
+MOST_NOTES = 32
+
 Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
 
 
@@ -60,7 +64,10 @@ class CaptureService(Service):
         self._probe: Probe | None = None
         self._origin: Origin | None = None
         self._record_seq = 0
+        self._plan: Plan | None = None
+        self._notes: list[str] = []
         self._tracks: dict[int, Track] = {}
+        self._flows = False
         self._asking: set[int] = set()
         self._began_ns: int | None = None
         self._report_due_ns = 0
@@ -88,7 +95,7 @@ class CaptureService(Service):
             self._report("reading" if self._tracks else "starting")
             for track in self._tracks.values():
                 self._ask_for_end(track)
-        if self._tracks and all(track.finished for track in self._tracks.values()):
+        if self._flows and all(track.finished for track in self._tracks.values()):
             self._finish()
 
     def drain(self) -> bool:
@@ -147,7 +154,39 @@ class CaptureService(Service):
             t_origin_ns=record.t_origin_ns,
             duration_ns=record.duration_ns,
         )
-        self._record_seq = self.commit(CommitPut(outbox_seq=0, sources=(record,)))
+        self._notes += self._probe.notes
+        has_words = not self._open.as_camera and self._settings.subtitles != "ignore"
+        if has_words and all(track.media != "stills" for track in record.tracks):
+            self._read_words(record, taken(self._probe, self._settings, self._notes))
+        else:
+            self._commit_plan(record, None)
+
+    def _read_words(self, record: SourceRecord, reading: Iterator[Subtitles | None]) -> None:
+        """Reads the subtitles in steps, as the file is hashed."""
+
+        def step() -> tuple[bool, Subtitles | None]:
+            try:
+                return False, next(reading)
+            except StopIteration:
+                return True, None
+
+        def stepped(result: tuple[bool, Subtitles | None]) -> None:
+            is_over, subtitles = result
+            if is_over or subtitles is not None:
+                self._commit_plan(record, subtitles)
+            else:
+                self._read_words(record, reading)
+
+        self._files.submit(step, done=stepped, failed=self._refused)
+
+    def _commit_plan(self, record: SourceRecord, subtitles: Subtitles | None) -> None:
+        assert self._probe is not None  # noqa: S101 - it was looked at first
+        self._plan = planned(record, self._probe, subtitles, self._settings)
+        self._notes += self._plan.notes
+        n_unheard = len(record.tracks) - len(self._plan.tracks)
+        self.log.info("words", cues=len(subtitles.cues) if subtitles else 0, unheard=n_unheard)
+        for put in self._plan.puts:
+            self._record_seq = self.commit(put)
 
     def _record(self, probe: Probe, source_id: bytes) -> SourceRecord:
         tracks = probe.tracks
@@ -180,23 +219,26 @@ class CaptureService(Service):
 
     def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
         """Once memory knows the source, its tracks may flow."""
-        if outbox_seq != self._record_seq or self._tracks or self._origin is None or self._probe is None:
+        if outbox_seq != self._record_seq or self._flows or self._plan is None or self._origin is None:
             return
-        if rejects:
+        told = {observation.observation_id for observation in self._plan.puts[-1].observations}
+        refusals = [reject for reject in rejects if reject.item_id not in told]
+        if refusals:
             self._refused(
                 SourceRefused(
-                    f"{self._probe.uri} is not taken: {rejects[0].reason}",
+                    f"{self._origin.uri} is not taken: {refusals[0].reason}",
                     remedy="it was forgotten on purpose; memory keeps it out",
                 )
             )
             return
-        for record in self._probe.tracks:
+        self._flows = True
+        for record in self._plan.tracks:
             self._tracks[record.track] = self._new_track(self._origin, record)
         for track in self._tracks.values():
             track.begin()
 
     def _new_track(self, origin: Origin, record: TrackRecord) -> Track:
-        peer = self.connect(record.media)
+        peer = self.connect("audio" if record.media == "audio" else "video")
 
         def send(message: Message, parts: Sequence[OutPart] = (), trace_id: bytes = b"") -> None:
             self.hop(trace_id, f"send {message.TOPIC}")
@@ -218,8 +260,11 @@ class CaptureService(Service):
             max_side_px=max_side_px or self._settings.max_side_px,
             after_pts_ns=after_pts_ns,
             began_ns=self._began_ns,
+            lat=self._probe.lat,
+            lon=self._probe.lon,
         )
-        kind = VideoReader if record.media == "video" else AudioReader
+        kinds: dict[str, type[AnyReader]] = {"video": VideoReader, "stills": StillReader}
+        kind = kinds.get(record.media, AudioReader)
         return kind(reading, self._settings, self.clock, self.hop, self._wake.ring)
 
     # Credit, and the end.
@@ -263,6 +308,7 @@ class CaptureService(Service):
             for track in self._tracks.values()
             if track.partial
         ]
+        reasons = reasons or self._shortfalls()
         if reasons:
             self._report("partial", "; ".join(reasons), "what could be read was kept")
         else:
@@ -270,6 +316,13 @@ class CaptureService(Service):
         self.log.info("ended", partial=bool(reasons))
         self._over = True
         self.end()
+
+    def _shortfalls(self) -> list[str]:
+        if self._probe is None or self._open.as_camera:
+            return []
+        ends_ns = [track.reader.health.end_pts_ns for track in self._tracks.values() if track.reader]
+        told = shortfall(self._probe, ends_ns)
+        return [told] if told else []
 
     def _refused(self, error: BaseException) -> None:
         """A file that cannot be read is no failure of this process: it says so and ends."""
@@ -306,6 +359,7 @@ class CaptureService(Service):
                 audio_sent=sound.sent,
                 audio_dropped=sound.dropped,
                 errors=sum(track.errors for track in self._tracks.values()),
+                notes=tuple(self._notes[:MOST_NOTES]),
             )
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 VOICE_WINDOW_SAMPLES = 512
 """Samples that Silero's voice detector takes at a time; chunks are whole multiples of it."""
@@ -66,6 +66,21 @@ class CaptureSettings(BaseModel):
         description="reference leaves out pictures that no other is made from: a third less work where a "
         "film has them, and cuts are found to within two pictures",
     )
+    languages: tuple[str, ...] = Field(
+        default=(),
+        description="languages as ISO 639 codes, the best first: which of several sound and text tracks"
+        " is taken; empty leaves it to the container",
+    )
+    subtitles: Literal["use", "beside", "ignore"] = Field(
+        default="use",
+        description="use takes subtitles in the language of the sound instead of listening where they cover"
+        " it, beside takes them and listens all the same, ignore reads none",
+    )
+    photo_time_zone: str = Field(
+        default="",
+        description="IANA time zone of photos whose EXIF tells none, such as Europe/Berlin; empty for"
+        " this machine's",
+    )
     codec_threads: int = Field(default=1, ge=1, le=64, description="threads of each video decoder")
     max_pixels: int = Field(
         default=64_000_000, ge=10_000, description="pictures with more pixels than this are refused"
@@ -91,6 +106,18 @@ class CaptureSettings(BaseModel):
     announce_s: float = Field(
         default=1.0, gt=0, description="seconds between two announcements of a track that has no credit"
     )
+
+    @field_validator("photo_time_zone")
+    @classmethod
+    def _is_time_zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            if name:
+                ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no time zone of this machine, such as Europe/Berlin") from error
+        return name
 
     @model_validator(mode="after")
     def _ring_holds_a_chunk(self) -> CaptureSettings:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import msgspec
+
 from stream.capture.reader import AudioReader, FrameItem, SoundItem, VideoReader
 from stream.capture.ring import RingCounts
 from stream.messages.envelope import Message
@@ -89,7 +91,7 @@ class Track:
         announce_ns: int,
     ) -> None:
         self.record = record
-        self.media: Literal["video", "audio"] = "video" if record.media == "video" else "audio"
+        self.media: Literal["video", "audio"] = "audio" if record.media == "audio" else "video"
         self.reader: AnyReader | None = None
         self.ended = False
         self.finished = False
@@ -221,6 +223,8 @@ class Track:
             why=item.why,
             dropped=item.dropped,
             curve=item.curve,
+            lat=msgspec.UNSET if item.lat is None else item.lat,
+            lon=msgspec.UNSET if item.lon is None else item.lon,
         )
         self._send(message, (item.part,), item.trace_id)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MEDIA_SUFFIXES = frozenset(
     """
     .mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .vob .mxf
+    .jpg .jpeg .png .webp .tif .tiff .bmp
     .wav .mp3 .m4a .aac .flac .ogg .oga .opus .wma .aif .aiff .amr
     """.split()  # noqa: SIM905 - a list this long is read more easily as text
 )

@@ -17,7 +17,9 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many hits at most.")] = 10,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="Only this kind: shot, frame, seen_text, utterance; repeatable."),
+        typer.Option(
+            "--kind", help="Only this kind: shot, frame, seen_text, utterance, chapter; repeatable."
+        ),
     ] = None,
     since: options.Since = None,
     until: options.Until = None,

@@ -76,11 +76,12 @@ class SourceClose(Message, frozen=True, kw_only=True):
 
 
 @topic("source.state")
-class SourceState(Message, frozen=True, kw_only=True):
+class SourceState(Message, frozen=True, kw_only=True, omit_defaults=True):
     """capture → supervisor → commands: how reading a source goes, or how it ended.
 
     `read`, `sent` and `dropped` count sampled frames; `audio_*` count chunks. `errors`
-    counts packets that could not be decoded.
+    counts packets that could not be decoded. `notes` tell what was left out, assumed or
+    taken from beside the file, also of one that was read to its end.
     """
 
     uri: str
@@ -98,6 +99,7 @@ class SourceState(Message, frozen=True, kw_only=True):
     audio_sent: int = 0
     audio_dropped: int = 0
     errors: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @topic("status.ask")

@@ -79,6 +79,7 @@ class MediaFrame(Message, frozen=True, kw_only=True):
     own last; raw frames stay off the wire while perception still sees every change.
     `dropped` counts sampled frames lost since the message before; `why` is `rate` for a
     frame that was due and `change` for one sent because the picture changed abruptly.
+    `lat` and `lon` are degrees north and east of where it was taken, if that is known.
     """
 
     source_id: bytes
@@ -92,6 +93,17 @@ class MediaFrame(Message, frozen=True, kw_only=True):
     why: Literal["rate", "change"] = "rate"
     dropped: int = 0
     curve: tuple[ChangePoint, ...] = ()
+    lat: float | msgspec.UnsetType = msgspec.UNSET
+    lon: float | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def position_deg(self) -> tuple[float | None, float | None]:
+        """Latitude and longitude; None where they are not known."""
+        lat, lon = self.lat, self.lon
+        return (
+            None if isinstance(lat, msgspec.UnsetType) else lat,
+            None if isinstance(lon, msgspec.UnsetType) else lon,
+        )
 
 
 @topic("media.audio")

@@ -42,7 +42,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
     `pts0_ns`/`pts1_ns` are nanoseconds from the start of the source; `t0_ns`/`t1_ns` are
     UTC nanoseconds and None where the recording time of a file is not known. `kind` is
-    open text; this release makes `frame`, `shot`, `caption`, `seen_text`, `utterance`,
+    open text; this release makes `frame`, `shot`, `caption`, `seen_text`, `utterance`, `chapter`,
     `voice` and `gap`. `track` is the index of the track in its source. `payload` holds what only the
     producer's kind knows (labels, word times, scores): MessagePack values, no bytes.
     """

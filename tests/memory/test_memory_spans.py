@@ -98,6 +98,36 @@ def test_a_live_event_closes_without_a_silent_track_and_takes_what_comes_late(st
     assert (entry.span.t0_ns, entry.span.t1_ns) == (1000 * S, 1006 * S)
 
 
+def test_a_photo_is_a_source_of_one_event_without_length(store, reader, take):
+    photo = take("photo.jpg", origin_ns=1000 * S, media=("stills",))
+    shot = photo.shot(0, 0, "a photo of a lighthouse")
+    store.commit(
+        [photo.put((msgspec.structs.replace(shot[0], pts1_ns=1), shot[1]), marks=[photo.mark(0, 0)])]
+    )
+    advance(store)
+    assert events(store) == []  # Its end has not been told.
+    store.commit([photo.put(marks=photo.ends(0))])
+    advance(store)
+    (entry,) = entries(reader).entries
+    assert (entry.span.pts0_ns, entry.span.pts1_ns, entry.span.digest) == (0, 1, "a photo of a lighthouse")
+    assert entry.span.t0_ns == 1000 * S
+
+
+def test_a_text_track_that_ended_first_holds_no_event_up(store, take):
+    film = take(media=("video", "audio", "text"))
+    said = film.said(1, 2, "Fish are few.")
+    told = [film.mark(1, 18, eof=True), film.mark(2, 2, eof=True)]
+    store.commit([film.put(film.shot(0, 6), said, marks=told)])
+    advance(store)
+    assert events(store) == []
+    store.commit([film.put(film.shot(6, 12), film.shot(12, 18), marks=[film.mark(0, 17)])])
+    advance(store)
+    assert events(store) == [(0, 6, "cut")]
+    store.commit([film.put(marks=[film.mark(0, 18, eof=True)])])
+    advance(store)
+    assert events(store) == [(0, 6, "cut"), (6, 12, "cut"), (12, 18, "eof")]
+
+
 def test_an_idle_live_source_costs_no_commit(store, take):
     live = take("cam", session=5 * S, origin_ns=1000 * S, kind="camera")
     store.commit([live.put(live.shot(0, 6), marks=[live.mark(0, 6)])])

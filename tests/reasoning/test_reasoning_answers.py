@@ -397,3 +397,11 @@ def test_running_text_is_told_to_the_end_of_its_sentence():
     assert matching_lines(page, frozenset({"marker"}), 26) == [
         "Let us first look at the markers of the background."
     ]
+
+
+def test_a_chapter_is_cited_by_its_title(ask, walk, item):
+    chapter = item("chapter", 9, 40, "Breakfast at the lighthouse", dense=0.6)
+    answer = ask("Where is breakfast at the lighthouse?", items=(*walk, chapter))
+    (told,) = [one for one in answer.sentences if "Breakfast" in one.text]
+    assert "the chapter is called “Breakfast at the lighthouse”" in told.text
+    assert [answer.citations[n].kind for n in told.citations] == ["chapter"]

@@ -180,7 +180,7 @@ def test_the_media_that_are_meant(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
-    assert [p.name for p in found_media([str(tmp_path)])] == ["a.MKV", "b.mp4", "c.wav"]
+    assert [p.name for p in found_media([str(tmp_path)])] == ["a.MKV", "b.mp4", "c.wav", "d.jpg"]
     assert [p.name for p in found_media([str(tmp_path / "*.mp4"), str(tmp_path / "b.mp4")])] == ["b.mp4"]
     assert [p.name for p in found_media([str(tmp_path / "notes.txt")])] == ["notes.txt"]
     assert [p.name for p in found_media([str(tmp_path / "gone.mp4")])] == ["gone.mp4"]
