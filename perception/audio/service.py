@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from perception.audio.observations import PRODUCER, utterance
 from perception.audio.settings import AudioSettings
-from perception.audio.speech import NS_PER_SAMPLE, Batch, Batcher, Heard, Recogniser, producer_id
+from perception.audio.speech import NS_PER_SAMPLE, Batch, Batcher, Heard, Recogniser
 from perception.audio.track import Hole, TrackEvent, TrackState, sample_of
 from perception.audio.voice import Silero, VoiceSegment, VoiceStart
+from perception.audio.whisper import folder_of, models_of, producer_id
 from perception.intake import NANO, Intake, IntakeService, TrackId
 from stream.errors import Malformed, ModelDamaged, ModelMissing
 from stream.messages.control import EventUtterance, EventVoice
@@ -27,7 +28,6 @@ from stream.messages.observation import (
     Observation,
     TrackMark,
 )
-from stream.models import model_file
 from stream.process.lanes import Lane
 from stream.process.service import Received
 from stream.process.settings import CpuSettings
@@ -76,7 +76,8 @@ class AudioService(IntakeService[_Track]):
         super().__init__(surroundings)
         self._settings = cast(AudioSettings, surroundings.settings)
         self._threads = surroundings.config.typed("cpu", CpuSettings).threads
-        self._producer_id = producer_id(self._settings.speech)
+        models = models_of(self._settings.speech.model)
+        self._producer_ids = {model: producer_id(model) for model in models}
         self._recogniser: Recogniser | None = None
 
     # Life.
@@ -88,7 +89,8 @@ class AudioService(IntakeService[_Track]):
             ModelMissing: If the model was not pulled.
         """
         self._network = Silero()
-        model_file(self._settings.speech.model, "model.bin")
+        for model in self._producer_ids:
+            folder_of(model)
         self._speech.submit(self._load, failed=self._not_loaded)
         self.on(MediaState, self.take_state)
         self.on(MediaAudio, self._take_audio)
@@ -276,7 +278,7 @@ class AudioService(IntakeService[_Track]):
                 utterance(
                     job.track.own,
                     sentence,
-                    self._producer_id,
+                    self._producer_ids[sentence.model],
                     job.utc_offset_ns,
                     job.traces.get(sentence.anchor_sample, b""),
                 )

@@ -68,8 +68,10 @@ class SpeechSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Literal["whisper-tiny.en", "whisper-base"] = Field(
-        default="whisper-tiny.en", description="Name of the model under `omnirecall models list`."
+    model: Literal["auto", "whisper-tiny.en", "whisper-base"] = Field(
+        default="whisper-tiny.en",
+        description="Name of the model under `omnirecall models list`; auto: whisper-tiny.en where English"
+        " is spoken, whisper-base elsewhere, told per voice segment.",
     )
     compute_type: Literal["int8", "float32"] = Field(
         default="int8", description="Arithmetic of CTranslate2; another one gives other words."
@@ -78,7 +80,22 @@ class SpeechSettings(BaseModel):
     language: str = Field(
         default="",
         max_length=8,
-        description="Language code that is taken for granted; empty: detect it per window.",
+        description="Language code that is taken for granted; empty: told per voice segment.",
+    )
+    language_probe_s: float = Field(
+        default=4.0, ge=2, le=30, description="Seconds of a voice segment from which its language is told."
+    )
+    language_switch: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Probability that the next voice segment is in another language; the lower, the surer"
+        " a segment has to be that contradicts its neighbours.",
+    )
+    languages_never: tuple[str, ...] = Field(
+        default=("la", "sa"),
+        description="Language codes that are never told: nobody's first language, and Latin is what"
+        " Whisper takes unclear speech for.",
     )
     batch_wait_s: float = Field(
         default=60.0,

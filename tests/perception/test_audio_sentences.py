@@ -74,7 +74,7 @@ def test_no_word_is_lost_or_moved(said, max_s):
 
 def test_a_sentence_knows_its_times_and_its_confidence():
     words = (Word(" Good", 5, 7, 0.9), Word(" day.", 7, 12, 0.4))
-    sentence = Sentence(0, 0, words, "en", confidence(words))
+    sentence = Sentence(0, 0, words, "en", confidence(words), "whisper")
     assert (sentence.text, sentence.pts0_ns, sentence.pts1_ns) == ("Good day.", 5, 12)
     assert sentence.confidence == pytest.approx(0.6)
     assert confidence([]) == 0.0
