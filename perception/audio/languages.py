@@ -6,7 +6,8 @@ batch are read together, as a hidden Markov model whose states are the languages
 by Viterbi's algorithm (1967). Going over to another language costs `switch` between two
 segments and `WITHIN` inside one: a lone probe that is not sure follows its neighbours,
 while whoever really changes over is followed. A segment in which the language changes is
-cut at its quietest place in between.
+cut at its quietest place in between. Where the probes of a part do not bear out what was
+told, the next probable language is kept beside it, to be tried if the words are not sure.
 
 What is decided depends on the batch alone, so that a resumed run decides the same.
 """
@@ -42,11 +43,16 @@ QUIET_S = 0.1
 
 @dataclass(frozen=True)
 class Spoken:
-    """A voice segment, or a part of one, that is in one language. `index` is the segment's in its batch."""
+    """A voice segment, or a part of one, that is in one language.
+
+    `index` is the segment's in its batch. `otherwise` is the language that it may be in
+    as well, empty where its own is sure.
+    """
 
     index: int
     segment: VoiceSegment
     language: str
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,11 @@ def told(segments: Sequence[VoiceSegment], whisper: Whisper, settings: SpeechSet
         found += whisper.languages(pieces[at : at + PROBES_AT_ONCE], settings.language_probe_s)
     likely = [_without(each, settings.languages_never) for each in found]
     switches = [WITHIN if a.index == b.index else settings.language_switch for a, b in pairwise(probes)]
-    return _parts(segments, probes, smoothed(likely, switches))
+    parts = _parts(segments, probes, smoothed(likely, switches))
+    return [
+        replace(part, otherwise=_otherwise(part.language, likely[first:last], settings.language_sure))
+        for part, first, last in parts
+    ]
 
 
 def centres(n_samples: int) -> list[int]:
@@ -112,6 +122,14 @@ def _without(found: Mapping[str, float], never: Sequence[str]) -> dict[str, floa
     return {name: probability / whole for name, probability in left.items()}
 
 
+def _otherwise(language: str, likely: Sequence[Mapping[str, float]], sure: float) -> str:
+    """The most probable other language of a part, if its probes give its own less than `sure`."""
+    mean = {name: float(np.mean([each[name] for each in likely])) for name in likely[0]}
+    if mean[language] >= sure:
+        return ""
+    return max((name for name in sorted(mean) if name != language), key=lambda name: mean[name])
+
+
 def _around(samples: Samples, centre: int, width: int) -> Samples:
     begin = min(max(0, centre - width // 2), max(0, len(samples) - width))
     return samples[begin : begin + width]
@@ -119,9 +137,10 @@ def _around(samples: Samples, centre: int, width: int) -> Samples:
 
 def _parts(
     segments: Sequence[VoiceSegment], probes: Sequence[Probe], languages: Sequence[str]
-) -> list[Spoken]:
-    spoken: list[Spoken] = []
-    begin = 0
+) -> list[tuple[Spoken, int, int]]:
+    """Each part, and the first of its probes and the one behind its last."""
+    spoken: list[tuple[Spoken, int, int]] = []
+    begin = first = 0
     for at, (probe, language) in enumerate(zip(probes, languages, strict=True)):
         segment = segments[probe.index]
         following = probes[at + 1] if at + 1 < len(probes) else None
@@ -131,8 +150,9 @@ def _parts(
             end = _quietest(segment.samples, probe.centre, following.centre)
         else:
             end = len(segment.samples)
-        spoken.append(Spoken(probe.index, _cut(segment, begin, end), language))
+        spoken.append((Spoken(probe.index, _cut(segment, begin, end), language), first, at + 1))
         begin = end if end < len(segment.samples) else 0
+        first = at + 1
     return spoken
 
 

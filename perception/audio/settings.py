@@ -92,6 +92,13 @@ class SpeechSettings(BaseModel):
         description="Probability that the next voice segment is in another language; the lower, the surer"
         " a segment has to be that contradicts its neighbours.",
     )
+    language_sure: float = Field(
+        default=0.7,
+        ge=0,
+        le=1,
+        description="Probability of a told language and of the words heard in it, below both of which the"
+        " next probable language is tried; what is surer of its words is kept. 0: never try.",
+    )
     languages_never: tuple[str, ...] = Field(
         default=("la", "sa"),
         description="Language codes that are never told: nobody's first language, and Latin is what"

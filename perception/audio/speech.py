@@ -230,6 +230,7 @@ class Recogniser:
         try:
             spoken = self._spoken(segments)
             timed = self._hear_apart(spoken, refused)
+            spoken = self._hear_otherwise(spoken, timed, refused)
             self._hear_again(spoken, timed, refused)
         except Exception as error:  # whatever CTranslate2 raises
             raise ModelFailed(
@@ -294,6 +295,25 @@ class Recogniser:
                 timed[at] = words
         return timed
 
+    def _hear_otherwise(
+        self, spoken: Sequence[Spoken], timed: list[list[_Timed]], refused: dict[str, int]
+    ) -> list[Spoken]:
+        """Tries the next language where neither language nor words are sure; keeps the surer words.
+
+        Where nothing was written at all, nobody may have spoken: nothing else is tried.
+        """
+        found = list(spoken)
+        doubtful = {
+            at: replace(part, language=part.otherwise, otherwise="")
+            for at, part in enumerate(spoken)
+            if part.otherwise and timed[at] and _sureness(timed[at]) < self._settings.language_sure
+        }
+        heard = self._hear_apart(list(doubtful.values()), refused)
+        for (at, part), words in zip(doubtful.items(), heard, strict=True):
+            if _sureness(words) > _sureness(timed[at]):
+                found[at], timed[at] = part, words
+        return found
+
     def _hear_again(
         self, spoken: Sequence[Spoken], timed: list[list[_Timed]], refused: dict[str, int]
     ) -> None:
@@ -345,6 +365,10 @@ class Recogniser:
                 Sentence(segment.start_sample, len(kept), part, spoken.language, confidence(part), model)
             )
         return kept
+
+
+def _sureness(timed: Sequence[_Timed]) -> float:
+    return confidence([item.word for item in timed])
 
 
 def _account(timed: Sequence[_Timed]) -> int:
