@@ -7,7 +7,7 @@ by Viterbi's algorithm (1967). Going over to another language costs `switch` bet
 segments and `WITHIN` inside one: a lone probe that is not sure follows its neighbours,
 while whoever really changes over is followed. A segment in which the language changes is
 cut at its quietest place in between. Where the probes of a part do not bear out what was
-told, the next probable language is kept beside it, to be tried if the words are not sure.
+told, another language is kept beside it, to be tried if the words are not sure.
 
 What is decided depends on the batch alone, so that a resumed run decides the same.
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 from perception.audio.settings import SpeechSettings
 from perception.audio.voice import Samples, VoiceSegment
-from perception.audio.whisper import Whisper
+from perception.audio.whisper import ENGLISH, Whisper
 from stream.messages.media import AUDIO_RATE_HZ
 
 PROBE_EVERY_S = 7.0
@@ -45,8 +45,8 @@ QUIET_S = 0.1
 class Spoken:
     """A voice segment, or a part of one, that is in one language.
 
-    `index` is the segment's in its batch. `otherwise` is the language that it may be in
-    as well, empty where its own is sure.
+    `index` is the segment's in its batch. `otherwise` is the language to be tried where
+    the words are not sure; empty where there is none.
     """
 
     index: int
@@ -77,7 +77,8 @@ def told(segments: Sequence[VoiceSegment], whisper: Whisper, settings: SpeechSet
         found += whisper.languages(pieces[at : at + PROBES_AT_ONCE], settings.language_probe_s)
     likely = [_without(each, settings.languages_never) for each in found]
     switches = [WITHIN if a.index == b.index else settings.language_switch for a, b in pairwise(probes)]
-    parts = _parts(segments, probes, smoothed(likely, switches))
+    weights = [min(1.0, len(piece) / width) for piece in pieces]
+    parts = _parts(segments, probes, smoothed(likely, switches, weights))
     return [
         replace(part, otherwise=_otherwise(part.language, likely[first:last], settings.language_sure))
         for part, first, last in parts
@@ -90,17 +91,24 @@ def centres(n_samples: int) -> list[int]:
     return [n_samples * (2 * i + 1) // (2 * n) for i in range(n)]
 
 
-def smoothed(likely: Sequence[Mapping[str, float]], switches: Sequence[float]) -> list[str]:
+def smoothed(
+    likely: Sequence[Mapping[str, float]], switches: Sequence[float], weights: Sequence[float]
+) -> list[str]:
     """The most probable sequence of languages.
 
     Args:
         likely: How probable each language is in each probe; the same languages in all.
         switches: Probability of another language than before, one fewer than the probes.
+        weights: How much each probe counts, 0 to 1: a second of speech is sure of itself and wrong
+            more often than four.
     """
     if not likely:
         return []
     names = sorted(likely[0])
-    costs = [-np.log([max(each[name], FLOOR) for name in names]) for each in likely]
+    costs = [
+        -weight * np.log([max(each[name], FLOOR) for name in names])
+        for each, weight in zip(likely, weights, strict=True)
+    ]
     total, back = costs[0], []
     for cost, switch in zip(costs[1:], switches, strict=True):
         best = int(total.argmin())
@@ -123,10 +131,13 @@ def _without(found: Mapping[str, float], never: Sequence[str]) -> dict[str, floa
 
 
 def _otherwise(language: str, likely: Sequence[Mapping[str, float]], sure: float) -> str:
-    """The most probable other language of a part, if its probes give its own less than `sure`."""
+    """What else a part may be in: where its probes give its language less than `sure`, the next probable.
+
+    Where they are sure of another than English, English: Whisper takes accents for languages.
+    """
     mean = {name: float(np.mean([each[name] for each in likely])) for name in likely[0]}
     if mean[language] >= sure:
-        return ""
+        return "" if language == ENGLISH else ENGLISH
     return max((name for name in sorted(mean) if name != language), key=lambda name: mean[name])
 
 

@@ -96,8 +96,8 @@ class SpeechSettings(BaseModel):
         default=0.7,
         ge=0,
         le=1,
-        description="Probability of a told language and of the words heard in it, below both of which the"
-        " next probable language is tried; what is surer of its words is kept. 0: never try.",
+        description="Mean probability of a segment's words below which another language is tried, and of"
+        " the told language below which that is the next probable, not English. 0: never try.",
     )
     languages_never: tuple[str, ...] = Field(
         default=("la", "sa"),

@@ -298,7 +298,7 @@ class Recogniser:
     def _hear_otherwise(
         self, spoken: Sequence[Spoken], timed: list[list[_Timed]], refused: dict[str, int]
     ) -> list[Spoken]:
-        """Tries the next language where neither language nor words are sure; keeps the surer words.
+        """Tries another language where it may be one and words are not sure; keeps the surer words.
 
         Where nothing was written at all, nobody may have spoken: nothing else is tried.
         """
