@@ -50,10 +50,11 @@ class VoiceSettings(BaseModel):
         default=30.0, ge=2, le=600, description="Seconds without speech after which the mark moves on."
     )
     join_s: float = Field(
-        default=1.0,
+        default=2.0,
         ge=0,
         le=3,
-        description="Seconds of real silence kept between segments that share a window of the recogniser.",
+        description="Seconds of real sound kept between segments that share a window of the recogniser:"
+        " a soft word after a pause may have been taken for silence. faster-whisper keeps as much.",
     )
 
     @model_validator(mode="after")
