@@ -304,13 +304,15 @@ class Recogniser:
     ) -> list[Spoken]:
         """Tries another language where it may be one and words are not sure; keeps the surer words.
 
-        Where nothing was written at all, nobody may have spoken: nothing else is tried.
+        Where English gave nothing, nobody may have spoken: nothing else is tried.
         """
         found = list(spoken)
         doubtful = {
             at: replace(part, language=part.otherwise, otherwise="")
             for at, part in enumerate(spoken)
-            if part.otherwise and timed[at] and _sureness(timed[at]) < self._settings.language_sure
+            if part.otherwise
+            and (timed[at] or part.language != ENGLISH)
+            and _sureness(timed[at]) < self._settings.language_sure
         }
         heard = self._hear_apart(list(doubtful.values()), refused)
         for (at, part), words in zip(doubtful.items(), heard, strict=True):
