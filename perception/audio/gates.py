@@ -15,12 +15,16 @@ speech, and on read speech, which is none of these.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perception.audio.sentences import NANO, Word, confidence, joined
 from perception.audio.settings import GateSettings
+
+LETTERS_PER_WORD = 2
+"""In Chinese and Japanese writing; most Chinese words have two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Doubts:
 
 def refusal(words: Sequence[Word], doubts: Doubts, gates: GateSettings) -> str:
     """Why these words are not believed, as the name of a gate; empty if they are."""
-    n_words = len(words)
+    n_words = word_count(words)
     is_short = n_words <= gates.short_words
     spoken_s = max((words[-1].end_ns - words[0].start_ns) / NANO, 1e-3)
     sure = confidence(words)
@@ -58,6 +62,15 @@ def refusal(words: Sequence[Word], doubts: Doubts, gates: GateSettings) -> str:
     if compression_ratio(joined(words)) > gates.compression or repeated_share(words) > gates.repeated:
         return "repeated"
     return ""
+
+
+def word_count(words: Sequence[Word]) -> int:
+    """How many words these are where each letter of a script without spaces came as a word of its own."""
+    has_spaces = any(word.text[:1].isspace() for word in words[1:])
+    if has_spaces or len(words) < 2:
+        return len(words)
+    letters = sum(character.isalnum() for word in words for character in word.text)
+    return math.ceil(letters / LETTERS_PER_WORD)
 
 
 def _is_slow(n_words: int, doubts: Doubts, gates: GateSettings) -> bool:

@@ -36,7 +36,7 @@ class Sentence:
 
     `anchor_sample` is where the voice segment starts and `ordinal` the sentence's number
     in it: together they are its identity. `confidence` is the geometric mean of the
-    words' probabilities.
+    words' probabilities, `model` the name of the model that heard them.
     """
 
     anchor_sample: int
@@ -44,6 +44,7 @@ class Sentence:
     words: tuple[Word, ...]
     language: str
     confidence: float
+    model: str
 
     @property
     def text(self) -> str:

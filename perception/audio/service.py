@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from perception.audio.observations import PRODUCER, utterance
 from perception.audio.settings import AudioSettings
-from perception.audio.speech import NS_PER_SAMPLE, Batch, Batcher, Heard, Recogniser, producer_id
+from perception.audio.speech import NS_PER_SAMPLE, Batch, Batcher, Heard, Recogniser
 from perception.audio.track import Hole, TrackEvent, TrackState, sample_of
 from perception.audio.voice import Silero, VoiceSegment, VoiceStart
+from perception.audio.whisper import models_of, producer_id
 from perception.intake import NANO, Intake, IntakeService, TrackId
 from stream.errors import Malformed, ModelDamaged, ModelMissing
 from stream.messages.control import EventUtterance, EventVoice
@@ -75,7 +76,7 @@ class AudioService(IntakeService[_Track]):
         super().__init__(surroundings)
         self._settings = cast(AudioSettings, surroundings.settings)
         self._threads = surroundings.config.typed("cpu", CpuSettings).threads
-        self._producer_id = ""
+        self._producer_ids: dict[str, str] = {}
         self._recogniser: Recogniser | None = None
 
     # Life.
@@ -88,7 +89,7 @@ class AudioService(IntakeService[_Track]):
             ConfigError: If its name is of no known form.
         """
         self._network = Silero()
-        self._producer_id = producer_id(self._settings.speech)
+        self._producer_ids = {model: producer_id(model) for model in models_of(self._settings.speech.model)}
         self._speech.submit(self._load, failed=self._not_loaded)
         self.on(MediaState, self.take_state)
         self.on(MediaAudio, self._take_audio)
@@ -276,7 +277,7 @@ class AudioService(IntakeService[_Track]):
                 utterance(
                     job.track.own,
                     sentence,
-                    self._producer_id,
+                    self._producer_ids[sentence.model],
                     job.utc_offset_ns,
                     job.traces.get(sentence.anchor_sample, b""),
                 )

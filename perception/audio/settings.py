@@ -50,10 +50,11 @@ class VoiceSettings(BaseModel):
         default=30.0, ge=2, le=600, description="Seconds without speech after which the mark moves on."
     )
     join_s: float = Field(
-        default=1.0,
+        default=2.0,
         ge=0,
         le=3,
-        description="Seconds of real silence kept between segments that share a window of the recogniser.",
+        description="Seconds of real sound kept between segments that share a window of the recogniser:"
+        " a soft word after a pause may have been taken for silence. faster-whisper keeps as much.",
     )
 
     @model_validator(mode="after")
@@ -72,7 +73,8 @@ class SpeechSettings(BaseModel):
         default="whisper-tiny.en",
         min_length=1,
         description="Whisper for CTranslate2: a name under `omnirecall models list`, a folder, or a hub id"
-        " (owner/name@revision) that was pulled.",
+        " (owner/name@revision) that was pulled; auto: whisper-tiny.en where English is spoken, whisper-base"
+        " elsewhere, told per voice segment.",
     )
     compute_type: Literal["int8", "float32"] = Field(
         default="int8", description="Arithmetic of CTranslate2; another one gives other words."
@@ -81,7 +83,29 @@ class SpeechSettings(BaseModel):
     language: str = Field(
         default="",
         max_length=8,
-        description="Language code that is taken for granted; empty: detect it per window.",
+        description="Language code that is taken for granted; empty: told per voice segment.",
+    )
+    language_probe_s: float = Field(
+        default=4.0, ge=2, le=30, description="Seconds of a voice segment from which its language is told."
+    )
+    language_switch: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Probability that the next voice segment is in another language; the lower, the surer"
+        " a segment has to be that contradicts its neighbours.",
+    )
+    language_sure: float = Field(
+        default=0.7,
+        ge=0,
+        le=1,
+        description="Mean probability of a segment's words below which another language is tried, and of"
+        " the told language below which that is the next probable, not English. 0: never try.",
+    )
+    languages_never: tuple[str, ...] = Field(
+        default=("la", "sa"),
+        description="Language codes that are never told: nobody's first language, and Latin is what"
+        " Whisper takes unclear speech for.",
     )
     batch_wait_s: float = Field(
         default=60.0,

@@ -5,6 +5,10 @@ speech. So the segments of a file are packed: a batch holds up to 28 s of them w
 real pauses in between, shortened to `join_s`. Positions in the window are mapped back
 to the segment, and so to the source. Live segments are not made to wait for others.
 
+One window at a time: on one thread CTranslate2 takes 0.026 to 0.028 CPU seconds per second of
+sound for windows one by one, two or four in a call, the same within its noise
+(`python -m tools.bench_speech`).
+
 `WhisperModel.transcribe` is used for each window rather than `BatchedInferencePipeline`:
 with packed windows the pipeline's single pass loses the end of the window when the
 decoder stops early (with timestamps) or at a pause (without), while `transcribe` goes on
@@ -18,21 +22,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perception.audio.gates import Doubts, compression_ratio, refusal
+from perception.audio.languages import Spoken, told
 from perception.audio.sentences import Sentence, Word, confidence, split_sentences
 from perception.audio.settings import GateSettings, SpeechSettings
 from perception.audio.voice import Samples, VoiceMark, VoiceSegment
+from perception.audio.whisper import ENGLISH, Whisper, models_of
 from stream.errors import ModelFailed
 from stream.messages.media import AUDIO_RATE_HZ
-from stream.models.speech import speech_model
-
-if TYPE_CHECKING:
-    from faster_whisper import WhisperModel
 
 NS_PER_SAMPLE = 1_000_000_000 // AUDIO_RATE_HZ
 """62,500 exactly."""
@@ -40,24 +41,12 @@ NS_PER_SAMPLE = 1_000_000_000 // AUDIO_RATE_HZ
 WINDOW_S = 28.0
 """Seconds that a batch fills at most: Whisper's 30 without their end, where its timestamps are weak."""
 
-TOKENS_HZ = 10
-TOKENS_AT_LEAST = 16
-"""Bound on what is decoded per second: fast speech makes 5 tokens, each timestamp pair 2."""
-
 AGAIN_SILENCE_S = 0.5
 """Silence before what is heard again."""
 
 WORD_S = 0.3
 LETTER_S = 0.08
 """Longest time that a word takes: so much, and so much for each of its letters."""
-
-PRODUCER_VERSION = "1"
-"""Version of what this package makes of the model's output; a change of it must change this."""
-
-
-def producer_id(settings: SpeechSettings) -> str:
-    """Who makes the utterances: model, its revision, voice activity, and our version."""
-    return f"{speech_model(settings.model).id}+silero-v6/{PRODUCER_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -214,12 +203,12 @@ class Recogniser:
     """Whisper, loaded once; belongs to the thread that uses it.
 
     Args:
-        settings: Which model, and how it decodes.
+        settings: Which model or models, and how they decode.
         gates: When words are refused.
-        threads: CPU threads of the model.
+        threads: CPU threads of each model.
 
     Raises:
-        ModelMissing: If the model was not pulled.
+        ModelMissing: If a model was not pulled.
         ModelDamaged: If a file of it has the wrong size.
         ModelFailed: If it cannot be loaded.
     """
@@ -227,26 +216,11 @@ class Recogniser:
     def __init__(self, settings: SpeechSettings, gates: GateSettings, *, threads: int = 1) -> None:
         self._settings = settings
         self._gates = gates
-        folder = speech_model(settings.model).folder
-        from faster_whisper import WhisperModel
-
-        try:
-            self._model: WhisperModel = WhisperModel(
-                str(folder),
-                device="cpu",
-                compute_type=settings.compute_type,
-                cpu_threads=threads,
-                num_workers=1,
-                local_files_only=True,
-            )
-        except (RuntimeError, ValueError, OSError) as error:
-            raise ModelFailed(
-                f"{folder} cannot be loaded: {error}", remedy="run: omnirecall models verify"
-            ) from error
-        self._last: tuple[NDArray[np.float32], Any] | None = None
-        self._encode = self._model.encode
-        if self._model.model.is_multilingual and not settings.language:
-            self._model.encode = self._encoded  # or each window would be encoded once more
+        loaded = [
+            Whisper(model, compute_type=settings.compute_type, threads=threads)
+            for model in models_of(settings.model)
+        ]
+        self._english, self._able = loaded[0], loaded[-1]
 
     def hear(self, segments: Sequence[VoiceSegment]) -> Heard:
         """The sentences of segments that fit one window; none for no segments.
@@ -256,37 +230,38 @@ class Recogniser:
         """
         if not segments:
             return Heard()
+        refused: dict[str, int] = {}
         try:
-            language = self._settings.language or self._spoken(pack(segments)[0])
-            refused: dict[str, int] = {}
-            timed = self._hear_apart(segments, language, refused)
-            self._hear_again(segments, timed, language, refused)
+            spoken = self._spoken(segments)
+            timed = self._hear_apart(spoken, refused)
+            spoken = self._hear_otherwise(spoken, timed, refused)
+            self._hear_again(spoken, timed, refused)
         except Exception as error:  # whatever CTranslate2 raises
             raise ModelFailed(
                 f"{self._settings.model} failed on {len(segments)} segments: {error}"
             ) from error
         sentences: list[Sentence] = []
-        for segment, heard in zip(segments, timed, strict=True):
-            sentences.extend(self._believed(segment, heard, language, refused))
+        for index, segment in enumerate(segments):
+            own: list[Sentence] = []
+            for part, heard in zip(spoken, timed, strict=True):
+                if part.index == index:
+                    own.extend(self._believed(part, heard, refused))
+            # Numbered in the segment, also where its language changes.
+            sentences.extend(
+                replace(sentence, anchor_sample=segment.start_sample, ordinal=ordinal)
+                for ordinal, sentence in enumerate(own)
+            )
         return Heard(tuple(sentences), refused)
 
-    def _spoken(self, window: Samples) -> str:
-        """The language of a window; English where the model knows no other."""
-        if not self._model.model.is_multilingual:
-            return "en"
-        from faster_whisper.audio import pad_or_trim
+    def _spoken(self, segments: Sequence[VoiceSegment]) -> list[Spoken]:
+        """The segments with their languages; English where the model knows no other."""
+        if self._able.is_multilingual and not self._settings.language:
+            return told(segments, self._able, self._settings)
+        language = self._settings.language if self._able.is_multilingual else ENGLISH
+        return [Spoken(index, segment, language) for index, segment in enumerate(segments)]
 
-        features = self._model.feature_extractor(window)[:, :-1]
-        encoded = self._encoded(pad_or_trim(features[:, : self._model.feature_extractor.nb_max_frames]))
-        (best, *_), *_ = self._model.model.detect_language(encoded)
-        token, _ = best
-        return str(token).strip("<|>")
-
-    def _encoded(self, features: NDArray[np.float32]) -> Any:
-        """The encoder's output; that of the last features is kept, since the language was told from it."""
-        if self._last is None or not np.array_equal(self._last[0], features):
-            self._last = (features, self._encode(features))
-        return self._last[1]
+    def _whisper(self, language: str) -> Whisper:
+        return self._english if language == ENGLISH else self._able
 
     def _words(
         self,
@@ -298,19 +273,7 @@ class Recogniser:
         """The words of each segment, from one window of them all."""
         window, placed = pack(segments, silence_s)
         per_segment: list[list[_Timed]] = [[] for _ in segments]
-        passes, _ = self._model.transcribe(
-            window,
-            language=language,
-            beam_size=self._settings.beam,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            max_new_tokens=_most_tokens(window),
-            no_speech_threshold=self._gates.no_speech,
-            log_prob_threshold=self._gates.log_probability,
-            compression_ratio_threshold=None,  # it only asks for another temperature
-        )
-        for pass_ in passes:
+        for pass_ in self._whisper(language).passes(window, language, self._settings, self._gates):
             if compression_ratio(pass_.text) > self._gates.compression:
                 refused["repeated"] = refused.get("repeated", 0) + 1
                 continue
@@ -319,58 +282,77 @@ class Recogniser:
                 per_segment[index].append(_Timed(_at(word, placed[index]), pass_))
         return per_segment
 
-    def _hear_apart(
-        self, segments: Sequence[VoiceSegment], language: str, refused: dict[str, int]
-    ) -> list[list[_Timed]]:
-        """The words of each segment; those that may be no voice at all do not share a window with voices.
+    def _hear_apart(self, spoken: Sequence[Spoken], refused: dict[str, int]) -> list[list[_Timed]]:
+        """The words of each part: a window has one language, and voices or what may be none.
 
         Among voices Whisper is sure of itself and writes something for music as well; by
         itself it says that nobody speaks.
         """
-        timed: list[list[_Timed]] = [[] for _ in segments]
-        is_weak = [segment.probability < self._gates.weak_voice for segment in segments]
-        for weak in (False, True):
-            group = [index for index, its in enumerate(is_weak) if its is weak]
-            if group:
-                heard = self._words([segments[index] for index in group], language, refused)
-                for index, words in zip(group, heard, strict=True):
-                    timed[index] = words
+        timed: list[list[_Timed]] = [[] for _ in spoken]
+        groups: dict[tuple[str, bool], list[int]] = {}
+        for at, part in enumerate(spoken):
+            is_weak = part.segment.probability < self._gates.weak_voice
+            groups.setdefault((part.language, is_weak), []).append(at)
+        for (language, _), group in groups.items():
+            heard = self._words([spoken[at].segment for at in group], language, refused)
+            for at, words in zip(group, heard, strict=True):
+                timed[at] = words
         return timed
 
+    def _hear_otherwise(
+        self, spoken: Sequence[Spoken], timed: list[list[_Timed]], refused: dict[str, int]
+    ) -> list[Spoken]:
+        """Tries another language where it may be one and words are not sure; keeps the surer words.
+
+        Where English gave nothing, nobody may have spoken: nothing else is tried.
+        """
+        found = list(spoken)
+        doubtful = {
+            at: replace(part, language=part.otherwise, otherwise="")
+            for at, part in enumerate(spoken)
+            if part.otherwise
+            and (timed[at] or part.language != ENGLISH)
+            and _sureness(timed[at]) < self._settings.language_sure
+        }
+        heard = self._hear_apart(list(doubtful.values()), refused)
+        for (at, part), words in zip(doubtful.items(), heard, strict=True):
+            if _sureness(words) > _sureness(timed[at]):
+                found[at], timed[at] = part, words
+        return found
+
     def _hear_again(
-        self,
-        segments: Sequence[VoiceSegment],
-        timed: list[list[_Timed]],
-        language: str,
-        refused: dict[str, int],
+        self, spoken: Sequence[Spoken], timed: list[list[_Timed]], refused: dict[str, int]
     ) -> None:
         """Goes on where the decoder lost the thread, once, in a window of its own.
 
         What is heard there replaces the words from that place on if it accounts for more
         and is sure of itself.
         """
-        rests: dict[int, VoiceSegment] = {}
-        for index, segment in enumerate(segments):
-            begin = unheard_from(segment, [item.word for item in timed[index]], self._settings.unheard_s)
+        rests: dict[str, dict[int, VoiceSegment]] = {}
+        for at, part in enumerate(spoken):
+            begin = unheard_from(part.segment, [item.word for item in timed[at]], self._settings.unheard_s)
             if begin is not None:
-                rests[index] = rest_of(segment, begin)
-        if not rests:
-            return
-        # The silence makes another window of it even where everything is heard again.
-        found = self._words(list(rests.values()), language, refused, silence_s=AGAIN_SILENCE_S)
-        for (index, rest), again in zip(rests.items(), found, strict=True):
-            begin_ns = rest.start_sample * NS_PER_SAMPLE
-            before = [item for item in timed[index] if item.word.start_ns < begin_ns]
-            is_sure = confidence([item.word for item in again]) >= self._gates.doubtful_confidence
-            if is_sure and _account(again) > _account(timed[index][len(before) :]):
-                timed[index] = _in_order([*before, *again])
+                rests.setdefault(part.language, {})[at] = rest_of(part.segment, begin)
+        for language, own in rests.items():
+            # The silence makes another window of it even where everything is heard again.
+            found = self._words(list(own.values()), language, refused, silence_s=AGAIN_SILENCE_S)
+            for (at, rest), again in zip(own.items(), found, strict=True):
+                timed[at] = self._better(timed[at], rest, again)
 
-    def _believed(
-        self, segment: VoiceSegment, timed: Sequence[_Timed], language: str, refused: dict[str, int]
-    ) -> list[Sentence]:
-        """The sentences of one segment that pass the gates, numbered as they are kept."""
+    def _better(self, timed: list[_Timed], rest: VoiceSegment, again: list[_Timed]) -> list[_Timed]:
+        begin_ns = rest.start_sample * NS_PER_SAMPLE
+        before = [item for item in timed if item.word.start_ns < begin_ns]
+        is_sure = confidence([item.word for item in again]) >= self._gates.doubtful_confidence
+        if is_sure and _account(again) > _account(timed[len(before) :]):
+            return _in_order([*before, *again])
+        return timed
+
+    def _believed(self, spoken: Spoken, timed: Sequence[_Timed], refused: dict[str, int]) -> list[Sentence]:
+        """The sentences of one part that pass the gates, numbered as they are kept."""
         words = [item.word for item in timed]
         parts = split_sentences(words, self._settings.sentence_pause_s, self._settings.sentence_max_s)
+        model = self._whisper(spoken.language).name
+        segment = spoken.segment
         kept: list[Sentence] = []
         begin = 0
         for part in parts:
@@ -385,13 +367,14 @@ class Recogniser:
             if gate:
                 refused[gate] = refused.get(gate, 0) + 1
                 continue
-            kept.append(Sentence(segment.start_sample, len(kept), part, language, confidence(part)))
+            kept.append(
+                Sentence(segment.start_sample, len(kept), part, spoken.language, confidence(part), model)
+            )
         return kept
 
 
-def _most_tokens(window: Samples) -> int:
-    """More than anybody says in a window: a decoder caught in a loop would write 448, for seconds."""
-    return TOKENS_AT_LEAST + TOKENS_HZ * len(window) // AUDIO_RATE_HZ
+def _sureness(timed: Sequence[_Timed]) -> float:
+    return confidence([item.word for item in timed])
 
 
 def _account(timed: Sequence[_Timed]) -> int:

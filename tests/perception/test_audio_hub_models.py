@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from perception.audio.settings import GateSettings, SpeechSettings
-from perception.audio.speech import Recogniser, producer_id
+from perception.audio.speech import Recogniser
 from perception.audio.voice import VoiceSegment
+from perception.audio.whisper import PRODUCER_VERSION, producer_id
 from stream.errors import ConfigError, ModelFailed, ModelMissing
 from stream.models import model_file
 from stream.models.named import named_model
@@ -27,8 +28,8 @@ def test_a_folder_is_loaded_and_named_by_its_content(whisper, monkeypatch):
     """It hears: what a random network writes is refused by the gates, and nothing raises."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     settings = SpeechSettings(model=str(whisper), language="en")
-    assert producer_id(settings) == f"{named_model(str(whisper)).id}+silero-v6/1"
-    assert producer_id(settings).startswith("tiny-whisper@")
+    assert producer_id(settings.model) == f"{named_model(str(whisper)).id}+silero-v6/{PRODUCER_VERSION}"
+    assert producer_id(settings.model).startswith("tiny-whisper@")
     own = Recogniser(settings, GateSettings())
     noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
     empty = np.zeros(0, np.float32)
@@ -58,7 +59,7 @@ def test_damaged_weights_are_named(whisper, tmp_path):
 def test_a_hub_id_must_have_been_pulled(tmp_path, monkeypatch):
     monkeypatch.setenv("OMNIRECALL_MODELS", str(tmp_path))
     with pytest.raises(ModelMissing) as caught:
-        producer_id(SpeechSettings(model="us/whisper-large-v3-turbo-ct2@1"))
+        producer_id("us/whisper-large-v3-turbo-ct2@1")
     assert "models pull --hub us/whisper-large-v3-turbo-ct2@1" in caught.value.remedy
     with pytest.raises(ConfigError, match="not in the lock"):
-        producer_id(SpeechSettings(model="whisper-huge"))
+        producer_id("whisper-huge")

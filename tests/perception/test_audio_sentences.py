@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.audio.gates import Doubts, compression_ratio, refusal, repeated_share
+from perception.audio.gates import Doubts, compression_ratio, refusal, repeated_share, word_count
 from perception.audio.sentences import Sentence, Word, confidence, joined, split_sentences
 from perception.audio.settings import GateSettings
 
@@ -74,7 +74,7 @@ def test_no_word_is_lost_or_moved(said, max_s):
 
 def test_a_sentence_knows_its_times_and_its_confidence():
     words = (Word(" Good", 5, 7, 0.9), Word(" day.", 7, 12, 0.4))
-    sentence = Sentence(0, 0, words, "en", confidence(words))
+    sentence = Sentence(0, 0, words, "en", confidence(words), "whisper")
     assert (sentence.text, sentence.pts0_ns, sentence.pts1_ns) == ("Good day.", 5, 12)
     assert sentence.confidence == pytest.approx(0.6)
     assert confidence([]) == 0.0
@@ -116,3 +116,15 @@ def test_repetition_is_measured():
     assert repeated_share(say("go on then " * 5)) > 0.7
     assert compression_ratio("") == 0.0
     assert compression_ratio("ha " * 100) > 10
+
+
+def test_letters_of_scripts_without_spaces_are_no_words():
+    """Ten letters a second are quick Chinese; ten words a second nobody says."""
+    letters = [
+        Word(text, round(i * 0.09 * S), round((i + 1) * 0.09 * S), 0.9)
+        for i, text in enumerate("天地玄黄宇宙洪荒日月盈昃")
+    ]
+    assert word_count(letters) == 6
+    assert refusal(letters, SURE, GATES) == ""
+    assert refusal(say("a b c d e f g h i j k l", word_s=0.09), SURE, GATES) == "fast"
+    assert word_count(say("one")) == 1

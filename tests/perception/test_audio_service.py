@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.model]
 
 S = 1_000_000_000
 HZ = 16_000
-PRODUCER = "whisper-tiny.en@0d3d19a32d33+silero-v6/1"
+PRODUCER = "whisper-tiny.en@0d3d19a32d33+silero-v6/2"
 PATIENT = {"beat_s": 0.2, "backoff_s": 0.1, "trace": True, "silent_s": 60.0, "start_s": 120.0}
 
 

@@ -114,16 +114,16 @@ def test_positions_round_up_to_samples():
 
 def test_an_utterance_is_known_by_its_segment_and_number():
     words = (Word(" Good", 2 * S, 3 * S, 0.91234567), Word(" day.", 3 * S, 4 * S, 0.5))
-    said = utterance(OWN, Sentence(HZ, 2, words, "en", 0.67549999), "whisper/1", 10 * S, b"trace")
+    said = utterance(OWN, Sentence(HZ, 2, words, "en", 0.67549999, "whisper"), "whisper/1", 10 * S, b"trace")
     anchor = observation_id(b"source", 7, "utterance", "whisper/1", S, (1 << 16) + 2)
     assert said.observation_id == anchor
     assert (said.pts0_ns, said.pts1_ns, said.t0_ns, said.t1_ns) == (2 * S, 4 * S, 12 * S, 14 * S)
     assert (said.text, said.language, said.confidence) == ("Good day.", "en", 0.6755)
     assert said.payload == {"words": [["Good", 2 * S, 3 * S, 0.9123], ["day.", 3 * S, 4 * S, 0.5]]}
-    undated = utterance(OWN, Sentence(HZ, 2, words, "en", 0.5), "whisper/1", None, b"")
+    undated = utterance(OWN, Sentence(HZ, 2, words, "en", 0.5, "whisper"), "whisper/1", None, b"")
     assert undated.t0_ns is None
     assert undated.observation_id == anchor
     other_track = utterance(
-        TrackId(b"source", 7, 2), Sentence(HZ, 2, words, "en", 0.5), "whisper/1", None, b""
+        TrackId(b"source", 7, 2), Sentence(HZ, 2, words, "en", 0.5, "whisper"), "whisper/1", None, b""
     )
     assert other_track.observation_id != anchor

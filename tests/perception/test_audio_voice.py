@@ -199,7 +199,7 @@ def test_memory_is_bounded(network, long):
     for at in range(0, len(long), 1600):
         found.push(long[at : at + 1600])
         most = max(most, found.held_samples)
-    assert most <= (28 + 1 + 1) * HZ
+    assert most <= (28 + RULES.join_s + 1) * HZ
 
 
 def test_clicks_are_no_speech_and_end_nothing(network, speech):

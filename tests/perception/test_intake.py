@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from perception.audio.sentences import Sentence, Word
 from perception.audio.service import AudioService
 from perception.audio.speech import Batch, Heard
 from perception.audio.voice import Silero
@@ -324,6 +325,30 @@ def test_sound_that_is_damaged_before_its_end_is_a_gap(make):
         own.state("eof", session=0, end_pts_ns=9 * S, duration_ns=30 * S, reason=reason)
         assert gaps(own, 0) == missing
         assert own.mark(0).eof
+
+
+class Bilingual(AloneAudio):
+    def _hear(self, batch):
+        words = (Word(" so", S, 2 * S, 0.9),)
+        return Heard(
+            (
+                Sentence(HZ, 0, words, "en", 0.9, "whisper-tiny.en"),
+                Sentence(HZ, 1, words, "fr", 0.9, "whisper-base"),
+            )
+        )
+
+
+def test_each_utterance_names_the_model_that_heard_it(make):
+    """The recogniser itself, hearing both, is in test_audio_languages.py."""
+    own = make(Bilingual, speech={"model": "auto"})
+    own.state()
+    own.state("eof", end_pts_ns=9 * S)
+    found = sorted((o.language, o.producer_id) for o in own.observations("utterance"))
+    assert [(language, producer.partition("@")[0]) for language, producer in found] == [
+        ("en", "whisper-tiny.en"),
+        ("fr", "whisper-base"),
+    ]
+    assert len({o.observation_id for o in own.observations("utterance")}) == 2
 
 
 def test_a_batch_that_cannot_be_sent_does_not_hold_its_track_back(make):
