@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from stream.capture.clip import Clip
     from stream.commands.connection import Connection
     from stream.messages.log import LogSource
+    from stream.messages.observation import Observation
+    from stream.messages.span import Span
 
 MOST_TOLD = 8
 """Matches of an ambiguous id that are told."""
@@ -110,12 +112,9 @@ def named_moment(connection: Connection, named: str) -> Moment:
 
     told = connection.ask("memory", LogRows, LogAsk(ids=(named,), limit=MOST_TOLD))
     sources = {(source.source_id, source.session): source for source in told.sources}
-    seen = [(row.observation, row.observation.observation_id, row.observation.kind) for row in told.rows]
-    spans = [(span, span.span_id, span.level) for span in told.spans]
-    matches = [
-        Moment(own_id, kind, one.pts0_ns, one.pts1_ns, sources[one.source_id, one.session])
-        for one, own_id, kind in (*seen, *spans)
-    ]
+    seen = [(row.observation.observation_id, row.observation.kind, row.observation) for row in told.rows]
+    spans = [(span.span_id, span.level, span) for span in told.spans]
+    matches = [_moment(*one, sources) for one in seen] + [_moment(*one, sources) for one in spans]
     if not matches:
         raise ConfigError(
             f"nothing in this store has the id {named!r}",
@@ -125,6 +124,12 @@ def named_moment(connection: Connection, named: str) -> Moment:
         several = ", ".join(f"{one.own_id.hex()} ({one.kind} at {position(one.pts0_ns)})" for one in matches)
         raise ConfigError(f"{named!r} is the beginning of several ids: {several}", remedy="give more digits")
     return matches[0]
+
+
+def _moment(
+    own_id: bytes, kind: str, one: Observation | Span, sources: dict[tuple[bytes, int], LogSource]
+) -> Moment:
+    return Moment(own_id, kind, one.pts0_ns, one.pts1_ns, sources[one.source_id, one.session])
 
 
 @contextmanager

@@ -135,22 +135,35 @@ def _stamp(ms: int, point: str) -> str:
 
 
 def _taken(pieces: Sequence[_Piece]) -> int:
-    """How many pieces the next cue has: as many as fit, to the last good place for a break."""
+    """How many pieces the next cue has, so that cues are about even and end where the sentence breathes."""
     most = 1
-    for n in range(2, len(pieces) + 1):
-        said = "".join(piece.text for piece in pieces[:n]).strip()
-        if pieces[n - 1].t1_ms - pieces[0].t0_ms > CUE_MS or len(said) > CUE_CHARS:
-            break
-        if len(lines := wrapped(said)) > LINES or any(len(line) > LINE_CHARS for line in lines):
-            break
-        most = n
+    ends = [0]
+    for n, piece in enumerate(pieces, start=1):
+        ends.append(ends[-1] + len(piece.text))
+        if n == most + 1 and _fits(pieces[:n]):
+            most = n
     if most == len(pieces):
         return most
-    for marks in (_ENDS, _PAUSES):
-        for n in range(most, most // 2, -1):
-            if pieces[n - 1].text[-1:] in marks:
-                return n
-    return most
+    spoken_ms = pieces[-1].t1_ms - pieces[0].t0_ms
+    n_cues = max(2, -(-ends[-1] // CUE_CHARS), -(-spoken_ms // CUE_MS))
+
+    def badness(n: int) -> float:
+        last = pieces[n - 1].text[-1:]
+        breathes = CUE_CHARS / 2 if last in _ENDS else CUE_CHARS / 4 if last in _PAUSES else 0.0
+        return abs(ends[n] - ends[-1] / n_cues) - breathes
+
+    return min(range(1, most + 1), key=badness)
+
+
+def _fits(pieces: Sequence[_Piece]) -> bool:
+    said = "".join(piece.text for piece in pieces).strip()
+    lines = wrapped(said)
+    return (
+        pieces[-1].t1_ms - pieces[0].t0_ms <= CUE_MS
+        and len(said) <= CUE_CHARS
+        and len(lines) <= LINES
+        and all(len(line) <= LINE_CHARS for line in lines)
+    )
 
 
 def _timed(text: str, words: object, t0_ms: int, t1_ms: int) -> list[_Piece]:
