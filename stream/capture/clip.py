@@ -38,6 +38,8 @@ LEAST_NS = 2 * NS_PER_S
 _SEEK_BACK_NS = (0, 2 * NS_PER_S, 10 * NS_PER_S, 60 * NS_PER_S)
 """How much before the wanted position a seek is tried; some containers land too late. Then: the start."""
 _BAD_IN_A_ROW = 50
+_MOST_REORDERED = 32
+"""Packets at the start of a track without a time of decoding; codecs reorder 16 at most."""
 END_NS = 2**62
 """The time of the empty packet that ends a track."""
 _SUBTITLE_BACK_NS = 10 * NS_PER_S
@@ -222,20 +224,18 @@ class Cutting:
         """Copies packets from the keyframe on; returns start and end in the source, in ns."""
         begins_ns = self._keyframe_ns(self.chosen.main.index)
         ends_ns = self.origin_ns + self.t1_ns
-        end_ns, n_packets = begins_ns, 0
+        end_ns = begins_ns
         with self.written(target, begins_ns - self.origin_ns) as out:
             made = {stream.index: _template(out, stream) for stream in self.chosen.streams}
             readers = [self._copied(stream, begins_ns, ends_ns) for stream in self.chosen.streams]
             for at_ns, index, packet in heapq.merge(*readers, key=lambda item: item[0]):
                 packet.stream = made[index]
-                shown_ns = at_ns if packet.pts is None else stamp_ns(packet)
-                if packet.duration and index == self.chosen.main.index:
-                    end_ns = max(end_ns, shown_ns + to_ns(packet.duration, packet.time_base))
+                if index == self.chosen.main.index:
+                    end_ns = max(end_ns, stamp_ns(packet) + to_ns(packet.duration or 0, packet.time_base))
                 _shift(packet, begins_ns)
                 out.mux(packet)
-                n_packets += 1
                 self.told(at_ns - self.origin_ns)
-        if not n_packets:
+        if end_ns - self.origin_ns < self.t0_ns - LEAST_NS:
             raise nothing_there(self.path, self.t0_ns, self.t1_ns)
         return begins_ns - self.origin_ns, end_ns - self.origin_ns
 
@@ -274,9 +274,9 @@ class Cutting:
         """The packets of a track that are shown in the stretch, and those that these need."""
         is_text = stream.type == "subtitle"
         back_ns = _SUBTITLE_BACK_NS if is_text else 0
-        for at_ns, packet in packets_from(
-            self.path, stream.index, begins_ns - back_ns, None if not is_text else ends_ns + _SUBTITLE_ON_NS
-        ):
+        quit_ns = ends_ns + _SUBTITLE_ON_NS if is_text else None
+        found = packets_from(self.path, stream.index, begins_ns - back_ns, quit_ns)
+        for at_ns, packet in _in_decoding_order(packet for _, packet in found):
             if at_ns >= ends_ns:
                 return
             shown_ns = stamp_ns(packet)
@@ -286,6 +286,41 @@ class Cutting:
             # Pictures that are shown before the keyframe after which they come cannot be decoded.
             if shown_ns >= begins_ns:
                 yield at_ns, stream.index, packet
+
+
+def _in_decoding_order(packets: Iterator[Packet[Any]]) -> Iterator[tuple[int, Packet[Any]]]:
+    """Packets with both times, those of decoding strictly increasing, as muxers demand.
+
+    Matroska tells when pictures are shown only. libavformat finds out when they are decoded,
+    but not for the first ones after a seek: these get what leads up to the first that is known.
+    """
+    waiting: list[Packet[Any]] = []
+    last: int | None = None
+    for packet in packets:
+        if packet.dts is None and last is None and len(waiting) < _MOST_REORDERED:
+            waiting.append(packet)
+            continue
+        first = packet.dts if packet.dts is not None else packet.pts
+        step = max(1, packet.duration or 1)
+        for n, early in enumerate(waiting):
+            early.dts = (first or 0) - step * (len(waiting) - n)
+        for one in (*waiting, packet):
+            last = _order(one, last)
+            yield to_ns(last, one.time_base), one
+        waiting = []
+    for one in waiting:
+        last = _order(one, last)
+        yield to_ns(last, one.time_base), one
+
+
+def _order(packet: Packet[Any], last: int | None) -> int:
+    """Gives a packet both times, later than the last one's; returns its time of decoding."""
+    pts: Any = packet.pts if packet.pts is not None else packet.dts
+    dts: Any = packet.dts if packet.dts is not None else packet.pts
+    if last is not None and dts <= last:
+        dts = last + 1
+    packet.dts, packet.pts = dts, max(pts, dts)
+    return int(dts)
 
 
 def packets_from(
@@ -372,13 +407,11 @@ def stamp_ns(packet: Packet[Any]) -> int:
 
 
 def _shift(packet: Packet[Any], begins_ns: int) -> None:
-    """Lets times count from the beginning of the clip; a packet that has only one time gets both."""
+    """Lets times count from the beginning of the clip."""
     base = packet.time_base
     by = (2 * begins_ns * base.denominator + base.numerator * NS_PER_S) // (2 * base.numerator * NS_PER_S)
-    pts = packet.pts if packet.pts is not None else packet.dts
-    dts = packet.dts if packet.dts is not None else packet.pts
-    if pts is not None and dts is not None:
-        packet.pts, packet.dts = pts - by, dts - by
+    if packet.pts is not None and packet.dts is not None:
+        packet.pts, packet.dts = packet.pts - by, packet.dts - by
 
 
 def _cut_beginning(packet: Packet[Any], begins_ns: int) -> None:

