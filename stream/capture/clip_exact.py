@@ -39,6 +39,7 @@ AUDIO_BIT_RATE = 160_000
 _BITS_PER_SAMPLE = 4
 """AAC takes six at most."""
 _RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
 _PRIME_NS = NS_PER_S // 2
 """Sound decoded before the start, so that codecs with a past have theirs."""
 _HOLE_S = 0.02
@@ -192,7 +193,10 @@ def _voice(cutting: Cutting, out: OutputContainer, stream: Stream) -> Any:
     """The encoder of a sound track, in its own rate where the codec has that, and its own channels."""
     source: Any = stream
     rate_hz = source.rate if source.rate in _RATES_HZ and cutting.form.audio != "libopus" else 48_000
-    made: Any = out.add_stream(cutting.form.audio, rate=rate_hz, layout=source.layout.name)
+    layout = source.layout.name
+    if "channels" in layout:  # The container says how many there are, and not where they stand.
+        layout = _LAYOUTS.get(source.channels, "stereo")
+    made: Any = out.add_stream(cutting.form.audio, rate=rate_hz, layout=layout)
     made.metadata.update(kept_tags(stream.metadata))
     made.disposition = stream.disposition
     if cutting.form.audio not in ("pcm_s16le", "flac"):

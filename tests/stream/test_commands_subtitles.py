@@ -162,7 +162,8 @@ def test_vtt_escapes_and_names_voices(tmp_path):
     made = [Cue(0, 900, "<b>1 & 2</b> --> 3", "Ann <x> & Bo"), Cue(1_000, 2_000, "Grüße")]
     text = "".join(vtt(made))
     assert text == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:00.900\n<v Ann &lt;x&gt; &amp; Bo>&lt;b&gt;1 &amp; 2&lt;/b&gt; --&gt; 3\n\n"
+        "WEBVTT\n\n00:00:00.000 --> 00:00:00.900\n"
+        "<v Ann &lt;x&gt; &amp; Bo>&lt;b&gt;1 &amp; 2&lt;/b&gt; --&gt; 3\n\n"
         "00:00:01.000 --> 00:00:02.000\nGrüße\n\n"
     )
     path = tmp_path / "x.vtt"
