@@ -17,6 +17,7 @@ from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
 from memory.log.reader import LogReader, feed, last_commit, last_mark
+from memory.log.rows import log_rows
 from memory.log.status import status_of
 from memory.log.store import LogStore, PutItem
 from memory.recall.pipeline import Recall
@@ -30,6 +31,7 @@ from stream.errors import DiskFull, OmniRecallError, StoreBusy
 from stream.messages import CommitAck, CommitPut, RecallAsk
 from stream.messages.control import StatusAsk
 from stream.messages.envelope import Message
+from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
 from stream.messages.span import TimelineAsk
 from stream.process.lanes import Lane
@@ -45,7 +47,7 @@ LIVE_TICK_NS = 1_000_000_000
 
 
 class MemoryService(Service):
-    """Listens on `memory`: commits, marks, recall, feed, timeline, status."""
+    """Listens on `memory`: commits, marks, recall, feed, timeline, log, status."""
 
     role: ClassVar[str] = "memory"
 
@@ -98,6 +100,7 @@ class MemoryService(Service):
         self.on(RecallAsk, lambda received: self._query(received, self._recall))
         self.on(MemoryFeed, lambda received: self._query(received, self._feed))
         self.on(TimelineAsk, lambda received: self._query(received, self._timeline))
+        self.on(LogAsk, lambda received: self._query(received, self._log_rows))
         self.on(StatusAsk, self._take_status)
         self.listen("memory")
         self._keys.start()
@@ -260,6 +263,10 @@ class MemoryService(Service):
     def _timeline(self, received: Received) -> Message:
         with self._reader.snapshot() as db:
             return timeline(db, cast(TimelineAsk, received.message))
+
+    def _log_rows(self, received: Received) -> Message:
+        with self._reader.snapshot() as db:
+            return log_rows(db, cast(LogAsk, received.message))
 
     def _take_status(self, received: Received) -> None:
         awaited = set(self._awaited)

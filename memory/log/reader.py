@@ -279,22 +279,30 @@ def feed(db: sqlite3.Connection, from_commit: int, limit: int) -> list[FeedItem]
     ).fetchone()
     through = int(head[0]) if head else last_commit(db)
     rows = db.execute(
-        f"SELECT commit_no, n, {', '.join(_FEED_FIELDS)} FROM observation"  # noqa: S608
+        f"SELECT commit_no, n, {observation_columns()} FROM observation"  # noqa: S608
         " WHERE commit_no > ? AND commit_no <= ? ORDER BY commit_no, n",
         (from_commit, through),
     ).fetchall()
-    media = _media_of(db, [row[1] for row in rows])
-    return [FeedItem(commit_no=row[0], observation=_observation(row, media.get(row[1], ()))) for row in rows]
+    media = media_of(db, [row[1] for row in rows])
+    return [
+        FeedItem(commit_no=row[0], observation=observation_of(row, media.get(row[1], ()))) for row in rows
+    ]
 
 
-def _observation(row: Sequence[Any], media: Sequence[MediaRef]) -> Observation:
+def observation_columns(table: str = "observation") -> str:
+    """The columns that `observation_of` takes after the numbers of the commit and of the row."""
+    return ", ".join(f"{table}.{name}" for name in _FEED_FIELDS)
+
+
+def observation_of(row: Sequence[Any], media: Sequence[MediaRef]) -> Observation:
+    """An observation as it was committed, from its commit, its number and `observation_columns`."""
     fields: dict[str, Any] = dict(zip(_FEED_FIELDS, row[2:], strict=True))
     packed = fields["payload"]
     fields["payload"] = msgpack.unpackb(packed) if isinstance(packed, bytes) else {}
     return Observation(**fields, media=tuple(media))
 
 
-def _media_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, list[MediaRef]]:
+def media_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, list[MediaRef]]:
     """Media by row number of their observation; `part` is the path under `media/`."""
     found: dict[int, list[MediaRef]] = {}
     for some in pages(numbers):

@@ -13,7 +13,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from stream.commands import ask, config, demo, doctor, index, models, search, serve, status, timeline
+from stream.commands import (
+    ask,
+    clip,
+    config,
+    demo,
+    doctor,
+    export,
+    index,
+    models,
+    search,
+    serve,
+    status,
+    timeline,
+)
 from stream.errors import OmniRecallError
 
 # The parser is a part of typer that has no public name there; what it raises where a command
@@ -48,7 +61,9 @@ app.command("demo")(demo.demo)
 app.command("index")(index.index)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
+app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
+app.command("export")(export.export)
 app.command("status")(status.status)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)

@@ -71,10 +71,10 @@ def show(answer: Answer) -> None:
 
 
 def whereabouts(item: EvidenceItem) -> str:
-    """Where a piece of evidence is, in one line: positions, kind, source, date."""
+    """Where a piece of evidence is, in one line: kind, date, and where it plays."""
+    from stream.commands.playable import play_text
     from stream.commands.shapes import iso
-    from stream.commands.terminal import clean, position
 
-    when = f"{position(item.pts0_ns)}-{position(item.pts1_ns)}"
     date = f"  {(iso(item.t0_ns) or '')[:19].replace('T', ' ')} UTC" if item.t0_ns is not None else ""
-    return f"{when}  {item.kind.replace('_', ' ')}  {clean(item.uri)}{date}"
+    place = play_text(item.uri, item.pts0_ns, item.pts1_ns, item.observation_id)
+    return f"{item.kind.replace('_', ' ')}{date}  {place}"

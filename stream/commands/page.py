@@ -1,6 +1,8 @@
 """The timeline as one HTML page that needs nothing else: no host, no script, no file beside it.
 
-Thumbnails are data URIs. Everything that came from a store is escaped, and the page's
+Thumbnails are data URIs. Each moment links to its original with the seconds as a media
+fragment, so that a browser plays from there; one whose original was not there when the page
+was written is marked as offline. Everything that came from a store is escaped, and the page's
 content policy would load nothing even if something slipped through.
 """
 
@@ -13,6 +15,7 @@ from html import escape
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from stream.commands.playable import link_of
 from stream.commands.shapes import iso
 from stream.commands.terminal import clean, position
 
@@ -42,6 +45,7 @@ img, .blank { width: 10rem; height: auto; min-height: 2.5rem; border-radius: .25
   background: var(--line); }
 time { font-weight: 600; font-variant-numeric: tabular-nums; color: var(--mark); }
 p { margin: .25rem 0 0; }
+.offline { color: var(--soft); font-size: .85rem; }
 @media (max-width: 34rem) { li { grid-template-columns: 1fr; } img { width: 100%; }
   .blank { display: none; } }
 @media print { li { break-inside: avoid; } }
@@ -102,10 +106,16 @@ def _item(entry: TimelineEntry, store_dir: Path) -> str:
     date = iso(span.t0_ns)
     dated = f'<p class="date">{_text(date[:19].replace("T", " "))} UTC</p>' if date else ""
     lines = "".join(f"<p>{_text(line)}</p>" for line in _lines(entry))
-    return (
-        f"<li>{_picture(span.thumbnail, when, store_dir)}<div>"
-        f'<time datetime="PT{span.pts0_ns / 1e9:.3f}S">{when}</time>{dated}{lines}</div></li>\n'
-    )
+    picture = _picture(span.thumbnail, when, store_dir)
+    time = f'<time datetime="PT{span.pts0_ns / 1e9:.3f}S">{when}</time>'
+    link = link_of(entry.uri, span.pts0_ns, span.pts1_ns)
+    if link is None:
+        time += ' <span class="offline">offline</span>'
+    else:
+        href = escape(link, quote=True)
+        picture = f'<a href="{href}">{picture}</a>' if picture.startswith("<img") else picture
+        time = f'<a href="{href}" title="Play the original from here">{time}</a>'
+    return f"<li>{picture}<div>{time}{dated}{lines}</div></li>\n"
 
 
 def _lines(entry: TimelineEntry) -> Iterable[str]:

@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream.commands.playable import play_json
+
 if TYPE_CHECKING:
     from stream.errors import OmniRecallError
     from stream.messages.answer import Answer
     from stream.messages.control import RoleStatus, SourceState, SourceStatus
     from stream.messages.evidence import Coverage, EvidenceItem, Gap
+    from stream.messages.log import LogRow, LogSource
     from stream.messages.span import TimelineEntry
 
 Json = dict[str, Any]
@@ -58,6 +61,7 @@ def item_json(item: EvidenceItem, store_dir: Path) -> Json:
         "place": item.place,
         "thumbnail": str(store_dir / "media" / item.thumbnail) if item.thumbnail else None,
         "span": item.span_id.hex(),
+        "play": play_json(item.uri, item.pts0_ns, item.pts1_ns),
     }
 
 
@@ -104,6 +108,47 @@ def entry_json(entry: TimelineEntry, store_dir: Path) -> Json:
         "pinned": span.pinned,
         "thumbnail": str(store_dir / "media" / span.thumbnail) if span.thumbnail else None,
         "observations": [observation.hex() for observation in span.observations],
+        "play": play_json(entry.uri, span.pts0_ns, span.pts1_ns),
+    }
+
+
+def observation_json(row: LogRow, source: LogSource, store_dir: Path) -> Json:
+    """One line of `export --format jsonl`: an observation whole, with where its source was met."""
+    told = row.observation
+    return {
+        "id": told.observation_id.hex(),
+        "source": source.uris[0] if source.uris else "",
+        "uris": list(source.uris),
+        "source_id": told.source_id.hex(),
+        "session": told.session,
+        "track": told.track,
+        "kind": told.kind,
+        "producer": told.producer_id,
+        "commit": row.commit_no,
+        "t0": iso(told.t0_ns),
+        "t1": iso(told.t1_ns),
+        "t0_s": seconds(told.pts0_ns),
+        "t1_s": seconds(told.pts1_ns),
+        "text": told.text,
+        "language": told.language,
+        "confidence": told.confidence,
+        "speaker": told.speaker,
+        "about": told.about,
+        "audience": told.audience,
+        "place": told.place,
+        "lat": told.lat,
+        "lon": told.lon,
+        "payload": told.payload,
+        "media": [
+            {
+                "path": str(store_dir / "media" / medium.part),
+                "role": medium.role,
+                "type": medium.media_type,
+                "width_px": medium.width_px,
+                "height_px": medium.height_px,
+            }
+            for medium in told.media
+        ],
     }
 
 

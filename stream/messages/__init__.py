@@ -3,7 +3,7 @@
 `docs/protocol.md` is generated from this package (`python -m tools.write_protocol`).
 """
 
-from stream.messages import control, media, turn
+from stream.messages import control, log, media, turn
 from stream.messages.act import Act
 from stream.messages.answer import Answer, Sentence
 from stream.messages.cue import Cue, RecallAsk
@@ -46,6 +46,7 @@ __all__ = [
     "TrackMark",
     "TrackRecord",
     "control",
+    "log",
     "media",
     "new_id",
     "observation_id",

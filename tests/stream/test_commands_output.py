@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from html.parser import HTMLParser
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 
 from stream.commands.ask import show
 from stream.commands.page import MAX_THUMBNAIL_BYTES, page_of, write_page
+from stream.commands.playable import play_json, play_uri
 from stream.commands.shapes import answer_json, entry_json, error_json, hit_json, iso
 from stream.commands.terminal import clean, position, say, say_json, size, table
 from stream.errors import ConfigError, ModelMissing
@@ -71,6 +73,7 @@ def test_an_answer_has_the_promised_form(tmp_path):
             "place": "",
             "thumbnail": str(tmp_path / "media" / "ab/abcd.jpg"),
             "span": "02" * 16,
+            "play": {"uri": "file:///films/a.mp4#t=31,33.5", "t0_s": 31.0, "t1_s": 33.5, "offline": True},
         }
     ]
     assert document["coverage"]["through"] is None
@@ -131,7 +134,9 @@ def test_an_answer_for_people_has_numbers_for_its_citations(capsys):
     show(ANSWER)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "At 0:31 someone said: it. [1] Still being read: b.mp4."
-    assert lines[1] == "  [1] 0:31-0:33  utterance  /films/a.mp4  2026-01-01 09:00:31 UTC"
+    assert lines[1] == (
+        "  [1] utterance  2026-01-01 09:00:31 UTC  /films/a.mp4 @ 0:31-0:33 (offline)  id 0101010101"
+    )
 
 
 def test_small_words():
@@ -139,6 +144,37 @@ def test_small_words():
     assert clean("a\nb", lines=True) == "a\nb"
     assert [size(n) for n in (0, 999, 1400, 2_500_000_000)] == ["0 B", "999 B", "1.4 kB", "2.5 GB"]
     assert [position(n) for n in (None, 0, 62 * S, 3723 * S)] == ["", "0:00", "1:02", "1:02:03"]
+
+
+# Where it plays.
+
+
+def test_a_moment_plays_from_the_file_that_is_there(tmp_path):
+    film = tmp_path / "a film #1?.mp4"
+    film.write_bytes(b"film")
+    play = play_json(str(film), 83 * S + 200_000_000, 90 * S)
+    assert play["uri"] == film.as_uri() + "#t=83.2,90"
+    assert "%231%3F.mp4#t=" in play["uri"]
+    assert not play["offline"]
+    film.unlink()
+    assert play_json(str(film), 0, S)["offline"]
+
+
+def test_a_moment_without_length_plays_on():
+    assert play_uri("/a.mp4", 1_999_999_999, 1_999_999_999) == "file:///a.mp4#t=1.999"
+    assert play_uri("/a.mp4", 0, 500) == "file:///a.mp4#t=0"
+
+
+def test_a_live_source_does_not_play():
+    play = play_json("rtsp://camera/1", 0, S)
+    assert (play["uri"], play["offline"]) == (None, True)
+
+
+def test_a_name_that_is_not_utf8_plays(tmp_path):
+    film = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    film.write_bytes(b"film")
+    assert not play_json(film.as_uri(), 0, S)["offline"]
+    assert play_json(film.as_uri(), 0, S)["uri"] == film.as_uri() + "#t=0,1"
 
 
 # The page.
@@ -206,6 +242,26 @@ def test_the_page_needs_nothing_from_anywhere(tmp_path):
     assert "@import" not in page
     policy = next(v for t, n, v in reader.attributes if t == "meta" and n == "content" and "default-src" in v)
     assert "default-src 'none'" in policy
+
+
+def test_each_moment_links_to_its_original_or_is_marked_as_offline(tmp_path):
+    film = tmp_path / "a.mp4"
+    film.write_bytes(b"film")
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a.jpg").write_bytes(b"\xff\xd8picture")
+    here = read(page_of([entry(uri=str(film), t0_s=62, thumbnail="a.jpg")], tmp_path))
+    links = [value for tag, name, value in here.attributes if (tag, name) == ("a", "href")]
+    assert links == [film.as_uri() + "#t=62,67"] * 2
+    assert "offline" not in here.text
+    away = read(page_of([entry(t0_s=62, thumbnail="a.jpg")], tmp_path))
+    assert "a" not in away.tags
+    assert "offline" in away.text
+
+
+@pytest.mark.parametrize("uri", ["javascript:alert(1)", "http://x/a.mp4", "javascript://%0aalert(1)"])
+def test_only_files_are_linked(tmp_path, uri):
+    for tag, name, value in read(page_of([entry(uri=uri)], tmp_path)).attributes:
+        assert (tag, name) != ("a", "href"), value
 
 
 def test_the_page_is_for_everybody(tmp_path):

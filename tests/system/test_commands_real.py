@@ -8,7 +8,10 @@ import subprocess
 import sys
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from stream.models import demo_media
@@ -125,6 +128,84 @@ def test_the_timeline_is_one_page_with_pictures(store, tmp_path):
     assert pictures
     assert all(source.startswith("data:image/") for source in pictures)
     assert "winter of despair" in run("timeline", "--store", store).stdout
+
+
+def first_frame(path):
+    with av.open(str(path)) as opened:
+        return next(opened.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def frame_at(path, t_s):
+    """The frame that is shown at a time."""
+    with av.open(str(path)) as opened:
+        shown = None
+        for frame in opened.decode(video=0):
+            if frame.time > t_s + 1e-6:
+                break
+            shown = frame
+        return shown.to_ndarray(format="rgb24")
+
+
+def test_a_citation_becomes_a_clip_of_the_original(store, album, tmp_path):
+    hit = as_json("search", "bicycles", "-k", 1, "--source", "bikes.mp4", "--store", store)["hits"][0]
+    assert not hit["play"]["offline"]
+    assert hit["play"]["uri"].startswith((album / "bikes.mp4").as_uri() + "#t=")
+    target = tmp_path / "moment.mp4"
+    made = as_json("clip", hit["id"], "-o", target, "--store", store)
+    assert (made["path"], made["bytes"], made["exact"]) == (str(target), target.stat().st_size, False)
+    assert made["t1_s"] - made["t0_s"] >= 2
+    assert made["start_s"] <= made["t0_s"] <= hit["t0_s"]
+    assert np.array_equal(first_frame(target), frame_at(album / "bikes.mp4", made["start_s"]))
+    with av.open(str(target)) as opened:
+        assert opened.duration / 1e6 == pytest.approx(made["end_s"] - made["start_s"], abs=0.1)
+    assert "there already" in run("clip", hit["id"][:10], "-o", target, "--store", store, code=2).stderr
+    exact = as_json("clip", hit["id"][:8], "-o", target, "--exact", "--force", "--store", store)
+    assert exact["start_s"] == exact["t0_s"]
+    difference = first_frame(target).astype(int) - frame_at(album / "bikes.mp4", exact["t0_s"])
+    assert np.abs(difference).mean() < 6
+
+
+def test_what_was_said_becomes_a_clip_of_sound_and_a_span_one_too(store, tmp_path):
+    said = as_json("search", "winter of despair", "-k", 1, "--kind", "utterance", "--store", store)["hits"][0]
+    made = as_json("clip", said["id"], "-o", tmp_path / "x.wav", "--before", 1, "--store", store)
+    assert made["t0_s"] <= said["t0_s"] - 0.999
+    with av.open(made["path"]) as opened:
+        assert opened.duration / 1e6 == pytest.approx(made["end_s"] - made["start_s"], abs=0.1)
+    made = as_json("clip", said["span"], "-o", tmp_path / "y.wav", "--store", store)
+    assert made["t1_s"] - made["t0_s"] > said["t1_s"] - said["t0_s"]
+    unknown = as_json("clip", "f" * 32, "-o", tmp_path / "z.wav", "--store", store, code=2)
+    assert unknown["error"]["type"] == "ConfigError"
+
+
+def test_an_original_that_moved_is_missed_and_its_remedy_works(store, album, tmp_path):
+    hit = as_json("search", "bicycles", "-k", 1, "--source", "bikes.mp4", "--store", store)["hits"][0]
+    moved = (album / "bikes.mp4").rename(tmp_path / "moved.mp4")
+    try:
+        told = as_json("clip", hit["id"], "-o", tmp_path / "x.mp4", "--store", store, code=3)["error"]
+        assert (told["type"], str(album / "bikes.mp4") in told["message"]) == ("SourceGone", True)
+        page = tmp_path / "away.html"
+        run("timeline", "--source", "bikes.mp4", "--html", page, "--store", store)
+        assert "offline" in page.read_text(encoding="utf-8")
+    finally:
+        moved.rename(album / "bikes.mp4")
+    assert as_json("clip", hit["id"], "-o", tmp_path / "x.mp4", "--store", store)["bytes"]
+
+
+def test_what_was_said_is_exported_and_plays_as_subtitles(store, tmp_path):
+    run("export", "--format", "srt", "--source", "two_cities.wav", "-o", tmp_path / "x.srt", "--store", store)
+    with av.open(str(tmp_path / "x.srt")) as opened:
+        cues = [(float(p.pts * p.time_base), bytes(p).decode()) for p in opened.demux() if p.size]
+    assert [t for t, _ in cues] == sorted(t for t, _ in cues)
+    assert any(15 < t < 25 and "despair" in text for t, text in cues)
+    vtt = run("export", "--format", "vtt", "--store", store).stdout
+    assert vtt.startswith("WEBVTT\n\n")
+    done = as_json("export", "--format", "jsonl", "-o", tmp_path / "all.jsonl", "--store", store)
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    held = as_json("status", "--store", store)["memory"]["counts"]["observations"]
+    assert len(lines) == len({line["id"] for line in lines}) == done["files"][0]["observations"] == held
+    pictures = [medium["path"] for line in lines for medium in line["media"]]
+    assert pictures
+    assert all(Path(path).is_file() for path in pictures)
 
 
 def test_status_and_doctor_see_the_processes(store):
