@@ -43,7 +43,9 @@ from stream.wire.parts import OutPart
 
 NS_PER_S = 1_000_000_000
 REPORT_S = 1.0
-"""Seconds between two reports to the supervisor, and between two questions for the last mark."""
+"""Seconds between two reports to the supervisor."""
+ASK_END_S = 0.1
+"""Seconds between two questions for the last mark, once everything was sent."""
 
 Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
 
@@ -64,6 +66,8 @@ class CaptureService(Service):
         self._asking: set[int] = set()
         self._began_ns: int | None = None
         self._report_due_ns = 0
+        self._ask_due_ns = 0
+        self._all_sent = False
         self._closed = False
         self._over = False
 
@@ -83,9 +87,13 @@ class CaptureService(Service):
             return  # A later report would hide the last one.
         for track in self._tracks.values():
             track.turn(now_ns)
-        if now_ns >= self._report_due_ns:
+        all_sent = bool(self._tracks) and all(t.ended or t.finished for t in self._tracks.values())
+        if now_ns >= self._report_due_ns or all_sent != self._all_sent:
             self._report_due_ns = now_ns + int(REPORT_S * NS_PER_S)
+            self._all_sent = all_sent
             self._report("reading" if self._tracks else "starting")
+        if now_ns >= self._ask_due_ns:
+            self._ask_due_ns = now_ns + int(ASK_END_S * NS_PER_S)
             for track in self._tracks.values():
                 self._ask_for_end(track)
         if self._tracks and all(track.finished for track in self._tracks.values()):
@@ -306,6 +314,7 @@ class CaptureService(Service):
                 audio_sent=sound.sent,
                 audio_dropped=sound.dropped,
                 errors=sum(track.errors for track in self._tracks.values()),
+                all_sent=self._all_sent,
             )
         )
 
