@@ -22,7 +22,7 @@ from stream.capture.ring import RingCounts
 from stream.capture.settings import CaptureSettings
 from stream.capture.track import AnyReader, Origin, Track
 from stream.errors import OmniRecallError, SourceError, SourceRefused
-from stream.messages.control import SourceOpen, SourceState
+from stream.messages.control import SourceOpen, SourceSent, SourceState
 from stream.messages.envelope import Message
 from stream.messages.media import MediaCredit
 from stream.messages.observation import (
@@ -88,10 +88,12 @@ class CaptureService(Service):
         for track in self._tracks.values():
             track.turn(now_ns)
         all_sent = bool(self._tracks) and all(t.ended or t.finished for t in self._tracks.values())
-        if now_ns >= self._report_due_ns or all_sent != self._all_sent:
+        if now_ns >= self._report_due_ns:
             self._report_due_ns = now_ns + int(REPORT_S * NS_PER_S)
-            self._all_sent = all_sent
             self._report("reading" if self._tracks else "starting")
+        if all_sent != self._all_sent:
+            self._all_sent = all_sent
+            self.connect("supervisor").send(SourceSent(uri=self._open.uri, all_sent=all_sent))
         if now_ns >= self._ask_due_ns:
             self._ask_due_ns = now_ns + int(ASK_END_S * NS_PER_S)
             for track in self._tracks.values():
@@ -314,7 +316,6 @@ class CaptureService(Service):
                 audio_sent=sound.sent,
                 audio_dropped=sound.dropped,
                 errors=sum(track.errors for track in self._tracks.values()),
-                all_sent=self._all_sent,
             )
         )
 

@@ -80,8 +80,7 @@ class SourceState(Message, frozen=True, kw_only=True):
     """capture → supervisor → commands: how reading a source goes, or how it ended.
 
     `read`, `sent` and `dropped` count sampled frames; `audio_*` count chunks. `errors`
-    counts packets that could not be decoded. `all_sent` says that nothing is left to read:
-    it waits only for memory to have the ends, and another source may be opened.
+    counts packets that could not be decoded.
     """
 
     uri: str
@@ -99,7 +98,18 @@ class SourceState(Message, frozen=True, kw_only=True):
     audio_sent: int = 0
     audio_dropped: int = 0
     errors: int = 0
-    all_sent: bool = False
+
+
+@topic("source.sent")
+class SourceSent(Message, frozen=True, kw_only=True):
+    """capture → supervisor: whether everything of a source was sent.
+
+    It then waits only for memory to have the ends, and another may be opened. A perception
+    process that was restarted may want some of it again.
+    """
+
+    uri: str
+    all_sent: bool = True
 
 
 @topic("sources.ask")

@@ -36,6 +36,7 @@ from stream.messages.control import (
     SourceClose,
     SourceOpen,
     SourcesAsk,
+    SourceSent,
     SourcesState,
     SourceState,
     StatusAsk,
@@ -105,6 +106,7 @@ class Supervisor:
         self.children: dict[str, Child] = {}
         self.sources: dict[str, SourceState] = {}
         self._capture_of: dict[str, str] = {}
+        self._all_sent: set[str] = set()
         self._draining = False
         self._requests = 0.0
         self._active_at_s = self._started_at_s = time.monotonic()
@@ -166,6 +168,8 @@ class Supervisor:
     def _ended(self, child: Child, now_s: float, why: str = "") -> None:
         child.ended(now_s, wanted=self._draining or child.state is State.DRAINING, why=why)
         self.log.info("ended", role=child.name, state=child.state.value, why=child.last_error)
+        if child.role == "capture":
+            self._all_sent.discard(str(child.arguments.get("uri", "")))
         if child.role == "capture" and child.state in (State.ENDED, State.BROKEN):
             self._capture_ended(child)
         if child.row.starts == "media" and child.state is State.BROKEN:
@@ -195,6 +199,7 @@ class Supervisor:
             )
         del self.children[child.name]
         self._capture_of.pop(uri, None)
+        self._all_sent.discard(uri)
         while len(self.sources) > ENDED_SOURCES_KEPT:
             del self.sources[next(iter(self.sources))]
 
@@ -238,6 +243,8 @@ class Supervisor:
         elif isinstance(message, SourceState):
             self.sources[message.uri] = message
             self._active(now_s)
+        elif isinstance(message, SourceSent):
+            (self._all_sent.add if message.all_sent else self._all_sent.discard)(message.uri)
         else:
             self._active(now_s)
             try:
@@ -314,8 +321,7 @@ class Supervisor:
         Nor may there be ever more of those: as many again as are read.
         """
         uris = [str(c.arguments.get("uri", "")) for c in self.children.values() if c.role == "capture"]
-        states = [self.sources.get(uri) for uri in uris]
-        reading = sum(state is None or not state.all_sent for state in states)
+        reading = sum(uri not in self._all_sent for uri in uris)
         return min(self.supervision.captures - reading, 2 * self.supervision.captures - len(uris))
 
     def _paused(self) -> str:
