@@ -38,8 +38,8 @@ LEAST_COSINE = 0.5
 """Of two keyframes of the same shot, if it begins or ends at the same place."""
 ONE_SHOT_COSINE = 0.75
 """Of the keyframes of films that are equally long and have too few cuts to compare."""
-EDGE_S = 0.3
-"""How far apart the edges of a shot may lie: a frame or two, and what a trimmed sound track shifts."""
+EDGE_S = 0.15
+"""How far apart the edges of a shot may lie: a frame or two of a slow film."""
 SAME_LENGTH_S = 0.25
 LEAST_SHOTS = 3
 LEAST_SHARE = 0.6

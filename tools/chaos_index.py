@@ -192,8 +192,8 @@ def played(store: Path, seed: int) -> tuple[int, int]:
     """How many of some observations play from the newest place of their source, and how many were tried."""
     with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
         rows = db.execute(
-            "SELECT (SELECT u.uri FROM source_uri AS u WHERE u.source_id = o.source_id AND u.session = o.session"
-            " ORDER BY u.n DESC LIMIT 1), o.track, o.pts0_ns FROM observation AS o"
+            "SELECT (SELECT u.uri FROM source_uri AS u WHERE u.source_id = o.source_id"
+            " AND u.session = o.session ORDER BY u.n DESC LIMIT 1), o.track, o.pts0_ns FROM observation AS o"
             " WHERE o.kind IN ('shot', 'utterance', 'seen_text') ORDER BY o.observation_id"
         ).fetchall()
     chosen = random.Random(seed).sample(rows, min(CITED, len(rows)))  # noqa: S311 - no secret
@@ -206,12 +206,14 @@ def plays(path: Path, track: int, t_s: float) -> bool:
 
     try:
         with av.open(str(path)) as container:
-            stream = container.streams[track]
-            start_s = (container.start_time or 0) / 1e6
-            container.seek(max(0, int((t_s + start_s) / stream.time_base)), stream=stream, backward=True)
-            for frame in container.decode(stream):
-                if frame.time is not None and frame.time + 1.0 >= t_s + start_s:
-                    return True
+            wanted_s = t_s + (container.start_time or 0) / 1e6
+            # Without a stream, positions to seek to are in microseconds.
+            container.seek(max(0, int(wanted_s * 1e6)), backward=True)
+            for packet in container.demux(container.streams[track]):
+                for frame in packet.decode():
+                    at_s = getattr(frame, "time", None)
+                    if at_s is not None and at_s + 1.0 >= wanted_s:
+                        return True
     except (OSError, av.FFmpegError):
         return False
     return False
@@ -256,7 +258,8 @@ def main(argv: list[str] | None = None) -> int:
         pause_s = max(1.0, calm_s / (options.kills + 2))
         told = Chaos(folder, wild / "store", options.kills, pause_s, options.seed).run()
         print(
-            f"killed: {', '.join(told.killed)}; moved: {', '.join(told.moved) or 'nothing'}; exits {told.codes}"
+            f"killed: {', '.join(told.killed)}; moved: {', '.join(told.moved) or 'nothing'};"
+            f" exits {told.codes}"
         )
         ours, theirs = observation_ids(wild / "store"), observation_ids(calm / "store")
         before = row_counts(wild / "store")
@@ -265,7 +268,8 @@ def main(argv: list[str] | None = None) -> int:
         added = {table: n - before[table] for table, n in after.items() if n != before[table]}
         n_played, n_tried = played(wild / "store", options.seed)
     print(
-        f"ids equal: {ours == theirs} (missing {len(theirs - ours)}, more {len(ours - theirs)} of {len(theirs)})"
+        f"ids equal: {ours == theirs} (missing {len(theirs - ours)}, more {len(ours - theirs)}"
+        f" of {len(theirs)})"
     )
     print(f"rows added by one more run: {sum(added.values())} {added or ''}")
     print(f"citations that play: {n_played} of {n_tried}")
