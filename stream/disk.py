@@ -13,6 +13,9 @@ LEAST_TO_WRITE_BYTES = 1 << 20
 quota, or shared memory that cannot grow, by a general code."""
 
 
+_VAGUE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+
+
 def free_bytes(path: Path) -> int:
     """Bytes that may still be written where a file or folder lies or will lie."""
     folder = next(parent for parent in (path, *path.parents) if parent.exists())
@@ -25,5 +28,5 @@ def is_no_room(error: BaseException, path: Path) -> bool:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
             return True
-        return code == sqlite3.SQLITE_IOERR and free_bytes(path) < LEAST_TO_WRITE_BYTES
+        return code in _VAGUE and free_bytes(path) < LEAST_TO_WRITE_BYTES
     return isinstance(error, OSError) and error.errno in NO_ROOM

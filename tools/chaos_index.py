@@ -223,6 +223,7 @@ def copied(directory: Path | None, folder: Path) -> Path:
     """Copies of the media that are indexed."""
     folder.mkdir(parents=True)
     if directory is not None:
+        directory = directory.absolute()
         for one in found_media([str(directory)]):
             if not one.fault:
                 target = folder / one.path.relative_to(directory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -64,7 +64,8 @@ def index(
     store_dir = options.store_dir(store)
     run = _Run(jobs, teller, watched, recorded_at_ns, wait_for_room)
     if dry_run:
-        _estimated(jobs, store_dir, _connect(store_dir, preset, config, idle_exit, dry_run=True), teller)
+        with _connect(store_dir, preset, config, idle_exit, dry_run=True) or nullcontext() as asked:
+            _estimated(jobs, store_dir, asked, teller)
         return
     if watch or any(not job.is_over for job in jobs):
         connection = _connect(store_dir, preset, config, idle_exit)

@@ -160,6 +160,8 @@ class Indexing:
                 continue  # Nobody is left to close it: it is closed.
         for job in (*self._reading, *self._waiting):
             job.outcome, job.reason = "stopped", reason
+        for job in self._reading:
+            self._told(job)
         self._reading.clear()
         self._waiting.clear()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -40,6 +41,9 @@ RESEND_S = 3.0
 """Unacknowledged batches are repeated after this long without any acknowledgement."""
 LOOK_AT_DISK_S = 1.0
 """Seconds between two looks at the room on the store's disk, and attempts to write on a full one."""
+FULL_AT_START_S = 15.0
+"""Pause before a process that cannot start on a full disk ends, so that restarts stay below the
+breaker (five in a minute) however long the disk is full."""
 COMMAND_SENDER = "command"
 """Senders of this prefix are people's commands; what they ask counts as activity."""
 
@@ -300,6 +304,7 @@ class Service:
         except DiskFull as error:
             # No word that a restart won't help: with room, it does.
             self.log.error("failed", error=type(error).__name__, message=error.message)
+            time.sleep(FULL_AT_START_S)
             raise
         except OmniRecallError as error:
             self.log.error("failed", error=type(error).__name__, message=error.message)

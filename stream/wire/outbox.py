@@ -66,6 +66,7 @@ class Outbox:
         window: Batches in flight at first; each acknowledgement sets it anew.
 
     Raises:
+        DiskFull: If there is no room for the file.
         StoreBusy: If another process keeps the file for longer than `OTHER_OWNER_S`.
         Corrupt: If the file is no outbox.
     """
@@ -212,6 +213,8 @@ def _open(path: Path) -> sqlite3.Connection:
             # Takes the lock, for as long as the file is open.
             db.execute("DELETE FROM batch WHERE seq < 0")
     except sqlite3.OperationalError as error:
+        if is_no_room(error, path):
+            raise DiskFull(f"outbox {path}: {error}", remedy="free some space on the store's disk") from error
         raise StoreBusy(
             f"outbox {path}: {error}", remedy="another process of this name is ending; try again"
         ) from error
