@@ -16,6 +16,7 @@ as long as the other: a trimmed one is not.
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
 from collections import Counter
@@ -54,7 +55,8 @@ MOST_UTTERANCES = 2_000
 PROBES = 16
 """Shots and phrases that other films are looked for with."""
 NEIGHBOURS = 32
-CANDIDATES = 5
+CANDIDATES = 12
+"""Other files that are compared: those that the probes met most and nearest."""
 OFFSETS = 8
 """Offsets that are tried: those at which most edges agree."""
 
@@ -83,9 +85,11 @@ def alike(db: sqlite3.Connection, shelf: IndexShelf, source_id: bytes) -> tuple[
     one = film_of(db, source_id)
     if one is None:
         return ()
-    votes = Counter(_by_pictures(db, shelf, one)) + Counter(_by_words(db, one))
+    votes: dict[bytes, float] = {}
+    for other_id, weight in itertools.chain(_by_pictures(db, shelf, one), _by_words(db, one)):
+        votes[other_id] = votes.get(other_id, 0.0) + weight
     found = []
-    for other_id, _ in votes.most_common(CANDIDATES):
+    for other_id in sorted(votes, key=lambda other_id: (-votes[other_id], other_id))[:CANDIDATES]:
         other = film_of(db, other_id)
         likeness = compared(one, other) if other is not None else None
         if likeness is not None:
@@ -196,24 +200,31 @@ def _sequences(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield tuple(words[at : at + SEQUENCE_WORDS])
 
 
-def _by_pictures(db: sqlite3.Connection, shelf: IndexShelf, one: Film) -> Iterator[bytes]:
-    """Other files with a shot that resembles one of this, once for each."""
+def _by_pictures(db: sqlite3.Connection, shelf: IndexShelf, one: Film) -> Iterator[tuple[bytes, float]]:
+    """Other files with a shot that resembles one of this, and how much, once for each."""
     index = shelf.ready(db, one.encoder_id) if one.encoder_id else None
     if index is None:
         return
     for at in _spread(len(one.keys)):
         hits = shelf.search(index, one.keys[at], NEIGHBOURS)
-        near = [int(n) for n, score in zip(hits.ids, hits.scores, strict=True) if score >= LEAST_COSINE]
+        near = {
+            int(n): float(score)
+            for n, score in zip(hits.ids, hits.scores, strict=True)
+            if score >= LEAST_COSINE
+        }
         rows = db.execute(
-            "SELECT DISTINCT o.source_id FROM key AS k JOIN observation AS o ON o.observation_id = k.owner"  # noqa: S608
-            f" WHERE k.key_id IN ({marks(near)}) AND o.session = 0 AND o.source_id <> ?",
+            "SELECT k.key_id, o.source_id FROM key AS k JOIN observation AS o ON o.observation_id = k.owner"  # noqa: S608
+            f" WHERE k.key_id IN ({marks(tuple(near))}) AND o.session = 0 AND o.source_id <> ?",
             (*near, one.source_id),
         )
-        yield from (bytes(row[0]) for row in rows)
+        best: dict[bytes, float] = {}
+        for key_id, source_id in rows:
+            best[source_id] = max(best.get(source_id, 0.0), near[key_id])
+        yield from best.items()
 
 
-def _by_words(db: sqlite3.Connection, one: Film) -> Iterator[bytes]:
-    """Other files in which a phrase of this is said, once for each."""
+def _by_words(db: sqlite3.Connection, one: Film) -> Iterator[tuple[bytes, float]]:
+    """Other files in which a phrase of this is said, once for each, with weight 1."""
     phrases = list(_sequences(one.words))
     for at in _spread(len(phrases)):
         rows = db.execute(
@@ -222,7 +233,7 @@ def _by_words(db: sqlite3.Connection, one: Film) -> Iterator[bytes]:
             " AND o.source_id <> ? LIMIT ?",
             ('"' + " ".join(phrases[at]) + '"', one.source_id, NEIGHBOURS),
         )
-        yield from (bytes(row[0]) for row in rows)
+        yield from ((bytes(row[0]), 1.0) for row in rows)
 
 
 def _spread(n: int) -> Sequence[int]:

@@ -18,6 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream.capture.decoding import TrackHealth
+from stream.capture.file import frames
+from stream.capture.settings import CaptureSettings
 from stream.models import demo_media
 from tests.stream.capture_clips import pan, tone, write_clip
 from tools.cuts import cut
@@ -85,6 +88,14 @@ def ten_hours(path):
     path.write_bytes(body)
 
 
+def encoded_again(film, target):
+    """The film at half its size and many fewer bits."""
+    seen = list(frames(film, 0, None, CaptureSettings(), TrackHealth()))
+    pictures = [np.ascontiguousarray(frame.rgb(320)) for frame in seen]
+    pts_ms = [frame.pts_ns // 1_000_000 for frame in seen]
+    write_clip(target, pictures, pts_ms, options={"crf": "32", "preset": "veryfast"})
+
+
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory):
     """One folder with all of them."""
@@ -98,6 +109,9 @@ def faults(tmp_path_factory):
     headless.write_bytes(headless.read_bytes()[:-300])
     write_clip(folder / "sound.wav", sound=[(0, tone(16_000, 300.0))], sound_codec="pcm_s16le")
     write_clip(folder / "silent.mp4", pan(30, seed=3))
+    film = demo_media().file("bikes", "bikes.mp4")
+    shutil.copy(film, folder / "film.mp4")
+    encoded_again(film, folder / "smaller.mp4")
     for number, turn in enumerate(TURNS):
         write_clip(folder / f"turn{number}.mp4", pan(5, seed=4), turn=turn)
     write_clip(folder / "uneven.mp4", pan(8, seed=5), [0, 40, 500, 540, 1700, 1740, 2900, 3000])
@@ -124,7 +138,16 @@ def outcomes(faults, tmp_path_factory):
 
 def test_every_fault_has_a_named_outcome_and_the_rest_is_done(outcomes):
     files, _, _, bare = outcomes
-    good = {"whole.mkv", "sound.wav", "silent.mp4", "uneven.mp4", "one.mp4", "caf%E9.mp4"}
+    good = {
+        "whole.mkv",
+        "sound.wav",
+        "silent.mp4",
+        "film.mp4",
+        "smaller.mp4",
+        "uneven.mp4",
+        "one.mp4",
+        "caf%E9.mp4",
+    }
     good |= {f"turn{number}.mp4" for number in range(8)}
     assert {name: files[name]["outcome"] for name in good} == dict.fromkeys(good, "done")
     bad = {
@@ -159,6 +182,15 @@ def test_reasons_say_what_is_wrong(outcomes):
         bare.name: "no films",
     }
     assert {name: word for name, word in words.items() if word not in files[name]["reason"]} == {}
+
+
+def test_a_film_encoded_again_is_said_to_be_a_near_duplicate_and_others_are_not(outcomes):
+    files, _, _, _ = outcomes
+    like = {name: {Path(o["source"]).name for o in file["like"]} for name, file in files.items()}
+    pair = {"film.mp4", "smaller.mp4"}
+    assert [name for name in pair if like[name] == pair - {name}], like
+    assert not like["uneven.mp4"] | like["sound.wav"] | like["one.mp4"]
+    assert like["whole.mkv"] <= {"cut.mkv"}, "half of it is the same"
 
 
 def test_the_lie_of_ten_hours_is_not_believed_beforehand(outcomes):
