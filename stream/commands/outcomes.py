@@ -108,7 +108,7 @@ class Teller:
         if self._as_json:
             say_json_line({"event": "file", **job_json(job)})
             return
-        why = f": {job.reason}" if job.reason else ""
+        why = f": {_bare(job)}" if job.reason else ""
         took = f" ({job.seconds:.1f} s)" if job.seconds else ""
         note(f"{job.outcome}: {job.path}{took}{why}")
         for other in job.like:
@@ -137,10 +137,15 @@ class Teller:
         bad = [job for job in jobs if job.outcome in ("partial", "rejected", "stopped") and job.reason]
         if bad:
             bad.sort(key=lambda job: job.outcome)
-            rows = [(job.outcome, job.path.name, job.reason, job.remedy) for job in bad[:MOST_SHOWN]]
+            rows = [(job.outcome, job.path.name, _bare(job), job.remedy) for job in bad[:MOST_SHOWN]]
             table(("outcome", "file", "reason", "what helps"), rows)
         if len(bad) > MOST_SHOWN:
             note(f"and {len(bad) - MOST_SHOWN} more, told above")
+
+
+def _bare(job: Job) -> str:
+    """The reason without the name of the file, where that stands beside it."""
+    return job.reason.removeprefix(f"{job.uri} ")
 
 
 def job_json(job: Job) -> dict[str, object]:
