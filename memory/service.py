@@ -16,6 +16,8 @@ from typing import ClassVar, cast
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
+from memory.likeness import alike
+from memory.log.held import held, history
 from memory.log.reader import LogReader, feed, last_commit, last_mark
 from memory.log.rows import log_rows
 from memory.log.status import status_of
@@ -29,7 +31,14 @@ from memory.spans.timeline import timeline
 from memory.traces import FollowedTraces
 from stream.errors import DiskFull, OmniRecallError, StoreBusy
 from stream.messages import CommitAck, CommitPut, RecallAsk
-from stream.messages.control import StatusAsk
+from stream.messages.control import (
+    HistoryAsk,
+    LikenessAsk,
+    LikenessFound,
+    SourcesFind,
+    SourcesFound,
+    StatusAsk,
+)
 from stream.messages.envelope import Message
 from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
@@ -42,6 +51,8 @@ MOST_WAITING = 1_024
 """Batches held in memory; what comes beyond is not acknowledged and so will come again."""
 MOST_AWAITED = 64
 """Sources remembered because capture or perception named them last; status never leaves them out."""
+VIEWS_AGAIN_NS = 1_000_000_000
+"""How long views wait after there was no room to write them."""
 LIVE_TICK_NS = 1_000_000_000
 """How often live sources are looked at although nothing was committed."""
 
@@ -60,6 +71,7 @@ class MemoryService(Service):
         self._started = False
         self._views_due = True
         self._live_due_ns = 0
+        self._views_after_ns = 0
         self._sweep: deque[str] = deque()
         self._traces = FollowedTraces()
         self._awaited: dict[tuple[bytes, int], None] = {}
@@ -93,7 +105,7 @@ class MemoryService(Service):
             self._writer,
             self.lane("background"),
         )
-        self._writer.submit(self._ready_views)
+        self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
         self.on(MarkAsk, lambda received: self._query(received, self._mark))
@@ -102,6 +114,9 @@ class MemoryService(Service):
         self.on(TimelineAsk, lambda received: self._query(received, self._timeline))
         self.on(LogAsk, lambda received: self._query(received, self._log_rows))
         self.on(StatusAsk, self._take_status)
+        self.on(SourcesFind, lambda received: self._query(received, self._held))
+        self.on(LikenessAsk, lambda received: self._query(received, self._alike))
+        self.on(HistoryAsk, lambda received: self._query(received, self._history))
         self.listen("memory")
         self._keys.start()
 
@@ -111,13 +126,14 @@ class MemoryService(Service):
         if self._committing or self._waiting or self.draining:
             return
         now_ns = self.clock.monotonic_ns()
-        if not self._consolidating and (self._views_due or now_ns >= self._live_due_ns):
+        is_due = now_ns >= self._views_after_ns and (self._views_due or now_ns >= self._live_due_ns)
+        if not self._consolidating and is_due:
             self._consolidating = True
             self._views_due = False
             self._live_due_ns = now_ns + LIVE_TICK_NS
-            self._writer.submit(self._consolidate, done=self._consolidated)
+            self._writer.submit(self._consolidate, done=self._consolidated, failed=self._views_failed)
         elif self._sweep and not self._writer.pending:
-            self._writer.submit(self._sweep_media, self._sweep.popleft())
+            self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
         self._keys.turn(now_ns)
         self._tell_keys()
 
@@ -205,9 +221,21 @@ class MemoryService(Service):
         with self._store.views() as db:
             ready_views(db, self._consolidator.segmenter)
 
+    def _views_failed(self, error: BaseException) -> None:
+        """Without room for them the views wait; they are made from the log as at a start."""
+        if not isinstance(error, DiskFull | StoreBusy):
+            raise error
+        self.metrics.count("views_wait")
+        self.log.warning("views_wait", error=type(error).__name__)
+        self._consolidating = self._started = False
+        self._views_due = True
+        self._views_after_ns = self.clock.monotonic_ns() + VIEWS_AGAIN_NS
+
     def _consolidate(self) -> Step:
         touched = self._store.touched if self._started else None
         with self._store.views() as db:
+            if touched is None:
+                ready_views(db, self._consolidator.segmenter)
             step = self._consolidator.advance(db, self.clock.now_ns(), touched)
         if touched is None and not step.more:
             self._started = True
@@ -267,6 +295,20 @@ class MemoryService(Service):
     def _log_rows(self, received: Received) -> Message:
         with self._reader.snapshot() as db:
             return log_rows(db, cast(LogAsk, received.message))
+
+    def _held(self, received: Received) -> Message:
+        ask = cast(SourcesFind, received.message)
+        with self._reader.snapshot() as db:
+            return SourcesFound(sources=held(db, ask.source_ids, ask.uris))
+
+    def _alike(self, received: Received) -> Message:
+        ask = cast(LikenessAsk, received.message)
+        with self._reader.snapshot() as db:
+            return LikenessFound(items=alike(db, self._shelf, ask.source_id))
+
+    def _history(self, received: Received) -> Message:
+        with self._reader.snapshot() as db:
+            return history(db, self.surroundings.store_dir)
 
     def _take_status(self, received: Received) -> None:
         awaited = set(self._awaited)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stream.disk import is_no_room
 from stream.errors import Corrupt, DiskFull, StoreBusy, StoreError
 
 LOG_NAME = "log.sqlite"
@@ -16,7 +17,6 @@ BUSY_TIMEOUT_S = 10.0
 READER_CACHE_KIB = 16_384
 """Pages that a reader keeps, 16 MB; SQLite's own 2 MB are read anew for each question to a large store."""
 
-_FULL = (sqlite3.SQLITE_FULL,)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -25,7 +25,7 @@ def named_error(error: sqlite3.Error, path: Path) -> StoreError:
     """The error of our tree for what SQLite raised on `path`."""
     # Extended codes carry the primary one in their low byte.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _FULL:
+    if is_no_room(error, path):
         return DiskFull(f"{path}: {error}", remedy="free some space on the store's disk")
     if code in _DAMAGED:
         return Corrupt(f"{path}: {error}", remedy="restore the store from a snapshot")

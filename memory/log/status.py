@@ -64,7 +64,7 @@ def status_of(
         commit_no=last_commit(db),
         schema=SCHEMA_VERSION,
         counts=counts,
-        n_bytes=_bytes(db, store_dir),
+        n_bytes=disk_bytes(db, store_dir),
         indexes=indexes,
         sources=_described(db, rows, of_source, awaited),
         pending_keys=pending_keys,
@@ -138,7 +138,7 @@ def _count(db: sqlite3.Connection, sql: str) -> int:
     return int(db.execute(sql).fetchone()[0])
 
 
-def _bytes(db: sqlite3.Connection, store_dir: Path) -> dict[str, int]:
+def disk_bytes(db: sqlite3.Connection, store_dir: Path) -> dict[str, int]:
     """Bytes on disk by class. Media are summed in the log: there may be very many files."""
     media = db.execute("SELECT COALESCE(SUM(n_bytes), 0) FROM media").fetchone()[0]
     return {

@@ -299,11 +299,7 @@ class LogStore:
                 " WHERE source_id = ? AND session = ? AND t_origin_ns IS NULL",
                 (source.t_origin_ns, DATED_LATER, *where),
             ).rowcount
-        added += self._db.execute(
-            "INSERT INTO source_uri (source_id, session, uri, commit_no) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (*where, source.uri, commit_no),
-        ).rowcount
+        added += self._add_uri(where, source.uri, commit_no)
         for track in source.tracks:
             added += self._db.execute(
                 "INSERT INTO track (source_id, session, track, media, codec, language, width_px, height_px,"
@@ -321,6 +317,22 @@ class LogStore:
                 ),
             ).rowcount
         return True if added else None
+
+    def _add_uri(self, where: tuple[bytes, int], uri: str, commit_no: int) -> int:
+        """Notes where a source was met last; 1 if that is other than it was, else 0."""
+        newest = self._db.execute(
+            "SELECT uri FROM source_uri WHERE source_id = ? AND session = ? ORDER BY n DESC LIMIT 1", where
+        ).fetchone()
+        if newest is not None and newest[0] == uri:
+            return 0
+        # A place to which it came back gets a new number: the newest is shown.
+        self._db.execute(
+            "DELETE FROM source_uri WHERE source_id = ? AND session = ? AND uri = ?", (*where, uri)
+        )
+        return self._db.execute(
+            "INSERT INTO source_uri (source_id, session, uri, commit_no) VALUES (?, ?, ?, ?)",
+            (*where, uri, commit_no),
+        ).rowcount
 
     def _add_observation(self, observation: Observation, parts: Parts, commit_no: int) -> bool:
         _check_observation(observation)

@@ -25,7 +25,7 @@ from stream.capture.settings import CaptureSettings
 from stream.capture.subtitles import Subtitles, taken
 from stream.capture.track import AnyReader, Origin, Track
 from stream.errors import OmniRecallError, SourceError, SourceRefused
-from stream.messages.control import SourceOpen, SourceState
+from stream.messages.control import SourceOpen, SourceSent, SourceState
 from stream.messages.envelope import Message
 from stream.messages.media import MediaCredit
 from stream.messages.observation import (
@@ -45,7 +45,9 @@ from stream.wire.parts import OutPart
 
 NS_PER_S = 1_000_000_000
 REPORT_S = 1.0
-"""Seconds between two reports to the supervisor, and between two questions for the last mark."""
+"""Seconds between two reports to the supervisor."""
+ASK_END_S = 0.1
+"""Seconds between two questions for the last mark, once everything was sent."""
 
 MOST_NOTES = 32
 
@@ -71,6 +73,8 @@ class CaptureService(Service):
         self._asking: set[int] = set()
         self._began_ns: int | None = None
         self._report_due_ns = 0
+        self._ask_due_ns = 0
+        self._all_sent = False
         self._closed = False
         self._over = False
 
@@ -90,9 +94,15 @@ class CaptureService(Service):
             return  # A later report would hide the last one.
         for track in self._tracks.values():
             track.turn(now_ns)
+        all_sent = bool(self._tracks) and all(t.ended or t.finished for t in self._tracks.values())
         if now_ns >= self._report_due_ns:
             self._report_due_ns = now_ns + int(REPORT_S * NS_PER_S)
             self._report("reading" if self._tracks else "starting")
+        if all_sent != self._all_sent:
+            self._all_sent = all_sent
+            self.connect("supervisor").send(SourceSent(uri=self._open.uri, all_sent=all_sent))
+        if now_ns >= self._ask_due_ns:
+            self._ask_due_ns = now_ns + int(ASK_END_S * NS_PER_S)
             for track in self._tracks.values():
                 self._ask_for_end(track)
         if self._flows and all(track.finished for track in self._tracks.values()):

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from stream.errors import RoleUnavailable, StoreError
+from stream.errors import DeadlineExceeded, RoleUnavailable, StoreError
 from stream.messages.control import StatusAsk, StatusMemory, StatusRoles
 from stream.messages.envelope import Message
-from stream.process.start import ensure_running
+from stream.process.start import ensure_running, is_running
 from stream.wire.caller import Caller
 
 LOG_FILE = "log.sqlite"
@@ -70,15 +70,16 @@ class Connection:
     ) -> R:
         """Asks one role for a reply of type `kind`.
 
-        Processes that ended between the look and the question are started again, once.
+        Processes that ended between the look and the question, or were killed with all that
+        they left behind, are started again, once.
 
         Raises:
             OmniRecallError: As `Caller.ask_for`.
         """
         try:
             return self._caller(endpoint).ask_for(kind, message, timeout_s=timeout_s, trace_id=trace_id)
-        except RoleUnavailable:
-            if (self.run_dir / "ready").exists():
+        except (RoleUnavailable, DeadlineExceeded):
+            if is_running(self.store_dir) and (self.run_dir / "ready").exists():
                 raise
             self.run_dir = self._start()
             return self._caller(endpoint).ask_for(kind, message, timeout_s=timeout_s, trace_id=trace_id)

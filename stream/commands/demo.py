@@ -88,14 +88,14 @@ def _film() -> Path:
 
 
 def _index(connection: Connection, film: Path) -> dict[str, object]:
-    from stream.commands.index import job_json, progress
     from stream.commands.indexing import Indexing, Job
+    from stream.commands.outcomes import job_json, progress
     from stream.commands.terminal import note
     from stream.errors import SourceError
 
     job = Job(path=film)
-    with progress([job], lambda job: note(f"{job.outcome}: {job.path} ({job.seconds:.1f} s)")) as told:
-        Indexing(connection, [job], told).run()
+    with progress([job], lambda job: note(f"{job.outcome}: {job.path} ({job.seconds:.1f} s)")) as bars:
+        Indexing(connection, [job], bars.told).run()
     if job.outcome in ("rejected", "stopped"):
         raise SourceError(f"the film could not be read: {job.reason}", remedy=job.remedy)
     return job_json(job)

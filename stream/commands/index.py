@@ -1,30 +1,29 @@
-"""`omnirecall index`: files, folders and globs into the store, with progress, resumable."""
+"""`omnirecall index`: files, folders and globs into the store, with progress, resumable, watched."""
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from stream.commands import options
 
 if TYPE_CHECKING:
-    from stream.commands.indexing import Job
-
-MEDIA_SUFFIXES = frozenset(
-    """
-    .mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .vob .mxf
-    .jpg .jpeg .png .webp .tif .tiff .bmp
-    .wav .mp3 .m4a .aac .flac .ogg .oga .opus .wma .aif .aiff .amr
-    """.split()  # noqa: SIM905 - a list this long is read more easily as text
-)
-"""What is taken from a folder; a file that is named outright is tried whatever its name."""
+    from stream.commands.connection import Connection
+    from stream.commands.estimate import Estimate
+    from stream.commands.folders import FolderWatch, Found
+    from stream.commands.indexing import Indexing, Job
+    from stream.commands.outcomes import Bars, Teller
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+WORTH_AN_ESTIMATE = 2
+"""Of a single file nobody need be told beforehand how many there are."""
 
 
 def index(
@@ -35,6 +34,17 @@ def index(
         str | None,
         typer.Option("--recorded-at", metavar="TIME", help="When the recording began, if you know better."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and read what comes into the folders, until Ctrl-C.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how much there is and what it will take, and end.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Begin though the disk seems too small.")] = False,
+    wait_for_room: Annotated[
+        float,
+        typer.Option("--wait-for-room", metavar="SECONDS", help="How long to wait when the disk is full."),
+    ] = 600.0,
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -42,149 +52,202 @@ def index(
     as_json: options.AsJson = False,
 ) -> None:
     """Read media into the store. Stopped half-way, the same command goes on where it stopped."""
-    from stream.commands.connection import Connection
     from stream.commands.dates import utc_ns
-    from stream.commands.indexing import Indexing, Job
-    from stream.commands.terminal import note
+    from stream.commands.folders import FolderWatch, found_media
+    from stream.commands.outcomes import Teller
 
     recorded_at_ns = utc_ns(recorded_at, "--recorded-at")
-    jobs = [Job(path=path, recorded_at_ns=recorded_at_ns) for path in found_media(paths)]
-    _refuse_missing(jobs)
+    teller = Teller(as_json=as_json)
+    # Before anything is listed, so that nothing falls between.
+    watched = FolderWatch(paths) if watch else None
+    jobs = [_job(one, recorded_at_ns) for one in found_media(paths)]
     store_dir = options.store_dir(store)
-    with (
-        Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection,
-        progress(jobs, _outcome_teller(as_json=as_json)) as told,
-    ):
-        indexing = Indexing(connection, jobs, told)
-        try:
-            indexing.run()
-        except KeyboardInterrupt:
-            indexing.stop()
-            told()
-            note("stopped; the same command goes on from here")
-            raise typer.Exit(INTERRUPTED) from None
-    _tell_end(jobs, as_json=as_json)
-    if jobs and all(job.outcome == "rejected" for job in jobs):
-        raise typer.Exit(3)
-
-
-def found_media(paths: Sequence[str]) -> list[Path]:
-    """The files that are meant, each once, folders in order of name.
-
-    Raises:
-        SourceGone: If nothing at all is meant.
-    """
-    from stream.errors import SourceGone
-
-    found = [file for path in paths for file in _files_of(path)]
-    if not found:
-        raise SourceGone(
-            f"no media in {', '.join(paths)}", remedy="name files, or a folder that holds films or recordings"
-        )
-    return list(dict.fromkeys(Path(file).absolute() for file in found))
-
-
-def _files_of(path: str) -> Iterator[Path]:
-    named = Path(path).expanduser()
-    if named.is_dir():
-        yield from sorted(
-            file for file in named.rglob("*") if file.suffix.lower() in MEDIA_SUFFIXES and file.is_file()
-        )
-    elif not named.exists() and any(c in path for c in "*?["):
-        import glob
-
-        for match in sorted(glob.glob(str(named), recursive=True)):  # noqa: PTH207 - absolute patterns too
-            yield from _files_of(match)
+    run = _Run(jobs, teller, watched, recorded_at_ns, wait_for_room)
+    if dry_run:
+        with _connect(store_dir, preset, config, idle_exit, dry_run=True) or nullcontext() as asked:
+            _estimated(jobs, store_dir, asked, teller)
+        return
+    if watch or any(not job.is_over for job in jobs):
+        connection = _connect(store_dir, preset, config, idle_exit)
+        assert connection is not None  # noqa: S101 - only a dry run may have none
+        with connection, _interruptible():
+            told = _estimated(jobs, store_dir, connection, teller)
+            _refuse_if_full(told, store_dir, yes=yes)
+            run.through(connection)
     else:
-        yield named
+        for job in jobs:
+            teller.file(job)
+    teller.end(jobs)
+    run.end()
 
 
-def _refuse_missing(jobs: Sequence[Job]) -> None:
-    """Files that are not there end at once: no process need be started for them."""
-    for job in jobs:
-        if not job.path.is_file():
-            job.outcome, job.reason = "rejected", f"{job.path} is not a file"
-            job.remedy = "check the path"
+class _Run:
+    """One run of the command: what is read, what came meanwhile, and how it ended."""
+
+    def __init__(
+        self,
+        jobs: list[Job],
+        teller: Teller,
+        watched: FolderWatch | None,
+        recorded_at_ns: int | None,
+        wait_for_room_s: float,
+    ) -> None:
+        self._jobs = jobs
+        self._teller = teller
+        self._watched = watched
+        self._recorded_at_ns = recorded_at_ns
+        self._wait_for_room_s = wait_for_room_s
+        self._exit_code = 0
+
+    def through(self, connection: Connection) -> None:
+        """Reads everything; what ends it early is told, and becomes the exit code."""
+        from stream.commands.indexing import Indexing
+        from stream.commands.outcomes import progress
+        from stream.errors import DiskFull
+
+        with progress(self._jobs, self._teller.file) as bars, _terminated_as_interrupted():
+            indexing = Indexing(connection, self._jobs, bars.told, self._teller.paused, self._wait_for_room_s)
+            try:
+                if self._watched is not None:
+                    words = "watching; new files are read once they have stopped growing; Ctrl-C ends it"
+                    self._teller.event("watching", words)
+                indexing.run(None if self._watched is None else lambda: self._came(bars))
+            except KeyboardInterrupt:
+                self._stopped(indexing, "", INTERRUPTED)
+                self._teller.event("interrupted", "stopped; the same command goes on from here")
+            except DiskFull as error:
+                self._stopped(indexing, error.message, error.exit_code)
+                self._teller.event("gave up", f"{error.message}; {error.remedy}", reason=error.message)
+
+    def _stopped(self, indexing: Indexing, reason: str, exit_code: int) -> None:
+        indexing.stop(reason)
+        self._exit_code = exit_code
+
+    def _came(self, bars: Bars) -> Iterator[Job]:
+        """Jobs for the files that have settled in the watched folders since the last look."""
+        assert self._watched is not None  # noqa: S101 - only then it is called
+        for one in self._watched.poll(time.monotonic()):
+            job = _job(one, self._recorded_at_ns)
+            self._teller.event("found", f"new: {one.path}", source=job.uri)
+            self._jobs.append(job)
+            bars.expect([job])
+            if job.is_over:
+                bars.told(job)
+            else:
+                yield job
+
+    def end(self) -> None:
+        """Ends the command where its exit code is not 0: 3 if not one file could be indexed."""
+        from stream.commands.indexing import INDEXED
+
+        if self._exit_code:
+            raise typer.Exit(self._exit_code)
+        if self._jobs and not any(job.outcome in INDEXED for job in self._jobs):
+            raise typer.Exit(3)
 
 
-# Progress --------------------------------------------------------------------------------
+def _job(one: Found, recorded_at_ns: int | None) -> Job:
+    """A file that is meant; one with a fault is over, and no process need be started for it."""
+    from stream.commands.indexing import Job
+
+    job = Job(path=one.path, recorded_at_ns=recorded_at_ns)
+    if one.fault:
+        job.outcome, job.reason, job.remedy = "rejected", f"{job.uri} {one.fault}", one.remedy
+    return job
+
+
+def _connect(
+    store_dir: Path, preset: str, config: Path | None, idle_exit_s: float, *, dry_run: bool = False
+) -> Connection | None:
+    """To the processes; for an estimate of a store that does not exist, nothing is started."""
+    from stream.commands.connection import LOG_FILE, Connection
+
+    if dry_run and not (store_dir / LOG_FILE).is_file():
+        return None
+    return Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit_s)
+
+
+def _estimated(
+    jobs: Sequence[Job], store_dir: Path, connection: Connection | None, teller: Teller
+) -> Estimate:
+    """Looks at the lengths, tells the estimate where it is worth it, and gives the jobs their weight."""
+    from stream.capture.lengths import lengths_of
+    from stream.commands.estimate import PROBE_S, estimate, estimate_json, estimate_words
+    from stream.disk import free_bytes
+    from stream.messages.control import HistoryAsk, HistoryTold
+
+    todo = [job for job in jobs if not job.is_over]
+    history, known = HistoryTold(), set[str]()
+    if connection is not None and todo:
+        history = connection.ask("memory", HistoryTold, HistoryAsk())
+        known = _known(connection, todo)
+    new = [job for job in todo if job.uri not in known]
+    with _looking(len(new)) as looked:
+        lengths_s = lengths_of([job.path for job in new], PROBE_S, looked)
+    for place, job in enumerate(new):
+        job.length_s = lengths_s.get(place) or 1.0
+    told = estimate(new, lengths_s, len(todo) - len(new), history, free_bytes(store_dir))
+    if len(todo) >= WORTH_AN_ESTIMATE or connection is None:
+        teller.event("estimate", estimate_words(told), **estimate_json(told))
+    return told
+
+
+def _known(connection: Connection, jobs: Sequence[Job]) -> set[str]:
+    """The uris under which the store holds a whole file; the file there may be another by now."""
+    from stream.messages.control import SourcesFind, SourcesFound
+
+    known: set[str] = set()
+    for first in range(0, len(jobs), 500):
+        uris = tuple(job.uri for job in jobs[first : first + 500])
+        found = connection.ask("memory", SourcesFound, SourcesFind(uris=uris)).sources
+        known |= {uri for one in found if one.consolidated for uri in one.uris}
+    return known
 
 
 @contextmanager
-def progress(jobs: Sequence[Job], ended: Callable[[Job], None]) -> Iterator[Callable[[], None]]:
-    """Bars on standard error while files are read: one per open file, one for all, with the time left.
+def _looking(n_files: int) -> Iterator[Callable[[int], None]]:
+    """A bar while many files are looked at; yields what takes the number looked at."""
+    from rich.progress import Progress
 
-    Args:
-        jobs: Watched, not changed.
-        ended: Called once for each file that is over.
-
-    Yields:
-        What is to be called after each change.
-    """
-    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    from stream.commands.terminal import clean, console
+    from stream.commands.terminal import console
 
     screen = console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
-    over: set[int] = set()
-    bars: dict[int, TaskID] = {}
-    with Progress(*columns, TimeRemainingColumn(), console=screen, disable=not screen.is_terminal) as drawn:
-        whole = drawn.add_task("all", total=float(len(jobs)))
-
-        def told() -> None:
-            for number, job in enumerate(jobs):
-                if job.is_open and number not in bars:
-                    bars[number] = drawn.add_task(clean(job.path.name), total=1.0)
-                if number in bars:
-                    drawn.update(bars[number], completed=job.share)
-                if job.is_over and number not in over:
-                    over.add(number)
-                    if number in bars:
-                        drawn.remove_task(bars.pop(number))
-                    ended(job)
-            drawn.update(whole, completed=sum(1.0 if job.is_over else job.share for job in jobs))
-
-        told()
-        yield told
+    hidden = not screen.is_terminal or n_files < WORTH_AN_ESTIMATE
+    with Progress(console=screen, disable=hidden, transient=True) as drawn:
+        bar = drawn.add_task("looking at files", total=n_files)
+        yield lambda n: drawn.update(bar, completed=n)
 
 
-def _outcome_teller(*, as_json: bool) -> Callable[[Job], None]:
-    from stream.commands.terminal import note, say_json_line
+def _refuse_if_full(told: Estimate, store_dir: Path, *, yes: bool) -> None:
+    from stream.commands.terminal import size
+    from stream.errors import DiskFull
 
-    def tell(job: Job) -> None:
-        if as_json:
-            say_json_line({"event": "file", **job_json(job)})
-        else:
-            why = f": {job.reason}" if job.reason else ""
-            took = f" ({job.seconds:.1f} s)" if job.seconds else ""
-            note(f"{job.outcome}: {job.path}{took}{why}")
-
-    return tell
+    if told.fits or yes:
+        return
+    raise DiskFull(
+        f"about {size(told.n_bytes)} are needed for the store {store_dir}, {size(told.free_bytes)} are free",
+        remedy="free some space, choose --store DIR, index less, or say --yes",
+    )
 
 
-def job_json(job: Job) -> dict[str, object]:
-    """How one file ended, for programs."""
-    from stream.commands.shapes import seconds
-
-    return {
-        "source": job.uri,
-        "id": job.source_id.hex(),
-        "outcome": job.outcome,
-        "reason": job.reason,
-        "remedy": job.remedy,
-        "duration_s": seconds(job.duration_ns),
-        "seconds": round(job.seconds, 3),
-    }
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Before anything is read, Ctrl-C just ends the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
-def _tell_end(jobs: Sequence[Job], *, as_json: bool) -> None:
-    from collections import Counter
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does."""
 
-    from stream.commands.terminal import note, say_json_line
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
 
-    counts = Counter(job.outcome for job in jobs)
-    if as_json:
-        say_json_line({"event": "end", "files": len(jobs), "outcomes": dict(counts)})
-    elif len(jobs) > 1:
-        note(", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

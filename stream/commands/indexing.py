@@ -1,39 +1,60 @@
 """Reading files into a store: which are open, how far each is, and how each ended.
 
 Used by `omnirecall index` and `omnirecall demo`. The pipeline does the work; this asks it
-to open one source after the other and looks at what the supervisor and memory say.
+to open one source after the other and looks at what the supervisor and memory say of those
+that are open, so that a look costs the same whatever the store holds. Whatever process is
+killed meanwhile, the supervisor included: what it read is asked for again.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from stream.capture.container import path_of, uri_of
 from stream.commands.connection import Connection
-from stream.errors import DeadlineExceeded, OmniRecallError, RoleUnavailable, SourceError, StoreBusy
+from stream.errors import (
+    DeadlineExceeded,
+    DiskFull,
+    OmniRecallError,
+    RoleUnavailable,
+    SourceError,
+    SourceRefused,
+    StoreBusy,
+)
 from stream.messages.control import (
+    Likeness,
+    LikenessAsk,
+    LikenessFound,
     SourceClose,
+    SourceHeld,
     SourceOpen,
+    SourcesAsk,
+    SourcesFind,
+    SourcesFound,
+    SourcesState,
     SourceState,
     SourceStatus,
-    StatusMemory,
-    StatusRoles,
 )
+from stream.messages.observation import CommitAck, CommitPut, SourceRecord
 
 if TYPE_CHECKING:
     from stream.capture.probe import ContentHash
 
-Outcome = Literal["waiting", "reading", "done", "partial", "rejected", "already there", "stopped"]
+Outcome = Literal["waiting", "reading", "done", "partial", "rejected", "already there", "relinked", "stopped"]
+INDEXED = ("done", "partial", "already there", "relinked")
+"""Outcomes after which the store knows the file."""
 
 POLL_S = 0.2
-RETRY_OPEN_S = 1.0
-"""Between attempts to open a source while others are being read."""
 AWAY_S = 60.0
 """How long a process that was restarted may stay away before indexing gives up."""
+WAIT_FOR_ROOM_S = 600.0
+"""How long room on the disk is waited for; the owner may be making some."""
+LIKENESS_S = 5.0
 
 
 @dataclass
@@ -41,7 +62,8 @@ class Job:
     """One file. `share` is how much of it memory knows, 0 to 1, and `seconds` what it took.
 
     `source_id` is the hash of its content, empty until that is known: a file is hashed once,
-    however often it is tried to open it.
+    however often it is tried to open it. `like` names files that have the same content,
+    `notes` say what was assumed or left out.
     """
 
     path: Path
@@ -53,13 +75,16 @@ class Job:
     reason: str = ""
     remedy: str = ""
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    like: tuple[Likeness, ...] = ()
+    length_s: float = 1.0
     began_s: float = field(default=0.0, repr=False)
     hashing: ContentHash | None = field(default=None, repr=False)
 
     @property
     def uri(self) -> str:
         """What the pipeline calls the file."""
-        return str(self.path)
+        return uri_of(self.path)
 
     @property
     def is_open(self) -> bool:
@@ -72,101 +97,183 @@ class Job:
         return self.outcome not in ("waiting", "reading")
 
 
+def silent(_: str) -> None:
+    """For those who need not be told that indexing waits."""
+
+
 class Indexing:
     """Has files read, a few at a time, until each has ended.
 
     Args:
         connection: To the processes of the store.
         jobs: The files, in the order in which they are read.
-        told: Called after each look, for progress.
+        told: Called with a job after each change of it, for progress.
+        paused: Called with the reason when intake begins to wait, and with nothing when it goes on.
+        wait_for_room_s: How long to wait for room on the disk.
     """
 
-    def __init__(self, connection: Connection, jobs: Sequence[Job], told: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        jobs: Sequence[Job],
+        told: Callable[[Job], None],
+        paused: Callable[[str], None] = silent,
+        wait_for_room_s: float = WAIT_FOR_ROOM_S,
+    ) -> None:
         self._connection = connection
-        self._jobs = jobs
         self._waiting = deque(job for job in jobs if job.outcome == "waiting")
+        self._reading: list[Job] = []
         self._told = told
-        self._open_again_s = 0.0
-        self._reading = 0
-        self._most_reading = 0
-        self._was_refused = False
+        self._tell_paused = paused
+        self._wait_for_room_s = wait_for_room_s
+        self._paused_since_s: float | None = None
         self._away_since_s: float | None = None
-        self._broken = ""
 
-    def run(self) -> None:
-        """Returns when every job is over.
+    def run(self, more: Callable[[], Iterable[Job]] | None = None) -> None:
+        """Returns when every job is over; with `more`, goes on asking it for jobs until interrupted.
 
         Raises:
             RoleUnavailable: If a process is broken or stays away.
+            DiskFull: If there was no room on the disk for too long.
         """
-        while not all(job.is_over for job in self._jobs):
+        while True:
+            if more is not None:
+                self._waiting.extend(more())
+            if not self._waiting and not self._reading:
+                if more is None:
+                    return
+                time.sleep(POLL_S)
+                continue
             try:
-                went_on = self._open_next()
-                self._look()
+                went_on = self._turn()
                 self._away_since_s = None
-                if self._broken:
-                    break
             except (RoleUnavailable, DeadlineExceeded) as error:
                 self._be_patient(error)
                 went_on = False
-            self._told()
             if not went_on:
                 time.sleep(POLL_S)
-        if self._broken:
-            raise RoleUnavailable(f"a process keeps failing: {self._broken}", remedy="omnirecall doctor")
 
-    def stop(self) -> None:
+    def stop(self, reason: str = "") -> None:
         """Has the open files closed; what is known of them stays, and indexing them again goes on there."""
-        for job in self._jobs:
-            if job.is_open:
-                self._connection.ask("supervisor", SourceState, SourceClose(uri=job.uri))
-            if not job.is_over:
-                job.outcome = "stopped"
+        for job in self._reading:
+            try:
+                self._connection.ask("supervisor", SourceState, SourceClose(uri=job.uri), timeout_s=2.0)
+            except OmniRecallError:
+                continue  # Nobody is left to close it: it is closed.
+        for job in (*self._reading, *self._waiting):
+            job.outcome, job.reason = "stopped", reason
+        for job in self._reading:
+            self._told(job)
+        self._reading.clear()
+        self._waiting.clear()
 
-    def _open_next(self) -> bool:
-        """Works towards opening waiting files, for a moment; whether there was anything to do.
+    def _turn(self) -> bool:
+        """One look, and what follows from it; whether there is more to do at once."""
+        asked = [*self._reading, *list(self._waiting)[:1]]
+        ask = SourcesAsk(uris=tuple(job.uri for job in asked))
+        state = self._connection.ask("supervisor", SourcesState, ask)
+        if state.broken:
+            raise _Broken(f"a process keeps failing: {state.broken}", remedy="omnirecall doctor")
+        self._note_paused(state.paused)
+        states = {one.uri: one for one in state.sources}
+        self._follow_all(states)
+        if state.paused:
+            return False
+        head = self._waiting[0] if self._waiting else None
+        is_adopted = head is not None and head.uri in states and _is_live(states[head.uri])
+        return self._open_next(1 if is_adopted else state.room)
+
+    # Files that are open.
+
+    def _follow_all(self, states: dict[str, SourceState]) -> None:
+        ids = tuple(job.source_id for job in self._reading if job.source_id)
+        held = {one.source_id: one for one in self._find(ids)}
+        for job in list(self._reading):
+            state = states.get(job.uri)
+            if state is None:
+                self._open_again(job)  # The supervisor that read it is no more.
+            else:
+                self._follow(job, state, held.get(job.source_id))
+            if not job.is_open:
+                self._reading.remove(job)
+            self._told(job)
+
+    def _open_again(self, job: Job) -> None:
+        job.outcome = "waiting"
+        self._waiting.appendleft(job)
+
+    def _follow(self, job: Job, state: SourceState, held: SourceHeld | None) -> None:
+        job.duration_ns = state.duration_ns or job.duration_ns
+        job.notes = state.notes or job.notes
+        if state.source_id and state.source_id != job.source_id:
+            job.source_id = state.source_id  # It changed after it was hashed.
+            held = None
+        if state.state == "rejected":
+            self._end(job, "rejected", state.reason, state.remedy)
+        elif state.state == "closed":
+            self._end(job, "stopped", state.reason, state.remedy)
+        elif held is not None:
+            job.share = max(job.share, known_share(held))
+            if held.consolidated and state.state in ("done", "partial"):
+                job.like = self._alike(job)
+                self._end(job, "done" if state.state == "done" else "partial", state.reason, state.remedy)
+
+    def _alike(self, job: Job) -> tuple[Likeness, ...]:
+        try:
+            ask = LikenessAsk(source_id=job.source_id)
+            return self._connection.ask("memory", LikenessFound, ask, timeout_s=LIKENESS_S).items
+        except OmniRecallError:
+            return ()  # Worth a remark, not a failure.
+
+    def _end(self, job: Job, outcome: Outcome, reason: str = "", remedy: str = "") -> None:
+        job.outcome, job.reason, job.remedy = outcome, reason, remedy
+        job.share = 1.0 if outcome in INDEXED else job.share
+        job.seconds = time.monotonic() - job.began_s if job.began_s else 0.0
+        job.hashing = None
+
+    # Files that wait.
+
+    def _open_next(self, room: int) -> bool:
+        """Works towards opening waiting files, for a moment; whether it is worth going on at once.
 
         While all that may be read at a time is being read, no file is touched: reading the
         next one only to hash it takes the disk from those that are read.
         """
         ends_at_s = time.monotonic() + POLL_S
-        held: tuple[SourceStatus, ...] | None = None
-        while self._may_open:
+        held_back = 0
+        while room > 0 and held_back < len(self._waiting):
             job = self._waiting[0]
-            held = self._connection.memory().sources if held is None else held
-            if not job.began_s:
-                job.began_s = time.monotonic()
-            if not held or self._is_hashed(job):
-                self._open(job, held)
-            if job.is_open or job.is_over:
-                self._waiting.popleft()
-                self._told()
+            job.began_s = job.began_s or time.monotonic()
+            if self._is_hashed(job):
+                if any(job.source_id == other.source_id for other in self._reading):
+                    # The same content under another name: what is known of it is known soon.
+                    self._waiting.rotate(-1)
+                    held_back += 1
+                    continue
+                if not self._open(job):
+                    return False
+            if not job.is_over and not job.is_open:
+                return True  # Hashing goes on in the next turn.
+            self._waiting.popleft()
+            if job.is_open:
+                self._reading.append(job)
+                room -= 1
+            self._told(job)
             if time.monotonic() >= ends_at_s:
-                break
-        return self._may_open
-
-    @property
-    def _may_open(self) -> bool:
-        """Whether a file waits and there may be a place for it.
-
-        How many places there are is not known before a file was refused; from then on it
-        is the most that were ever seen being read at a time.
-        """
-        is_full = self._was_refused and self._reading >= max(1, self._most_reading)
-        return bool(self._waiting) and not is_full and time.monotonic() >= self._open_again_s
-
-    def _count(self, n_reading: int) -> None:
-        self._reading = n_reading
-        self._most_reading = max(self._most_reading, n_reading)
+                return bool(self._waiting)
+        return False
 
     def _is_hashed(self, job: Job) -> bool:
         """Whether it is known what the file is; reads it one step further where it is not."""
         if job.source_id:
             return True
+        from stream.capture.container import regular_file
         from stream.capture.probe import ContentHash
 
-        job.hashing = job.hashing or ContentHash(job.path)
         try:
+            if job.hashing is None:
+                regular_file(job.path)
+                job.hashing = ContentHash(job.path)
             digest = job.hashing.step()
         except SourceError as error:
             self._end(job, "rejected", error.message, error.remedy)
@@ -175,76 +282,102 @@ class Indexing:
             job.source_id, job.hashing = digest, None
         return digest is not None
 
-    def _open(self, job: Job, held: Sequence[SourceStatus]) -> None:
-        """Has a file read unless the store holds all of it; it goes on waiting where no place is free."""
-        if any(source.source_id == job.source_id and source.consolidated for source in held):
-            job.outcome, job.share = "already there", 1.0
-            return
+    def _open(self, job: Job) -> bool:
+        """Has a file read unless the store holds all of it; False if there is no place for it now."""
+        held = next(iter(self._find((job.source_id,))), None)
+        if held is not None and held.consolidated:
+            try:
+                self._meet_again(job, held)
+            except SourceError as error:
+                self._end(job, "rejected", error.message, error.remedy)
+            return True
         ask = SourceOpen(uri=job.uri, policy="lossless", recorded_at_ns=job.recorded_at_ns)
         try:
             self._connection.ask("supervisor", SourceState, ask)
-        except StoreBusy:
-            self._open_again_s = time.monotonic() + RETRY_OPEN_S
-            self._was_refused = True
-            self._count(_captures(self._connection.roles()))
-            job.began_s = 0.0
+        except (StoreBusy, DiskFull):
+            return False
         except SourceError as error:
             self._end(job, "rejected", error.message, error.remedy)
         else:
             job.outcome = "reading"
-            self._reading += 1
+        return True
 
-    def _look(self) -> None:
-        roles = self._connection.roles()
-        self._count(_captures(roles))
-        self._broken = ", ".join(
-            f"{role.name} ({role.last_error})"
-            for role in roles.roles
-            if role.state == "broken" and role.role != "capture"
+    def _meet_again(self, job: Job, held: SourceHeld) -> None:
+        """A content that the store holds: under this path, under another one too, or moved here."""
+        newest = held.uris[0] if held.uris else ""
+        if newest == job.uri and job.recorded_at_ns is None:
+            self._end(job, "already there")
+        elif newest != job.uri and is_gone(newest, job.path):
+            self._put_place(job, held)
+            self._end(job, "relinked", f"moved from {newest}")
+        else:
+            if job.uri not in held.uris or newest == job.uri:
+                self._put_place(job, held)
+            same = f"the same content as {newest}" if newest != job.uri else ""
+            self._end(job, "already there", same)
+
+    def _put_place(self, job: Job, held: SourceHeld) -> None:
+        """Has memory note where the content lies now, and when it was recorded if the owner says so."""
+        record = SourceRecord(
+            source_id=held.source_id,
+            session=held.session,
+            kind="file",
+            uri=job.uri,
+            content_hash=held.source_id.hex(),
+            duration_ns=held.duration_ns,
+            t_origin_ns=job.recorded_at_ns,
+            t_origin_from="owner" if job.recorded_at_ns is not None else "",
         )
-        states = {state.uri: state for state in roles.sources}
-        memory = self._connection.memory()
-        for job in self._jobs:
-            if job.is_open and job.uri in states:
-                self._follow(job, states[job.uri], memory)
+        ack = self._connection.ask("memory", CommitAck, CommitPut(outbox_seq=1, sources=(record,)))
+        if ack.rejects:
+            raise SourceRefused(f"{job.uri} is not taken: {ack.rejects[0].reason}")
 
-    def _follow(self, job: Job, state: SourceState, memory: StatusMemory) -> None:
-        job.source_id = state.source_id or job.source_id
-        job.duration_ns = state.duration_ns or job.duration_ns
-        if state.state == "rejected":
-            self._end(job, "rejected", state.reason, state.remedy)
-            return
-        if state.state == "closed":
-            self._end(job, "stopped", state.reason, state.remedy)
-            return
-        held = [s for s in memory.sources if s.source_id == job.source_id and s.session == state.session]
-        if not held:
-            return
-        job.share = max(job.share, known_share(held[0]))
-        if held[0].consolidated and state.state in ("done", "partial"):
-            job.share = 1.0
-            self._end(job, "done" if state.state == "done" else "partial", state.reason, state.remedy)
+    def _find(self, source_ids: tuple[bytes, ...]) -> tuple[SourceHeld, ...]:
+        if not source_ids:
+            return ()
+        return self._connection.ask("memory", SourcesFound, SourcesFind(source_ids=source_ids)).sources
 
-    def _end(self, job: Job, outcome: Outcome, reason: str = "", remedy: str = "") -> None:
-        job.outcome, job.reason, job.remedy = outcome, reason, remedy
-        job.seconds = time.monotonic() - job.began_s
-        self._open_again_s = 0.0
+    # Waiting.
+
+    def _note_paused(self, reason: str) -> None:
+        now_s = time.monotonic()
+        if not reason:
+            if self._paused_since_s is not None:
+                self._tell_paused("")
+            self._paused_since_s = None
+        elif self._paused_since_s is None:
+            self._paused_since_s = now_s
+            self._tell_paused(reason)
+        elif now_s - self._paused_since_s > self._wait_for_room_s:
+            raise DiskFull(reason, remedy="free some space, then run the same command: it goes on from here")
 
     def _be_patient(self, error: OmniRecallError) -> None:
         """A process that was restarted is back within seconds; after `AWAY_S` the error stands."""
         now_s = time.monotonic()
         self._away_since_s = self._away_since_s or now_s
-        if now_s - self._away_since_s > AWAY_S:
+        if isinstance(error, _Broken) or now_s - self._away_since_s > AWAY_S:
             raise error
-        time.sleep(POLL_S)
 
 
-def _captures(roles: StatusRoles) -> int:
-    """How many sources are being read, by whomever they were opened."""
-    return sum(role.role == "capture" for role in roles.roles)
+class _Broken(RoleUnavailable):
+    """A process that is not restarted any more: waiting does not help."""
 
 
-def known_share(source: SourceStatus) -> float:
+def _is_live(state: SourceState) -> bool:
+    return state.state in ("starting", "reading")
+
+
+def is_gone(uri: str, instead: Path) -> bool:
+    """Whether what lay under a uri is there no more, or something of another size than `instead`."""
+    try:
+        return path_of(uri).stat().st_size != instead.stat().st_size
+    except (FileNotFoundError, NotADirectoryError, SourceError):
+        return True
+    except OSError:
+        return False  # A disk that does not answer has not lost its files.
+
+
+def known_share(source: SourceStatus | SourceHeld) -> float:
     """How much of a source memory knows: by its slowest track, 0 to 1."""
     if source.consolidated:
         return 1.0

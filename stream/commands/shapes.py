@@ -182,8 +182,8 @@ def reading_json(source: SourceState) -> Json:
     }
 
 
-def held_json(source: SourceStatus) -> Json:
-    """One source as memory holds it."""
+def held_json(source: SourceStatus, *, offline: bool = False) -> Json:
+    """One source as memory holds it; `offline` if its file is not where it was met last."""
     return {
         "source": source.uri,
         "id": source.source_id.hex(),
@@ -191,6 +191,7 @@ def held_json(source: SourceStatus) -> Json:
         "duration_s": seconds(source.duration_ns),
         "observations": source.observations,
         "consolidated": source.consolidated,
+        "offline": offline,
         "newest_frame": iso(source.newest_frame_t_ns),
         "tracks": [
             {"track": t.track, "media": t.media, "through_s": seconds(t.through_pts_ns), "eof": t.eof}

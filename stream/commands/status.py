@@ -8,7 +8,11 @@ import typer
 
 from stream.commands import options
 
+LOOK_S = 2.0
+"""Seconds in which files are looked for."""
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from stream.errors import OmniRecallError
@@ -66,7 +70,11 @@ def _document(
             "bytes": memory.n_bytes,
             "indexes": memory.indexes,
             "pending_keys": memory.pending_keys,
-            "sources": [held_json(source) for source in memory.sources],
+            "sources": [
+                held_json(source, offline=source.uri in offline)
+                for offline in (offline_uris(memory.sources),)
+                for source in memory.sources
+            ],
         }
     return document | (error_json(error) if error else {})
 
@@ -109,11 +117,46 @@ def _show_memory(memory: StatusMemory) -> None:
     for name, index in memory.indexes.items():
         say(f"index {name}: " + ", ".join(f"{key} {value}" for key, value in index.items()))
     if memory.sources:
+        offline = offline_uris(memory.sources)
         rows = [
-            (source.uri, position(source.duration_ns), str(source.observations), _reach(source))
+            (
+                source.uri,
+                position(source.duration_ns),
+                str(source.observations),
+                _reach(source) + ("; offline: index it where it is now" if source.uri in offline else ""),
+            )
             for source in memory.sources
         ]
         table(("source", "length", "observations", "known"), rows)
+
+
+def offline_uris(sources: Sequence[SourceStatus]) -> set[str]:
+    """The files that are not where they were met last; those that nobody could look at are not told.
+
+    A disk that hangs must not hang the command: what was seen within `LOOK_S` counts.
+    """
+    import threading
+
+    from stream.capture.container import path_of
+    from stream.errors import SourceError
+
+    gone: set[str] = set()
+
+    def look() -> None:
+        for source in sources:
+            if source.kind != "file":
+                continue
+            try:
+                path_of(source.uri).stat()
+            except (FileNotFoundError, NotADirectoryError, SourceError):
+                gone.add(source.uri)
+            except OSError:
+                continue
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(LOOK_S)
+    return set(gone)
 
 
 def _reach(source: SourceStatus) -> str:

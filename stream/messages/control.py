@@ -102,6 +102,43 @@ class SourceState(Message, frozen=True, kw_only=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
 
 
+@topic("source.sent")
+class SourceSent(Message, frozen=True, kw_only=True):
+    """capture → supervisor: whether everything of a source was sent.
+
+    It then waits only for memory to have the ends, and another may be opened. A perception
+    process that was restarted may want some of it again.
+    """
+
+    uri: str
+    all_sent: bool = True
+
+
+@topic("sources.ask")
+class SourcesAsk(Message, frozen=True, kw_only=True):
+    """commands → supervisor: how does reading these sources go?
+
+    The cost of the answer follows what is asked, not how many sources were ever read.
+    """
+
+    uris: tuple[str, ...] = ()
+
+
+@topic("sources.state")
+class SourcesState(Message, frozen=True, kw_only=True):
+    """supervisor → commands: those of the asked sources that it knows, and whether there is room.
+
+    One that is missing was never opened, or by a supervisor that is no more. `room` is how
+    many may be opened now; `broken` names processes that keep failing; `paused` says why
+    intake waits (no room on the store's disk), empty where it does not.
+    """
+
+    sources: tuple[SourceState, ...] = ()
+    room: int = 0
+    broken: str = ""
+    paused: str = ""
+
+
 @topic("status.ask")
 class StatusAsk(Message, frozen=True, kw_only=True):
     """commands, gateway → supervisor, memory: how are you?"""
@@ -156,6 +193,82 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     observations: int
     newest_frame_t_ns: int | None = None
     consolidated: bool = False
+
+
+class SourceHeld(msgspec.Struct, frozen=True, kw_only=True):
+    """A file's content as memory holds it; `uris` are where it was met, the newest first."""
+
+    source_id: bytes
+    session: int
+    uris: tuple[str, ...]
+    duration_ns: int | None
+    tracks: tuple[TrackStatus, ...]
+    consolidated: bool
+
+
+@topic("sources.find")
+class SourcesFind(Message, frozen=True, kw_only=True):
+    """commands → memory: what is held of these contents, and of what was met under these uris?"""
+
+    source_ids: tuple[bytes, ...] = ()
+    uris: tuple[str, ...] = ()
+
+
+@topic("sources.found")
+class SourcesFound(Message, frozen=True, kw_only=True):
+    """memory → commands: those of them that are held, files only."""
+
+    sources: tuple[SourceHeld, ...] = ()
+
+
+@topic("likeness.ask")
+class LikenessAsk(Message, frozen=True, kw_only=True):
+    """commands → memory: which other files have the same pictures or words as this source?"""
+
+    source_id: bytes
+    session: int = 0
+
+
+class Likeness(msgspec.Struct, frozen=True, kw_only=True):
+    """Another file with the same content under other bytes.
+
+    `share` of the shorter of the two is found in the longer at one offset; `by` is what was
+    compared. `offset_ns` is where the asked source begins in the other (negative: the
+    other begins within it).
+    """
+
+    source_id: bytes
+    uri: str
+    share: float
+    by: Literal["pictures", "words"]
+    offset_ns: int = 0
+
+
+@topic("likeness.found")
+class LikenessFound(Message, frozen=True, kw_only=True):
+    """memory → commands: near-duplicates, the likest first."""
+
+    items: tuple[Likeness, ...] = ()
+
+
+@topic("history.ask")
+class HistoryAsk(Message, frozen=True, kw_only=True):
+    """commands → memory: how long did reading take so far, and how much room?"""
+
+
+@topic("history.told")
+class HistoryTold(Message, frozen=True, kw_only=True):
+    """memory → commands: measured on the files last read to their end; `n_files` 0 where there are none.
+
+    Reading a file took about `per_file_s` and `per_media_s` for each second of it, alone;
+    `n_bytes_per_media_s` is what a second of media takes on disk.
+    """
+
+    n_files: int = 0
+    media_s: float = 0.0
+    per_file_s: float = 0.0
+    per_media_s: float = 0.0
+    n_bytes_per_media_s: float = 0.0
 
 
 @topic("status.memory")

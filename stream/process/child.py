@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from stream.process.liveness import State, backoff_s, breaker_is_open, fault
 from stream.process.roles import Role
@@ -62,8 +62,7 @@ class Child:
         command += [json.dumps(self.arguments)]
         if self.cpu.nice and self.row.nice:
             command = ["nice", "-n", str(self.row.nice), *command]
-        self._rotate_log()
-        with self.log_file.open("ab") as log:
+        with self._opened_log() as log:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -132,6 +131,14 @@ class Child:
         recent = sum(now_s - at_s <= self.supervision.breaker_s for at_s in self.restarted_at_s)
         self.restart_at_s = now_s + backoff_s(recent, self.supervision)
         self.state = State.WAITING
+
+    def _opened_log(self) -> IO[bytes]:
+        """The log to write to; none where the disk has no room for even a name."""
+        try:
+            self._rotate_log()
+            return self.log_file.open("ab")
+        except OSError:
+            return Path(os.devnull).open("ab")
 
     def _rotate_log(self) -> None:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import zmq
 
-from stream.errors import OmniRecallError, WireError
+from stream.disk import free_bytes
+from stream.errors import DiskFull, OmniRecallError, WireError
 from stream.messages.control import ErrorReply, RoleBeat, RoleBye, RoleDrain, RoleHello
 from stream.messages.envelope import Message
 from stream.messages.observation import CommitAck, CommitPut, Reject
@@ -37,6 +39,11 @@ BATCH_OF_MESSAGES = 64
 """Messages taken from one socket before the others have their turn."""
 RESEND_S = 3.0
 """Unacknowledged batches are repeated after this long without any acknowledgement."""
+LOOK_AT_DISK_S = 1.0
+"""Seconds between two looks at the room on the store's disk, and attempts to write on a full one."""
+FULL_AT_START_S = 15.0
+"""Pause before a process that cannot start on a full disk ends, so that restarts stay below the
+breaker (five in a minute) however long the disk is full."""
 COMMAND_SENDER = "command"
 """Senders of this prefix are people's commands; what they ask counts as activity."""
 
@@ -117,6 +124,9 @@ class Service:
         trace_dir = surroundings.run_dir / "trace" if supervision.trace else None
         self._trace = Trace(trace_dir, self.name, self.clock)
         self._beat_ns = int(supervision.beat_s * 1e9)
+        self._least_free_bytes = supervision.least_free_bytes
+        self._has_room = True
+        self._disk_due_ns = 0
         self.sender = Sender(f"{self.name}-{os.getpid()}", self.clock)
         self._rejections = Rejections()
         self._functions: dict[type[Message], Function] = {}
@@ -225,8 +235,11 @@ class Service:
         A batch that memory would refuse for its size or form is counted and left out, since
         it would be sent again for ever; 0 is returned then.
 
+        On a full disk it is held and written later; `has_room` is false by then, and whoever
+        makes batches of what he asks for asks for no more.
+
         Raises:
-            DiskFull: If it cannot be written.
+            DiskFull: If too much is held already.
         """
         try:
             seq = self.outbox.put(put, parts, trace_id)
@@ -258,6 +271,20 @@ class Service:
         self._failed = failed
 
     @property
+    def has_room(self) -> bool:
+        """Whether the store's disk has room for what comes in; looked at once a second."""
+        now_ns = self.clock.monotonic_ns()
+        if now_ns >= self._disk_due_ns:
+            self._disk_due_ns = now_ns + int(LOOK_AT_DISK_S * 1e9)
+            full = self._outbox is not None and not self._outbox.write_unwritten()
+            has_room = not full and free_bytes(self.surroundings.store_dir) >= self._least_free_bytes
+            if has_room != self._has_room:
+                self.log.warning("goes_on" if has_room else "waits_for_room")
+            self._has_room = has_room
+            self.metrics.gauge("no_room", 0.0 if has_room else 1.0)
+        return self._has_room
+
+    @property
     def draining(self) -> bool:
         """Whether the process has been asked to finish."""
         return self._draining_since_ns is not None
@@ -274,6 +301,11 @@ class Service:
             self.set_up()
             self._tell(RoleHello(role=self.surroundings.role, name=self.name, pid=os.getpid()))
             self._loop()
+        except DiskFull as error:
+            # No word that a restart won't help: with room, it does.
+            self.log.error("failed", error=type(error).__name__, message=error.message)
+            time.sleep(FULL_AT_START_S)
+            raise
         except OmniRecallError as error:
             self.log.error("failed", error=type(error).__name__, message=error.message)
             self._failed = f"{type(error).__name__}: {error.message}"
@@ -298,6 +330,7 @@ class Service:
             self._send_due()
             self.idle()
             if now_ns >= beat_due_ns:
+                _ = self.has_room  # Held batches are written when there is room, asked for or not.
                 self._beat()
                 beat_due_ns = now_ns + self._beat_ns
             if self._is_drained(now_ns):

@@ -38,6 +38,15 @@ class SupervisorSettings(BaseModel):
         default=5, ge=1, description="restarts within breaker_s that open the breaker"
     )
     breaker_s: float = Field(default=60.0, gt=0, description="window of the breaker in seconds")
-    captures: int = Field(default=1, ge=1, description="files read at the same time")
+    captures: int = Field(
+        default=2,
+        ge=1,
+        description="files read at the same time; with two, one starts and ends while the other is perceived",
+    )
+    least_free_bytes: int = Field(
+        default=64_000_000,
+        ge=0,
+        description="room on the store's disk below which intake waits; questions are still answered",
+    )
     log_bytes: int = Field(default=5_000_000, ge=10_000, description="size at which a role's log is rotated")
     trace: bool = Field(default=False, description="record each hop of frames, utterances and questions")

@@ -24,7 +24,8 @@ import msgspec
 import zmq
 
 from stream.config import Config, load_config
-from stream.errors import OmniRecallError, StoreBusy, WireError
+from stream.disk import free_bytes
+from stream.errors import DiskFull, OmniRecallError, StoreBusy, WireError
 from stream.messages.control import (
     ErrorReply,
     RoleBeat,
@@ -34,6 +35,9 @@ from stream.messages.control import (
     RoleStatus,
     SourceClose,
     SourceOpen,
+    SourcesAsk,
+    SourceSent,
+    SourcesState,
     SourceState,
     StatusAsk,
     StatusRoles,
@@ -102,6 +106,7 @@ class Supervisor:
         self.children: dict[str, Child] = {}
         self.sources: dict[str, SourceState] = {}
         self._capture_of: dict[str, str] = {}
+        self._all_sent: set[str] = set()
         self._draining = False
         self._requests = 0.0
         self._active_at_s = self._started_at_s = time.monotonic()
@@ -163,6 +168,8 @@ class Supervisor:
     def _ended(self, child: Child, now_s: float, why: str = "") -> None:
         child.ended(now_s, wanted=self._draining or child.state is State.DRAINING, why=why)
         self.log.info("ended", role=child.name, state=child.state.value, why=child.last_error)
+        if child.role == "capture":
+            self._all_sent.discard(str(child.arguments.get("uri", "")))
         if child.role == "capture" and child.state in (State.ENDED, State.BROKEN):
             self._capture_ended(child)
         if child.row.starts == "media" and child.state is State.BROKEN:
@@ -192,6 +199,7 @@ class Supervisor:
             )
         del self.children[child.name]
         self._capture_of.pop(uri, None)
+        self._all_sent.discard(uri)
         while len(self.sources) > ENDED_SOURCES_KEPT:
             del self.sources[next(iter(self.sources))]
 
@@ -235,6 +243,8 @@ class Supervisor:
         elif isinstance(message, SourceState):
             self.sources[message.uri] = message
             self._active(now_s)
+        elif isinstance(message, SourceSent):
+            (self._all_sent.add if message.all_sent else self._all_sent.discard)(message.uri)
         else:
             self._active(now_s)
             try:
@@ -264,6 +274,8 @@ class Supervisor:
     def _answer(self, message: Message) -> Message:
         if isinstance(message, StatusAsk):
             return self._status()
+        if isinstance(message, SourcesAsk):
+            return self._sources_state(message)
         if isinstance(message, SourceOpen):
             return self._open_source(message)
         if isinstance(message, SourceClose):
@@ -290,18 +302,48 @@ class Supervisor:
         sources = tuple(self.sources.values())[-500:]
         return StatusRoles(roles=roles, sources=sources, store=str(self.store_dir), ready=ready)
 
+    def _sources_state(self, message: SourcesAsk) -> SourcesState:
+        broken = [
+            f"{child.name} ({child.last_error})"
+            for child in self.children.values()
+            if child.state is State.BROKEN and child.role != "capture"
+        ]
+        return SourcesState(
+            sources=tuple(self.sources[uri] for uri in message.uris if uri in self.sources),
+            room=0 if self._draining else self._room(),
+            broken=", ".join(broken),
+            paused=self._paused(),
+        )
+
+    def _room(self) -> int:
+        """How many files may be opened now: one that only waits for memory takes no place.
+
+        Nor may there be ever more of those: as many again as are read.
+        """
+        uris = [str(c.arguments.get("uri", "")) for c in self.children.values() if c.role == "capture"]
+        reading = sum(uri not in self._all_sent for uri in uris)
+        return min(self.supervision.captures - reading, 2 * self.supervision.captures - len(uris))
+
+    def _paused(self) -> str:
+        """Why intake waits; empty where it does not."""
+        free = free_bytes(self.store_dir)
+        if free >= self.supervision.least_free_bytes:
+            return ""
+        return f"disk full: {free / 1e6:.1f} MB are free for the store {self.store_dir}"
+
     def _open_source(self, message: SourceOpen) -> SourceState:
         if self._draining:
             raise StoreBusy("the processes are ending", remedy="try again in a moment")
         name = self._capture_of.get(message.uri)
         if name is not None and name in self.children:
             return self.sources[message.uri]
-        reading = sum(child.role == "capture" for child in self.children.values())
-        if not message.as_camera and reading >= self.supervision.captures:
+        if not message.as_camera and self._room() <= 0:
             raise StoreBusy(
-                f"{reading} source(s) are being read already",
+                f"{self.supervision.captures} source(s) are being read already",
                 remedy="wait, or raise supervisor.captures",
             )
+        if paused := self._paused():
+            raise DiskFull(paused, remedy="free some space on the store's disk")
         for role, row in self.roles.items():
             if row.starts == "media":
                 self._start_role(role)

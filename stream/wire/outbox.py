@@ -9,6 +9,7 @@ knows every observation by its id for ever (docs/adr/0003).
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from pathlib import Path
 import msgpack
 import msgspec
 
-from stream.errors import Corrupt, DiskFull, StoreBusy
+from stream.disk import is_no_room
+from stream.errors import Corrupt, DiskFull, StoreBusy, StoreError
 from stream.messages.envelope import Envelope, Part
 from stream.messages.observation import CommitPut
 from stream.wire.codec import decode, encode, pack_body, unpack_body
@@ -24,6 +26,9 @@ from stream.wire.parts import OutPart
 
 _PROBE = Envelope(message_id=bytes(16), sender="outbox", seq=2**40, published_ns=2**62, trace_id=bytes(16))
 """An envelope as long as real ones, to see whether a batch would pass."""
+
+MOST_UNWRITTEN = 1_024
+"""Batches held while the disk is full. Who fills an outbox stops long before: credit ends with room."""
 
 OTHER_OWNER_S = 15.0
 """How long to wait for an ending process of the same name to let go of the file."""
@@ -38,14 +43,30 @@ class Spooled:
     trace_id: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Unwritten:
+    """A batch that waits for room on the disk; nobody was told of it yet."""
+
+    seq: int
+    body: bytes
+    described: bytes
+    trace_id: bytes
+    bodies: tuple[bytes, ...]
+
+
 class Outbox:
     """One sender's durable queue of commits. Belongs to the thread that made it.
+
+    On a full disk it holds batches in memory, unsent, until `write_unwritten` has them on
+    disk: what is not durable is not on its way. A process that ends before loses them, and
+    reads their source again from its last mark, which came no further than they.
 
     Args:
         path: SQLite file in the store's spool; made if missing. It belongs to one process.
         window: Batches in flight at first; each acknowledgement sets it anew.
 
     Raises:
+        DiskFull: If there is no room for the file.
         StoreBusy: If another process keeps the file for longer than `OTHER_OWNER_S`.
         Corrupt: If the file is no outbox.
     """
@@ -57,35 +78,65 @@ class Outbox:
         self._window = window
         self._in_flight: set[int] = set()
         self._sent_through = 0
-        row = self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM batch").fetchone()
+        self._unwritten: deque[_Unwritten] = deque()
+        # Numbers go on where they ended, even after all rows were deleted.
+        row = self._db.execute(
+            "SELECT MAX(COALESCE((SELECT MAX(seq) FROM batch), 0),"
+            " COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'batch'), 0))"
+        ).fetchone()
         self._last_seq = int(row[0])
         self._waiting = int(self._db.execute("SELECT COUNT(*) FROM batch").fetchone()[0])
 
     def put(self, message: CommitPut, parts: Sequence[OutPart] = (), trace_id: bytes = b"") -> int:
         """Makes a batch durable and queues it; returns its number.
 
+        On a full disk it is held instead, see `is_full`.
+
         Raises:
             WireError: If its receiver would refuse it; nothing was queued then.
-            DiskFull: If it cannot be written; nothing was queued then.
+            DiskFull: If too many are held already; nothing was queued then.
+            StoreError: If it cannot be written for another reason; likewise.
         """
         decode(encode(message, _PROBE, parts))
-        described = [msgspec.to_builtins(out.part) for out in parts]
+        described = bytes(msgpack.packb([msgspec.to_builtins(out.part) for out in parts]))
+        bodies = tuple(bytes(out.body) for out in parts)
+        batch = _Unwritten(self._last_seq + 1, pack_body(message), described, trace_id, bodies)
+        if len(self._unwritten) >= MOST_UNWRITTEN:
+            raise DiskFull(f"{self.path}: no room", remedy="free some space on the store's disk")
+        if self._unwritten or not self._write(batch):
+            self._unwritten.append(batch)
+        self._last_seq = batch.seq
+        self._waiting += 1
+        return batch.seq
+
+    @property
+    def is_full(self) -> bool:
+        """Whether batches wait for room on the disk."""
+        return bool(self._unwritten)
+
+    def write_unwritten(self) -> bool:
+        """Tries to make durable what was held, in order; True once nothing is held any more."""
+        while self._unwritten and self._write(self._unwritten[0]):
+            self._unwritten.popleft()
+        return not self._unwritten
+
+    def _write(self, batch: _Unwritten) -> bool:
+        """False on a full disk; nothing of the batch was written then."""
         try:
             with self._db:
-                cursor = self._db.execute(
-                    "INSERT INTO batch (body, parts, trace_id) VALUES (?, ?, ?)",
-                    (pack_body(message), msgpack.packb(described), trace_id),
+                self._db.execute(
+                    "INSERT INTO batch (seq, body, parts, trace_id) VALUES (?, ?, ?, ?)",
+                    (batch.seq, batch.body, batch.described, batch.trace_id),
                 )
-                seq = int(cursor.lastrowid or 0)
                 self._db.executemany(
                     "INSERT INTO part (seq, position, body) VALUES (?, ?, ?)",
-                    ((seq, position, bytes(out.body)) for position, out in enumerate(parts)),
+                    ((batch.seq, position, body) for position, body in enumerate(batch.bodies)),
                 )
         except sqlite3.OperationalError as error:
-            raise DiskFull(f"{self.path}: {error}", remedy="free some space on the store's disk") from error
-        self._last_seq = seq
-        self._waiting += 1
-        return seq
+            if not is_no_room(error, self.path):
+                raise StoreError(f"{self.path}: {error}", remedy="omnirecall doctor") from error
+            return False
+        return True
 
     def due(self) -> list[Spooled]:
         """The batches to send now, oldest first, as many as the window has room for."""
@@ -162,6 +213,8 @@ def _open(path: Path) -> sqlite3.Connection:
             # Takes the lock, for as long as the file is open.
             db.execute("DELETE FROM batch WHERE seq < 0")
     except sqlite3.OperationalError as error:
+        if is_no_room(error, path):
+            raise DiskFull(f"outbox {path}: {error}", remedy="free some space on the store's disk") from error
         raise StoreBusy(
             f"outbox {path}: {error}", remedy="another process of this name is ending; try again"
         ) from error

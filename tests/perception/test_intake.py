@@ -357,3 +357,18 @@ def test_a_batch_that_cannot_be_sent_does_not_hold_its_track_back(make):
     (track,) = own._tracks.values()
     own.put(track, CommitPut(outbox_seq=0), [], b"")  # `commit` says 0: nothing will be acknowledged
     assert own._is_flushed(track.own)
+
+
+@pytest.mark.parametrize("kind", [AloneVideo, AloneAudio])
+def test_without_room_on_the_disk_no_more_is_asked_for(make, kind, monkeypatch):
+    own = make(kind)
+    own.state(policy="lossless")
+    (track,) = own._tracks.values()
+    track.window.consume(track.window.granted)
+    monkeypatch.setattr(kind, "has_room", False)
+    told = len(own.told)
+    own.tend()
+    assert len(own.told) == told
+    monkeypatch.setattr(kind, "has_room", True)
+    own.tend()
+    assert own.told[-1].n > 0

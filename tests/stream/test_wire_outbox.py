@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.errors import Corrupt, StoreBusy, WireError
+from stream.errors import Corrupt, DiskFull, StoreBusy, WireError
 from stream.messages import CommitPut, Observation, TrackMark
 from stream.wire.outbox import Outbox
 from stream.wire.parts import blob_part
@@ -148,3 +148,49 @@ def test_a_file_that_is_no_outbox_is_named(tmp_path):
     path.write_bytes(b"this is not a database" * 100)
     with pytest.raises(Corrupt, match=r"o\.sqlite"):
         Outbox(path)
+
+
+def limited(outbox: Outbox, pages: int) -> None:
+    """Makes the file as small as a full disk would: SQLite then says that it is full."""
+    now = outbox._db.execute("PRAGMA page_count").fetchone()[0]
+    outbox._db.execute(f"PRAGMA max_page_count = {now + pages}")
+
+
+def test_on_a_full_disk_batches_are_held_unsent_and_written_in_order(tmp_path):
+    outbox = Outbox(tmp_path / "o.sqlite")
+    first = outbox.put(mark(0))
+    limited(outbox, 0)
+    held = [outbox.put(mark(n), [blob_part("thumb", b"x" * 20_000, "jpeg")]) for n in (1, 2)]
+    assert outbox.is_full
+    assert outbox.waiting == 3
+    assert [batch.message.outbox_seq for batch in outbox.due()] == [first], "what is not durable is not sent"
+    assert not outbox.write_unwritten()
+    outbox._db.execute("PRAGMA max_page_count = 1000000")
+    assert outbox.write_unwritten()
+    assert not outbox.is_full
+    sent = outbox.due()
+    assert [batch.message.outbox_seq for batch in sent] == held
+    assert [batch.message.marks[0].through_pts_ns for batch in sent] == [1, 2]
+    assert outbox.put(mark(3)) > held[-1]
+
+
+def test_what_was_held_when_the_process_ended_was_never_promised(tmp_path):
+    outbox = Outbox(tmp_path / "o.sqlite")
+    outbox.put(mark(0))
+    limited(outbox, 0)
+    outbox.put(mark(1), [blob_part("thumb", b"x" * 20_000, "jpeg")])
+    outbox.close()
+    again = Outbox(tmp_path / "o.sqlite")
+    assert [batch.message.marks[0].through_pts_ns for batch in again.due()] == [0]
+
+
+def test_too_much_held_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("stream.wire.outbox.MOST_UNWRITTEN", 2)
+    outbox = Outbox(tmp_path / "o.sqlite")
+    limited(outbox, 0)
+    thumb = [blob_part("thumb", b"x" * 20_000, "jpeg")]
+    for n in range(2):
+        outbox.put(mark(n), thumb)
+    with pytest.raises(DiskFull):
+        outbox.put(mark(2), thumb)
+    assert outbox.waiting == 2

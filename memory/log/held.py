@@ -1,0 +1,134 @@
+"""What is held of files that somebody is about to index: by content, and by where it was met."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from memory.bounds import fitting
+from memory.log.reader import marks, pages, sources
+from memory.log.status import disk_bytes
+from stream.messages.control import HistoryTold, SourceHeld, TrackStatus
+
+Values = npt.NDArray[np.float64]
+
+FILE_SESSION = 0
+MOST_URIS = 16
+"""Places told of one source, the newest first."""
+MOST_FOUND = 512
+"""Sources in one reply; askers ask for fewer."""
+HISTORY_FILES = 50
+"""Files last read to their end that a measurement rests on."""
+IDLE_NS = 30 * 1_000_000_000
+"""A longer time without a commit of a file that is being read was a pause, not work."""
+LEAST_FOR_LINE = 4
+"""Files needed to tell what a file costs from what a second of it costs."""
+
+
+def held(db: sqlite3.Connection, source_ids: Sequence[bytes], uris: Sequence[str]) -> tuple[SourceHeld, ...]:
+    """The files of these contents or uris that the store holds; cost follows what is asked.
+
+    Args:
+        db: A snapshot.
+        source_ids: Content hashes.
+        uris: Where files were met; the table has no index of them, so many are asked at once.
+    """
+    wanted = dict.fromkeys(source_ids)
+    for some in pages(uris):
+        rows = db.execute(
+            f"SELECT DISTINCT source_id FROM source_uri WHERE session = ? AND uri IN ({marks(some)})",  # noqa: S608
+            (FILE_SESSION, *some),
+        )
+        wanted.update(dict.fromkeys(row[0] for row in rows))
+    found = (_held(db, source_id) for source_id in list(wanted)[:MOST_FOUND])
+    return tuple(fitting(one for one in found if one is not None))
+
+
+def _held(db: sqlite3.Connection, source_id: bytes) -> SourceHeld | None:
+    key = (source_id, FILE_SESSION)
+    row = next(iter(sources(db, key)), None)
+    if row is None or row.kind != "file":
+        return None
+    done = db.execute("SELECT done FROM progress WHERE source_id = ? AND session = ?", key).fetchone()
+    uris = db.execute(
+        "SELECT uri FROM source_uri WHERE source_id = ? AND session = ? ORDER BY n DESC LIMIT ?",
+        (*key, MOST_URIS),
+    )
+    return SourceHeld(
+        source_id=source_id,
+        session=FILE_SESSION,
+        uris=tuple(uri for (uri,) in uris),
+        duration_ns=row.duration_ns,
+        tracks=tuple(
+            TrackStatus(track=t.track, media=t.media, through_pts_ns=t.through_pts_ns, eof=t.eof)
+            for t in row.tracks
+        ),
+        consolidated=row.is_read and done is not None and bool(done[0]),
+    )
+
+
+def history(db: sqlite3.Connection, store_dir: Path) -> HistoryTold:
+    """What reading files has cost in this store: time by the commits that came, room by what lies there.
+
+    Files that were read at the same time share the time: their own are scaled to the time in
+    which any of them was read.
+    """
+    rows = db.execute(
+        "SELECT s.source_id, s.duration_ns FROM source AS s JOIN progress AS p"
+        " ON p.source_id = s.source_id AND p.session = s.session"
+        " WHERE s.session = ? AND s.kind = 'file' AND p.done AND s.duration_ns > 0"
+        " ORDER BY s.commit_no DESC LIMIT ?",
+        (FILE_SESSION, HISTORY_FILES),
+    ).fetchall()
+    if not rows:
+        return HistoryTold()
+    media_s = np.array([duration_ns / 1e9 for _, duration_ns in rows])
+    commits = [_commit_times(db, source_id) for source_id, _ in rows]
+    alone_s = np.array([_busy_s(times) for times in commits])
+    together_s = _busy_s(sorted({t_ns for times in commits for t_ns in times}))
+    took_s = alone_s * (together_s / max(1e-9, float(alone_s.sum())))
+    per_file_s, per_media_s = _line(media_s, took_s)
+    every_s = db.execute(
+        "SELECT SUM(duration_ns) / 1e9 FROM source WHERE session = ? AND kind = 'file'", (FILE_SESSION,)
+    ).fetchone()[0]
+    return HistoryTold(
+        n_files=len(rows),
+        media_s=float(media_s.sum()),
+        per_file_s=per_file_s,
+        per_media_s=per_media_s,
+        n_bytes_per_media_s=sum(disk_bytes(db, store_dir).values()) / max(1.0, float(every_s or 0.0)),
+    )
+
+
+def _commit_times(db: sqlite3.Connection, source_id: bytes) -> list[int]:
+    """UTC ns of the commits that brought a file, from its record to its last mark."""
+    rows = db.execute(
+        "SELECT t_ns FROM commit_log WHERE commit_no IN ("
+        " SELECT commit_no FROM observation WHERE source_id = ?1 AND session = ?2"
+        " UNION SELECT commit_no FROM source WHERE source_id = ?1 AND session = ?2"
+        " UNION SELECT mark_commit FROM track WHERE source_id = ?1 AND session = ?2) ORDER BY t_ns",
+        (source_id, FILE_SESSION),
+    )
+    return [int(t_ns) for (t_ns,) in rows]
+
+
+def _busy_s(times_ns: Sequence[int]) -> float:
+    gaps = (later - earlier for earlier, later in itertools.pairwise(times_ns))
+    return sum(gap for gap in gaps if 0 < gap <= IDLE_NS) / 1e9
+
+
+def _line(media_s: Values, took_s: Values) -> tuple[float, float]:
+    """Seconds per file and per second of media, neither below nought: least squares."""
+    ratio = float(took_s.sum() / media_s.sum())
+    if len(media_s) < LEAST_FOR_LINE or float(np.ptp(media_s)) < 1.0:
+        return 0.0, ratio
+    design = np.stack([np.ones_like(media_s), media_s], axis=1)
+    per_file_s, per_media_s = (float(x) for x in np.linalg.lstsq(design, took_s, rcond=None)[0])
+    if per_file_s < 0:
+        return 0.0, ratio
+    return (per_file_s, per_media_s) if per_media_s > 0 else (float(took_s.mean()), 0.0)

@@ -1,0 +1,505 @@
+"""Indexing beside a supervisor and a memory written by hand; estimates; what is meant; watching."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from stream.capture.lengths import lengths_of
+from stream.commands.app import app
+from stream.commands.estimate import DEFAULTS, estimate
+from stream.commands.folders import FolderWatch, found_media
+from stream.commands.indexing import Indexing, Job, is_gone, known_share
+from stream.errors import DiskFull, RoleUnavailable, StoreBusy
+from stream.messages.control import (
+    HistoryTold,
+    Likeness,
+    LikenessAsk,
+    LikenessFound,
+    SourceClose,
+    SourceHeld,
+    SourceOpen,
+    SourcesAsk,
+    SourcesFind,
+    SourcesFound,
+    SourcesState,
+    SourceState,
+    TrackStatus,
+)
+from stream.messages.observation import CommitAck, CommitPut
+from tests.stream.capture_clips import pan, write_clip
+
+S = 1_000_000_000
+
+
+class Processes:
+    """A supervisor that reads few sources at a time, and a memory that knows a bit more at each look."""
+
+    def __init__(self, *, refused=(), broken="", captures=1, pace=0.5, partial=()):
+        self.refused, self.broken, self.captures, self.pace = refused, broken, captures, pace
+        self.partial = partial
+        self.paused = ""
+        self.held: dict[bytes, SourceHeld] = {}
+        self.reading: dict[str, float] = {}
+        self.opened: list[str] = []
+        self.closed: list[str] = []
+        self.put: list[CommitPut] = []
+
+    def ask(self, endpoint, kind, message, **_):
+        answers = {
+            SourcesAsk: self.state,
+            SourceOpen: self.open,
+            SourceClose: self.close,
+            SourcesFind: self.find,
+            LikenessAsk: lambda ask: LikenessFound(items=(like(ask.source_id),)),
+            CommitPut: self.commit,
+        }
+        reply = answers[type(message)](message)
+        assert isinstance(reply, kind)
+        return reply
+
+    def open_now(self):
+        return [uri for uri, share in self.reading.items() if share < 1]
+
+    def state(self, ask):
+        told = []
+        for uri in ask.uris:
+            if uri not in self.reading:
+                continue
+            share = self.reading[uri]
+            self.reading[uri] = 1.0 if uri in self.refused else min(1.0, share + self.pace)
+            ended = "partial" if uri in self.partial else "done"
+            state = "rejected" if uri in self.refused else ended if share >= 1 else "reading"
+            reason = "no media" if state == "rejected" else "cut off" if state == "partial" else ""
+            told.append(SourceState(uri=uri, state=state, source_id=content(uri), reason=reason))
+            if uri not in self.refused:
+                self.hold(uri, self.reading[uri])
+        room = self.captures - len(self.open_now())
+        return SourcesState(sources=tuple(told), room=room, broken=self.broken, paused=self.paused)
+
+    def open(self, message):
+        if len(self.open_now()) >= self.captures:
+            raise StoreBusy("enough is being read")
+        self.opened.append(message.uri)
+        self.reading[message.uri] = 0.0
+        return SourceState(uri=message.uri, state="starting")
+
+    def close(self, message):
+        self.closed.append(message.uri)
+        return SourceState(uri=message.uri, state="closed")
+
+    def find(self, ask):
+        return SourcesFound(sources=tuple(self.held[i] for i in ask.source_ids if i in self.held))
+
+    def commit(self, put):
+        self.put.append(put)
+        return CommitAck(outbox_seq=put.outbox_seq, commit_no=1)
+
+    def hold(self, uri, share=1.0):
+        track = TrackStatus(track=0, media="video", through_pts_ns=int(share * 10 * S), eof=share >= 1)
+        self.held[content(uri)] = SourceHeld(
+            source_id=content(uri), session=0, uris=(uri,), duration_ns=10 * S, tracks=(track,),
+            consolidated=share >= 1,
+        )  # fmt: skip
+
+
+def content(uri):
+    """The identity of a file: here its first letter, so that copies are made by naming them."""
+    return os.path.basename(uri)[:1].encode() * 16  # noqa: PTH119 - a uri
+
+
+def like(source_id):
+    return Likeness(source_id=source_id[::-1], uri="/another", share=0.9, by="pictures")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("stream.commands.indexing.POLL_S", 0.0)
+    monkeypatch.setattr("stream.commands.indexing.AWAY_S", 0.2)
+    monkeypatch.setattr("stream.capture.probe.ContentHash.step", lambda self, *_: content(str(self._path)))
+
+
+def files(tmp_path, *names):
+    paths = [tmp_path / name for name in names]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    return [Job(path=path) for path in paths]
+
+
+def silent(_):
+    pass
+
+
+def test_files_are_read_one_after_the_other_and_progress_is_told(tmp_path):
+    jobs, shares = files(tmp_path, "a", "b"), []
+    processes = Processes()
+    Indexing(processes, jobs, lambda _: shares.append(sum(job.share for job in jobs))).run()
+    assert [job.outcome for job in jobs] == ["done", "done"]
+    assert processes.opened == [job.uri for job in jobs]
+    assert shares == sorted(shares)
+    assert shares[-1] == 2.0
+    assert len(set(shares)) > 2
+    assert [job.like[0].uri for job in jobs] == ["/another"] * 2
+
+
+def test_refused_and_partial_files_keep_no_other_from_being_read(tmp_path):
+    jobs = files(tmp_path, "a", "b", "c")
+    Indexing(Processes(refused=(jobs[0].uri,), partial=(jobs[1].uri,)), jobs, silent).run()
+    told = [(job.outcome, job.reason) for job in jobs]
+    assert told == [("rejected", "no media"), ("partial", "cut off"), ("done", "")]
+
+
+def test_what_the_store_holds_is_not_read_again(tmp_path):
+    jobs = files(tmp_path, "a", "b")
+    processes = Processes()
+    processes.hold(jobs[0].uri)
+    Indexing(processes, jobs, silent).run()
+    assert [job.outcome for job in jobs] == ["already there", "done"]
+    assert processes.opened == [jobs[1].uri]
+    assert processes.put == []
+
+
+def test_a_moved_file_is_relinked_and_a_copy_is_noted(tmp_path):
+    moved, copy = files(tmp_path, "a-moved", "b-copy")
+    old, there = tmp_path / "a", tmp_path / "b"
+    there.write_bytes(copy.path.read_bytes())
+    processes = Processes()
+    processes.hold(str(old))
+    processes.hold(str(there))
+    Indexing(processes, [moved, copy], silent).run()
+    assert (moved.outcome, moved.reason) == ("relinked", f"moved from {old}")
+    assert (copy.outcome, copy.reason) == ("already there", f"the same content as {there}")
+    assert [put.sources[0].uri for put in processes.put] == [moved.uri, copy.uri]
+    assert processes.opened == []
+
+
+def test_a_file_is_gone_if_it_is_missing_or_another(tmp_path):
+    here, other = tmp_path / "here", tmp_path / "other"
+    here.write_bytes(b"abc")
+    assert is_gone(str(tmp_path / "none"), here)
+    assert is_gone("https://elsewhere/x", here)
+    other.write_bytes(b"abcd")
+    assert is_gone(str(other), here)
+    other.write_bytes(b"xyz")
+    assert not is_gone(str(other), here)
+
+
+def test_the_same_content_is_not_read_twice_at_a_time(tmp_path):
+    jobs = files(tmp_path, "a1", "a2", "b")
+    processes = Processes(captures=3)
+    Indexing(processes, jobs, silent).run()
+    assert sorted(processes.opened) == [jobs[0].uri, jobs[2].uri]
+    assert [job.outcome for job in jobs] == ["done", "already there", "done"]
+
+
+def test_each_file_is_hashed_once_and_none_while_there_is_no_place(tmp_path, monkeypatch):
+    steps, too_early = [], []
+    processes = Processes(captures=2, pace=0.05)
+
+    def step(self, *_):
+        steps.append(self._path.name)
+        if len(processes.open_now()) >= 2:
+            too_early.append(self._path.name)
+        return content(self._path.name) if steps.count(self._path.name) % 3 == 0 else None
+
+    monkeypatch.setattr("stream.capture.probe.ContentHash.step", step)
+    jobs = files(tmp_path, *"abcdef")
+    Indexing(processes, jobs, silent).run()
+    assert steps == [name for name in "abcdef" for _ in range(3)]
+    assert too_early == []
+    assert [job.outcome for job in jobs] == ["done"] * 6
+
+
+def test_a_file_that_goes_before_its_turn_is_rejected_by_name(tmp_path):
+    jobs = files(tmp_path, "a", "b")
+    jobs[0].path.unlink()
+    processes = Processes()
+    Indexing(processes, jobs, silent).run()
+    assert [job.outcome for job in jobs] == ["rejected", "done"]
+    assert jobs[0].uri in jobs[0].reason
+    assert jobs[0].remedy
+
+
+def test_a_new_supervisor_is_asked_again_for_what_the_old_one_read(tmp_path):
+    jobs = files(tmp_path, "a", "b")
+    processes = Processes(pace=0.2)
+    lost = []
+
+    def told(job):
+        if job.share > 0.3 and not lost:
+            lost.append(job)
+            processes.reading.clear()
+
+    Indexing(processes, jobs, told).run()
+    assert lost
+    assert [job.outcome for job in jobs] == ["done", "done"]
+    assert processes.opened == [jobs[0].uri, jobs[0].uri, jobs[1].uri]
+
+
+def test_what_a_killed_command_left_open_is_followed(tmp_path):
+    jobs = files(tmp_path, "a")
+    processes = Processes(captures=1, pace=0.1)
+    processes.reading[jobs[0].uri] = 0.1  # there is no room, but it is this one that is read
+    processes.open = lambda message: SourceState(uri=message.uri, state="reading")
+    Indexing(processes, jobs, silent).run()
+    assert jobs[0].outcome == "done"
+
+
+def test_a_broken_process_ends_indexing(tmp_path):
+    with pytest.raises(RoleUnavailable, match="memory"):
+        Indexing(Processes(broken="memory (no model)"), files(tmp_path, "a"), silent).run()
+
+
+def test_processes_that_stay_away_end_indexing(tmp_path):
+    processes = Processes()
+    processes.state = lambda _: (_ for _ in ()).throw(RoleUnavailable("gone"))
+    with pytest.raises(RoleUnavailable, match="gone"):
+        Indexing(processes, files(tmp_path, "a"), silent).run()
+
+
+def test_a_full_disk_is_waited_for_and_told_once(tmp_path):
+    jobs, told = files(tmp_path, "a"), []
+    processes = Processes()
+    processes.paused = "disk full: the store"
+    looks = []
+
+    def paused(reason):
+        told.append(reason)
+
+    state = processes.state
+
+    def looked(ask):
+        looks.append(1)
+        if len(looks) > 5:
+            processes.paused = ""
+        return state(ask)
+
+    processes.state = looked
+    Indexing(processes, jobs, silent, paused).run()
+    assert told == ["disk full: the store", ""]
+    assert jobs[0].outcome == "done"
+
+
+def test_a_disk_that_stays_full_ends_indexing_by_name(tmp_path):
+    jobs = files(tmp_path, "a", "b")
+    processes = Processes()
+    processes.paused = "disk full: the store"
+    indexing = Indexing(processes, jobs, silent, wait_for_room_s=0.05)
+    with pytest.raises(DiskFull, match="the store"):
+        indexing.run()
+    indexing.stop("disk full")
+    assert [(job.outcome, job.reason) for job in jobs] == [("stopped", "disk full")] * 2
+    assert processes.opened == []
+
+
+def test_stopping_closes_what_is_open_though_nobody_answers(tmp_path):
+    jobs = files(tmp_path, "a", "b")
+    processes = Processes()
+    indexing = Indexing(processes, jobs, silent)
+    indexing._turn()
+    assert jobs[0].is_open
+    processes.close = lambda _: (_ for _ in ()).throw(RoleUnavailable("gone"))
+    indexing.stop()
+    assert [job.outcome for job in jobs] == ["stopped", "stopped"]
+
+
+def test_new_files_are_read_while_others_are(tmp_path):
+    jobs = files(tmp_path, "a", "b", "c")
+    processes = Processes(captures=2, pace=0.05)
+    came = [[], [jobs[1]], [jobs[2]]]
+
+    def more():
+        if came:
+            return came.pop(0)
+        if all(job.is_over for job in jobs):
+            raise KeyboardInterrupt
+        return []
+
+    with pytest.raises(KeyboardInterrupt):
+        Indexing(processes, jobs[:1], silent).run(more)
+    assert [job.outcome for job in jobs] == ["done"] * 3
+
+
+def test_the_slowest_track_tells_how_much_is_known():
+    tracks = (
+        TrackStatus(track=0, media="video", through_pts_ns=4 * S, eof=False),
+        TrackStatus(track=1, media="audio", through_pts_ns=9 * S, eof=True),
+    )
+    source = SourceHeld(
+        source_id=b"", session=0, uris=(), duration_ns=10 * S, tracks=tracks, consolidated=False
+    )
+    assert known_share(source) == pytest.approx(0.4)
+
+
+# What is meant.
+
+
+def test_the_media_that_are_meant(tmp_path):
+    for name in ("b.mp4", "a.MKV", "notes.txt", "sub/c.wav", "sub/d.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+
+    def names(*paths):
+        return [one.path.name for one in found_media([str(path) for path in paths])]
+
+    assert names(tmp_path) == ["a.MKV", "b.mp4", "c.wav"]
+    assert names(tmp_path / "*.mp4", tmp_path / "b.mp4") == ["b.mp4"]
+    assert names(tmp_path / "notes.txt") == ["notes.txt"]
+    assert not any(one.fault for one in found_media([str(tmp_path)]))
+
+
+def test_what_cannot_be_read_has_its_fault(tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "empty.mp4").touch()
+    (folder / "self.mp4").symlink_to(folder / "self.mp4")
+    (folder / "broken.mp4").symlink_to(folder / "none.mp4")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "good.mp4").write_bytes(b"x")
+    (folder / "linked.mp4").symlink_to(folder / "good.mp4")
+    paths = [bare, folder, tmp_path / "gone.mp4", tmp_path / "*.avi"]
+    faults = {one.path.name: one.fault for one in found_media([str(path) for path in paths])}
+    assert faults.pop("good.mp4") == faults.pop("linked.mp4") == ""
+    assert faults == {
+        "bare": "holds no films or recordings",
+        "empty.mp4": "is empty",
+        "self.mp4": "is a link that leads back to itself",
+        "broken.mp4": "is a link to something that is not there",
+        "pipe.mp4": "is a pipe, not a file",
+        "gone.mp4": "is not a file: nothing is there",
+        "*.avi": "matches nothing",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    (tmp_path / "a.mp4").chmod(0)
+    assert found_media([str(tmp_path)])[0].fault == "may not be read"
+
+
+def test_a_name_that_is_not_utf8_has_a_uri_that_can_be_sent(tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"caf\xe9.mp4")  # noqa: PTH118 - bytes
+    with open(path, "wb") as file:  # noqa: PTH123
+        file.write(b"x")
+    (one,) = found_media([str(tmp_path)])
+    uri = Job(path=one.path).uri
+    assert uri.startswith("file://")
+    assert "caf%E9" in uri
+
+
+def test_only_bad_files_end_with_3_and_start_nothing(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    words = ["index", str(tmp_path), str(tmp_path / "gone.mp4"), "--store", str(tmp_path / "s"), "--json"]
+    outcome = CliRunner().invoke(app, words)
+    assert outcome.exit_code == 3
+    events = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["file", "file", "end"]
+    assert events[-1]["outcomes"] == {"rejected": 2}
+    assert all(event["version"] == 1 for event in events)
+    assert not (tmp_path / "s").exists()
+
+
+# Watching.
+
+
+def test_a_growing_file_is_found_once_it_has_stopped(tmp_path):
+    (tmp_path / "old.mp4").write_bytes(b"old")
+    watch = FolderWatch([str(tmp_path)], settle_s=4.0)
+    new = tmp_path / "new.mp4"
+    told = []
+    for second in range(0, 30, 2):
+        if second < 10:
+            with new.open("ab") as file:
+                file.write(b"more")
+        told += [(second, one.path.name) for one in watch.poll(float(second))]
+    assert told == [(12, "new.mp4")]
+
+
+def test_what_vanishes_while_it_grows_is_forgotten_and_what_changes_is_new(tmp_path):
+    path = tmp_path / "a.mp4"
+    watch = FolderWatch([str(tmp_path)], settle_s=4.0)
+    path.write_bytes(b"1")
+    assert watch.poll(0.0) == []
+    path.unlink()
+    assert watch.poll(10.0) == []
+    path.write_bytes(b"12")
+    assert watch.poll(20.0) == []
+    assert [one.path for one in watch.poll(30.0)] == [path]
+    assert watch.poll(40.0) == []
+    path.write_bytes(b"123")
+    assert watch.poll(50.0) == []
+    assert [one.path for one in watch.poll(60.0)] == [path]
+
+
+def test_a_folder_that_is_not_there_yet_is_watched(tmp_path):
+    watch = FolderWatch([str(tmp_path / "later")], settle_s=1.0)
+    assert watch.poll(0.0) == []
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "a.mp4").write_bytes(b"x")
+    assert watch.poll(10.0) == []
+    assert [one.path.name for one in watch.poll(20.0)] == ["a.mp4"]
+
+
+# Estimates.
+
+
+def test_lengths_are_those_of_the_containers(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", pan(50))
+    text = tmp_path / "b.mp4"
+    text.write_text("no film")
+    seen = []
+    found = lengths_of([clip, text, tmp_path / "none.mp4", clip], 30.0, seen.append)
+    assert found[0] == pytest.approx(2.0, abs=0.1)
+    assert found[3] == found[0]
+    assert (found[1], found[2]) == (None, None)
+    assert seen == [1, 2, 3, 4]
+
+
+def test_a_length_that_its_bytes_cannot_hold_is_not_believed(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", pan(10), [0, *range(36_000_000, 36_000_009)])
+    (told,) = lengths_of([clip], 30.0).values()
+    assert told == pytest.approx(clip.stat().st_size / 500)
+
+
+def test_no_time_for_lengths_is_no_failure(tmp_path):
+    assert lengths_of([tmp_path / "a.mp4"], 0.0) == {}
+
+
+def test_an_estimate_is_measured_or_said_to_be_a_guess(tmp_path):
+    jobs = files(tmp_path, "a", "b", "c")
+    guess = estimate(jobs, {0: 60.0, 1: None, 2: 60.0}, 4, HistoryTold(), 10**9)
+    assert (guess.n_files, guess.n_known, guess.media_s) == (3, 4, 120.0)
+    assert guess.is_guess
+    assert guess.seconds == pytest.approx(3 * DEFAULTS.per_file_s + 120 * DEFAULTS.per_media_s)
+    history = HistoryTold(n_files=7, media_s=1.0, per_file_s=2.0, per_media_s=0.5, n_bytes_per_media_s=1e6)
+    told = estimate(jobs, {0: 60.0, 1: None, 2: 60.0}, 0, history, 10**8)
+    assert (told.seconds, told.n_bytes, told.measured_on) == (66.0, 120_000_000, 7)
+    assert not told.fits
+    assert estimate(jobs, {0: 1.0}, 0, history, 10**8).fits
+
+
+def test_files_nobody_had_time_to_look_at_are_as_dense_as_the_others(tmp_path):
+    jobs = files(tmp_path, "a", "b")
+    jobs[0].path.write_bytes(b"x" * 1000)
+    jobs[1].path.write_bytes(b"x" * 3000)
+    assert estimate(jobs, {0: 10.0}, 0, HistoryTold(), 1).media_s == pytest.approx(40.0)
+
+
+def test_a_dry_run_of_no_store_starts_nothing_and_says_what_it_would_take(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        write_clip(tmp_path / name, pan(50))
+    words = ["index", str(tmp_path), "--store", str(tmp_path / "s"), "--dry-run", "--json"]
+    outcome = CliRunner().invoke(app, words)
+    assert outcome.exit_code == 0
+    (event,) = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert (event["event"], event["files"], event["guess"]) == ("estimate", 2, True)
+    assert event["media_s"] == pytest.approx(4.0, abs=0.2)
+    assert not (tmp_path / "s").exists()

@@ -1,0 +1,101 @@
+"""What the supervisor says of the files that commands ask for: how they go, and whether there is room."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from stream.config import Config
+from stream.errors import DiskFull, StoreBusy
+from stream.messages.control import SourceOpen, SourcesAsk, SourceState
+from stream.process.liveness import State
+from stream.process.supervisor import Supervisor
+
+SECTIONS = {
+    "cpu": "stream.process.settings:CpuSettings",
+    "supervisor": "stream.process.settings:SupervisorSettings",
+}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A supervisor that was not run, with some captures at work."""
+    made = []
+
+    def build(*uris, **settings):
+        one = Supervisor(tmp_path / "store", Config({"supervisor": settings}, SECTIONS), None, {})
+        made.append(one)
+        for uri in uris:
+            child = SimpleNamespace(
+                role="capture", name=f"capture-{uri}", arguments={"uri": uri}, state=State.SERVING,
+                last_error="",
+            )  # fmt: skip
+            one.children[child.name] = child
+            one.sources[uri] = SourceState(uri=uri, state="reading")
+            one._capture_of[uri] = child.name
+        return one
+
+    yield build
+    for one in made:
+        one._lock.close()
+
+
+def state(supervisor, *uris):
+    return supervisor._answer(SourcesAsk(uris=uris))
+
+
+def test_only_what_is_asked_for_is_told(make):
+    one = make("a", "b", captures=2)
+    assert [source.uri for source in state(one, "b", "unknown").sources] == ["b"]
+    assert state(one).sources == ()
+
+
+def test_a_source_that_was_sent_makes_room_for_the_next_but_not_without_end(make):
+    one = make("a", "b", captures=2)
+    assert state(one).room == 0
+    one._all_sent.add("a")
+    assert state(one).room == 1
+    many = make_room_less(one, "c", "d")
+    assert state(many).room == 0, "as many again as are read is the most"
+
+
+def make_room_less(supervisor, *uris):
+    for uri in uris:
+        supervisor.children[f"capture-{uri}"] = SimpleNamespace(
+            role="capture", name=uri, arguments={"uri": uri}, state=State.SERVING, last_error=""
+        )
+        supervisor._all_sent.add(uri)
+    return supervisor
+
+
+def test_without_room_nothing_is_opened_but_what_is_open_is_told(make):
+    one = make("a", captures=1)
+    with pytest.raises(StoreBusy):
+        one._answer(SourceOpen(uri="b"))
+    assert one._answer(SourceOpen(uri="a")).state == "reading"
+
+
+def test_on_a_full_disk_nothing_is_opened_and_the_store_is_named(make, tmp_path):
+    one = make(captures=1, least_free_bytes=10**18)
+    told = state(one).paused
+    assert told.startswith("disk full")
+    assert str(tmp_path / "store") in told
+    with pytest.raises(DiskFull, match="disk full"):
+        one._answer(SourceOpen(uri="b"))
+    assert state(make_free(one)).paused == ""
+
+
+def make_free(supervisor):
+    supervisor.supervision = supervisor.supervision.model_copy(update={"least_free_bytes": 0})
+    return supervisor
+
+
+def test_broken_processes_are_named_captures_are_not(make):
+    one = make("a")
+    one.children["capture-a"].state = State.BROKEN
+    assert state(one).broken == ""
+    one.children["memory"] = SimpleNamespace(
+        role="memory", name="memory", arguments={}, state=State.BROKEN, last_error="no model"
+    )
+    assert state(one).broken == "memory (no model)"
