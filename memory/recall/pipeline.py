@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -119,12 +120,12 @@ class Recall:
         """All candidates by their own terms; the best of them by those of their context too."""
         reach = self._settings.neighbours
         scores: Scores = {n: (0.0, {}) for n in found.numbers}
-        self._add_terms(scores, Pool(db, found.numbers, found, questions, reach), OWN_SCORERS)
+        moment_ns = int(self._settings.moment_s * 1e9)
+        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked)
+        self._add_terms(scores, pool, OWN_SCORERS)
         best = sorted(scores, key=lambda n: (-scores[n][0], n))[: max(self._settings.pool, 2 * k)]
         items = observations_of(db, best)
-        moment_ns = int(self._settings.moment_s * 1e9)
-        pool = Pool(db, best, found, questions, reach, moment_ns, asked, items)
-        self._add_terms(scores, pool, CONTEXT_SCORERS)
+        self._add_terms(scores, replace(pool, numbers=best), CONTEXT_SCORERS)
         ranked = [Scored(items[n], *scores[n]) for n in best if n in items]
         return sorted(ranked, key=lambda one: (-one.score, one.item.n))
 

@@ -11,7 +11,7 @@ import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +50,6 @@ class Pool:
     """Length of a moment; 0: there are none."""
     asked: str = ""
     """The words of the cue as they were put."""
-    items: Mapping[int, Logged] = field(default_factory=dict)
-    """The observations by row number; empty while the pool is chosen."""
 
     @property
     def question(self) -> QuestionKey | None:
@@ -166,7 +164,7 @@ class SenseScorer:
     def score(self, pool: Pool) -> Raw:
         """1 for the kind that is wished for, 0 for others; nothing where the question names none."""
         kind = sense_of(pool.asked)
-        return {n: float(item.kind == kind) for n, item in pool.items.items()} if kind else {}
+        return {n: float(one.kind == kind) for n, one in _placed(pool).items()} if kind else {}
 
 
 class EdgeScorer:
@@ -181,22 +179,26 @@ class EdgeScorer:
             return {}
         ends = ends_of(pool.db)
         scores: dict[int, float] = {}
-        for n, item in pool.items.items():
-            end_ns = ends.get((item.source_id, item.session), 0)
+        for n, one in _placed(pool).items():
+            end_ns = ends.get((one.source_id, one.session), 0)
             if end_ns:
-                away_ns = item.pts0_ns if edge == "beginning" else max(0, end_ns - item.pts1_ns)
+                away_ns = one.pts0_ns if edge == "beginning" else max(0, end_ns - one.pts1_ns)
                 scores[n] = math.exp(-away_ns / (EDGE_SHARE * end_ns))
         return scores
 
 
-OWN_SCORERS: tuple[Scorer, ...] = (DenseScorer(), DenseScorer("image"), LexicalScorer())
+OWN_SCORERS: tuple[Scorer, ...] = (
+    DenseScorer(),
+    DenseScorer("image"),
+    LexicalScorer(),
+    SenseScorer(),
+    EdgeScorer(),
+)
 """Terms that need only the candidate itself; they choose the pool."""
 CONTEXT_SCORERS: tuple[Scorer, ...] = (
     NeighbourScorer(),
     ParentScorer(),
     MomentScorer(),
-    SenseScorer(),
-    EdgeScorer(),
 )
 """Terms that look around; the pool's items alone get them."""
 
@@ -234,6 +236,28 @@ def _around(db: sqlite3.Connection, numbers: Sequence[int], reach: int) -> dict[
             joined = ",".join(side for side in (before, after) if side)
             around[n] = [int(one) for one in joined.split(",")] if joined else []
     return around
+
+
+class _Placed(NamedTuple):
+    """Where an observation lies, and of which kind it is."""
+
+    kind: str
+    source_id: bytes
+    session: int
+    pts0_ns: int
+    pts1_ns: int
+
+
+def _placed(pool: Pool) -> dict[int, _Placed]:
+    found: dict[int, _Placed] = {}
+    for some in pages(pool.numbers):
+        rows = pool.db.execute(
+            "SELECT n, kind, source_id, session, pts0_ns, pts1_ns FROM observation"  # noqa: S608
+            f" WHERE n IN ({marks(some)})",
+            some,
+        )
+        found.update((n, _Placed(*told)) for n, *told in rows)
+    return found
 
 
 def _unit(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
