@@ -47,7 +47,7 @@ class RecallSettings(BaseModel):
     neighbour: float = Field(default=0.25, ge=0, description="weight of what was perceived just around it")
     parent: float = Field(default=0.25, ge=0, description="weight of the event that holds it")
     moment: float = Field(
-        default=1.0, ge=0, description="weight of all that was said, seen and read in the same moment"
+        default=0.5, ge=0, description="weight of what else was said, seen and read in the same moment"
     )
     sense: float = Field(
         default=0.5,

@@ -128,10 +128,11 @@ class ParentScorer:
 
 
 class MomentScorer:
-    """Likeness of all that was perceived in the same moment, whatever its kind.
+    """Likeness of what else was perceived in the same moment, whatever its kind.
 
     What was said under a picture, and what could be read meanwhile, tell of the picture
-    too. Each kind has an equal say, however many observations of it there are.
+    too. Each kind has an equal say, however many observations of it there are. What is
+    alone in its moment, as a turn of a chat is, gets nothing from it.
     """
 
     name = "moment"
@@ -268,7 +269,7 @@ def _unit(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _in_moment(
     db: sqlite3.Connection, numbers: Sequence[int], moment_ns: int
 ) -> dict[int, list[tuple[int, str]]]:
-    """Row number and kind of what belongs to the moment around each observation's middle, itself included.
+    """Row number and kind of what else belongs to the moment around each observation's middle.
 
     That is what has its own middle there, and the shot that is on the screen.
     """
@@ -292,7 +293,8 @@ def _in_moment(
             some,
         )
         for n, other, kind in (*rows, *shots):
-            found.setdefault(n, {})[other] = kind
+            if other != n:
+                found.setdefault(n, {})[other] = kind
     return {n: list(near.items()) for n, near in found.items()}
 
 

@@ -198,14 +198,19 @@ def test_each_kind_of_a_moment_has_an_equal_say(store, reader, take):
 
     film = take()
     words = [film.seen("seen_text", 10 + n / 2, 10.5 + n / 2, f"menu {n}") for n in range(6)]
-    store.commit([film.put(film.said(10, 12, "yes"), *words, marks=film.ends(30))])
+    seen = [film.shot(10, 13, "a photo"), film.said(10, 12, "yes"), *words, film.said(25, 26, "alone")]
+    store.commit([film.put(*seen, marks=film.ends(30))])
     axes = np.eye(2, dtype=np.float32)
     with store.views() as db:
         drafts = TextKeyer().pending(db, E, 0, 100)
         vectors = np.stack([axes[0] if draft.kind == "transcript" else axes[1] for draft in drafts])
         add_keys(db, drafts, vectors, E, 1)
     with reader.snapshot() as db:
-        (n,) = db.execute("SELECT n FROM observation WHERE kind = 'utterance'").fetchone()
+        shot, alone = (
+            n
+            for (n,) in db.execute("SELECT n FROM observation WHERE text IN ('a photo', 'alone') ORDER BY n")
+        )
         question = QuestionKey("dense", E, axes[0])
-        scores = MomentScorer().score(Pool(db, [n], Candidates(), [question], 2, 8 * S))
-    assert scores[n] == pytest.approx(0.5**0.5, abs=0.01)
+        scores = MomentScorer().score(Pool(db, [shot, alone], Candidates(), [question], 2, 8 * S))
+    assert alone not in scores
+    assert scores[shot] == pytest.approx(0.5**0.5, abs=0.01)
