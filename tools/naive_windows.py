@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ BM25_K1 = 1.2
 BM25_B = 0.75
 OCR_CONFIDENCE = 0.5
 """The default of rapidocr itself."""
+
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,8 @@ def windows_of(
 
 
 def _caption(frames: Sequence[Looked]) -> str:
-    """A photo of the labels that are likeliest over all frames."""
-    shares: Counter[str] = Counter()
-    for frame in frames:
-        shares.update(frame.labels)
-    return f"a photo of {', '.join(name for name, _ in shares.most_common(LABELS))}" if shares else ""
+    """A photo of the labels of the first frame: better here than those of all frames, or their mean."""
+    return f"a photo of {', '.join(frames[0].labels)}" if frames and frames[0].labels else ""
 
 
 class Bm25:
@@ -110,7 +110,7 @@ class Bm25:
     def _stems(self, text: str) -> list[str]:
         from memory.recall.words import FUNCTION_WORDS
 
-        words = [word for word in text.casefold().split() if word.strip(".,?!:;\"'") not in FUNCTION_WORDS]
+        words = [word for word in _WORD.findall(text.casefold()) if word not in FUNCTION_WORDS]
         return [stem for word in words for stem in sorted(self._stemmer.stems([word])[0])]
 
 

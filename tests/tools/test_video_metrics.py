@@ -172,7 +172,7 @@ def test_a_window_has_the_words_that_begin_in_it(tmp_path):
         Looked(11, "", {}),
     ]
     first, second = windows_of(film, heard, looked)
-    assert first.text == "hello\nSIGN\na photo of cat, dog"
+    assert first.text == "hello\nSIGN\na photo of cat"
     assert (second.stretch, second.text) == (Stretch("a", 5.0, 10.0), "there")
 
 
