@@ -257,12 +257,17 @@ def _ends(ends: Sequence[float] | None) -> str:
 
 
 def explain(measured: Measured, videos: VideoSet) -> None:
-    """Every question that its first hit does not answer, with its hits, and what was said to it."""
+    """Every question whose first hit or whose answer is wrong: its hits, and what was said to it."""
     for asked in videos.answerable:
         hits = measured.hits.get(asked.name, [])
-        if asked.true is None or hit_rank([hit.stretch for hit in hits[:1]], asked.true) == 1:
-            continue
+        reply = measured.replies.get(asked.name, Reply("not_seen", ()))
         true = asked.true
+        if true is None:
+            continue
+        if hit_rank([hit.stretch for hit in hits[:1]], true) and is_answered(
+            reply.sentences, asked.accept, true
+        ):
+            continue
         print(f"\n{asked.name} [{asked.kind}] {asked.question}   {true.video} {true.t0_s:g}-{true.t1_s:g} s")
         for hit in hits:
             mark = "*" if is_hit(hit.stretch, true) else " "
@@ -270,9 +275,10 @@ def explain(measured: Measured, videos: VideoSet) -> None:
             terms = " ".join(f"{name} {value:+.1f}" for name, value in hit.scorers.items())
             text = " ".join(hit.text.split())[:60]
             print(f"  {mark} {hit.score:6.2f}  {at:28s} {hit.kind:10s} {text!r}  {terms}")
-        if asked.name in measured.replies:
-            told = " ".join(sentence.text for sentence in measured.replies[asked.name].sentences)
-            print(f"    {measured.replies[asked.name].verdict}: {told[:200]}")
+        print(f"    {reply.verdict}; accepted: {', '.join(asked.accept)}")
+        for sentence in reply.sentences:
+            cited = ", ".join(f"{one.video} {one.t0_s:.1f}-{one.t1_s:.1f}" for one in sentence.cited)
+            print(f"      {' '.join(sentence.text.split())}  [{cited}]")
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from tools.video_set import Asked, Film, VideoSet
 HITS = 5
 INDEX_TIMEOUT_S = 3_600.0
 OPEN_TIMEOUT_S = 60.0
+KEYS_TIMEOUT_S = 600.0
 COPIED = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm")
 LOG = "log.sqlite"
 
@@ -77,7 +78,7 @@ def index(house: House, videos: VideoSet) -> None:
 
 
 def _wait_for_keys(house: House) -> None:
-    house.wait_for(lambda: not house.memory().pending_keys, OPEN_TIMEOUT_S, "all keys are made")
+    house.wait_for(lambda: not house.memory().pending_keys, KEYS_TIMEOUT_S, "all keys are made")
 
 
 def _open(house: House, film: Film) -> str:
