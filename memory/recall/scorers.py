@@ -163,9 +163,9 @@ class SenseScorer:
     name = "sense"
 
     def score(self, pool: Pool) -> Raw:
-        """1 for the kind that is wished for, 0 for others; nothing where the question names none."""
-        kind = sense_of(pool.asked)
-        return {n: float(one.kind == kind) for n, one in _placed(pool).items()} if kind else {}
+        """1 for the kinds that are wished for, 0 for others; nothing where the question names none."""
+        kinds = sense_of(pool.asked)
+        return {n: float(one.kind in kinds) for n, one in _placed(pool).items()} if kinds else {}
 
 
 class EdgeScorer:

@@ -174,7 +174,7 @@ def test_at_the_end_and_at_the_beginning_are_where_they_say(ask, store, take):
     ],
 )
 def test_questions_name_a_sense_or_none(question, kind):
-    assert sense_of(question) == kind
+    assert sense_of(question)[:1] == ((kind,) if kind else ())
 
 
 @pytest.mark.parametrize(
