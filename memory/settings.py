@@ -52,6 +52,24 @@ class RecallSettings(BaseModel):
     lexical: float = Field(default=0.5, ge=0, description="weight of shared words (BM25)")
     neighbour: float = Field(default=0.25, ge=0, description="weight of what was perceived just around it")
     parent: float = Field(default=0.25, ge=0, description="weight of the event that holds it")
+    moment: float = Field(
+        default=0.5, ge=0, description="weight of what else was said, seen and read in the same moment"
+    )
+    sense: float = Field(
+        default=0.5,
+        ge=0,
+        description="weight of being of the sense that the question names: said, written, seen",
+    )
+    edge: float = Field(
+        default=1.0, ge=0, description="weight of lying where the question says: at the beginning, at the end"
+    )
+    moment_s: float = Field(
+        default=8.0,
+        ge=0,
+        le=600,
+        description="seconds of the moment that an observation stands for, also in a search; 0: no moments, "
+        "a search gives the observations themselves",
+    )
     neighbours: int = Field(default=2, ge=0, le=10, description="neighbours before and after an item")
     group_gap_s: float = Field(
         default=10.0, ge=0, description="seconds within which repeated text is one item"

@@ -30,6 +30,9 @@ else
     $pip -e '.[cpu,web,dev]'
 fi
 
+# A baseline of tools.eval_video. It asks for opencv-python, which overwrites the headless build that we use.
+$pip --no-deps 'scenedetect>=0.7,<0.8'
+
 # The timeline page is tested in a real browser.
 if ! command -v chromium >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

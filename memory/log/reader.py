@@ -218,6 +218,17 @@ def sources(db: sqlite3.Connection, only: tuple[bytes, int] | None = None) -> li
     ]
 
 
+def ends_of(db: sqlite3.Connection) -> dict[tuple[bytes, int], int]:
+    """Where each source and session ends, as far as it is known, in ns; without any, it is left out."""
+    ends: dict[tuple[bytes, int], int] = {}
+    for row in sources(db):
+        read_ns = max((track.through_pts_ns or 0 for track in row.tracks), default=0)
+        end_ns = read_ns if row.is_read or row.duration_ns is None else max(read_ns, row.duration_ns)
+        if end_ns:
+            ends[row.source_id, row.session] = end_ns
+    return ends
+
+
 def named_sources(db: sqlite3.Connection, names: Sequence[str]) -> list[SourceRow]:
     """The sources of these names: id in hexadecimal, file name, or whole uri.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
 
 from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS, fitting, shortened
 from memory.keys.index import IndexShelf
@@ -16,6 +18,7 @@ from memory.log.reader import Logged, last_commit, observations_of, sources
 from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
+from memory.recall.moments import Moment, distinct_moments, moments_of
 from memory.recall.scorers import CONTEXT_SCORERS, OWN_SCORERS, Pool, Scored, Scorer, weighted
 from memory.recall.verdict import coverage_of, own_text, share, verdict_of
 from memory.recall.words import Stemmer, content_words, rarity
@@ -51,6 +54,8 @@ class Recall:
         k: int,
         questions: Sequence[QuestionKey] = (),
         hop: Hop = _no_hop,
+        *,
+        unit: Literal["observation", "moment"] = "observation",
     ) -> Evidence:
         """The evidence for a cue, at most `k` items in time order, the best that fit into a reply.
 
@@ -60,6 +65,7 @@ class Recall:
             k: Budget of items.
             questions: The cue's keys; without any, words alone decide.
             hop: Told each stage's name as it ends.
+            unit: Whether items are observations, or the best ones of different moments.
 
         Raises:
             SourceGone: If the cue names a source that the store does not have.
@@ -70,10 +76,14 @@ class Recall:
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
         watch.lap("candidates")
-        ranked = self._rank(db, found, questions, k)
+        ranked = self._rank(db, found, questions, k, cue.text)
         watch.lap("score")
-        chosen = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))[: max(0, k)]
-        items = self._expand(db, chosen, found, words, questions)
+        ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
+        moments: dict[int, Moment] = {}
+        if unit == "moment" and self._settings.moment_s:
+            moments = moments_of(db, [one.item for one in ranked], int(self._settings.moment_s * 1e9))
+            ranked = distinct_moments(ranked, moments, k)
+        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments)
         watch.lap("expand")
         asked = bool(words or questions)
         return Evidence(
@@ -98,15 +108,22 @@ class Recall:
         return in_gates(db, gates, max(1, k))
 
     def _rank(
-        self, db: sqlite3.Connection, found: Candidates, questions: Sequence[QuestionKey], k: int
+        self,
+        db: sqlite3.Connection,
+        found: Candidates,
+        questions: Sequence[QuestionKey],
+        k: int,
+        asked: str,
     ) -> list[Scored]:
         """All candidates by their own terms; the best of them by those of their context too."""
         reach = self._settings.neighbours
         scores: Scores = {n: (0.0, {}) for n in found.numbers}
-        self._add_terms(scores, Pool(db, found.numbers, found, questions, reach), OWN_SCORERS)
+        moment_ns = int(self._settings.moment_s * 1e9)
+        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked)
+        self._add_terms(scores, pool, OWN_SCORERS)
         best = sorted(scores, key=lambda n: (-scores[n][0], n))[: max(self._settings.pool, 2 * k)]
-        self._add_terms(scores, Pool(db, best, found, questions, reach), CONTEXT_SCORERS)
         items = observations_of(db, best)
+        self._add_terms(scores, replace(pool, numbers=best), CONTEXT_SCORERS)
         ranked = [Scored(items[n], *scores[n]) for n in best if n in items]
         return sorted(ranked, key=lambda one: (-one.score, one.item.n))
 
@@ -118,6 +135,9 @@ class Recall:
             "lexical": self._settings.lexical,
             "neighbour": self._settings.neighbour,
             "parent": self._settings.parent,
+            "moment": self._settings.moment,
+            "sense": self._settings.sense,
+            "edge": self._settings.edge,
         }
         for scorer in scorers:
             weight = weights[scorer.name]
@@ -135,6 +155,7 @@ class Recall:
         found: Candidates,
         words: Sequence[str],
         questions: Sequence[QuestionKey],
+        moments: Mapping[int, Moment],
     ) -> list[EvidenceItem]:
         around = [expand.neighbours(db, one.item, self._settings.neighbours) for one in chosen]
         groundings = self._ground(db, [one.item for one in chosen], around, words)
@@ -142,7 +163,14 @@ class Recall:
             grounding |= _likeness(found.cosines, questions, one.item)
         places = {(row.source_id, row.session): (place, row.uri) for place, row in enumerate(sources(db))}
         items = fitting(
-            _evidence_item(db, one, near, grounding, places[one.item.source_id, one.item.session][1])
+            _evidence_item(
+                db,
+                one,
+                near,
+                grounding,
+                places[one.item.source_id, one.item.session][1],
+                moments.get(one.item.n),
+            )
             for one, near, grounding in zip(chosen, around, groundings, strict=True)
         )
         return sorted(
@@ -194,7 +222,12 @@ def _likeness(
 
 
 def _evidence_item(
-    db: sqlite3.Connection, one: Scored, near: Sequence[Logged], grounding: dict[str, float], uri: str
+    db: sqlite3.Connection,
+    one: Scored,
+    near: Sequence[Logged],
+    grounding: dict[str, float],
+    uri: str,
+    moment: Moment | None,
 ) -> EvidenceItem:
     item = one.item
     span_id, level, span_picture = expand.span_of(db, item)
@@ -220,6 +253,8 @@ def _evidence_item(
         scorers=one.terms,
         grounding=grounding,
         neighbours=tuple(shortened(neighbour.text, NEARBY_CHARS) for neighbour in near),
+        moment_pts0_ns=None if moment is None else moment.pts0_ns,
+        moment_pts1_ns=None if moment is None else moment.pts1_ns,
     )
 
 

@@ -61,7 +61,7 @@ class Questions:
                     raise
         key_ms = (time.perf_counter() - started_s) * 1e3
         with self._reader.snapshot() as db:
-            evidence = self._recall(db, ask.cue, ask.k, questions, hop)
+            evidence = self._recall(db, ask.cue, ask.k, questions, hop, unit=ask.unit)
         timings = evidence.timings_ms | {
             "question_key": round(key_ms, 3),
             "total": round((time.perf_counter() - started_s) * 1e3, 3),

@@ -7,16 +7,21 @@ hard stage; hence no stages.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from memory.log.reader import MIDDLE, Logged, marks, pages
+from memory.log.reader import MIDDLE, Logged, ends_of, marks, pages
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, keys_of
+from memory.recall.words import edge_of, sense_of
+
+EDGE_SHARE = 0.1
+"""Part of a source over which the liking for its end falls to 1/e."""
 
 Raw = Mapping[int, float]
 """What a scorer says, by row number; items that are missing get the mean, a z-score of 0."""
@@ -41,6 +46,10 @@ class Pool:
     questions: Sequence[QuestionKey]
     reach: int
     """How many neighbours before and after an observation count."""
+    moment_ns: int = 0
+    """Length of a moment; 0: there are none."""
+    asked: str = ""
+    """The words of the cue as they were put."""
 
     @property
     def question(self) -> QuestionKey | None:
@@ -122,14 +131,81 @@ class ParentScorer:
         return {n: cosines[span_id] for n, span_id in parents.items() if span_id in cosines}
 
 
+class MomentScorer:
+    """Likeness of what else was perceived in the same moment, whatever its kind.
+
+    What was said under a picture, and what could be read meanwhile, tell of the picture
+    too. Each kind has an equal say, however many observations of it there are. What is
+    alone in its moment, as a turn of a chat is, gets nothing from it.
+    """
+
+    name = "moment"
+
+    def score(self, pool: Pool) -> Raw:
+        """Cosines of the sums of the kinds' mean vectors."""
+        question = pool.question
+        if question is None or not pool.moment_ns:
+            return {}
+        together = _in_moment(pool.db, pool.numbers, pool.moment_ns)
+        owners, vectors = keys_of(pool.db, question, {n for near in together.values() for n, _ in near})
+        rows = {n: place for place, n in enumerate(owners)}
+        scores: dict[int, float] = {}
+        for n, near in together.items():
+            places: dict[str, list[int]] = {}
+            for one, kind in near:
+                if one in rows:
+                    places.setdefault(kind, []).append(rows[one])
+            if places:
+                total = sum(_unit(vectors[some].sum(axis=0)) for some in places.values())
+                scores[n] = float(_unit(np.asarray(total)) @ question.vector)
+        return scores
+
+
+class SenseScorer:
+    """Being of the kind that the question names, as in "what is written": a wish, no gate."""
+
+    name = "sense"
+
+    def score(self, pool: Pool) -> Raw:
+        """1 for the kinds that are wished for, 0 for others; nothing where the question names none."""
+        kinds = sense_of(pool.asked)
+        return {n: float(one.kind in kinds) for n, one in _placed(pool).items()} if kinds else {}
+
+
+class EdgeScorer:
+    """Lying at the end, or the beginning, of its source, where the question says so."""
+
+    name = "edge"
+
+    def score(self, pool: Pool) -> Raw:
+        """exp(-distance / (EDGE_SHARE of the length)); nothing for a question that names no edge."""
+        edge = edge_of(pool.asked)
+        if not edge:
+            return {}
+        ends = ends_of(pool.db)
+        scores: dict[int, float] = {}
+        for n, one in _placed(pool).items():
+            end_ns = ends.get((one.source_id, one.session), 0)
+            if end_ns:
+                away_ns = one.pts0_ns if edge == "beginning" else max(0, end_ns - one.pts1_ns)
+                scores[n] = math.exp(-away_ns / (EDGE_SHARE * end_ns))
+        return scores
+
+
 OWN_SCORERS: tuple[Scorer, ...] = (
     DenseScorer(),
     DenseScorer("image"),
     DenseScorer("image_text"),
     LexicalScorer(),
+    SenseScorer(),
+    EdgeScorer(),
 )
 """Terms that need only the candidate itself; they choose the pool."""
-CONTEXT_SCORERS: tuple[Scorer, ...] = (NeighbourScorer(), ParentScorer())
+CONTEXT_SCORERS: tuple[Scorer, ...] = (
+    NeighbourScorer(),
+    ParentScorer(),
+    MomentScorer(),
+)
 """Terms that look around; the pool's items alone get them."""
 
 
@@ -166,6 +242,65 @@ def _around(db: sqlite3.Connection, numbers: Sequence[int], reach: int) -> dict[
             joined = ",".join(side for side in (before, after) if side)
             around[n] = [int(one) for one in joined.split(",")] if joined else []
     return around
+
+
+class _Placed(NamedTuple):
+    """Where an observation lies, and of which kind it is."""
+
+    kind: str
+    source_id: bytes
+    session: int
+    pts0_ns: int
+    pts1_ns: int
+
+
+def _placed(pool: Pool) -> dict[int, _Placed]:
+    found: dict[int, _Placed] = {}
+    for some in pages(pool.numbers):
+        rows = pool.db.execute(
+            "SELECT n, kind, source_id, session, pts0_ns, pts1_ns FROM observation"  # noqa: S608
+            f" WHERE n IN ({marks(some)})",
+            some,
+        )
+        found.update((n, _Placed(*told)) for n, *told in rows)
+    return found
+
+
+def _unit(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    made: npt.NDArray[Any] = vector / max(float(vector @ vector) ** 0.5, 1e-9)
+    return made
+
+
+def _in_moment(
+    db: sqlite3.Connection, numbers: Sequence[int], moment_ns: int
+) -> dict[int, list[tuple[int, str]]]:
+    """Row number and kind of what else belongs to the moment around each observation's middle.
+
+    That is what has its own middle there, and the shot that is on the screen.
+    """
+    middle, half_ns = MIDDLE.replace("o.", "p."), moment_ns // 2
+    found: dict[int, dict[int, str]] = {}
+    for some in pages(numbers):
+        rows = db.execute(
+            "SELECT o.n, p.n, p.kind FROM observation AS o"  # noqa: S608
+            " CROSS JOIN observation AS p INDEXED BY observation_middle"
+            " ON p.source_id = o.source_id AND p.session = o.session"
+            f" AND {middle} >= {MIDDLE} - ? AND {middle} < {MIDDLE} + ?"
+            " AND p.kind <> 'frame' AND p.text <> ''"
+            f" WHERE o.n IN ({marks(some)})",
+            (half_ns, half_ns, *some),
+        ).fetchall()
+        shots = db.execute(
+            "SELECT o.n, p.n, p.kind FROM observation AS o CROSS JOIN observation AS p"  # noqa: S608
+            " ON p.n = (SELECT s.n FROM observation AS s WHERE s.source_id = o.source_id"
+            f" AND s.session = o.session AND s.kind = 'shot' AND s.pts0_ns <= {MIDDLE}"
+            f" ORDER BY s.pts0_ns DESC LIMIT 1) AND p.pts1_ns > {MIDDLE} WHERE o.n IN ({marks(some)})",
+            some,
+        )
+        for n, other, kind in (*rows, *shots):
+            if other != n:
+                found.setdefault(n, {})[other] = kind
+    return {n: list(near.items()) for n, near in found.items()}
 
 
 def _events_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, bytes]:

@@ -43,6 +43,35 @@ _QUESTION_WORDS = (
 QUESTION_WORDS = frozenset(_QUESTION_WORDS.split())
 """Words by which a question asks, rather than what it asks about; used only where nothing else is left."""
 
+_SENSES = (
+    (
+        ("seen_text",),
+        r"written|reads?|texts?|letters|headline|caption|title|sign|address|website|url|e-?mail|printed|typed"
+        r"|spelt|spelled|(?:serial|phone|telephone|model) number"
+        r"|words? (?:is|are|appears?|stands?|shown|on|in the picture)",
+    ),
+    (
+        ("utterance",),
+        r"sa(?:y|ys|id)|tells?|told|mention(?:s|ed)?|talk(?:s|ed|ing)?|speaks?|spoken?|speaker|explain(?:s|ed)?"
+        r"|announce[sd]?|asks?|asked|suggest(?:s|ed|ion|ions)?|hears?|heard|discuss(?:es|ed)?"
+        r"|recommend(?:s|ed)?|advi[sc]e[sd]?",
+    ),
+    (
+        ("shot", "frame", "caption"),
+        r"colou?r(?:s|ed)?|looks?|wears?|wearing|worn|holds?|holding|sees?|seen|shown?|shows|visible"
+        r"|pictured?|appears?",
+    ),
+)
+_SENSE_OF = tuple((kinds, re.compile(rf"\b(?:{words})\b", re.I)) for kinds, words in _SENSES)
+"""How questions name a sense, by the kinds of observation that it gives; the first that fits counts."""
+_EDGE_OF = (
+    ("end", re.compile(r"\b(?:(?:at|in|towards?|near|by) the (?:very )?end|end of the)\b", re.I)),
+    (
+        "beginning",
+        re.compile(r"\b(?:(?:at|in|from|near) the (?:very )?(?:beginning|start)|start of the)\b", re.I),
+    ),
+)
+
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -59,6 +88,16 @@ def content_words(text: str) -> list[str]:
 def match_query(words: Sequence[str]) -> str:
     """An FTS5 query for rows with any of the words; quoted, so that none is taken for an operator."""
     return " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+
+
+def sense_of(text: str) -> tuple[str, ...]:
+    """The kinds of observation that a question asks for by its words: a wish; empty where it names none."""
+    return next((kinds for kinds, pattern in _SENSE_OF if pattern.search(text)), ())
+
+
+def edge_of(text: str) -> str:
+    """`end` or `beginning`, where a question says that its answer lies there; else empty."""
+    return next((edge for edge, pattern in _EDGE_OF if pattern.search(text)), "")
 
 
 def _counts(word: str) -> bool:

@@ -43,7 +43,9 @@ def search(
     store_dir = options.store_dir(store)
     wanted = msgspec.structs.replace(options.gates(since, until, source), text=cue, kinds=tuple(kind or ()))
     with to_store(store_dir, preset, config, idle_exit) as connection:
-        found = connection.ask("memory", Evidence, RecallAsk(cue=wanted, k=k), trace_id=new_id())
+        found = connection.ask(
+            "memory", Evidence, RecallAsk(cue=wanted, k=k, unit="moment"), trace_id=new_id()
+        )
     hits = sorted(found.items, key=lambda item: -item.score)
     if as_json:
         say_json(

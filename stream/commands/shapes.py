@@ -66,8 +66,19 @@ def item_json(item: EvidenceItem, store_dir: Path) -> Json:
 
 
 def hit_json(item: EvidenceItem, store_dir: Path) -> Json:
-    """One hit of `search --json`: a citation with its score and what each scorer added."""
-    return {**item_json(item, store_dir), "score": item.score, "scorers": item.scorers}
+    """One hit of `search --json`: a moment, the observation that stands for it, its score and scorers.
+
+    `t0` to `t1_s` bound the moment; `observed_t0_s` and `observed_t1_s` the observation,
+    which may be shorter or longer.
+    """
+    told = item_json(item, store_dir)
+    observed = {"observed_t0_s": told["t0_s"], "observed_t1_s": told["t1_s"]}
+    if item.moment_pts0_ns is not None and item.moment_pts1_ns is not None:
+        origin_ns = None if item.t0_ns is None else item.t0_ns - item.pts0_ns
+        for end, pts_ns in (("t0", item.moment_pts0_ns), ("t1", item.moment_pts1_ns)):
+            told[end] = None if origin_ns is None else iso(origin_ns + pts_ns)
+            told[f"{end}_s"] = seconds(pts_ns)
+    return {**told, **observed, "score": item.score, "scorers": item.scorers}
 
 
 def coverage_json(coverage: Coverage) -> Json:

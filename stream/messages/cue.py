@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from stream.messages.envelope import Message, topic
@@ -31,8 +33,13 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("recall.ask")
-class RecallAsk(Message, frozen=True, kw_only=True):
-    """reasoning, gateway, commands → memory: at most `k` items for this cue."""
+class RecallAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """reasoning, gateway, commands → memory: at most `k` items for this cue.
+
+    `unit` `moment`: no two items are the same moment. Fields at their default stay away,
+    so that a memory of an earlier release is asked as it was then.
+    """
 
     cue: Cue
     k: int = 10
+    unit: Literal["observation", "moment"] = "observation"

@@ -9,13 +9,16 @@ import msgspec
 from stream.messages.envelope import Message, topic
 
 
-class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True):
+class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One observation that answers a cue, with what each scorer added to its score.
 
     Times are as in `Observation`. `thumbnail` is a path under the store's `media/`, or
     empty. `neighbours` are the texts of the observations around it in the same source,
     in time order, for the reader's context; they are not cited. `grounding` tells how far
     the item itself supports the cue, between 0 and 1, per kind of support.
+    `moment_pts0_ns` and `moment_pts1_ns` bound the moment that the item stands for, where
+    moments were asked for: a few seconds around an utterance, or of a long shot. Fields at
+    their default stay away.
     """
 
     observation_id: bytes
@@ -39,6 +42,8 @@ class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True):
     scorers: dict[str, float] = {}
     grounding: dict[str, float] = {}
     neighbours: tuple[str, ...] = ()
+    moment_pts0_ns: int | None = None
+    moment_pts1_ns: int | None = None
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):

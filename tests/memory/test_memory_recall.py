@@ -140,7 +140,7 @@ def test_questions_find_their_sentence_by_words_or_by_meaning(ask, talk, sentenc
     assert evidence.verdict in ("found", "uncertain")
     item = best(evidence)
     assert item.score == pytest.approx(sum(item.scorers.values()), abs=0.01)
-    assert set(item.scorers) <= {"dense", "lexical", "neighbour", "parent"}
+    assert set(item.scorers) <= {"dense", "lexical", "neighbour", "parent", "moment"}
 
 
 @pytest.mark.model

@@ -142,7 +142,7 @@ def test_from_commit_to_evidence_through_the_processes(house, take, sentences):
     best = max(evidence.items, key=lambda item: item.score)
     assert best.text == sentences[7]
     assert evidence.verdict == "found"
-    assert {"dense", "lexical", "parent", "neighbour"} == set(best.scorers)
+    assert {"dense", "lexical", "parent", "neighbour", "moment"} == set(best.scorers)
     assert "lexical_only" not in evidence.timings_ms
     spans = own.ask(TimelineSpans, TimelineAsk())
     assert [entry.span.pts0_ns / S for entry in spans.entries] == [0, 20, 40, 60, 80]

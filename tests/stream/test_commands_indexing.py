@@ -346,7 +346,7 @@ def test_the_media_that_are_meant(tmp_path):
     def names(*paths):
         return [one.path.name for one in found_media([str(path) for path in paths])]
 
-    assert names(tmp_path) == ["a.MKV", "b.mp4", "c.wav"]
+    assert names(tmp_path) == ["a.MKV", "b.mp4", "c.wav", "d.jpg"]
     assert names(tmp_path / "*.mp4", tmp_path / "b.mp4") == ["b.mp4"]
     assert names(tmp_path / "notes.txt") == ["notes.txt"]
     assert not any(one.fault for one in found_media([str(tmp_path)]))

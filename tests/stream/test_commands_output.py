@@ -84,7 +84,17 @@ def test_an_answer_has_the_promised_form(tmp_path):
 def test_a_hit_is_a_citation_with_its_score(tmp_path):
     hit = hit_json(ITEM, tmp_path)
     assert (hit["score"], hit["scorers"]) == (1.5, {"dense": 1.0, "lexical": 0.5})
-    assert hit.keys() - {"score", "scorers"} == answer_json(ANSWER, tmp_path)["citations"][0].keys()
+    more = {"score", "scorers", "observed_t0_s", "observed_t1_s"}
+    assert hit.keys() - more == answer_json(ANSWER, tmp_path)["citations"][0].keys()
+
+
+def test_a_hit_lies_where_its_moment_lies_and_says_where_its_observation_does(tmp_path):
+    assert (hit_json(ITEM, tmp_path)["t0_s"], hit_json(ITEM, tmp_path)["t1_s"]) == (31.0, 33.5)
+    moment = msgspec.structs.replace(ITEM, moment_pts0_ns=28 * S, moment_pts1_ns=36 * S)
+    hit = hit_json(moment, tmp_path)
+    assert (hit["t0_s"], hit["t1_s"]) == (28.0, 36.0)
+    assert (hit["t0"], hit["t1"]) == ("2026-01-01T09:00:28.123Z", "2026-01-01T09:00:36.123Z")
+    assert (hit["observed_t0_s"], hit["observed_t1_s"]) == (31.0, 33.5)
 
 
 def test_times_are_cut_to_milliseconds_and_never_rounded_up():

@@ -1,0 +1,216 @@
+"""Moments in recall: what a hit stands for, what counts with it, and where a question looks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
+from memory.log.reader import ends_of, observations_of
+from memory.recall.candidates import QuestionKey
+from memory.recall.moments import Moment, distinct_moments, moments_of
+from memory.recall.pipeline import Recall
+from memory.recall.scorers import Scored
+from memory.recall.words import edge_of, sense_of
+from memory.settings import RecallSettings, SpanSettings
+from memory.spans.consolidate import Consolidator
+from memory.spans.segment import segmenter_of
+from stream.messages import Cue
+
+S = 1_000_000_000
+E = "minilm"
+OFF = {"moment": 0.0, "sense": 0.0, "edge": 0.0, "neighbour": 0.0, "parent": 0.0}
+
+
+@pytest.fixture
+def ask(store, reader, shelf, encode):
+    """Consolidates, makes keys by the real encoder, and asks."""
+
+    def asking(text, k=10, unit="moment", **settings):
+        with store.views() as db:
+            Consolidator(segmenter_of(SpanSettings()), 10 * S).advance(db, 0, store.touched)
+            for keyer in (TextKeyer(), DigestKeyer()):
+                drafts = keyer.pending(db, E, 0, 10_000)
+                if drafts:
+                    add_keys(db, drafts, encode([draft.text for draft in drafts]), E, 1)
+        questions = [QuestionKey("dense", E, encode([text])[0])]
+        recall = Recall(shelf, RecallSettings(**{**OFF, **settings}))
+        with reader.snapshot() as db:
+            found = recall(db, Cue(text=text), k, questions, unit=unit)
+        return sorted(found.items, key=lambda item: -item.score)
+
+    return asking
+
+
+def logged(reader, length_s):
+    with reader.snapshot() as db:
+        numbers = [n for (n,) in db.execute("SELECT n FROM observation ORDER BY n")]
+        items = list(observations_of(db, numbers).values())
+        return items, moments_of(db, items, length_s * S)
+
+
+def test_a_moment_lies_around_the_middle_and_within_its_source(store, reader, take):
+    film = take()
+    seen = [
+        film.shot(0, 1, "a"),
+        film.said(20, 22, "b"),
+        film.shot(30, 60, "c", payload={"keyframe_pts_ns": 35 * S}),
+        film.shot(60, 90, "d"),
+        film.said(98, 100, "e"),
+    ]
+    store.commit([film.put(*seen, marks=film.ends(100))])
+    items, moments = logged(reader, 8)
+    told = {item.text: tuple(end / S for end in moments[item.n]) for item in items}
+    assert told == {"a": (0, 8), "b": (17, 25), "c": (31, 39), "d": (71, 79), "e": (95, 100)}
+
+
+def test_a_source_that_is_still_read_does_not_end_its_moments(store, reader, take):
+    film = take()
+    store.commit([film.put(film.said(9, 11, "b"), marks=[film.mark(1, 11)])])
+    items, moments = logged(reader, 8)
+    assert moments[items[0].n] == Moment(6 * S, 11 * S), "no further than is known"
+    with reader.snapshot() as db:
+        assert ends_of(db) == {(film.source_id, 0): 11 * S}
+
+
+def test_of_one_moment_the_best_is_kept_and_others_stay(store, reader, take):
+    film, other = take(), take("b.mp4")
+    store.commit([film.put(*(film.said(t, t + 2, f"at {t}") for t in (10, 12, 30)), marks=film.ends(60))])
+    store.commit([other.put(other.said(10, 12, "there"), marks=other.ends(60))])
+    items, moments = logged(reader, 8)
+    ranked = [Scored(item, 9.0 - place) for place, item in enumerate(items)]
+    kept = [one.item.text for one in distinct_moments(ranked, moments, 10)]
+    assert kept == ["at 10", "at 30", "there"], "10 and 12 s share 6 of 8 s; another source is another moment"
+    assert len(distinct_moments(ranked, moments, 2)) == 2
+    assert distinct_moments(ranked, {}, 5) == []
+
+
+@pytest.mark.model
+def test_a_search_gives_different_moments_and_recall_as_before_gives_observations(ask, store, take):
+    film = take(origin_ns=1_000 * S)
+    said = [film.said(10 + n, 11 + n, f"the ferry leaves at {n}") for n in range(4)]
+    store.commit([film.put(*said, film.said(60, 62, "a ferry in the harbour"), marks=film.ends(90))])
+    moments = ask("ferry")
+    assert len(moments) == 2
+    for item in moments:
+        assert item.moment_pts1_ns - item.moment_pts0_ns == 8 * S
+        assert item.moment_pts0_ns <= item.pts0_ns < item.pts1_ns <= item.moment_pts1_ns
+    observations = ask("ferry", unit="observation")
+    assert len(observations) == 5
+    assert all(item.moment_pts0_ns is None for item in observations)
+    assert len(ask("ferry", moment_s=0)) == 5, "switched off, a search gives observations"
+
+
+@pytest.mark.model
+def test_what_was_said_meanwhile_tells_of_a_picture(ask, store, take):
+    film = take()
+    store.commit(
+        [
+            film.put(
+                film.shot(0, 20, "a photo of a screen"),
+                film.said(9, 11, "Here the penguin walks over the ice."),
+                film.shot(20, 40, "a photo of a monitor"),
+                film.said(29, 31, "Please buy our telephone."),
+                marks=film.ends(40),
+            )
+        ]
+    )
+    shots = [
+        item
+        for item in ask("Which polar bird is on the screen or monitor?", moment=1.0)
+        if item.kind == "shot"
+    ]
+    assert {item.text for item in shots} <= {"a photo of a screen", "a photo of a monitor"}
+    terms = {item.text: item.scorers["moment"] for item in ask("polar bird", unit="observation", moment=1.0)}
+    assert terms["a photo of a screen"] > terms["a photo of a monitor"]
+    assert all("moment" not in item.scorers for item in ask("polar bird", unit="observation"))
+    without = ask("polar bird", unit="observation", moment=1.0, moment_s=0)
+    assert all("moment" not in item.scorers for item in without)
+
+
+@pytest.mark.model
+def test_the_sense_that_a_question_names_decides_between_equals(ask, store, take):
+    film = take()
+    store.commit(
+        [
+            film.put(
+                film.said(0, 2, "fresh bread"),
+                film.seen("seen_text", 30, 32, "fresh bread"),
+                film.shot(60, 62, "fresh bread"),
+                film.said(90, 92, "quite another thing"),
+                marks=film.ends(100),
+            )
+        ]
+    )
+    for question, kind in (
+        ("What is written about bread?", "seen_text"),
+        ("What does she say about bread?", "utterance"),
+        ("What colour is the bread?", "shot"),
+    ):
+        assert ask(question, sense=0.5)[0].kind == kind
+        assert all("sense" not in item.scorers for item in ask(question))
+
+
+@pytest.mark.model
+def test_at_the_end_and_at_the_beginning_are_where_they_say(ask, store, take):
+    film = take()
+    said = [film.said(t, t + 2, "a word of thanks") for t in (2, 50, 96)]
+    store.commit([film.put(*said, film.said(70, 72, "something else"), marks=film.ends(100))])
+    for question, t_s in (("Who is thanked at the very end?", 96), ("Who is thanked at the beginning?", 2)):
+        assert ask(question, edge=1.0)[0].pts0_ns == t_s * S
+        assert all("edge" not in item.scorers for item in ask(question))
+    assert all("edge" not in item.scorers for item in ask("Who is thanked?", edge=1.0))
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("What words are on the sign?", "seen_text"),
+        ("Which web address is shown?", "seen_text"),
+        ("What does the man say?", "utterance"),
+        ("What colour is the car?", "shot"),
+        ("Where is the spare key?", ""),
+        ("Which essay is this?", ""),
+    ],
+)
+def test_questions_name_a_sense_or_none(question, kind):
+    assert sense_of(question)[:1] == ((kind,) if kind else ())
+
+
+@pytest.mark.parametrize(
+    ("question", "edge"),
+    [
+        ("What is shown at the very end?", "end"),
+        ("How does the end of the film look?", "end"),
+        ("Who speaks at the start?", "beginning"),
+        ("What comes first: the tent or the boat?", ""),
+        ("What did he spend?", ""),
+    ],
+)
+def test_questions_name_an_edge_or_none(question, edge):
+    assert edge_of(question) == edge
+
+
+def test_each_kind_of_a_moment_has_an_equal_say(store, reader, take):
+    """Many readings of one text must not drown the one sentence that was said."""
+    from memory.recall.candidates import Candidates
+    from memory.recall.scorers import MomentScorer, Pool
+
+    film = take()
+    words = [film.seen("seen_text", 10 + n / 2, 10.5 + n / 2, f"menu {n}") for n in range(6)]
+    seen = [film.shot(10, 13, "a photo"), film.said(10, 12, "yes"), *words, film.said(25, 26, "alone")]
+    store.commit([film.put(*seen, marks=film.ends(30))])
+    axes = np.eye(2, dtype=np.float32)
+    with store.views() as db:
+        drafts = TextKeyer().pending(db, E, 0, 100)
+        vectors = np.stack([axes[0] if draft.kind == "transcript" else axes[1] for draft in drafts])
+        add_keys(db, drafts, vectors, E, 1)
+    with reader.snapshot() as db:
+        shot, alone = (
+            n
+            for (n,) in db.execute("SELECT n FROM observation WHERE text IN ('a photo', 'alone') ORDER BY n")
+        )
+        question = QuestionKey("dense", E, axes[0])
+        scores = MomentScorer().score(Pool(db, [shot, alone], Candidates(), [question], 2, 8 * S))
+    assert alone not in scores
+    assert scores[shot] == pytest.approx(0.5**0.5, abs=0.01)

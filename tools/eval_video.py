@@ -1,0 +1,355 @@
+"""Finding and answering in real video, beside baselines: `python -m tools.eval_video --dir DIR`.
+
+`--json FILE` `--preset archive` `--store DIR` (indexed once, used again) `--systems ours,naive,…`
+`--without NAME` (repeatable: a weight of the section memory.recall at 0, paired with ours)
+`--explain`. The folder is one of `tools.video_set`. All videos lie in one store and no
+question names its video. What counts is defined in `tools.video_metrics`.
+
+`ours` are the real processes; the unit of its search is the moment. `naive`, `dense` and
+`bm25` are windows of 5 s (`tools.naive_windows`); `random` are windows of the lengths of
+our hits, anywhere. `event_f1` compares shot spans; `ours_events` are the event spans. Without
+PySceneDetect (`pip install --no-deps scenedetect`) its two rows are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stream.errors import ConfigError, OmniRecallError
+from tools import video_boundaries, video_systems
+from tools.house import House
+from tools.video_metrics import (
+    Matched,
+    Stretch,
+    hit_rank,
+    interval,
+    is_answered,
+    is_hit,
+    random_hit_rates,
+)
+from tools.video_set import Asked, VideoSet, read_set
+from tools.video_systems import HITS, Hit, Reply, note
+
+NAIVE = ("naive", "dense", "bm25")
+SYSTEMS = ("ours", *NAIVE, "random", "boundaries")
+METRICS = ("hit@1", "hit@5", "answer_acc", "cite_overlap", "refused_right", "refused_wrong", "event_f1")
+Values = dict[str, dict[str, float]]
+"""One value per question, by metric and question; a metric is the mean of them."""
+
+
+@dataclass(slots=True)
+class Measured:
+    """What one run gave, by system."""
+
+    values: dict[str, Values] = field(default_factory=dict)
+    matches: dict[str, dict[str, Matched]] = field(default_factory=dict)
+    hits: dict[str, list[Hit]] = field(default_factory=dict)
+    replies: dict[str, Reply] = field(default_factory=dict)
+    paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def systems(self) -> dict[str, dict[str, float]]:
+        """Every metric of every system."""
+        found = {name: _means(values) for name, values in self.values.items()}
+        for name, matches in self.matches.items():
+            found.setdefault(name, {})["event_f1"] = round(video_boundaries.total(matches).f1, 3)
+        return found
+
+    def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """The 95 % bootstrap interval of each figure: over questions, for boundaries over videos."""
+        found = {
+            name: {metric: interval(list(of.values())) for metric, of in values.items() if of}
+            for name, values in self.values.items()
+        }
+        for name, matches in self.matches.items():
+            every = list(matches.values())
+
+            def f1(places: Sequence[int], every: list[Matched] = every) -> float:
+                return sum((every[place] for place in places), Matched()).f1
+
+            found.setdefault(name, {})["event_f1"] = interval(every, f1)
+        return found
+
+
+def _means(values: Values) -> dict[str, float]:
+    return {metric: round(sum(of.values()) / len(of), 3) for metric, of in values.items() if of}
+
+
+def hit_values(questions: Sequence[Asked], ranked: Mapping[str, Sequence[Stretch]]) -> Values:
+    """hit@1 and hit@5 of each question."""
+    ranks = {asked.name: hit_rank(ranked[asked.name][:HITS], asked.true) for asked in questions if asked.true}
+    return {
+        "hit@1": {name: float(rank == 1) for name, rank in ranks.items()},
+        "hit@5": {name: float(rank is not None) for name, rank in ranks.items()},
+    }
+
+
+def answer_values(videos: VideoSet, replies: Mapping[str, Reply], elsewhere: Mapping[str, Reply]) -> Values:
+    """What answers are worth; `elsewhere` are those of stores without the question's own video."""
+    found: Values = {name: {} for name in ("answer_acc", "cite_overlap", "refused_right", "refused_wrong")}
+    for asked in videos.questions:
+        reply = replies[asked.name]
+        if asked.true is None:
+            found["refused_right"][asked.name] = float(reply.verdict == "not_seen")
+            continue
+        cited = [one for sentence in reply.sentences for one in sentence.cited]
+        found["refused_wrong"][asked.name] = float(reply.verdict == "not_seen")
+        found["answer_acc"][asked.name] = float(is_answered(reply.sentences, asked.accept, asked.true))
+        found["cite_overlap"][asked.name] = float(any(is_hit(one, asked.true) for one in cited))
+    for name, reply in elsewhere.items():
+        found["refused_right"][f"{name} elsewhere"] = float(reply.verdict == "not_seen")
+    return found
+
+
+def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespace, store: Path) -> None:
+    """Indexes what is not indexed, then searches, asks, leaves videos out and takes switches off."""
+    with House(store, options.preset) as house:
+        video_systems.index(house, videos)
+        measured.hits = video_systems.searched(house, videos, videos.questions)
+        measured.replies = video_systems.replied(house, videos, videos.questions)
+        for name, level in (("ours", "shot"), ("ours_events", "event")):
+            found = video_systems.boundaries(house, videos, level)  # type: ignore[arg-type]
+            measured.matches[name] = video_boundaries.scores(videos.films, found)
+    with tempfile.TemporaryDirectory(prefix="omnirecall-without-") as folder:
+        note("asking stores that hold only the other videos")
+        elsewhere = video_systems.replied_without(
+            store, videos, videos.answerable, Path(folder), options.preset
+        )
+    measured.values["ours"] = _of_hits(videos, measured.hits) | answer_values(
+        videos, measured.replies, elsewhere
+    )
+    for name in options.without:
+        with House(store, options.preset, {f"memory__recall__{name}": 0}) as house:
+            hits = video_systems.searched(house, videos, videos.answerable)
+        less = _of_hits(videos, hits)
+        measured.values[f"ours without {name}"] = less
+        measured.paired[name] = paired(measured.values["ours"], less)
+
+
+def _of_hits(videos: VideoSet, hits: Mapping[str, Sequence[Hit]]) -> Values:
+    return hit_values(videos.answerable, {name: [hit.stretch for hit in of] for name, of in hits.items()})
+
+
+def paired(ours: Values, less: Values) -> dict[str, dict[str, Any]]:
+    """What a mechanism adds, question by question: gain, its 95 % interval, questions won and lost."""
+    found = {}
+    for metric in ("hit@1", "hit@5"):
+        gains = [ours[metric][name] - value for name, value in less[metric].items()]
+        found[metric] = {
+            "gain": round(sum(gains) / len(gains), 3),
+            "interval": interval(gains),
+            "won": sum(gain > 0 for gain in gains),
+            "lost": sum(gain < 0 for gain in gains),
+        }
+    return found
+
+
+def measure_naive(measured: Measured, videos: VideoSet, systems: Sequence[str], cache: Path | None) -> None:
+    """The windows, searched in the ways that were asked for."""
+    from tools.naive_windows import NaiveSearch, perceive, text_encoder, windows_of
+
+    windows = []
+    for film in videos.films:
+        began_s = time.monotonic()
+        windows += windows_of(film, *perceive(film, cache))
+        note(f"naive windows of {film.path.name} in {time.monotonic() - began_s:.1f} s")
+    search = NaiveSearch(windows, text_encoder())
+    for how in systems:
+        ranked = {asked.name: search.ranked(asked.question, how) for asked in videos.answerable}
+        measured.values[how] = hit_values(videos.answerable, ranked)
+
+
+def measure_random(measured: Measured, videos: VideoSet) -> None:
+    """Windows of the lengths of our hits, placed anywhere; of 5 s where ours was not run."""
+    from tools.naive_windows import WINDOW_S
+
+    found: Values = {"hit@1": {}, "hit@5": {}}
+    for asked in videos.answerable:
+        hits = measured.hits.get(asked.name)
+        lengths_s = [hit.stretch.length_s for hit in hits] if hits else [WINDOW_S] * HITS
+        if asked.true is not None:
+            rates = random_hit_rates(lengths_s, asked.true, videos.durations_s, (1, HITS))
+            found["hit@1"][asked.name], found["hit@5"][asked.name] = rates[1], rates[HITS]
+    measured.values["random"] = found
+
+
+def by_group(
+    measured: Measured, videos: VideoSet, group: Callable[[Asked], str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Every figure again, by kind or by video."""
+    names: dict[str, set[str]] = {}
+    for asked in videos.questions:
+        names.setdefault(group(asked), set()).update((asked.name, f"{asked.name} elsewhere"))
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for value, members in sorted(names.items()):
+        found[value] = {}
+        for system, values in measured.values.items():
+            some = {metric: {n: v for n, v in of.items() if n in members} for metric, of in values.items()}
+            found[value][system] = _means(some)
+    return found
+
+
+def document(
+    measured: Measured, videos: VideoSet, options: argparse.Namespace, seconds: float
+) -> dict[str, Any]:
+    """The JSON object that every evaluation of the project writes."""
+    by_video = by_group(measured, videos, lambda asked: asked.video)
+    for system, matches in measured.matches.items():
+        for video, match in matches.items():
+            by_video.setdefault(video, {}).setdefault(system, {})["event_f1"] = round(match.f1, 3)
+    return {
+        "tool": "eval_video",
+        "data": str(options.dir),
+        "items": len(videos.questions),
+        "config": {
+            "preset": options.preset,
+            "naive": "5 s windows; Whisper base, beam 5; a frame every 2 s: PP-OCRv6, EfficientNet-Lite0"
+            " labels; MiniLM + BM25, stop words out, Porter stems; sum of z-scores",
+            "event_f1": "ours: shot spans, ours_events: event spans; baselines at their best on the others",
+        },
+        "models": {name: version(name) for name in ("faster-whisper", "rapidocr", "onnxruntime")},
+        "seconds": round(seconds, 1),
+        "systems": measured.systems(),
+        "intervals": measured.intervals(),
+        "without": measured.paired,
+        "by": {"kind": by_group(measured, videos, lambda asked: asked.kind), "video": by_video},
+    }
+
+
+def print_table(told: Mapping[str, Any]) -> None:
+    """The figures of every system, ours first, with their intervals beneath."""
+    print(f"{'':28s}" + "".join(f"{metric:>15s}" for metric in METRICS))
+    for system, figures in told["systems"].items():
+        print(f"{system:28s}" + "".join(f"{_figure(figures.get(metric)):>15s}" for metric in METRICS))
+        ends = told["intervals"].get(system, {})
+        print(f"{'':28s}" + "".join(f"{_ends(ends.get(metric)):>15s}" for metric in METRICS))
+    for name, gains in told["without"].items():
+        for metric, gain in gains.items():
+            print(
+                f"{name} adds {gain['gain']:+.3f} to {metric} {_ends(gain['interval'])},"
+                f" {gain['won']} won, {gain['lost']} lost"
+            )
+    for kind, systems in told["by"]["kind"].items():
+        for system in ("ours", "naive"):
+            row = systems.get(system, {})
+            print(
+                f"{kind + ': ' + system:28s}"
+                + "".join(f"{_figure(row.get(metric)):>15s}" for metric in METRICS[:-1])
+            )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _ends(ends: Sequence[float] | None) -> str:
+    return "" if ends is None else f"[{ends[0]:.2f} {ends[1]:.2f}]"
+
+
+def explain(measured: Measured, videos: VideoSet) -> None:
+    """Every question whose first hit or whose answer is wrong: its hits, and what was said to it."""
+    for asked in videos.answerable:
+        hits = measured.hits.get(asked.name, [])
+        reply = measured.replies.get(asked.name, Reply("not_seen", ()))
+        true = asked.true
+        if true is None:
+            continue
+        if hit_rank([hit.stretch for hit in hits[:1]], true) and is_answered(
+            reply.sentences, asked.accept, true
+        ):
+            continue
+        print(f"\n{asked.name} [{asked.kind}] {asked.question}   {true.video} {true.t0_s:g}-{true.t1_s:g} s")
+        for hit in hits:
+            mark = "*" if is_hit(hit.stretch, true) else " "
+            at = f"{hit.stretch.video} {hit.stretch.t0_s:.1f}-{hit.stretch.t1_s:.1f}"
+            terms = " ".join(f"{name} {value:+.1f}" for name, value in hit.scorers.items())
+            text = " ".join(hit.text.split())[:60]
+            print(f"  {mark} {hit.score:6.2f}  {at:28s} {hit.kind:10s} {text!r}  {terms}")
+        print(f"    {reply.verdict}; accepted: {', '.join(asked.accept)}")
+        for sentence in reply.sentences:
+            cited = ", ".join(f"{one.video} {one.t0_s:.1f}-{one.t1_s:.1f}" for one in sentence.cited)
+            print(f"      {' '.join(sentence.text.split())}  [{cited}]")
+
+
+@contextlib.contextmanager
+def store_of(given: Path | None) -> Iterator[Path]:
+    """The store that was named, or one that goes again."""
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="omnirecall-video-") as folder:
+        yield Path(folder) / "store"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.eval_video",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--preset", default="archive")
+    parser.add_argument("--store", type=Path, default=None)
+    parser.add_argument("--systems", default=",".join(SYSTEMS))
+    parser.add_argument("--without", action="append", default=[], metavar="NAME")
+    parser.add_argument("--explain", action="store_true")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measures, prints, writes; 2 where the folder or an option is wrong."""
+    options = _parser().parse_args(argv)
+    systems = [name for name in options.systems.split(",") if name]
+    began_s = time.monotonic()
+    measured = Measured()
+    try:
+        _check(systems, options.without)
+        videos = read_set(options.dir)
+        with store_of(options.store) as store:
+            if "ours" in systems:
+                measure_ours(measured, videos, options, store)
+            naive = [name for name in systems if name in NAIVE]
+            if naive:
+                cache = None if options.store is None else store.with_name(f"{store.name}.naive")
+                measure_naive(measured, videos, naive, cache)
+        if "random" in systems:
+            measure_random(measured, videos)
+        if "boundaries" in systems:
+            measured.matches |= video_boundaries.baselines(videos.films)
+    except OmniRecallError as error:
+        print(f"{error.message}\n{error.remedy}", file=sys.stderr)
+        return error.exit_code
+    told = document(measured, videos, options, time.monotonic() - began_s)
+    print_table(told)
+    if options.explain:
+        explain(measured, videos)
+    if options.json is not None:
+        options.json.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    return 0
+
+
+def _check(systems: Sequence[str], without: Sequence[str]) -> None:
+    from memory.settings import RecallSettings
+
+    unknown = [name for name in systems if name not in SYSTEMS]
+    if unknown:
+        raise ConfigError(f"no system {unknown[0]!r}", remedy=f"systems are {', '.join(SYSTEMS)}")
+    weights = [name for name in RecallSettings.model_fields if name not in ("candidates", "pool")]
+    unknown = [name for name in without if name not in weights]
+    if unknown:
+        raise ConfigError(f"memory.recall has no {unknown[0]!r}", remedy=f"choose of {', '.join(weights)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
