@@ -182,6 +182,21 @@ def observation_ids(store: Path) -> set[bytes]:
         return {bytes(row[0]) for row in db.execute("SELECT observation_id FROM observation")}
 
 
+def described(store: Path, ids: set[bytes]) -> list[str]:
+    """What some observations of a store are, for people."""
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        rows = db.execute(
+            "SELECT observation_id, kind, producer_id, track, pts0_ns, pts1_ns, text, payload"
+            " FROM observation"
+        ).fetchall()
+    return [
+        f"{kind} of {producer}, track {track}, {pts0_ns / 1e9:.3f} to {pts1_ns / 1e9:.3f} s: {text[:60]!r}"
+        f" {payload[:80] if payload else b''!r}"
+        for found, kind, producer, track, pts0_ns, pts1_ns, text, payload in rows
+        if bytes(found) in ids
+    ]
+
+
 def row_counts(store: Path) -> dict[str, int]:
     """Rows by table."""
     with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
@@ -268,10 +283,14 @@ def main(argv: list[str] | None = None) -> int:
         after = row_counts(wild / "store")
         added = {table: n - before[table] for table, n in after.items() if n != before[table]}
         n_played, n_tried = played(wild / "store", options.seed)
+        differing = [f"missing: {one}" for one in described(calm / "store", theirs - ours)]
+        differing += [f"more: {one}" for one in described(wild / "store", ours - theirs)]
     print(
         f"ids equal: {ours == theirs} (missing {len(theirs - ours)}, more {len(ours - theirs)}"
         f" of {len(theirs)})"
     )
+    for line in differing:
+        print(f"  {line}")
     print(f"rows added by one more run: {sum(added.values())} {added or ''}")
     print(f"citations that play: {n_played} of {n_tried}")
     good = ours == theirs and not added and n_played == n_tried and code == 0

@@ -6,8 +6,8 @@ batch are read together, as a hidden Markov model whose states are the languages
 by Viterbi's algorithm (1967). Going over to another language costs `switch` between two
 segments and `WITHIN` inside one: a lone probe that is not sure follows its neighbours,
 while whoever really changes over is followed. A segment in which the language changes is
-cut at its quietest place in between. Where the probes of a part do not bear out what was
-told, another language is kept beside it, to be tried if the words are not sure.
+cut at its quietest place in between. English, and another language where the probes of a
+part do not bear out what was told, are kept beside it, to be tried if the words are not sure.
 
 What is decided depends on the batch alone, so that a resumed run decides the same.
 """
@@ -45,14 +45,14 @@ QUIET_S = 0.1
 class Spoken:
     """A voice segment, or a part of one, that is in one language.
 
-    `index` is the segment's in its batch. `otherwise` is the language to be tried where
-    the words are not sure; empty where there is none.
+    `index` is the segment's in its batch. `otherwise` are the languages to be tried where
+    the words are not sure, in this order.
     """
 
     index: int
     segment: VoiceSegment
     language: str
-    otherwise: str = ""
+    otherwise: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,15 +130,16 @@ def _without(found: Mapping[str, float], never: Sequence[str]) -> dict[str, floa
     return {name: probability / whole for name, probability in left.items()}
 
 
-def _otherwise(language: str, likely: Sequence[Mapping[str, float]], sure: float) -> str:
-    """What else a part may be in: where its probes give its language less than `sure`, the next probable.
+def _otherwise(language: str, likely: Sequence[Mapping[str, float]], sure: float) -> tuple[str, ...]:
+    """What else a part may be in: English, for Whisper takes accents for languages, and the next probable.
 
-    Where they are sure of another than English, English: Whisper takes accents for languages.
+    The next probable counts only where the probes give the part's language less than `sure`.
     """
     mean = {name: float(np.mean([each[name] for each in likely])) for name in likely[0]}
-    if mean[language] >= sure:
-        return "" if language == ENGLISH else ENGLISH
-    return max((name for name in sorted(mean) if name != language), key=lambda name: mean[name])
+    others = [ENGLISH] if language != ENGLISH else []
+    if mean[language] < sure:
+        others.append(max((name for name in sorted(mean) if name != language), key=lambda name: mean[name]))
+    return tuple(dict.fromkeys(others))
 
 
 def _around(samples: Samples, centre: int, width: int) -> Samples:

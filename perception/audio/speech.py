@@ -302,22 +302,23 @@ class Recogniser:
     def _hear_otherwise(
         self, spoken: Sequence[Spoken], timed: list[list[_Timed]], refused: dict[str, int]
     ) -> list[Spoken]:
-        """Tries another language where it may be one and words are not sure; keeps the surer words.
+        """Tries other languages where words are not sure; keeps the surest words.
 
         Where English gave nothing, nobody may have spoken: nothing else is tried.
         """
         found = list(spoken)
-        doubtful = {
-            at: replace(part, language=part.otherwise, otherwise="")
-            for at, part in enumerate(spoken)
-            if part.otherwise
-            and (timed[at] or part.language != ENGLISH)
-            and _sureness(timed[at]) < self._settings.language_sure
-        }
-        heard = self._hear_apart(list(doubtful.values()), refused)
-        for (at, part), words in zip(doubtful.items(), heard, strict=True):
-            if _sureness(words) > _sureness(timed[at]):
-                found[at], timed[at] = part, words
+        for nth in range(max((len(part.otherwise) for part in spoken), default=0)):
+            doubtful = {
+                at: replace(found[at], language=part.otherwise[nth])
+                for at, part in enumerate(spoken)
+                if nth < len(part.otherwise)
+                and (timed[at] or part.language != ENGLISH)
+                and _sureness(timed[at]) < self._settings.language_sure
+            }
+            heard = self._hear_apart(list(doubtful.values()), refused)
+            for (at, part), words in zip(doubtful.items(), heard, strict=True):
+                if _sureness(words) > _sureness(timed[at]):
+                    found[at], timed[at] = part, words
         return found
 
     def _hear_again(

@@ -53,10 +53,10 @@ def test_what_a_part_may_be_in_as_well():
         (part,) = told([voiced((1, 4.0))], One(), AUTO)
         return part.language, part.otherwise
 
-    assert otherwise(likely(en=0.9)) == ("en", "")
-    assert otherwise(likely(en=0.6, fr=0.3)) == ("en", "fr")
-    assert otherwise(likely(fr=0.6, de=0.3)) == ("fr", "de")
-    assert otherwise(likely(fr=0.9)) == ("fr", "en")
+    assert otherwise(likely(en=0.9)) == ("en", ())
+    assert otherwise(likely(en=0.6, fr=0.3)) == ("en", ("fr",))
+    assert otherwise(likely(fr=0.6, de=0.3)) == ("fr", ("en", "de"))
+    assert otherwise(likely(fr=0.9)) == ("fr", ("en",))
 
 
 def test_a_probe_that_is_unsure_follows_its_neighbours_and_a_sure_one_does_not():
@@ -115,7 +115,7 @@ def test_a_segment_is_cut_where_its_language_changes():
     segment = voiced((1, 11.0), (2, 10.0))
     first, second = told([segment], Foretold(), AUTO)
     assert (first.index, second.index) == (0, 0)
-    assert (first.language, second.language) == ("en", "fr")
+    assert (first.language, second.language) == ("en", ("fr",))
     assert first.segment.end_sample == second.segment.start_sample
     assert first.segment.end_sample / HZ == pytest.approx(21.1, abs=0.1)  # in the breath
     assert len(first.segment.samples) + len(second.segment.samples) == len(segment.samples)

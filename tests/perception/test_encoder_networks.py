@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -156,3 +158,10 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelDamaged, match="not a tokenizer"):
         TextEncoder(tmp_path / "model.onnx", tmp_path / "tokenizer.json")
+
+
+def test_openvino_sends_nothing_home(images):
+    """Its telemetry package is installed with it; nothing of ours may load that."""
+    images.encode([np.zeros((32, 32, 3), np.uint8)])
+    assert "openvino" in sys.modules
+    assert not [name for name in sys.modules if name.startswith("openvino_telemetry")]
