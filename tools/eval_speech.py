@@ -6,8 +6,8 @@
 `ours` is the real pipeline with the preset: capture, voice activity, speech and memory as processes on a
 store of their own, all files in it, the utterances read back from the log; its CPU seconds are the audio
 process's, loading the model included. `faster_whisper` and `faster_whisper_vad` are its `transcribe` with its
-defaults, without and with its voice filter, the same model (for `auto`: whisper-base), arithmetic and beam,
-in the same run. With `--quiet`, `invented_words` are the words that each of them writes for sound without
+defaults (beam 5, other temperatures where it doubts), without and with its voice filter, with the same model
+(for `auto`: whisper-base) and arithmetic in the same run; `faster_whisper_our_beam` has our beam. With `--quiet`, `invented_words` are the words that each of them writes for sound without
 speech: made by `tools.speech_material`, and PATHs.
 """
 
@@ -28,8 +28,14 @@ from stream.errors import ConfigError, OmniRecallError, SourceError, StoreBusy
 from tools.house import House
 from tools.wer import SPACELESS, Edits, characters, edits, interval, words
 
-BASELINES = {"faster_whisper": False, "faster_whisper_vad": True}
-"""Name and whether faster-whisper's own voice filter is on."""
+DEFAULT_BEAM = 5
+"""Hypotheses that faster-whisper keeps where it is not told otherwise."""
+BASELINES = {
+    "faster_whisper": (DEFAULT_BEAM, False),
+    "faster_whisper_vad": (DEFAULT_BEAM, True),
+    "faster_whisper_our_beam": (0, False),
+}
+"""Name, beam (0: ours), and whether faster-whisper's own voice filter is on."""
 
 
 @dataclass(frozen=True)
@@ -253,8 +259,8 @@ def measured(lines: Sequence[Line], options: argparse.Namespace, speech: Any) ->
     from perception.audio.whisper import models_of
 
     *_, model = models_of(speech.model)
-    for name, vad_filter in BASELINES.items():
-        runs[name] = plain(lines, model, speech.compute_type, speech.beam, vad_filter=vad_filter)
+    for name, (beam, vad_filter) in BASELINES.items():
+        runs[name] = plain(lines, model, speech.compute_type, beam or speech.beam, vad_filter=vad_filter)
     return runs
 
 

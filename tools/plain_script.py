@@ -1,9 +1,10 @@
 """The job of the archive as one plain script: the baseline of `tools.bench_ingest`.
 
-`python -m tools.plain_script FILM --pictures-hz 1 --read N --model whisper-tiny.en`. One process, one
-step after the other, with the models that the pipeline uses: every picture that the pipeline looks at is
-labelled, N of them are read whole, speech goes through faster-whisper with its own voice detection, each
-text becomes a vector, and everything is put into one SQLite file. No events, no resuming, no questions.
+`python -m tools.plain_script FILM --pictures-hz 1 --read-share 0.5 --model whisper-tiny.en`. One process,
+one step after the other, with the models that the pipeline uses: as many pictures as the pipeline looks at
+are labelled, a share of them is read whole, speech goes through faster-whisper with its own voice
+detection, each text becomes a vector, and everything is put into one SQLite file. No events, no resuming,
+no questions.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from perception.video.text_networks import PaddleText
 from stream.models import model_file
 
 BATCH = 8
-LONGEST_PX = 1280
 
 
 class Stages:
@@ -73,6 +73,7 @@ def read_film(film: Path, options: argparse.Namespace, stages: Stages) -> list[t
     text = PaddleText(
         model_file("pp-ocrv6", "PP-OCRv6_det_small.onnx"),
         model_file("pp-ocrv6", "PP-OCRv6_rec_small.onnx"),
+        detector_px=options.detector_px,
         precision=precision,
     )
     stages.done("models")
@@ -109,15 +110,22 @@ def _labelled(
     ]
 
 
-def hear_film(film: Path, model: str, beam: int) -> list[tuple[str, float, str, Any]]:
-    """What is said, by faster-whisper as its documentation says to use it."""
+def hear_film(film: Path, model: str, options: argparse.Namespace) -> list[tuple[str, float, str, Any]]:
+    """What is said, by faster-whisper with its own voice filter; decoded as the pipeline does, once."""
     from faster_whisper import WhisperModel
 
     folder = model_file(model, "model.bin").parent
     whisper = WhisperModel(
-        str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True
+        str(folder), device="cpu", compute_type=options.compute_type, cpu_threads=1, local_files_only=True
     )
-    segments, _ = whisper.transcribe(str(film), beam_size=beam, vad_filter=True, word_timestamps=True)
+    segments, _ = whisper.transcribe(
+        str(film),
+        beam_size=options.beam,
+        vad_filter=True,
+        word_timestamps=True,
+        temperature=0.0,
+        condition_on_previous_text=False,
+    )
     return [("utterance", segment.start, segment.text.strip(), None) for segment in segments]
 
 
@@ -127,7 +135,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     began_s, stages = time.monotonic(), Stages()
     rows = read_film(options.film, options, stages)
     if not options.silent:
-        rows += hear_film(options.film, options.model, options.beam)
+        rows += hear_film(options.film, options.model, options)
     stages.done("speech")
     texts = TextEncoder(
         model_file("all-minilm-l6-v2", "model.onnx"), model_file("all-minilm-l6-v2", "tokenizer.json")
@@ -172,6 +180,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--read-share", type=float, default=0.5, help="share of the pictures that is read")
     parser.add_argument("--model", default="whisper-tiny.en")
     parser.add_argument("--beam", type=int, default=1)
+    parser.add_argument("--compute-type", default="int8")
+    parser.add_argument("--detector-px", type=int, default=640)
     parser.add_argument("--decode", choices=("all", "reference"), default="all")
     parser.add_argument("--precision", choices=("float32", "native"), default="float32")
     parser.add_argument("--silent", action="store_true", help="do not listen")

@@ -19,7 +19,7 @@ from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
 from memory.recall.moments import Moment, distinct_moments, moments_of
-from memory.recall.scorers import CONTEXT_SCORERS, OWN_SCORERS, Pool, Scored, Scorer, weighted
+from memory.recall.scorers import CONTEXT_SCORERS, OWN_SCORERS, WISHES, Pool, Scored, Scorer, weighted
 from memory.recall.verdict import coverage_of, own_text, share, verdict_of
 from memory.recall.words import Stemmer, content_words, rarity
 from memory.settings import RecallSettings
@@ -144,7 +144,8 @@ class Recall:
             raw = scorer.score(pool) if weight else {}
             if not raw:
                 continue
-            for n, added in zip(pool.numbers, weighted(raw, pool.numbers, weight).tolist(), strict=True):
+            terms_of_all = weighted(raw, pool.numbers, weight, is_wish=scorer.name in WISHES).tolist()
+            for n, added in zip(pool.numbers, terms_of_all, strict=True):
                 score, terms = scores[n]
                 scores[n] = (score + added, terms | {scorer.name: round(added, 4)})
 

@@ -209,11 +209,18 @@ CONTEXT_SCORERS: tuple[Scorer, ...] = (
 """Terms that look around; the pool's items alone get them."""
 
 
-def weighted(raw: Raw, numbers: Sequence[int], weight: float) -> npt.NDArray[np.float64]:
+WISHES = frozenset({"sense", "edge"})
+"""Terms that say what the question would like: 0 to 1, and worth their weight at most."""
+
+
+def weighted(
+    raw: Raw, numbers: Sequence[int], weight: float, *, is_wish: bool = False
+) -> npt.NDArray[np.float64]:
     """What a term adds to the score of each observation: weight times z-score.
 
     Those of which the scorer says nothing get 0, the value of an average one; so do all
-    where it cannot tell them apart.
+    where it cannot tell them apart. A wish, whose values are 0 to 1, adds at most its weight:
+    divided by the spread, the rarer its kind, the nearer it would come to a gate.
     """
     known = np.array([n in raw for n in numbers], dtype=bool)
     if not known.any():
@@ -222,7 +229,7 @@ def weighted(raw: Raw, numbers: Sequence[int], weight: float) -> npt.NDArray[np.
     spread = float(values[known].std())
     if spread < 1e-9:
         return np.zeros(len(numbers))
-    return np.where(known, weight * (values - values[known].mean()) / spread, 0.0)
+    return np.where(known, weight * (values - values[known].mean()) / (1.0 if is_wish else spread), 0.0)
 
 
 def _around(db: sqlite3.Connection, numbers: Sequence[int], reach: int) -> dict[int, list[int]]:

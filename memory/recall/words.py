@@ -46,30 +46,35 @@ QUESTION_WORDS = frozenset(_QUESTION_WORDS.split())
 _SENSES = (
     (
         ("seen_text",),
-        r"written|reads?|texts?|letters|headline|caption|title|sign|address|website|url|e-?mail|printed|typed"
-        r"|spelt|spelled|(?:serial|phone|telephone|model) number"
-        r"|words? (?:is|are|appears?|stands?|shown|on|in the picture)",
+        r"written|writing|texts?|letters|headline|caption|printed|typed|spelt|spelled|website|url"
+        r"|e-?mail address|(?:on|in) the (?:sign|label|screen|slide|title)",
     ),
     (
         ("utterance",),
         r"sa(?:y|ys|id)|tells?|told|mention(?:s|ed)?|talk(?:s|ed|ing)?|speaks?|spoken?|speaker|explain(?:s|ed)?"
-        r"|announce[sd]?|asks?|asked|suggest(?:s|ed|ion|ions)?|hears?|heard|discuss(?:es|ed)?"
-        r"|recommend(?:s|ed)?|advi[sc]e[sd]?",
+        r"|asks?|asked|hears?|heard|discuss(?:es|ed)?",
     ),
     (
         ("shot", "frame", "caption"),
-        r"colou?r(?:s|ed)?|looks?|wears?|wearing|worn|holds?|holding|sees?|seen|shown?|shows|visible"
-        r"|pictured?|appears?",
+        r"colou?r(?:s|ed)?|looks? like|wears?|wearing|worn|sees?|seen|shown?|shows|visible|pictured?",
     ),
 )
 _SENSE_OF = tuple((kinds, re.compile(rf"\b(?:{words})\b", re.I)) for kinds, words in _SENSES)
 """How questions name a sense, by the kinds of observation that it gives; the first that fits counts."""
-_EDGE_OF = (
-    ("end", re.compile(r"\b(?:(?:at|in|towards?|near|by) the (?:very )?end|end of the)\b", re.I)),
+_MEDIUM = (
+    r"(?: of (?:the |this |that )?(?:video|film|movie|clip|recording|footage|talk|meeting|call|interview))"
+)
+_EDGE_OF = tuple(
     (
-        "beginning",
-        re.compile(r"\b(?:(?:at|in|from|near) the (?:very )?(?:beginning|start)|start of the)\b", re.I),
-    ),
+        edge,
+        # "the end of the corridor" is a place in the picture, "the end of the month" a date.
+        re.compile(
+            rf"\b(?:at|in|towards?|near|from|by) the (?:very )?(?:{words})\b(?!\s+of\b)"
+            rf"|\b(?:{words})\b{_MEDIUM}\b|\bhow does (?:the|this) \w+ (?:{verbs})\b",
+            re.I,
+        ),
+    )
+    for edge, words, verbs in (("end", "end|ending", "end"), ("beginning", "beginning|start", "begin|start"))
 )
 
 _WORD = re.compile(r"[^\W_]+")
