@@ -7,8 +7,9 @@
 store of their own, all files in it, the utterances read back from the log; its CPU seconds are the audio
 process's, loading the model included. `faster_whisper` and `faster_whisper_vad` are its `transcribe` with its
 defaults (beam 5, other temperatures where it doubts), without and with its voice filter, with the same model
-(for `auto`: whisper-base) and arithmetic in the same run; `faster_whisper_our_beam` has our beam. With `--quiet`, `invented_words` are the words that each of them writes for sound without
-speech: made by `tools.speech_material`, and PATHs.
+(for `auto`: whisper-base) and arithmetic in the same run; `faster_whisper_our_beam` has our beam. With
+`--quiet`, `invented_words` are the words that each of them writes for sound without speech: made by
+`tools.speech_material`, and PATHs.
 """
 
 from __future__ import annotations
