@@ -21,6 +21,8 @@ MOST_CUES = 50_000
 """More than the densest day of speech; a text that has more is none."""
 MOST_CHARS = 4096
 """Of one cue; what is longer is no line of speech."""
+MOST_NAME_CHARS = 200
+"""Of who speaks: a field for names may hold a whole page."""
 LONGEST_COUNTED_NS = 15 * NS_PER_S
 """A cue covers speech for at most this long, however long it is shown."""
 
@@ -127,7 +129,7 @@ def ass_cue(pts0_ns: int, pts1_ns: int, event: str) -> RawCue | None:
     fields = event.split(",", 8)
     if len(fields) < 9:
         return None
-    return RawCue(pts0_ns, pts1_ns, fields[8][:MOST_CHARS], " ".join(fields[3].split()))
+    return RawCue(pts0_ns, pts1_ns, fields[8][:MOST_CHARS], _name(fields[3]))
 
 
 def in_order(cues: Sequence[RawCue], duration_ns: int | None) -> tuple[list[RawCue], int]:
@@ -238,6 +240,10 @@ def _unrolled(cues: Sequence[RawCue], lines: Sequence[list[str]]) -> list[list[s
     return kept if repeats > _ROLLED * len(cues) else list(lines)
 
 
+def _name(text: str) -> str:
+    return " ".join(text[: 2 * MOST_NAME_CHARS].split())[:MOST_NAME_CHARS]
+
+
 def _name_before(line: str) -> str:
     found = _CAPITALS.match(line)
     name = found.group(1).strip() if found else ""
@@ -245,7 +251,7 @@ def _name_before(line: str) -> str:
 
 
 def _speaker(cue: RawCue, lines: Sequence[str], known: set[str]) -> tuple[str, str]:
-    voices = {" ".join(html.unescape(name).split()) for name in _VOICE.findall(cue.text)}
+    voices = {_name(html.unescape(name)) for name in _VOICE.findall(cue.text)}
     names = [_name_before(line) for line in lines]
     text = " ".join(lines)
     if voices:

@@ -29,7 +29,8 @@ CUES = 1 << 16
 """More than a track has: keeps the ordinals of a source's tracks apart."""
 
 _BATCH_ITEMS = 128
-_BATCH_CHARS = 50_000
+_BATCH_BYTES = 200_000
+"""Of texts in UTF-8; a message has room for five times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +190,22 @@ def _puts(
 ) -> tuple[CommitPut, ...]:
     """The observations in batches that the wire takes; each names the source, the last all of it."""
     batches: list[list[Observation]] = [[]]
-    n_chars = 0
+    n_bytes = 0
     for observation in told:
-        if len(batches[-1]) >= _BATCH_ITEMS or n_chars > _BATCH_CHARS:
+        size_bytes = _size_bytes(observation)
+        if batches[-1] and (len(batches[-1]) >= _BATCH_ITEMS or n_bytes + size_bytes > _BATCH_BYTES):
             batches.append([])
-            n_chars = 0
+            n_bytes = 0
         batches[-1].append(observation)
-        n_chars += len(observation.text)
+        n_bytes += size_bytes
     *earlier, last = batches
     return (
         *(CommitPut(outbox_seq=0, sources=(record,), observations=tuple(batch)) for batch in earlier),
         CommitPut(outbox_seq=0, sources=(whole,), observations=tuple(last), marks=marks),
     )
+
+
+def _size_bytes(observation: Observation) -> int:
+    """What it takes in a message, without its fields of a fixed size."""
+    texts = (observation.text, observation.speaker, observation.language, repr(observation.payload))
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)

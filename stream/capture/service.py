@@ -8,14 +8,13 @@ the end of every track, or when the file turns out to be none.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
 import msgspec
 
-from stream.capture.container import path_of
+from stream.capture.container import hold, path_of
 from stream.capture.file import shortfall
 from stream.capture.observations import Plan, planned
 from stream.capture.probe import ContentHash, Probe, inspect
@@ -24,7 +23,7 @@ from stream.capture.ring import RingCounts
 from stream.capture.settings import CaptureSettings
 from stream.capture.subtitles import Subtitles, taken
 from stream.capture.track import AnyReader, Origin, Track
-from stream.errors import OmniRecallError, SourceError, SourceRefused
+from stream.errors import OmniRecallError, SourceError, SourceGone, SourceRefused
 from stream.messages.control import SourceOpen, SourceSent, SourceState
 from stream.messages.envelope import Message
 from stream.messages.media import MediaCredit
@@ -37,6 +36,7 @@ from stream.messages.observation import (
     TrackRecord,
 )
 from stream.process.lanes import Lane
+from stream.process.liveness import has_ended
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
 from stream.wire.codec import Decoded
@@ -48,6 +48,8 @@ REPORT_S = 1.0
 """Seconds between two reports to the supervisor."""
 ASK_END_S = 0.1
 """Seconds between two questions for the last mark, once everything was sent."""
+ASK_UNHEARD_S = 2.0
+"""The same for tracks that nobody grants credit: another capture of this content may be read."""
 
 MOST_NOTES = 32
 
@@ -70,10 +72,12 @@ class CaptureService(Service):
         self._notes: list[str] = []
         self._tracks: dict[int, Track] = {}
         self._flows = False
+        self._begun: set[int] = set()
         self._asking: set[int] = set()
         self._began_ns: int | None = None
         self._report_due_ns = 0
         self._ask_due_ns = 0
+        self._ask_unheard_due_ns = 0
         self._all_sent = False
         self._closed = False
         self._over = False
@@ -94,6 +98,10 @@ class CaptureService(Service):
             return  # A later report would hide the last one.
         for track in self._tracks.values():
             track.turn(now_ns)
+        gone = next((track.gone for track in self._tracks.values() if track.gone is not None), None)
+        if gone is not None:
+            self._leave(gone)
+            return
         all_sent = bool(self._tracks) and all(t.ended or t.finished for t in self._tracks.values())
         if now_ns >= self._report_due_ns:
             self._report_due_ns = now_ns + int(REPORT_S * NS_PER_S)
@@ -103,18 +111,19 @@ class CaptureService(Service):
             self.connect("supervisor").send(SourceSent(uri=self._open.uri, all_sent=all_sent))
         if now_ns >= self._ask_due_ns:
             self._ask_due_ns = now_ns + int(ASK_END_S * NS_PER_S)
+            unheard = now_ns >= self._ask_unheard_due_ns
+            if unheard:
+                self._ask_unheard_due_ns = now_ns + int(ASK_UNHEARD_S * NS_PER_S)
             for track in self._tracks.values():
-                self._ask_for_end(track)
+                if track.ended or (unheard and track.unheard):
+                    self._ask_for_end(track)
         if self._flows and all(track.finished for track in self._tracks.values()):
             self._finish()
 
     def drain(self) -> bool:
         """Stops reading; what has not been sent is read again after its mark, another time."""
-        if not self._closed:
-            self._closed = True
-            for track in self._tracks.values():
-                track.close("closed")
-            self._report("closed", "closed before its end")
+        if not self._closed and not self._over:
+            self._close_tracks("closed before its end")
         return True
 
     def close(self) -> None:
@@ -131,7 +140,9 @@ class CaptureService(Service):
     # What the source is.
 
     def _look(self) -> Probe:
-        return inspect(path_of(self._open.uri), self._settings, self.clock.now_ns())
+        path = path_of(self._open.uri)
+        hold(path)
+        return inspect(path, self._settings, self.clock.now_ns())
 
     def _looked(self, probe: Probe) -> None:
         self._probe = probe
@@ -197,6 +208,14 @@ class CaptureService(Service):
         self.log.info("words", cues=len(subtitles.cues) if subtitles else 0, unheard=n_unheard)
         for put in self._plan.puts:
             self._record_seq = self.commit(put)
+            if not self._record_seq:  # What does not travel is never acknowledged.
+                self._refused(
+                    SourceRefused(
+                        f"{record.uri}: what is told of it is too much for a message",
+                        remedy="take its subtitles away, or set capture.subtitles to ignore",
+                    )
+                )
+                return
 
     def _record(self, probe: Probe, source_id: bytes) -> SourceRecord:
         tracks = probe.tracks
@@ -272,7 +291,9 @@ class CaptureService(Service):
             began_ns=self._began_ns,
             lat=self._probe.lat,
             lon=self._probe.lon,
+            is_again=record.track in self._begun,
         )
+        self._begun.add(record.track)
         kinds: dict[str, type[AnyReader]] = {"video": VideoReader, "stills": StillReader}
         kind = kinds.get(record.media, AudioReader)
         return kind(reading, self._settings, self.clock, self.hop, self._wake.ring)
@@ -295,14 +316,14 @@ class CaptureService(Service):
     def _ask_for_end(self, track: Track) -> None:
         """Asks memory whether the end of a track is durable; perception need not tell."""
         number, origin = track.record.track, self._origin
-        if origin is None or not track.ended or track.finished or number in self._asking:
+        if origin is None or track.finished or number in self._asking:
             return
         self._asking.add(number)
 
         def answered(reply: Decoded) -> None:
             self._asking.discard(number)
             mark = reply.message.mark if isinstance(reply.message, MarkLast) else None
-            if mark is not None and mark.eof and track.ended:
+            if mark is not None and mark.eof:
                 track.finish()
 
         def failed(error: OmniRecallError) -> None:
@@ -324,6 +345,19 @@ class CaptureService(Service):
         else:
             self._report("done")
         self.log.info("ended", partial=bool(reasons))
+        self._over = True
+        self.end()
+
+    def _close_tracks(self, reason: str, remedy: str = "") -> None:
+        self._closed = True
+        for track in self._tracks.values():
+            track.close("closed")
+        self._report("closed", reason, remedy)
+
+    def _leave(self, gone: SourceGone) -> None:
+        """The file went away: its tracks have no end, and are read on from their marks another time."""
+        self.log.warning("gone", error=type(gone).__name__)
+        self._close_tracks(gone.message, gone.remedy)
         self._over = True
         self.end()
 
@@ -401,22 +435,3 @@ def remove_spool(outbox: Outbox) -> None:
     outbox.close()
     for suffix in ("", "-wal", "-shm"):
         outbox.path.with_name(outbox.path.name + suffix).unlink(missing_ok=True)
-
-
-def has_ended(sender: str) -> bool:
-    """Whether the process that signs as `name-pid` is no more.
-
-    A restarted perception process knows nothing of tracks whose credit is spent, and
-    they nothing of its restart; announcing them all the time instead would make a
-    process that is only slow begin them anew.
-    """
-    pid = sender.rpartition("-")[2]
-    if not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

@@ -36,6 +36,8 @@ pytestmark = pytest.mark.system
 
 S = 10**9
 ENDPOINTS = ("supervisor", "memory", "video", "audio")
+EVERY_FRAME = {"OMNIRECALL__CAPTURE__DECODE": "all"}
+"""The pictures that are expected here are those of a film of which all are decoded."""
 
 
 class Stage:
@@ -57,7 +59,7 @@ class Stage:
 
     def start(self, uri, policy="lossless", **more) -> None:
         surroundings = self.run_dir / "surroundings.json"
-        write_surroundings(surroundings, load_config(), self.folder / "store")
+        write_surroundings(surroundings, load_config(environment=EVERY_FRAME), self.folder / "store")
         arguments = msgspec.to_builtins(SourceOpen(uri=str(uri), policy=policy, **more))
         command = [sys.executable, "-P", "-m", "stream.process.run", str(os.getpid()), str(surroundings)]
         command += ["stream.capture.service:CaptureService", "capture", "capture-1", json.dumps(arguments)]
@@ -242,6 +244,14 @@ def test_a_track_that_memory_has_to_its_end_is_not_read(stage, silent):
     assert not stage.frames
 
 
+def test_a_track_that_is_read_by_another_capture_ends_with_it(stage, silent):
+    """Perception reads one of two copies, and grants the other nothing."""
+    stage.start(silent)
+    stage.mark_end(stage.opened("video"))
+    state, _ = stage.end()
+    assert (state.state, state.read) == ("done", 0)
+
+
 def test_wishes_of_perception_are_followed(stage, silent):
     stage.start(silent)
     stage.credit(stage.opened("video"), 1, 50, rate_hz=2.0, max_side_px=48)
@@ -289,6 +299,36 @@ def test_a_film_that_was_cut_off_ends_as_partial(stage, tmp_path):
     assert state.reason.startswith("video track 0: it was cut off at")
     assert state.remedy
     assert state.read == state.sent > 2
+
+
+def test_a_film_that_is_moved_while_it_is_read_is_read_on(stage, silent, tmp_path):
+    path = tmp_path / "film.mkv"
+    path.write_bytes(silent.read_bytes())
+    stage.start(path)
+    opened = stage.opened("video")
+    stage.credit(opened, 1, 1)
+    stage.until(lambda: stage.frames)
+    path.rename(tmp_path / "elsewhere.mkv")
+    stage.credit(opened, 2, 50, resume=0)  # As a process that was restarted does.
+    stage.until(lambda: stage.of(MediaState, state="eof", stream_epoch=2))
+    assert [f.pts_ns for f, _ in stage.frames if f.stream_epoch == 2] == SENT_NS[1:]
+    stage.mark_end(opened)
+    assert stage.end()[0].state == "done"
+
+
+def test_a_film_that_is_lost_while_it_is_read_is_closed_and_has_no_end(stage, silent, tmp_path):
+    path = tmp_path / "film.mkv"
+    path.write_bytes(silent.read_bytes())
+    stage.start(path)
+    opened = stage.opened("video")
+    stage.credit(opened, 1, 1)
+    stage.until(lambda: stage.frames)
+    path.write_bytes(b"another film")
+    stage.credit(opened, 2, 50, resume=0)
+    state, _ = stage.end()
+    assert (state.state, "was changed while it was read" in state.reason) == ("closed", True)
+    assert stage.of(MediaState, state="closed", stream_epoch=2)
+    assert not stage.of(MediaState, state="eof")
 
 
 def test_a_file_as_a_camera_plays_in_real_time_and_drops_the_oldest(stage, film):

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
+from stream.capture.cues import Cue
 from stream.capture.observations import planned
 from stream.capture.probe import Probe, probe
 from stream.capture.settings import CaptureSettings
@@ -348,3 +349,14 @@ def test_commentaries_and_descriptions_are_not_the_sound_of_a_film(tmp_path, fla
     found = probe(path)
     assert [track.track for track in found.tracks] == [1]
     assert found.notes == (f"sound track 0 ({why}) was left out",)
+
+
+def test_cues_of_many_bytes_travel_in_batches_that_the_wire_takes(tmp_path):
+    subtitles, _, found = words(write_talkie(tmp_path / "film.mkv", [{}]))
+    cues = [Cue(n, n * 1000, n * 1000 + 500, "魚", "名" * 5000) for n in range(300)]
+    plan = plan_of(found, replace(subtitles, cues=tuple(cues)))
+    assert sum(len(put.observations) for put in plan.puts) == 300
+    for put in plan.puts:
+        encode(put, Envelope(message_id=b"m" * 16, sender="capture", seq=1, published_ns=1))
+    small = plan_of(found, subtitles)
+    assert len(small.puts) == 1
