@@ -8,7 +8,7 @@ the end of every track, or when the file turns out to be none.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
@@ -16,7 +16,7 @@ import msgspec
 
 from stream.capture.container import hold, path_of
 from stream.capture.file import shortfall
-from stream.capture.observations import Plan, planned
+from stream.capture.observations import Plan, decided, first_cue_id, planned
 from stream.capture.probe import ContentHash, Probe, inspect
 from stream.capture.reader import AudioReader, Reading, StillReader, VideoReader
 from stream.capture.ring import RingCounts
@@ -24,8 +24,16 @@ from stream.capture.settings import CaptureSettings
 from stream.capture.subtitles import Subtitles, taken
 from stream.capture.track import AnyReader, Origin, Track
 from stream.errors import OmniRecallError, SourceError, SourceGone, SourceRefused
-from stream.messages.control import SourceOpen, SourceSent, SourceState
+from stream.messages.control import (
+    SourceHeld,
+    SourceOpen,
+    SourceSent,
+    SourcesFind,
+    SourcesFound,
+    SourceState,
+)
 from stream.messages.envelope import Message
+from stream.messages.log import LogAsk, LogRows
 from stream.messages.media import MediaCredit
 from stream.messages.observation import (
     ID_BYTES,
@@ -51,6 +59,8 @@ ASK_END_S = 0.1
 ASK_UNHEARD_S = 2.0
 """The same for tracks that nobody grants credit: another capture of this content may be read."""
 
+ASK_HELD_S = 5.0
+"""Seconds after which memory is asked again what it has of a file."""
 MOST_NOTES = 32
 
 Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
@@ -68,6 +78,7 @@ class CaptureService(Service):
         self._probe: Probe | None = None
         self._origin: Origin | None = None
         self._record_seq = 0
+        self._held: SourceHeld | None = None
         self._plan: Plan | None = None
         self._notes: list[str] = []
         self._tracks: dict[int, Track] = {}
@@ -149,7 +160,8 @@ class CaptureService(Service):
         if probe.left_out:
             self.log.info("tracks_left_out", n=len(probe.left_out))
         if self._open.as_camera:
-            self._identified(hashlib.blake2b(b"camera:" + probe.uri.encode(), digest_size=ID_BYTES).digest())
+            source_id = hashlib.blake2b(b"camera:" + probe.uri.encode(), digest_size=ID_BYTES).digest()
+            self._identified(source_id, None)
             return
         self._hash_on(ContentHash(probe.path))
 
@@ -160,12 +172,32 @@ class CaptureService(Service):
             if digest is None:
                 self._hash_on(content)
             else:
-                self._identified(digest)
+                self._ask_held(digest)
 
         self._files.submit(content.step, done=stepped, failed=self._refused)
 
-    def _identified(self, source_id: bytes) -> None:
+    def _ask_held(self, source_id: bytes) -> None:
+        """Asks memory what an earlier run has begun: its decisions stand, or words would come twice."""
+
+        def answered(reply: Decoded) -> None:
+            found = reply.message.sources if isinstance(reply.message, SourcesFound) else ()
+            self._identified(source_id, next(iter(found), None))
+
+        self._ask_until(SourcesFind(source_ids=(source_id,)), answered)
+
+    def _ask_until(self, ask: Message, answered: Callable[[Decoded], None]) -> None:
+        """Asks memory, again and again while it does not answer."""
+
+        def failed(error: OmniRecallError) -> None:
+            self.log.info("memory_silent", topic=ask.TOPIC, error=type(error).__name__)
+            if not (self.draining or self._over):
+                self._ask_until(ask, answered)
+
+        self.ask("memory", ask, answered, failed, timeout_s=ASK_HELD_S)
+
+    def _identified(self, source_id: bytes, held: SourceHeld | None) -> None:
         assert self._probe is not None  # noqa: S101 - it was looked at first
+        self._held = held
         record = self._record(self._probe, source_id)
         self._origin = Origin(
             source_id=source_id,
@@ -194,15 +226,36 @@ class CaptureService(Service):
         def stepped(result: tuple[bool, Subtitles | None]) -> None:
             is_over, subtitles = result
             if is_over or subtitles is not None:
-                self._commit_plan(record, subtitles)
+                self._decide(record, subtitles)
             else:
                 self._read_words(record, reading)
 
         self._files.submit(step, done=stepped, failed=self._refused)
 
+    def _decide(self, record: SourceRecord, subtitles: Subtitles | None) -> None:
+        """Whether the words that were found may be taken, or an earlier run has decided otherwise."""
+        against = decided(record, subtitles, self._held) if subtitles is not None else ""
+        if against:
+            self._notes.append(against)
+            subtitles = None
+        has_text = self._held is not None and any(track.media == "text" for track in self._held.tracks)
+        if subtitles is None or not has_text:
+            self._commit_plan(record, subtitles)
+            return
+        read = subtitles
+
+        def answered(reply: Decoded) -> None:
+            known = isinstance(reply.message, LogRows) and bool(reply.message.rows)
+            if not known:
+                self._notes.append(f"{read.track.told} has changed since it was taken; not taken again")
+            self._commit_plan(record, read if known else None)
+
+        # The same text gives the same ids: one of them tells whether it has changed.
+        self._ask_until(LogAsk(ids=(first_cue_id(record, read).hex(),), limit=1), answered)
+
     def _commit_plan(self, record: SourceRecord, subtitles: Subtitles | None) -> None:
         assert self._probe is not None  # noqa: S101 - it was looked at first
-        self._plan = planned(record, self._probe, subtitles, self._settings)
+        self._plan = planned(record, self._probe, subtitles, self._settings, self._held)
         self._notes += self._plan.notes
         n_unheard = len(record.tracks) - len(self._plan.tracks)
         self.log.info("words", cues=len(subtitles.cues) if subtitles else 0, unheard=n_unheard)
@@ -231,7 +284,7 @@ class CaptureService(Service):
                 t_origin_from="capture",
                 tracks=tracks,
             )
-        owner_ns = self._open.recorded_at_ns
+        origin_ns, origin_from = self._file_origin(probe)
         return SourceRecord(
             source_id=source_id,
             session=0,
@@ -240,11 +293,22 @@ class CaptureService(Service):
             content_hash=source_id.hex(),
             n_bytes=probe.n_bytes,
             duration_ns=probe.duration_ns,
-            t_origin_ns=owner_ns if owner_ns is not None else probe.t_origin_ns,
-            t_origin_from="owner" if owner_ns is not None else probe.t_origin_from,
+            t_origin_ns=origin_ns,
+            t_origin_from=origin_from,
             time_zone=probe.time_zone,
             tracks=tracks,
         )
+
+    def _file_origin(self, probe: Probe) -> tuple[int | None, str]:
+        """The UTC time of pts 0 and where it is known from; one that memory has stands."""
+        owner_ns, held = self._open.recorded_at_ns, self._held
+        if held is not None and (held.t_origin_ns is not None or owner_ns is None):
+            if owner_ns not in (None, held.t_origin_ns):
+                self._notes.append("the recording time that was given was not used: one is already known")
+            return held.t_origin_ns, held.t_origin_from
+        if owner_ns is not None:
+            return owner_ns, "owner"
+        return probe.t_origin_ns, probe.t_origin_from
 
     def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
         """Once memory knows the source, its tracks may flow."""
@@ -340,6 +404,8 @@ class CaptureService(Service):
             if track.partial
         ]
         reasons = reasons or self._shortfalls()
+        if not reasons and self._held is not None and self._held.missing:
+            reasons = [self._held.missing]  # Its end was met by an earlier run.
         if reasons:
             self._report("partial", "; ".join(reasons), "what could be read was kept")
         else:
@@ -365,7 +431,7 @@ class CaptureService(Service):
         if self._probe is None or self._open.as_camera:
             return []
         ends_ns = [track.reader.health.end_pts_ns for track in self._tracks.values() if track.reader]
-        told = shortfall(self._probe, ends_ns)
+        told = shortfall(self._probe, ends_ns, len(self._tracks))
         return [told] if told else []
 
     def _refused(self, error: BaseException) -> None:

@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 
 from stream.config import load_config
-from stream.messages.control import RoleBye, RoleDrain, SourceOpen, SourceState
+from stream.messages.control import (
+    RoleBye,
+    RoleDrain,
+    SourceHeld,
+    SourceOpen,
+    SourcesFind,
+    SourcesFound,
+    SourceState,
+)
 from stream.messages.media import FINISHED_PTS_NS, MediaAudio, MediaCredit, MediaFrame, MediaState
 from stream.messages.observation import (
     CommitAck,
@@ -48,6 +56,7 @@ class Stage:
         self.heard: list = []
         self.frames: list[tuple[MediaFrame, np.ndarray]] = []
         self.acknowledges = True
+        self.held: tuple[SourceHeld, ...] = ()
         self.rejects: tuple[Reject, ...] = ()
         self.marks: dict[int, TrackMark] = {}
         self.peers: dict[str, object] = {}
@@ -79,6 +88,8 @@ class Stage:
                     reply = CommitAck(outbox_seq=message.outbox_seq, commit_no=1, rejects=self.rejects)
                 elif isinstance(message, MarkAsk):
                     reply = MarkLast(mark=self.marks.get(message.track))
+                elif isinstance(message, SourcesFind):
+                    reply = SourcesFound(sources=self.held)
                 if reply is not None:
                     listener.send(peer, reply, reply_to=decoded.envelope.message_id)
 
@@ -250,6 +261,23 @@ def test_a_track_that_is_read_by_another_capture_ends_with_it(stage, silent):
     stage.mark_end(stage.opened("video"))
     state, _ = stage.end()
     assert (state.state, state.read) == ("done", 0)
+
+
+def test_what_an_earlier_run_told_stands(stage, silent):
+    """Its time, and that its end was never met: this run finds everything in memory."""
+    stage.held = (
+        SourceHeld(
+            source_id=b"s" * 16, session=0, uris=(), duration_ns=4 * S, tracks=(), consolidated=False,
+            t_origin_ns=10**18, t_origin_from="container", missing="track 0: damaged",
+        ),
+    )  # fmt: skip
+    stage.start(silent, recorded_at_ns=2 * 10**18)
+    stage.credit(stage.opened("video"), 1, 0, resume=FINISHED_PTS_NS)
+    state, _ = stage.end()
+    (record,) = stage.of(CommitPut)[0].sources
+    assert (record.t_origin_ns, record.t_origin_from) == (10**18, "container")
+    assert any("was not used" in note for note in state.notes)
+    assert (state.state, state.reason) == ("partial", "track 0: damaged")
 
 
 def test_wishes_of_perception_are_followed(stage, silent):
