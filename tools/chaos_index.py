@@ -176,6 +176,21 @@ class Chaos:
         self.told.moved.append(path.name)
 
 
+def contents(store: Path) -> dict[bytes, tuple[object, ...]]:
+    """What every observation of a store says, and when: kind, producer, times and text by id."""
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        rows = db.execute(
+            "SELECT observation_id, kind, producer_id, track, pts0_ns, pts1_ns, t0_ns, text FROM observation"
+        )
+        return {bytes(found): tuple(said) for found, *said in rows}
+
+
+def marks(store: Path) -> set[tuple[object, ...]]:
+    """How far every track of a store was read."""
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        return set(db.execute("SELECT source_id, session, track, through_pts_ns, eof FROM track"))
+
+
 def observation_ids(store: Path) -> set[bytes]:
     """Every observation of a store."""
     with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
@@ -283,8 +298,13 @@ def main(argv: list[str] | None = None) -> int:
         after = row_counts(wild / "store")
         added = {table: n - before[table] for table, n in after.items() if n != before[table]}
         n_played, n_tried = played(wild / "store", options.seed)
+        said, should = contents(wild / "store"), contents(calm / "store")
+        changed = {one for one in ours & theirs if said[one] != should[one]}
+        other_marks = marks(wild / "store") ^ marks(calm / "store")
         differing = [f"missing: {one}" for one in described(calm / "store", theirs - ours)]
         differing += [f"more: {one}" for one in described(wild / "store", ours - theirs)]
+        differing += [f"other text or times: {one}" for one in described(wild / "store", changed)]
+        differing += [f"mark on one side only: {one}" for one in map(str, other_marks)]
     print(
         f"ids equal: {ours == theirs} (missing {len(theirs - ours)}, more {len(ours - theirs)}"
         f" of {len(theirs)})"
@@ -294,11 +314,13 @@ def main(argv: list[str] | None = None) -> int:
     print(f"rows added by one more run: {sum(added.values())} {added or ''}")
     print(f"citations that play: {n_played} of {n_tried}")
     good = ours == theirs and not added and n_played == n_tried and code == 0
+    good = good and not changed and not other_marks
     good = good and len(told.killed) == options.kills
     if options.json is not None:
         document = {
             "tool": "chaos_index", "seed": options.seed, "killed": told.killed, "moved": told.moved,
             "runs": told.runs, "missing": len(theirs - ours), "doubled": len(ours - theirs),
+            "changed": len(changed), "marks": len(other_marks),
             "rows_added": added, "played": n_played, "cited": n_tried, "passed": good,
         }  # fmt: skip
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

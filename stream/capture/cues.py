@@ -32,16 +32,17 @@ _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-+>\s*{_TIME}(?:\s.*)?$")
 _VTT_BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _UNTIMED_NS = 3 * NS_PER_S
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<\d+:[\d:.]+>")
-_OVERRIDE = re.compile(r"\{\\[^}]*\}|\{[A-Za-z]:[^}]*\}")
-_DRAWING = re.compile(r"\{[^}]*\\p[1-9]")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,200})?\s{1,8}([^\s<>][^<>\n]{0,200})>")
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,500}>|<\d{1,4}:[\d:.]{1,20}>")
+_OVERRIDE = re.compile(r"\{\\[^{}]*\}|\{[A-Za-z]:[^{}]*\}")
+_DRAWING = re.compile(r"\{[^{}]{0,500}?\\p[1-9]")
 _FORMAT = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-_MUSIC = re.compile("[♩♪♫♬\U0001f3b5\U0001f3b6]|^\\s*#\\s|\\s#\\s*$", re.MULTILINE)
+_MUSIC = re.compile("[♩♪♫♬\U0001f3b5\U0001f3b6]|^[^\\S\\n]{0,64}#\\s|\\s#[^\\S\\n]{0,64}$", re.MULTILINE)
 _SQUARE = re.compile(r"\[[^\[\]]*\]|【[^【】]*】")
 _ROUND = re.compile(r"\([^()]*\)|（[^（）]*）")  # noqa: RUF001 - full width
 _DASH = re.compile(r"^\s*(?:[-‐‑–—]+|>>+)\s*")  # noqa: RUF001 - what stands before a change of speaker
 _CAPITALS = re.compile(r"([^\W\d_][^:\d]{1,30}?):\s+(?=\S)")
+_LINE_CHARS = 256  # A line of a cue; without bounds, a hostile text takes minutes.
 _ROLLED = 0.2
 _JOIN_NS = 100 * NS_PER_MS
 
@@ -212,8 +213,8 @@ def _without_round_notes(text: str) -> str:
     kept, at = "", 0
     for note in _ROUND.finditer(text):
         kept += text[at : note.start()]
-        before = _DASH.sub("", kept.rpartition("\n")[2]).rstrip()
-        behind = text[note.end() :].partition("\n")[0].strip()
+        before = _DASH.sub("", kept[-_LINE_CHARS:].rpartition("\n")[2]).rstrip()
+        behind = text[note.end() : note.end() + _LINE_CHARS].partition("\n")[0].strip()
         is_note = not before or (not behind and before[-1] in ".?!…,;:-–—\"'”’")  # noqa: RUF001
         kept += " " if is_note else note.group()
         at = note.end()
