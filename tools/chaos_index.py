@@ -4,8 +4,9 @@
 folder's media (without one, the demo's film and clips) are indexed by `omnirecall index`. The
 second time `kill -9` meets a random process ten times: capture, video, audio, encoder,
 memory, the supervisor, or the command itself, which is then started again after a file
-has been moved. Printed are: whether the observation ids are the same, how many rows one
-more run adds (0), and how many citations still play from where the store says they are.
+has been moved. The first is always audio, right after all files that are read were moved.
+Printed are: whether the observations are the same, how many rows one more run adds (0), and
+how many citations still play from where the store says they are.
 Ends with 1 if anything of that is not as it must be.
 """
 
@@ -101,6 +102,16 @@ def pids_of(store: Path) -> dict[str, int]:
     return found
 
 
+def being_read(store: Path) -> list[Path]:
+    """The files of a store that are read at the moment, as far as that could be asked for."""
+    try:
+        with Caller(run_dir_for(store), "supervisor", "chaos") as caller:
+            status = caller.ask_for(StatusRoles, StatusAsk(), timeout_s=1.0)
+    except OmniRecallError:
+        return []
+    return [path_of(source.uri) for source in status.sources if source.state == "reading"]
+
+
 class Chaos:
     """A run of the command in which random processes are killed.
 
@@ -156,6 +167,8 @@ class Chaos:
         pids = pids_of(self._store) | {"command": child.pid}
         if "capture" not in pids:
             return False  # Nothing is being read: a kill now would disturb nothing.
+        if not self.told.killed:
+            return self._kill_behind_move(pids)
         victim = self._dice.choice([name for name in VICTIMS if name in pids])
         try:
             os.kill(pids[victim], signal.SIGKILL)
@@ -166,11 +179,25 @@ class Chaos:
         self.told.killed.append(victim)
         return True
 
+    def _kill_behind_move(self, pids: dict[str, int]) -> bool:
+        """Moves the files that are read, then kills audio: it begins anew in files that went elsewhere."""
+        files = [path for path in being_read(self._store) if path.exists()]
+        if "audio" not in pids or not files:
+            return False
+        for path in files:
+            self._move(path, "moved0")
+        os.kill(pids["audio"], signal.SIGKILL)
+        self.told.killed.append("audio")
+        return True
+
     def _move_one(self) -> None:
         """Moves a file of the folder, as owners do between two runs."""
         files = [one.path for one in found_media([str(self._folder)]) if not one.fault]
         path = self._dice.choice(files)
-        place = self._folder / f"moved{self.told.runs}"
+        self._move(path, f"moved{self.told.runs}")
+
+    def _move(self, path: Path, folder: str) -> None:
+        place = self._folder / folder
         place.mkdir(exist_ok=True)
         path.rename(place / path.name)
         self.told.moved.append(path.name)
