@@ -79,6 +79,7 @@ class CaptureService(Service):
         self._origin: Origin | None = None
         self._record_seq = 0
         self._held: SourceHeld | None = None
+        self._ask_again: tuple[int, Message, Callable[[Decoded], None]] | None = None
         self._plan: Plan | None = None
         self._notes: list[str] = []
         self._tracks: dict[int, Track] = {}
@@ -107,6 +108,9 @@ class CaptureService(Service):
         now_ns = self.clock.monotonic_ns()
         if self.draining or self._over:
             return  # A later report would hide the last one.
+        if self._ask_again is not None and now_ns >= self._ask_again[0]:
+            (_, ask, answered), self._ask_again = self._ask_again, None
+            self._ask_until(ask, answered)
         for track in self._tracks.values():
             track.turn(now_ns)
         gone = next((track.gone for track in self._tracks.values() if track.gone is not None), None)
@@ -190,8 +194,8 @@ class CaptureService(Service):
 
         def failed(error: OmniRecallError) -> None:
             self.log.info("memory_silent", topic=ask.TOPIC, error=type(error).__name__)
-            if not (self.draining or self._over):
-                self._ask_until(ask, answered)
+            due_ns = self.clock.monotonic_ns() + int(REPORT_S * NS_PER_S)
+            self._ask_again = (due_ns, ask, answered)
 
         self.ask("memory", ask, answered, failed, timeout_s=ASK_HELD_S)
 

@@ -16,6 +16,7 @@ import pytest
 
 from stream.config import load_config
 from stream.messages.control import (
+    ErrorReply,
     RoleBye,
     RoleDrain,
     SourceHeld,
@@ -57,6 +58,7 @@ class Stage:
         self.frames: list[tuple[MediaFrame, np.ndarray]] = []
         self.acknowledges = True
         self.held: tuple[SourceHeld, ...] = ()
+        self.failures: list[ErrorReply] = []
         self.rejects: tuple[Reject, ...] = ()
         self.marks: dict[int, TrackMark] = {}
         self.peers: dict[str, object] = {}
@@ -89,7 +91,7 @@ class Stage:
                 elif isinstance(message, MarkAsk):
                     reply = MarkLast(mark=self.marks.get(message.track))
                 elif isinstance(message, SourcesFind):
-                    reply = SourcesFound(sources=self.held)
+                    reply = self.failures.pop() if self.failures else SourcesFound(sources=self.held)
                 if reply is not None:
                     listener.send(peer, reply, reply_to=decoded.envelope.message_id)
 
@@ -278,6 +280,14 @@ def test_what_an_earlier_run_told_stands(stage, silent):
     assert (record.t_origin_ns, record.t_origin_from) == (10**18, "container")
     assert any("was not used" in note for note in state.notes)
     assert (state.state, state.reason) == ("partial", "track 0: damaged")
+
+
+def test_a_memory_that_fails_is_asked_again(stage, silent):
+    stage.failures = [ErrorReply(error="StoreBusy", message="not now")] * 2
+    stage.start(silent)
+    stage.credit(stage.opened("video"), 1, 0, resume=FINISHED_PTS_NS)
+    assert stage.end()[0].state == "done"
+    assert len(stage.of(SourcesFind)) == 3
 
 
 def test_wishes_of_perception_are_followed(stage, silent):
