@@ -25,6 +25,7 @@ from stream.messages.observation import (
     TrackMark,
     observation_id,
 )
+from stream.process.liveness import has_ended
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
 from stream.wire.codec import Decoded
@@ -95,14 +96,16 @@ class TrackId(NamedTuple):
 class Intake:
     """One run of a track; a restart makes a new one, and what belongs to the old is ignored.
 
-    `in_hand` counts received items that are not yet consumed. `successor` is the
-    announcement of a later session of the same source and track: this one is over.
+    `sender` is the name of the capture that is read. `in_hand` counts received items that
+    are not yet consumed. `successor` is the announcement of a later session of the same
+    source and track: this one is over.
     """
 
     own: TrackId
     opened: MediaState
     peer_key: PeerKey
     ask_at_ns: int
+    sender: str = ""
     epoch: int = 0
     window: CreditWindow = field(default_factory=lambda: CreditWindow(0))
     credit_sent_ns: int = 0
@@ -164,7 +167,9 @@ class IntakeService(Service, Generic[T]):
         elif message.state == "open":
             if track is None or self._is_reopened(track, received.peer_key):
                 now_ns = self.clock.monotonic_ns()
-                self._tracks[own] = self.new_intake(own, message, received.peer_key, now_ns)
+                track = self.new_intake(own, message, received.peer_key, now_ns)
+                track.sender = received.envelope.sender
+                self._tracks[own] = track
                 self._end_older(message)
         elif track is not None and track.is_open and message.stream_epoch == track.epoch:
             self.state_changed(track, message, received.trace_id)
@@ -223,8 +228,13 @@ class IntakeService(Service, Generic[T]):
         self.state_changed(track, eof, b"")
 
     def _is_reopened(self, track: T, peer_key: PeerKey) -> bool:
+        """Whether an announcement begins a known track anew.
+
+        Of two captures of one content the first is read while it lives; the other goes on
+        announcing until memory has the end.
+        """
         if track.peer_key != peer_key:
-            return True
+            return has_ended(track.sender)
         waited_ns = self.clock.monotonic_ns() - track.credit_sent_ns
         return track.is_open and waited_ns > REOPEN_S * NANO
 

@@ -4,8 +4,9 @@
 folder's media (without one, the demo's film and clips) are indexed by `omnirecall index`. The
 second time `kill -9` meets a random process ten times: capture, video, audio, encoder,
 memory, the supervisor, or the command itself, which is then started again after a file
-has been moved. Printed are: whether the observation ids are the same, how many rows one
-more run adds (0), and how many citations still play from where the store says they are.
+has been moved. The first is always audio, right after all files that are read were moved.
+Printed are: whether the observations are the same, how many rows one more run adds (0), and
+how many citations still play from where the store says they are.
 Ends with 1 if anything of that is not as it must be.
 """
 
@@ -101,6 +102,16 @@ def pids_of(store: Path) -> dict[str, int]:
     return found
 
 
+def being_read(store: Path) -> list[Path]:
+    """The files of a store that are read at the moment, as far as that could be asked for."""
+    try:
+        with Caller(run_dir_for(store), "supervisor", "chaos") as caller:
+            status = caller.ask_for(StatusRoles, StatusAsk(), timeout_s=1.0)
+    except OmniRecallError:
+        return []
+    return [path_of(source.uri) for source in status.sources if source.state == "reading"]
+
+
 class Chaos:
     """A run of the command in which random processes are killed.
 
@@ -156,6 +167,8 @@ class Chaos:
         pids = pids_of(self._store) | {"command": child.pid}
         if "capture" not in pids:
             return False  # Nothing is being read: a kill now would disturb nothing.
+        if not self.told.killed:
+            return self._kill_behind_move(pids)
         victim = self._dice.choice([name for name in VICTIMS if name in pids])
         try:
             os.kill(pids[victim], signal.SIGKILL)
@@ -166,14 +179,43 @@ class Chaos:
         self.told.killed.append(victim)
         return True
 
+    def _kill_behind_move(self, pids: dict[str, int]) -> bool:
+        """Moves the files that are read, then kills audio: it begins anew in files that went elsewhere."""
+        files = [path for path in being_read(self._store) if path.exists()]
+        if "audio" not in pids or not files:
+            return False
+        for path in files:
+            self._move(path, "moved0")
+        os.kill(pids["audio"], signal.SIGKILL)
+        self.told.killed.append("audio")
+        return True
+
     def _move_one(self) -> None:
         """Moves a file of the folder, as owners do between two runs."""
         files = [one.path for one in found_media([str(self._folder)]) if not one.fault]
         path = self._dice.choice(files)
-        place = self._folder / f"moved{self.told.runs}"
+        self._move(path, f"moved{self.told.runs}")
+
+    def _move(self, path: Path, folder: str) -> None:
+        place = self._folder / folder
         place.mkdir(exist_ok=True)
         path.rename(place / path.name)
         self.told.moved.append(path.name)
+
+
+def contents(store: Path) -> dict[bytes, tuple[object, ...]]:
+    """What every observation of a store says, and when: kind, producer, times and text by id."""
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        rows = db.execute(
+            "SELECT observation_id, kind, producer_id, track, pts0_ns, pts1_ns, t0_ns, text FROM observation"
+        )
+        return {bytes(found): tuple(said) for found, *said in rows}
+
+
+def marks(store: Path) -> set[tuple[object, ...]]:
+    """How far every track of a store was read."""
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        return set(db.execute("SELECT source_id, session, track, through_pts_ns, eof FROM track"))
 
 
 def observation_ids(store: Path) -> set[bytes]:
@@ -283,8 +325,13 @@ def main(argv: list[str] | None = None) -> int:
         after = row_counts(wild / "store")
         added = {table: n - before[table] for table, n in after.items() if n != before[table]}
         n_played, n_tried = played(wild / "store", options.seed)
+        said, should = contents(wild / "store"), contents(calm / "store")
+        changed = {one for one in ours & theirs if said[one] != should[one]}
+        other_marks = marks(wild / "store") ^ marks(calm / "store")
         differing = [f"missing: {one}" for one in described(calm / "store", theirs - ours)]
         differing += [f"more: {one}" for one in described(wild / "store", ours - theirs)]
+        differing += [f"other text or times: {one}" for one in described(wild / "store", changed)]
+        differing += [f"mark on one side only: {one}" for one in map(str, other_marks)]
     print(
         f"ids equal: {ours == theirs} (missing {len(theirs - ours)}, more {len(ours - theirs)}"
         f" of {len(theirs)})"
@@ -294,11 +341,13 @@ def main(argv: list[str] | None = None) -> int:
     print(f"rows added by one more run: {sum(added.values())} {added or ''}")
     print(f"citations that play: {n_played} of {n_tried}")
     good = ours == theirs and not added and n_played == n_tried and code == 0
+    good = good and not changed and not other_marks
     good = good and len(told.killed) == options.kills
     if options.json is not None:
         document = {
             "tool": "chaos_index", "seed": options.seed, "killed": told.killed, "moved": told.moved,
             "runs": told.runs, "missing": len(theirs - ours), "doubled": len(ours - theirs),
+            "changed": len(changed), "marks": len(other_marks),
             "rows_added": added, "played": n_played, "cited": n_tried, "passed": good,
         }  # fmt: skip
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import numpy.typing as npt
 
@@ -69,7 +70,28 @@ def _held(db: sqlite3.Connection, source_id: bytes) -> SourceHeld | None:
             for t in row.tracks
         ),
         consolidated=row.is_read and done is not None and bool(done[0]),
+        t_origin_ns=row.t_origin_ns,
+        t_origin_from=_origin_from(db, key),
+        missing=_missing(db, key, row.duration_ns),
     )
+
+
+def _origin_from(db: sqlite3.Connection, key: tuple[bytes, int]) -> str:
+    row = db.execute("SELECT t_origin_from FROM source WHERE source_id = ? AND session = ?", key).fetchone()
+    return str(row[0]) if row is not None else ""
+
+
+def _missing(db: sqlite3.Connection, key: tuple[bytes, int], duration_ns: int | None) -> str:
+    """The reasons of the gaps that reach to the end of a file: what was cut off or damaged."""
+    if duration_ns is None:
+        return ""
+    rows = db.execute(
+        "SELECT track, payload FROM observation WHERE source_id = ? AND session = ? AND kind = 'gap'"
+        " AND pts1_ns >= ? ORDER BY track",
+        (*key, duration_ns),
+    )
+    told = ((track, msgpack.unpackb(packed).get("reason", "")) for track, packed in rows)
+    return "; ".join(f"track {track}: {reason}" for track, reason in told if reason)
 
 
 def history(db: sqlite3.Connection, store_dir: Path) -> HistoryTold:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from stream.capture.holding import is_same, keep_open, place_of
 from stream.errors import SourceCorrupt, SourceError, SourceGone, SourceRefused
 
 if TYPE_CHECKING:
@@ -91,16 +92,72 @@ def regular_file(path: Path) -> int:
         SourceRefused: If it is a folder, a device, a pipe or a socket, or empty.
     """
     try:
-        status = path.stat()
+        status = place_of(path).stat()
         if not stat.S_ISREG(status.st_mode):
             raise SourceRefused(f"{uri_of(path)} is not a file", remedy="give a film, a recording or a photo")
-        with path.open("rb"):
+        with place_of(path).open("rb"):
             pass
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path.
         raise named(path, error) from error
     if status.st_size == 0:
         raise SourceRefused(f"{uri_of(path)} is empty", remedy="copy or record the file again")
     return status.st_size
+
+
+def hold(path: Path) -> None:
+    """Holds a file open, so that all that reads it by this path from now on reads this very file.
+
+    Raises:
+        SourceError: As `regular_file` does.
+    """
+    regular_file(path)
+    try:
+        keep_open(path)
+    except OSError as error:
+        raise named(path, error) from error
+
+
+def ensure_same(path: Path) -> None:
+    """Makes sure that a held file is what it was when it was first opened.
+
+    Raises:
+        SourceGone: If it is not, or not there any more.
+    """
+    try:
+        same = is_same(path)
+    except OSError as error:
+        raise _lost(path, error) from error
+    if not same:
+        raise SourceGone(
+            f"{uri_of(path)} was changed while it was read", remedy="index it again when it is finished"
+        )
+
+
+def ensure_readable(path: Path) -> None:
+    """Makes sure that the bytes of a file can still be read: libav may take a lost disk for an end.
+
+    Raises:
+        SourceGone: If they cannot.
+    """
+    try:
+        with place_of(path).open("rb") as file:
+            descriptor = file.fileno()
+            n_bytes = os.fstat(descriptor).st_size
+            for at in (0, n_bytes // 2, max(0, n_bytes - 1)):
+                if hasattr(os, "posix_fadvise"):  # What the system remembers says nothing of the disk.
+                    os.posix_fadvise(descriptor, at, 1, os.POSIX_FADV_DONTNEED)
+                os.pread(descriptor, 1, at)
+    except OSError as error:
+        raise _lost(path, error) from error
+
+
+def _lost(path: Path, error: OSError) -> SourceGone:
+    found = named(path, error)
+    if isinstance(found, SourceGone):
+        return found
+    return SourceGone(
+        f"{uri_of(path)} cannot be read any more ({error.strerror})", remedy="plug the disk in again"
+    )
 
 
 @contextmanager
@@ -124,7 +181,7 @@ def opened(path: Path, max_pixels: int = 0) -> Iterator[InputContainer]:
     try:
         container = av.open(
             # The scheme keeps a name such as "concat:a.mp4" from being read as one.
-            f"file:{path.absolute()}",
+            f"file:{place_of(path).absolute()}",
             mode="r",
             options={"max_pixels": str(max_pixels)} if max_pixels else {},
             container_options={"protocol_whitelist": "file", "format_whitelist": SELF_CONTAINED},
@@ -170,7 +227,7 @@ def _unopened(path: Path, error: Exception) -> SourceError:
     if isinstance(error, FileNotFoundError | MemoryError):
         return named(path, error)
     try:
-        with path.open("rb") as file:
+        with place_of(path).open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as gone:
         return named(path, gone)

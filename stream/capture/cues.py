@@ -21,6 +21,8 @@ MOST_CUES = 50_000
 """More than the densest day of speech; a text that has more is none."""
 MOST_CHARS = 4096
 """Of one cue; what is longer is no line of speech."""
+MOST_NAME_CHARS = 200
+"""Of who speaks: a field for names may hold a whole page."""
 LONGEST_COUNTED_NS = 15 * NS_PER_S
 """A cue covers speech for at most this long, however long it is shown."""
 
@@ -30,16 +32,17 @@ _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-+>\s*{_TIME}(?:\s.*)?$")
 _VTT_BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _UNTIMED_NS = 3 * NS_PER_S
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<\d+:[\d:.]+>")
-_OVERRIDE = re.compile(r"\{\\[^}]*\}|\{[A-Za-z]:[^}]*\}")
-_DRAWING = re.compile(r"\{[^}]*\\p[1-9]")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,200})?\s{1,8}([^\s<>][^<>\n]{0,200})>")
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,500}>|<\d{1,4}:[\d:.]{1,20}>")
+_OVERRIDE = re.compile(r"\{\\[^{}]*\}|\{[A-Za-z]:[^{}]*\}")
+_DRAWING = re.compile(r"\{[^{}]{0,500}?\\p[1-9]")
 _FORMAT = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-_MUSIC = re.compile("[♩♪♫♬\U0001f3b5\U0001f3b6]|^\\s*#\\s|\\s#\\s*$", re.MULTILINE)
+_MUSIC = re.compile("[♩♪♫♬\U0001f3b5\U0001f3b6]|^[^\\S\\n]{0,64}#\\s|\\s#[^\\S\\n]{0,64}$", re.MULTILINE)
 _SQUARE = re.compile(r"\[[^\[\]]*\]|【[^【】]*】")
 _ROUND = re.compile(r"\([^()]*\)|（[^（）]*）")  # noqa: RUF001 - full width
 _DASH = re.compile(r"^\s*(?:[-‐‑–—]+|>>+)\s*")  # noqa: RUF001 - what stands before a change of speaker
 _CAPITALS = re.compile(r"([^\W\d_][^:\d]{1,30}?):\s+(?=\S)")
+_LINE_CHARS = 256  # A line of a cue; without bounds, a hostile text takes minutes.
 _ROLLED = 0.2
 _JOIN_NS = 100 * NS_PER_MS
 
@@ -127,7 +130,7 @@ def ass_cue(pts0_ns: int, pts1_ns: int, event: str) -> RawCue | None:
     fields = event.split(",", 8)
     if len(fields) < 9:
         return None
-    return RawCue(pts0_ns, pts1_ns, fields[8][:MOST_CHARS], " ".join(fields[3].split()))
+    return RawCue(pts0_ns, pts1_ns, fields[8][:MOST_CHARS], _name(fields[3]))
 
 
 def in_order(cues: Sequence[RawCue], duration_ns: int | None) -> tuple[list[RawCue], int]:
@@ -210,8 +213,8 @@ def _without_round_notes(text: str) -> str:
     kept, at = "", 0
     for note in _ROUND.finditer(text):
         kept += text[at : note.start()]
-        before = _DASH.sub("", kept.rpartition("\n")[2]).rstrip()
-        behind = text[note.end() :].partition("\n")[0].strip()
+        before = _DASH.sub("", kept[-_LINE_CHARS:].rpartition("\n")[2]).rstrip()
+        behind = text[note.end() : note.end() + _LINE_CHARS].partition("\n")[0].strip()
         is_note = not before or (not behind and before[-1] in ".?!…,;:-–—\"'”’")  # noqa: RUF001
         kept += " " if is_note else note.group()
         at = note.end()
@@ -238,6 +241,10 @@ def _unrolled(cues: Sequence[RawCue], lines: Sequence[list[str]]) -> list[list[s
     return kept if repeats > _ROLLED * len(cues) else list(lines)
 
 
+def _name(text: str) -> str:
+    return " ".join(text[: 2 * MOST_NAME_CHARS].split())[:MOST_NAME_CHARS]
+
+
 def _name_before(line: str) -> str:
     found = _CAPITALS.match(line)
     name = found.group(1).strip() if found else ""
@@ -245,7 +252,7 @@ def _name_before(line: str) -> str:
 
 
 def _speaker(cue: RawCue, lines: Sequence[str], known: set[str]) -> tuple[str, str]:
-    voices = {" ".join(html.unescape(name).split()) for name in _VOICE.findall(cue.text)}
+    voices = {_name(html.unescape(name)) for name in _VOICE.findall(cue.text)}
     names = [_name_before(line) for line in lines]
     text = " ".join(lines)
     if voices:

@@ -310,16 +310,17 @@ def is_cut_off(promised_ns: int, end_ns: int) -> bool:
     return promised_ns - end_ns > max(CUT_OFF_NS, promised_ns // 20)
 
 
-def shortfall(probe: Probe, ends_ns: Sequence[int]) -> str:
+def shortfall(probe: Probe, ends_ns: Sequence[int], n_tracks: int) -> str:
     """What is wrong with a file as a whole, once it has been read; empty if nothing is.
 
     Args:
         probe: What it was said to be.
         ends_ns: Where the tracks ended that were read from their start to their end.
+        n_tracks: How many are to be read.
     """
     if last_written(probe.path) not in (0, probe.changed_ns):
         return "it was written to while it was read; index it again when it is finished"
-    if not probe.states_length or len(ends_ns) < len(probe.tracks):
+    if not probe.states_length or len(ends_ns) < n_tracks:
         return ""  # Some were read by an earlier process, or not at all.
     duration_ns, end_ns = (probe.duration_ns or 0) - max(0, probe.start_ns), max(ends_ns, default=0)
     if is_cut_off(duration_ns, end_ns):

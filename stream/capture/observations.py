@@ -15,6 +15,7 @@ from stream.capture.languages import language_of, may_be_same
 from stream.capture.probe import Chapter, Probe
 from stream.capture.settings import CaptureSettings
 from stream.capture.subtitles import Subtitles
+from stream.messages.control import SourceHeld
 from stream.messages.observation import (
     CommitPut,
     Observation,
@@ -29,7 +30,8 @@ CUES = 1 << 16
 """More than a track has: keeps the ordinals of a source's tracks apart."""
 
 _BATCH_ITEMS = 128
-_BATCH_CHARS = 50_000
+_BATCH_BYTES = 200_000
+"""Of texts in UTF-8; a message has room for five times as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ class Plan:
 
 
 def planned(
-    record: SourceRecord, probe: Probe, subtitles: Subtitles | None, settings: CaptureSettings
+    record: SourceRecord,
+    probe: Probe,
+    subtitles: Subtitles | None,
+    settings: CaptureSettings,
+    held: SourceHeld | None = None,
 ) -> Plan:
     """Decides what the subtitles stand for: the sound in their language where they cover it, or nothing.
 
@@ -54,11 +60,12 @@ def planned(
         probe: What the file is.
         subtitles: The cues that were taken, None for none.
         settings: Whether they may replace listening.
+        held: What memory has of it; tracks that are not read any more end with the plan.
     """
     # A file that is played as a camera has not been there to its end: nothing of it is known before.
     told = list(_chapters(record, probe.chapters if record.kind == "file" else ()))
     if subtitles is None:
-        return Plan(_puts(record, told, record, ()), record.tracks)
+        return Plan(_puts(record, told, record, tuple(_retired(record, record.tracks, held))), record.tracks)
     track = subtitles.track
     unheard = tuple(sound for sound in record.tracks if _is_replaced(sound, subtitles, settings))
     text = TrackRecord(
@@ -66,17 +73,54 @@ def planned(
     )
     end_ns = max(cue.pts1_ns for cue in subtitles.cues)
     heard_ns = max(end_ns, record.duration_ns or 0)
+    whole = msgspec.structs.replace(record, tracks=(*record.tracks, text))
     marks = (
+        *_retired(record, whole.tracks, held),
         _mark(record, text.track, end_ns),
         *(_mark(record, sound.track, heard_ns) for sound in unheard),
     )
     told += _utterances(record, subtitles)
-    whole = msgspec.structs.replace(record, tracks=(*record.tracks, text))
     return Plan(
         _puts(record, told, whole, marks),
         tuple(one for one in record.tracks if one not in unheard),
         tuple(_notes(record, subtitles, unheard, settings)),
     )
+
+
+def decided(record: SourceRecord, subtitles: Subtitles, held: SourceHeld | None) -> str:
+    """Why other words than those that an earlier run began with are not taken; empty if they may be.
+
+    A text has entered whole once its track is known. Where none is known and listening has
+    begun, words of a text would come twice.
+
+    Args:
+        record: The source.
+        subtitles: The cues that could be taken.
+        held: What memory has of it.
+    """
+    if held is None:
+        return ""
+    texts = [track.track for track in held.tracks if track.media == "text"]
+    begun = [t for t in held.tracks if t.media == "audio" and t.through_pts_ns is not None]
+    told = subtitles.track.told
+    if texts and texts != [subtitles.track.number]:
+        return f"{told} was not taken: other words were when it was first read"
+    return f"{told} was not taken: listening had begun without it" if begun and not texts else ""
+
+
+def first_cue_id(record: SourceRecord, subtitles: Subtitles) -> bytes:
+    """The id of the first utterance that a plan with these cues has."""
+    return next(_utterances(record, subtitles)).observation_id
+
+
+def _retired(
+    record: SourceRecord, tracks: Iterable[TrackRecord], held: SourceHeld | None
+) -> Iterator[TrackMark]:
+    """Ends of the tracks that an earlier configuration read and this one does not."""
+    wanted = {track.track for track in tracks}
+    for track in held.tracks if held is not None else ():
+        if track.media != "text" and track.track not in wanted and not track.eof:
+            yield _mark(record, track.track, max(track.through_pts_ns or 0, record.duration_ns or 0))
 
 
 def _is_replaced(sound: TrackRecord, subtitles: Subtitles, settings: CaptureSettings) -> bool:
@@ -189,15 +233,22 @@ def _puts(
 ) -> tuple[CommitPut, ...]:
     """The observations in batches that the wire takes; each names the source, the last all of it."""
     batches: list[list[Observation]] = [[]]
-    n_chars = 0
+    n_bytes = 0
     for observation in told:
-        if len(batches[-1]) >= _BATCH_ITEMS or n_chars > _BATCH_CHARS:
+        size_bytes = _size_bytes(observation)
+        if batches[-1] and (len(batches[-1]) >= _BATCH_ITEMS or n_bytes + size_bytes > _BATCH_BYTES):
             batches.append([])
-            n_chars = 0
+            n_bytes = 0
         batches[-1].append(observation)
-        n_chars += len(observation.text)
+        n_bytes += size_bytes
     *earlier, last = batches
     return (
         *(CommitPut(outbox_seq=0, sources=(record,), observations=tuple(batch)) for batch in earlier),
         CommitPut(outbox_seq=0, sources=(whole,), observations=tuple(last), marks=marks),
     )
+
+
+def _size_bytes(observation: Observation) -> int:
+    """What it takes in a message, without its fields of a fixed size."""
+    texts = (observation.text, observation.speaker, observation.language, repr(observation.payload))
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)

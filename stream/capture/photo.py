@@ -30,6 +30,7 @@ from PIL import (
 )
 
 from stream.capture.container import named, uri_of
+from stream.capture.holding import place_of
 from stream.capture.picture import Pixels, fit
 from stream.capture.settings import CaptureSettings
 from stream.errors import SourceCorrupt, SourceError, SourceRefused
@@ -118,7 +119,7 @@ def is_photo(path: Path) -> bool:
         SourceRefused: If it is a HEIF picture, which needs a decoder that is not here.
     """
     try:
-        with path.open("rb") as file:
+        with place_of(path).open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise named(path, error) from error
@@ -189,7 +190,7 @@ def _opened(path: Path, settings: CaptureSettings) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Of sizes, which are refused below, and of damaged EXIF.
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(place_of(path), formats=_FORMATS) as image:
                 width_px, height_px = image.size
                 if width_px * height_px > settings.max_pixels:
                     raise _too_large(f"{uri} has {width_px} x {height_px} pixels")

@@ -20,6 +20,7 @@ from stream.capture.decoding import (
     set_up_decoder,
     to_ns,
 )
+from stream.capture.holding import place_of
 from stream.capture.languages import language_of, rank_of
 from stream.capture.photo import is_photo, look
 from stream.capture.picture import fit, turn_of
@@ -121,7 +122,7 @@ class ContentHash:
             SourceGone: If the file went away meanwhile.
         """
         try:
-            with self._path.open("rb") as file:
+            with place_of(self._path).open("rb") as file:
                 file.seek(self._offset)
                 end = self._offset + n_bytes
                 while self._offset < end:
@@ -177,7 +178,7 @@ def inspect(path: Path, settings: CaptureSettings | None = None, now_ns: int | N
 def last_written(path: Path) -> int:
     """When a file was last written, in ns; 0 where it is gone."""
     try:
-        return path.stat().st_mtime_ns
+        return place_of(path).stat().st_mtime_ns
     except OSError:
         return 0
 

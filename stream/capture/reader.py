@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, Literal, Self, TypeVar
 
+from stream.capture.container import ensure_readable, ensure_same
 from stream.capture.decoding import TrackHealth
 from stream.capture.file import chunks, frames, paced
 from stream.capture.photo import pixels
@@ -16,7 +17,7 @@ from stream.capture.ring import Overflow, Ring, RingItem
 from stream.capture.sampler import Choice, Sampler, join_curves
 from stream.capture.settings import CaptureSettings
 from stream.capture.sound import AudioChunk, sample_at, with_gap
-from stream.errors import SourceError
+from stream.errors import SourceError, SourceGone
 from stream.messages.envelope import new_id
 from stream.messages.media import ChangePoint, Policy
 from stream.process.clock import Clock
@@ -92,7 +93,8 @@ class Reading:
     `after_pts_ns` is the mark after which it begins, None for the start. `rate_hz` and
     `max_side_px` are what perception wants. `began_ns` is the monotonic time of position
     0 for a file that is played as a camera, None for one that is read as fast as it goes.
-    `lat` and `lon` are where its pictures were taken, as far as is known.
+    `lat` and `lon` are where its pictures were taken, as far as is known. `is_again`: it was
+    read before, and must be the same file still.
     """
 
     path: Path
@@ -104,13 +106,15 @@ class Reading:
     began_ns: int | None = None
     lat: float | None = None
     lon: float | None = None
+    is_again: bool = False
 
 
 class Reader(Generic[I]):
     """Reads one track from one position to its end; the base of the two kinds.
 
-    Its thread ends by itself at the end of the track, on damage (`health.partial`), or
-    soon after `stop`. `failure` is then what went wrong beyond that.
+    Its thread ends by itself at the end of the track, on damage (`health.partial`), when
+    the file goes away (`gone`), or soon after `stop`. `failure` is then what went wrong
+    beyond that.
 
     Args:
         reading: What to read.
@@ -127,6 +131,7 @@ class Reader(Generic[I]):
         self.settings = settings
         self.ring = ring
         self.health = TrackHealth()
+        self.gone: SourceGone | None = None
         self.failure: Exception | None = None
         self._clock = clock
         self._hop = hop
@@ -168,13 +173,26 @@ class Reader(Generic[I]):
 
     def _run(self) -> None:
         try:
-            for item in self.items():
-                if self._stopped.is_set() or not self.ring.put(item):
-                    return
-        except SourceError as error:
-            self.health.partial = error.message
+            if self.reading.is_again:
+                ensure_same(self.reading.path)
+            if self._read_on():
+                ensure_readable(self.reading.path)
+        except SourceGone as error:
+            self.gone = error
         except Exception as error:  # Raised again in the loop, where it ends the process.
             self.failure = error
+
+    def _read_on(self) -> bool:
+        """Fills the ring; whether it came to an end of the track, be it by damage."""
+        try:
+            for item in self.items():
+                if self._stopped.is_set() or not self.ring.put(item):
+                    return False
+        except SourceGone:
+            raise
+        except SourceError as error:
+            self.health.partial = error.message
+        return True
 
 
 class VideoReader(Reader[FrameItem]):

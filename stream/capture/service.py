@@ -8,25 +8,32 @@ the end of every track, or when the file turns out to be none.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
 import msgspec
 
-from stream.capture.container import path_of
+from stream.capture.container import hold, path_of
 from stream.capture.file import shortfall
-from stream.capture.observations import Plan, planned
+from stream.capture.observations import Plan, decided, first_cue_id, planned
 from stream.capture.probe import ContentHash, Probe, inspect
 from stream.capture.reader import AudioReader, Reading, StillReader, VideoReader
 from stream.capture.ring import RingCounts
 from stream.capture.settings import CaptureSettings
 from stream.capture.subtitles import Subtitles, taken
 from stream.capture.track import AnyReader, Origin, Track
-from stream.errors import OmniRecallError, SourceError, SourceRefused
-from stream.messages.control import SourceOpen, SourceSent, SourceState
+from stream.errors import OmniRecallError, SourceError, SourceGone, SourceRefused
+from stream.messages.control import (
+    SourceHeld,
+    SourceOpen,
+    SourceSent,
+    SourcesFind,
+    SourcesFound,
+    SourceState,
+)
 from stream.messages.envelope import Message
+from stream.messages.log import LogAsk, LogRows
 from stream.messages.media import MediaCredit
 from stream.messages.observation import (
     ID_BYTES,
@@ -37,6 +44,7 @@ from stream.messages.observation import (
     TrackRecord,
 )
 from stream.process.lanes import Lane
+from stream.process.liveness import has_ended
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
 from stream.wire.codec import Decoded
@@ -48,7 +56,11 @@ REPORT_S = 1.0
 """Seconds between two reports to the supervisor."""
 ASK_END_S = 0.1
 """Seconds between two questions for the last mark, once everything was sent."""
+ASK_UNHEARD_S = 2.0
+"""The same for tracks that nobody grants credit: another capture of this content may be read."""
 
+ASK_HELD_S = 5.0
+"""Seconds after which memory is asked again what it has of a file."""
 MOST_NOTES = 32
 
 Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
@@ -66,14 +78,18 @@ class CaptureService(Service):
         self._probe: Probe | None = None
         self._origin: Origin | None = None
         self._record_seq = 0
+        self._held: SourceHeld | None = None
+        self._ask_again: tuple[int, Message, Callable[[Decoded], None]] | None = None
         self._plan: Plan | None = None
         self._notes: list[str] = []
         self._tracks: dict[int, Track] = {}
         self._flows = False
+        self._begun: set[int] = set()
         self._asking: set[int] = set()
         self._began_ns: int | None = None
         self._report_due_ns = 0
         self._ask_due_ns = 0
+        self._ask_unheard_due_ns = 0
         self._all_sent = False
         self._closed = False
         self._over = False
@@ -92,8 +108,15 @@ class CaptureService(Service):
         now_ns = self.clock.monotonic_ns()
         if self.draining or self._over:
             return  # A later report would hide the last one.
+        if self._ask_again is not None and now_ns >= self._ask_again[0]:
+            (_, ask, answered), self._ask_again = self._ask_again, None
+            self._ask_until(ask, answered)
         for track in self._tracks.values():
             track.turn(now_ns)
+        gone = next((track.gone for track in self._tracks.values() if track.gone is not None), None)
+        if gone is not None:
+            self._leave(gone)
+            return
         all_sent = bool(self._tracks) and all(t.ended or t.finished for t in self._tracks.values())
         if now_ns >= self._report_due_ns:
             self._report_due_ns = now_ns + int(REPORT_S * NS_PER_S)
@@ -103,18 +126,19 @@ class CaptureService(Service):
             self.connect("supervisor").send(SourceSent(uri=self._open.uri, all_sent=all_sent))
         if now_ns >= self._ask_due_ns:
             self._ask_due_ns = now_ns + int(ASK_END_S * NS_PER_S)
+            unheard = now_ns >= self._ask_unheard_due_ns
+            if unheard:
+                self._ask_unheard_due_ns = now_ns + int(ASK_UNHEARD_S * NS_PER_S)
             for track in self._tracks.values():
-                self._ask_for_end(track)
+                if track.ended or (unheard and track.unheard):
+                    self._ask_for_end(track)
         if self._flows and all(track.finished for track in self._tracks.values()):
             self._finish()
 
     def drain(self) -> bool:
         """Stops reading; what has not been sent is read again after its mark, another time."""
-        if not self._closed:
-            self._closed = True
-            for track in self._tracks.values():
-                track.close("closed")
-            self._report("closed", "closed before its end")
+        if not self._closed and not self._over:
+            self._close_tracks("closed before its end")
         return True
 
     def close(self) -> None:
@@ -131,14 +155,17 @@ class CaptureService(Service):
     # What the source is.
 
     def _look(self) -> Probe:
-        return inspect(path_of(self._open.uri), self._settings, self.clock.now_ns())
+        path = path_of(self._open.uri)
+        hold(path)
+        return inspect(path, self._settings, self.clock.now_ns())
 
     def _looked(self, probe: Probe) -> None:
         self._probe = probe
         if probe.left_out:
             self.log.info("tracks_left_out", n=len(probe.left_out))
         if self._open.as_camera:
-            self._identified(hashlib.blake2b(b"camera:" + probe.uri.encode(), digest_size=ID_BYTES).digest())
+            source_id = hashlib.blake2b(b"camera:" + probe.uri.encode(), digest_size=ID_BYTES).digest()
+            self._identified(source_id, None)
             return
         self._hash_on(ContentHash(probe.path))
 
@@ -149,12 +176,32 @@ class CaptureService(Service):
             if digest is None:
                 self._hash_on(content)
             else:
-                self._identified(digest)
+                self._ask_held(digest)
 
         self._files.submit(content.step, done=stepped, failed=self._refused)
 
-    def _identified(self, source_id: bytes) -> None:
+    def _ask_held(self, source_id: bytes) -> None:
+        """Asks memory what an earlier run has begun: its decisions stand, or words would come twice."""
+
+        def answered(reply: Decoded) -> None:
+            found = reply.message.sources if isinstance(reply.message, SourcesFound) else ()
+            self._identified(source_id, next(iter(found), None))
+
+        self._ask_until(SourcesFind(source_ids=(source_id,)), answered)
+
+    def _ask_until(self, ask: Message, answered: Callable[[Decoded], None]) -> None:
+        """Asks memory, again and again while it does not answer."""
+
+        def failed(error: OmniRecallError) -> None:
+            self.log.info("memory_silent", topic=ask.TOPIC, error=type(error).__name__)
+            due_ns = self.clock.monotonic_ns() + int(REPORT_S * NS_PER_S)
+            self._ask_again = (due_ns, ask, answered)
+
+        self.ask("memory", ask, answered, failed, timeout_s=ASK_HELD_S)
+
+    def _identified(self, source_id: bytes, held: SourceHeld | None) -> None:
         assert self._probe is not None  # noqa: S101 - it was looked at first
+        self._held = held
         record = self._record(self._probe, source_id)
         self._origin = Origin(
             source_id=source_id,
@@ -183,20 +230,49 @@ class CaptureService(Service):
         def stepped(result: tuple[bool, Subtitles | None]) -> None:
             is_over, subtitles = result
             if is_over or subtitles is not None:
-                self._commit_plan(record, subtitles)
+                self._decide(record, subtitles)
             else:
                 self._read_words(record, reading)
 
         self._files.submit(step, done=stepped, failed=self._refused)
 
+    def _decide(self, record: SourceRecord, subtitles: Subtitles | None) -> None:
+        """Whether the words that were found may be taken, or an earlier run has decided otherwise."""
+        against = decided(record, subtitles, self._held) if subtitles is not None else ""
+        if against:
+            self._notes.append(against)
+            subtitles = None
+        has_text = self._held is not None and any(track.media == "text" for track in self._held.tracks)
+        if subtitles is None or not has_text:
+            self._commit_plan(record, subtitles)
+            return
+        read = subtitles
+
+        def answered(reply: Decoded) -> None:
+            known = isinstance(reply.message, LogRows) and bool(reply.message.rows)
+            if not known:
+                self._notes.append(f"{read.track.told} has changed since it was taken; not taken again")
+            self._commit_plan(record, read if known else None)
+
+        # The same text gives the same ids: one of them tells whether it has changed.
+        self._ask_until(LogAsk(ids=(first_cue_id(record, read).hex(),), limit=1), answered)
+
     def _commit_plan(self, record: SourceRecord, subtitles: Subtitles | None) -> None:
         assert self._probe is not None  # noqa: S101 - it was looked at first
-        self._plan = planned(record, self._probe, subtitles, self._settings)
+        self._plan = planned(record, self._probe, subtitles, self._settings, self._held)
         self._notes += self._plan.notes
         n_unheard = len(record.tracks) - len(self._plan.tracks)
         self.log.info("words", cues=len(subtitles.cues) if subtitles else 0, unheard=n_unheard)
         for put in self._plan.puts:
             self._record_seq = self.commit(put)
+            if not self._record_seq:  # What does not travel is never acknowledged.
+                self._refused(
+                    SourceRefused(
+                        f"{record.uri}: what is told of it is too much for a message",
+                        remedy="take its subtitles away, or set capture.subtitles to ignore",
+                    )
+                )
+                return
 
     def _record(self, probe: Probe, source_id: bytes) -> SourceRecord:
         tracks = probe.tracks
@@ -212,7 +288,7 @@ class CaptureService(Service):
                 t_origin_from="capture",
                 tracks=tracks,
             )
-        owner_ns = self._open.recorded_at_ns
+        origin_ns, origin_from = self._file_origin(probe)
         return SourceRecord(
             source_id=source_id,
             session=0,
@@ -221,11 +297,22 @@ class CaptureService(Service):
             content_hash=source_id.hex(),
             n_bytes=probe.n_bytes,
             duration_ns=probe.duration_ns,
-            t_origin_ns=owner_ns if owner_ns is not None else probe.t_origin_ns,
-            t_origin_from="owner" if owner_ns is not None else probe.t_origin_from,
+            t_origin_ns=origin_ns,
+            t_origin_from=origin_from,
             time_zone=probe.time_zone,
             tracks=tracks,
         )
+
+    def _file_origin(self, probe: Probe) -> tuple[int | None, str]:
+        """The UTC time of pts 0 and where it is known from; one that memory has stands."""
+        owner_ns, held = self._open.recorded_at_ns, self._held
+        if held is not None and (held.t_origin_ns is not None or owner_ns is None):
+            if owner_ns not in (None, held.t_origin_ns):
+                self._notes.append("the recording time that was given was not used: one is already known")
+            return held.t_origin_ns, held.t_origin_from
+        if owner_ns is not None:
+            return owner_ns, "owner"
+        return probe.t_origin_ns, probe.t_origin_from
 
     def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
         """Once memory knows the source, its tracks may flow."""
@@ -272,7 +359,9 @@ class CaptureService(Service):
             began_ns=self._began_ns,
             lat=self._probe.lat,
             lon=self._probe.lon,
+            is_again=record.track in self._begun,
         )
+        self._begun.add(record.track)
         kinds: dict[str, type[AnyReader]] = {"video": VideoReader, "stills": StillReader}
         kind = kinds.get(record.media, AudioReader)
         return kind(reading, self._settings, self.clock, self.hop, self._wake.ring)
@@ -295,14 +384,14 @@ class CaptureService(Service):
     def _ask_for_end(self, track: Track) -> None:
         """Asks memory whether the end of a track is durable; perception need not tell."""
         number, origin = track.record.track, self._origin
-        if origin is None or not track.ended or track.finished or number in self._asking:
+        if origin is None or track.finished or number in self._asking:
             return
         self._asking.add(number)
 
         def answered(reply: Decoded) -> None:
             self._asking.discard(number)
             mark = reply.message.mark if isinstance(reply.message, MarkLast) else None
-            if mark is not None and mark.eof and track.ended:
+            if mark is not None and mark.eof:
                 track.finish()
 
         def failed(error: OmniRecallError) -> None:
@@ -319,6 +408,8 @@ class CaptureService(Service):
             if track.partial
         ]
         reasons = reasons or self._shortfalls()
+        if not reasons and self._held is not None and self._held.missing:
+            reasons = [self._held.missing]  # Its end was met by an earlier run.
         if reasons:
             self._report("partial", "; ".join(reasons), "what could be read was kept")
         else:
@@ -327,11 +418,24 @@ class CaptureService(Service):
         self._over = True
         self.end()
 
+    def _close_tracks(self, reason: str, remedy: str = "") -> None:
+        self._closed = True
+        for track in self._tracks.values():
+            track.close("closed")
+        self._report("closed", reason, remedy)
+
+    def _leave(self, gone: SourceGone) -> None:
+        """The file went away: its tracks have no end, and are read on from their marks another time."""
+        self.log.warning("gone", error=type(gone).__name__)
+        self._close_tracks(gone.message, gone.remedy)
+        self._over = True
+        self.end()
+
     def _shortfalls(self) -> list[str]:
         if self._probe is None or self._open.as_camera:
             return []
         ends_ns = [track.reader.health.end_pts_ns for track in self._tracks.values() if track.reader]
-        told = shortfall(self._probe, ends_ns)
+        told = shortfall(self._probe, ends_ns, len(self._tracks))
         return [told] if told else []
 
     def _refused(self, error: BaseException) -> None:
@@ -401,22 +505,3 @@ def remove_spool(outbox: Outbox) -> None:
     outbox.close()
     for suffix in ("", "-wal", "-shm"):
         outbox.path.with_name(outbox.path.name + suffix).unlink(missing_ok=True)
-
-
-def has_ended(sender: str) -> bool:
-    """Whether the process that signs as `name-pid` is no more.
-
-    A restarted perception process knows nothing of tracks whose credit is spent, and
-    they nothing of its restart; announcing them all the time instead would make a
-    process that is only slow begin them anew.
-    """
-    pid = sender.rpartition("-")[2]
-    if not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

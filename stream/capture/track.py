@@ -14,6 +14,7 @@ import msgspec
 
 from stream.capture.reader import AudioReader, FrameItem, SoundItem, VideoReader
 from stream.capture.ring import RingCounts
+from stream.errors import SourceGone
 from stream.messages.envelope import Message
 from stream.messages.media import FINISHED_PTS_NS, MediaAudio, MediaCredit, MediaFrame, MediaState, Policy
 from stream.messages.observation import TrackRecord
@@ -26,6 +27,8 @@ OVERLOAD = "overload"
 """Reason of a gap: it was not taken in time and dropped."""
 
 AnyReader = VideoReader | AudioReader
+UNHEARD = 3
+"""Announcements without an answer after which somebody else may be read instead."""
 State = Literal["open", "lost", "eof", "closed"]
 
 
@@ -102,6 +105,7 @@ class Track:
         self._is_gone = is_gone
         self._announce_ns = announce_ns
         self._announce_due_ns = 0
+        self._announced = 0
         self._gate = CreditGate()
         self._holder = ""
 
@@ -109,6 +113,16 @@ class Track:
     def partial(self) -> str:
         """Why it ended early; empty if it did not."""
         return self.reader.health.partial if self.reader is not None else ""
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it has announced itself for some time and nobody has granted it credit."""
+        return self._announced >= UNHEARD
+
+    @property
+    def gone(self) -> SourceGone | None:
+        """Why its file cannot be read any more: it has no end then, and goes on another time."""
+        return self.reader.gone if self.reader is not None and not self.finished else None
 
     @property
     def errors(self) -> int:
@@ -134,6 +148,7 @@ class Track:
             return
         is_new = self._gate.grant(credit.stream_epoch, credit.n)
         self._holder = holder
+        self._announced = 0
         if credit.resume_pts_ns is not None and credit.resume_pts_ns >= FINISHED_PTS_NS:
             self.finish()
         elif is_new and self._origin.policy == "lossless":
@@ -157,6 +172,7 @@ class Track:
         if not self._holder or self._is_gone(self._holder):
             if now_ns >= self._announce_due_ns:
                 self._announce_due_ns = now_ns + self._announce_ns
+                self._announced += 1
                 self._tell("open")
             return
         while self._gate.left > 0 and self.reader is not None:
@@ -193,6 +209,8 @@ class Track:
         """Says eof once everything has been read and sent."""
         if self.ended or self.reader is None or not self.reader.finished or self.counts().waiting:
             return
+        if self.gone is not None:
+            return  # Where it was cut off is no end.
         self.ended = True
         lost = self.reader.ring.take_lost()
         gap_ns = lost.stretch_ns if isinstance(lost, SoundItem) else None

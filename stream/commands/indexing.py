@@ -306,7 +306,7 @@ class Indexing:
         """A content that the store holds: under this path, under another one too, or moved here."""
         newest = held.uris[0] if held.uris else ""
         if newest == job.uri and job.recorded_at_ns is None:
-            self._end(job, "already there")
+            self._end(job, "already there", _half_read(held))
         elif newest != job.uri and is_gone(newest, job.path):
             self._put_place(job, held)
             self._end(job, "relinked", f"moved from {newest}")
@@ -314,7 +314,7 @@ class Indexing:
             if job.uri not in held.uris or newest == job.uri:
                 self._put_place(job, held)
             same = f"the same content as {newest}" if newest != job.uri else ""
-            self._end(job, "already there", same)
+            self._end(job, "already there", same or _half_read(held))
 
     def _put_place(self, job: Job, held: SourceHeld) -> None:
         """Has memory note where the content lies now, and when it was recorded if the owner says so."""
@@ -375,6 +375,11 @@ def is_gone(uri: str, instead: Path) -> bool:
         return True
     except OSError:
         return False  # A disk that does not answer has not lost its files.
+
+
+def _half_read(held: SourceHeld) -> str:
+    """That the end of a file was never met, and why; empty if it was."""
+    return f"its end is missing: {held.missing}" if held.missing else ""
 
 
 def known_share(source: SourceStatus | SourceHeld) -> float:

@@ -195,8 +195,12 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     consolidated: bool = False
 
 
-class SourceHeld(msgspec.Struct, frozen=True, kw_only=True):
-    """A file's content as memory holds it; `uris` are where it was met, the newest first."""
+class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file's content as memory holds it; `uris` are where it was met, the newest first.
+
+    `t_origin_ns` is the UTC time of pts 0, which stays; None where it is not known yet.
+    `missing` says why its end was never perceived, empty where it was.
+    """
 
     source_id: bytes
     session: int
@@ -204,6 +208,9 @@ class SourceHeld(msgspec.Struct, frozen=True, kw_only=True):
     duration_ns: int | None
     tracks: tuple[TrackStatus, ...]
     consolidated: bool
+    t_origin_ns: int | None = None
+    t_origin_from: str = ""
+    missing: str = ""
 
 
 @topic("sources.find")

@@ -6,7 +6,9 @@ Heartbeats and their liveness after the Paranoid Pirate pattern of the ZeroMQ gu
 
 from __future__ import annotations
 
+import os
 from enum import Enum
+from pathlib import Path
 
 from stream.process.settings import SupervisorSettings
 
@@ -55,3 +57,30 @@ def breaker_is_open(restarted_at_s: list[float], now_s: float, settings: Supervi
     """Whether a child has been restarted so often lately that it is left alone."""
     recent = [at_s for at_s in restarted_at_s if now_s - at_s <= settings.breaker_s]
     return len(recent) >= settings.breaker_restarts
+
+
+def has_ended(sender: str) -> bool:
+    """Whether the process that signs as `name-pid` is no more; one that nobody has waited for is not.
+
+    A restarted perception process knows nothing of tracks whose credit is spent, and
+    they nothing of its restart; announcing them all the time instead would make a
+    process that is only slow begin them anew.
+    """
+    pid = sender.rpartition("-")[2]
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return _is_zombie(int(pid))
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[:1] in (["Z"], ["X"])

@@ -72,6 +72,17 @@ def test_a_file_is_found_by_its_content_and_by_every_place(store, reader, take, 
     assert_sendable(SourcesFound(sources=(one,)))
 
 
+def test_what_is_held_tells_its_time_and_that_its_end_was_not_met(store, reader, take):
+    film = take("film.mp4", origin_ns=10**18)
+    commit_film(store, film, [(0, 4, None)], length_s=30)
+    (one,) = held(reader.db, [film.source_id], [])
+    assert (one.t_origin_ns, one.missing) == (10**18, "")
+    within = film.seen("gap", 4, 8, payload={"reason": "hole"})
+    store.commit([film.put(within, film.seen("gap", 9, 30, payload={"reason": "cut off"}))])
+    (one,) = held(reader.db, [film.source_id], [])
+    assert one.missing == "track 0: cut off"
+
+
 def test_a_file_that_came_back_is_shown_where_it_is_and_no_row_is_added(store, reader, take):
     film = take("a.mp4")
     store.commit([film.put(film.shot(0, 4))])

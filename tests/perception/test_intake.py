@@ -6,6 +6,9 @@ and test_audio_speech.py.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +18,7 @@ from perception.audio.sentences import Sentence, Word
 from perception.audio.service import AudioService
 from perception.audio.speech import Batch, Heard
 from perception.audio.voice import Silero
+from perception.audio.whisper import models_of, producer_id
 from perception.video.service import VideoService
 from stream.capture.file import chunks
 from stream.config import Config
@@ -82,7 +86,7 @@ class Alone:
 
     # What the tests say and ask.
 
-    def state(self, state="open", *, session=DAY, policy="latest", peer=b"one", **more):
+    def state(self, state="open", *, session=DAY, policy="latest", peer=b"one", sender="capture-1", **more):
         message = MediaState(
             source_id=SOURCE,
             session=session,
@@ -93,7 +97,9 @@ class Alone:
             t_origin_ns=session or None,
             **{"stream_epoch": self.epoch(session) if state != "open" else 0} | more,
         )
-        self.take_state(SimpleNamespace(message=message, peer_key=peer, trace_id=b""))
+        envelope = SimpleNamespace(sender=sender)
+        received = SimpleNamespace(message=message, peer_key=peer, trace_id=b"", envelope=envelope)
+        self.take_state(received)
         self.tend()
 
     def epoch(self, session=DAY):
@@ -303,6 +309,34 @@ def test_files_and_later_sessions_go_on(make, kind):
     assert own.puts == []
 
 
+# Two captures of one content.
+
+
+@pytest.mark.parametrize("kind", [AloneAudio, AloneVideo])
+def test_of_two_captures_the_first_is_read_while_it_lives(make, kind):
+    own = make(kind)
+    first, second = f"capture-{os.getpid()}", "capture-2"
+    own.state(session=0, policy="lossless", peer=b"one", sender=first)
+    own.state(session=0, policy="lossless", peer=b"two", sender=second)
+    (track,) = own._tracks.values()
+    assert (track.peer_key, len(own.told)) == (b"one", 1)
+    own.state("eof", session=0, policy="lossless", peer=b"one", sender=first, end_pts_ns=4 * S)
+    own.state(session=0, policy="lossless", peer=b"two", sender=second)
+    assert own.told[-1].resume_pts_ns == FINISHED_PTS_NS
+
+
+@pytest.mark.parametrize("kind", [AloneAudio, AloneVideo])
+def test_a_capture_that_has_ended_is_followed_by_another(make, kind):
+    own = make(kind)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)  # Nobody has waited for it: its number stays.
+    own.state(session=0, policy="lossless", peer=b"one", sender=f"capture-{gone.pid}")
+    own.state(session=0, policy="lossless", peer=b"two", sender=f"capture-{os.getpid()}")
+    gone.wait()
+    (track,) = own._tracks.values()
+    assert (track.peer_key, len(own.told)) == (b"two", 2)
+
+
 # The end of a sound track.
 
 
@@ -341,6 +375,7 @@ class Bilingual(AloneAudio):
 def test_each_utterance_names_the_model_that_heard_it(make):
     """The recogniser itself, hearing both, is in test_audio_languages.py."""
     own = make(Bilingual, speech={"model": "auto"})
+    own._producer_ids = {model: producer_id(model) for model in models_of("auto")}
     own.state()
     own.state("eof", end_pts_ns=9 * S)
     found = sorted((o.language, o.producer_id) for o in own.observations("utterance"))

@@ -243,3 +243,19 @@ def test_languages():
     assert rank_of("fr", ("en", "de")) == 2
     assert is_language("de")
     assert not is_language("part2")
+
+
+def test_who_speaks_is_told_in_a_few_words():
+    event = f"1,0,Default,{'Anna ' * 5000},0,0,0,,Hello"
+    assert ass_cue(0, S, event).speaker == ("Anna " * 40)[:200]
+    (cue,) = spoken([raw(f"<v {'Lee ' * 5000}>Hello</v>")], "webvtt")
+    assert len(cue.speaker) <= 200
+
+
+def test_a_name_that_is_a_page_is_none_and_lines_stay_apart():
+    (cue,) = spoken([raw(f"<v {'Lee ' * 5000}>Hello")], "webvtt")
+    assert (cue.speaker, cue.text.endswith("Hello")) == ("", True)
+    (cue,) = spoken([raw("<v Anna\nLee>Hello # no\n\n\nmusic")], "webvtt")
+    assert cue.speaker == ""
+    (cue,) = spoken([raw("# la la la #\nHello")], "subrip")
+    assert cue.text == "la la la Hello"

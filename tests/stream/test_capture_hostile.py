@@ -69,7 +69,7 @@ def read(path: Path, meanwhile: Callable[[int], None] = lambda n: None) -> Outco
             health.partial = error.message
         reasons += [health.partial] if health.partial else []
         ends.append(health.end_pts_ns)
-    reasons = reasons or [told for told in [shortfall(found, ends)] if told]
+    reasons = reasons or [told for told in [shortfall(found, ends, len(found.tracks))] if told]
     return Outcome("partial" if reasons else "done", "; ".join(reasons), n_frames, sound_s)
 
 

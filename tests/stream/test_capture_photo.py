@@ -108,13 +108,13 @@ def test_the_reader_gives_one_frame_and_none_after_it(tmp_path):
     assert read(0)[1] is None
 
 
-def test_a_photo_that_vanished_is_partial(tmp_path):
+def test_a_photo_that_vanished_is_gone(tmp_path):
     reading = Reading(tmp_path / "gone.jpg", 0, "lossless", 1.0, 150)
     reader = StillReader(reading, SETTINGS, RealClock(), lambda *_: None, lambda: None)
     reader.start()
     reader.join(10)
-    assert "is not there" in reader.health.partial
-    assert reader.failure is None
+    assert "is not there" in reader.gone.message
+    assert (reader.health.partial, reader.failure) == ("", None)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import time
 
 import numpy as np
 import pytest
 
+from stream.capture import container, holding
+from stream.capture.container import hold
+from stream.capture.holding import let_go
+from stream.capture.probe import probe
 from stream.capture.reader import AudioReader, Reading, SoundItem, VideoReader
 from stream.capture.settings import CaptureSettings
 from stream.capture.sound import AudioChunk
@@ -168,10 +174,64 @@ def test_wishes_change_on_the_way(clip):
     assert found[-1].width_px == 48
 
 
-def test_file_that_goes_away_is_partial_and_no_crash(tmp_path):
+def test_file_that_goes_away_is_gone_and_neither_damage_nor_crash(tmp_path):
     reader = video(reading(tmp_path / "nowhere.mp4"))
     assert drained(reader) == []
-    assert "is not there" in reader.health.partial
+    assert "is not there" in reader.gone.message
+    assert reader.health.partial == ""
+
+
+@pytest.fixture
+def moved(clip, tmp_path):
+    """A copy of the clip that is held, then moved, and what lies in its place now is another film."""
+    path = tmp_path / "film.mkv"
+    shutil.copy(clip, path)
+    hold(path)
+    path.rename(tmp_path / "elsewhere.mkv")
+    write_clip(path, pan(30, seed=7))
+    yield path
+    let_go(path)
+
+
+def test_file_that_is_held_is_read_wherever_it_is_moved(moved, clip):
+    for kind, track in ((video, 0), (audio, 1)):
+        reader = kind(reading(moved, track=track, is_again=True))
+        n_whole = len(drained(kind(reading(clip, track=track))))
+        assert len(drained(reader)) == n_whole > 0
+        assert (reader.gone, reader.health.partial) == (None, "")
+    assert probe(moved).source_id == probe(clip).source_id
+    assert probe(moved).uri.endswith("film.mkv")
+
+
+def test_without_descriptors_another_file_under_the_name_is_not_read(moved, monkeypatch):
+    monkeypatch.setattr(holding, "_DESCRIPTORS", moved.parent / "nowhere")
+    reader = video(reading(moved, is_again=True))
+    assert drained(reader) == []
+    assert "was changed while it was read" in reader.gone.message
+    moved.unlink()
+    reader = video(reading(moved, is_again=True))
+    assert drained(reader) == []
+    assert "is not there" in reader.gone.message
+
+
+def test_damage_of_a_file_that_cannot_be_read_any_more_is_no_damage(clip, monkeypatch):
+    """A disk that fails gives errors at every packet, or an early end: neither is the film's."""
+    lost = OSError(errno.EIO, "Input/output error")
+    monkeypatch.setattr(container.os, "pread", raising(lost))
+    reader = audio(reading(clip, track=1))
+    assert drained(reader)
+    assert "is not there" in reader.gone.message
+    monkeypatch.setattr(container.os, "pread", raising(OSError(errno.ENOTCONN, "not connected")))
+    reader = audio(reading(clip, track=1))
+    drained(reader)
+    assert "cannot be read any more (not connected)" in reader.gone.message
+
+
+def raising(error):
+    def raises(*_):
+        raise error
+
+    return raises
 
 
 def test_our_own_mistakes_are_not_taken_for_damage(clip, monkeypatch):

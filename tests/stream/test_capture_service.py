@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 from stream.config import load_config
-from stream.messages.control import RoleBye, RoleDrain, SourceOpen, SourceState
+from stream.messages.control import (
+    ErrorReply,
+    RoleBye,
+    RoleDrain,
+    SourceHeld,
+    SourceOpen,
+    SourcesFind,
+    SourcesFound,
+    SourceState,
+)
 from stream.messages.media import FINISHED_PTS_NS, MediaAudio, MediaCredit, MediaFrame, MediaState
 from stream.messages.observation import (
     CommitAck,
@@ -36,6 +45,8 @@ pytestmark = pytest.mark.system
 
 S = 10**9
 ENDPOINTS = ("supervisor", "memory", "video", "audio")
+EVERY_FRAME = {"OMNIRECALL__CAPTURE__DECODE": "all"}
+"""The pictures that are expected here are those of a film of which all are decoded."""
 
 
 class Stage:
@@ -46,6 +57,8 @@ class Stage:
         self.heard: list = []
         self.frames: list[tuple[MediaFrame, np.ndarray]] = []
         self.acknowledges = True
+        self.held: tuple[SourceHeld, ...] = ()
+        self.failures: list[ErrorReply] = []
         self.rejects: tuple[Reject, ...] = ()
         self.marks: dict[int, TrackMark] = {}
         self.peers: dict[str, object] = {}
@@ -57,7 +70,7 @@ class Stage:
 
     def start(self, uri, policy="lossless", **more) -> None:
         surroundings = self.run_dir / "surroundings.json"
-        write_surroundings(surroundings, load_config(), self.folder / "store")
+        write_surroundings(surroundings, load_config(environment=EVERY_FRAME), self.folder / "store")
         arguments = msgspec.to_builtins(SourceOpen(uri=str(uri), policy=policy, **more))
         command = [sys.executable, "-P", "-m", "stream.process.run", str(os.getpid()), str(surroundings)]
         command += ["stream.capture.service:CaptureService", "capture", "capture-1", json.dumps(arguments)]
@@ -77,6 +90,8 @@ class Stage:
                     reply = CommitAck(outbox_seq=message.outbox_seq, commit_no=1, rejects=self.rejects)
                 elif isinstance(message, MarkAsk):
                     reply = MarkLast(mark=self.marks.get(message.track))
+                elif isinstance(message, SourcesFind):
+                    reply = self.failures.pop() if self.failures else SourcesFound(sources=self.held)
                 if reply is not None:
                     listener.send(peer, reply, reply_to=decoded.envelope.message_id)
 
@@ -242,6 +257,39 @@ def test_a_track_that_memory_has_to_its_end_is_not_read(stage, silent):
     assert not stage.frames
 
 
+def test_a_track_that_is_read_by_another_capture_ends_with_it(stage, silent):
+    """Perception reads one of two copies, and grants the other nothing."""
+    stage.start(silent)
+    stage.mark_end(stage.opened("video"))
+    state, _ = stage.end()
+    assert (state.state, state.read) == ("done", 0)
+
+
+def test_what_an_earlier_run_told_stands(stage, silent):
+    """Its time, and that its end was never met: this run finds everything in memory."""
+    stage.held = (
+        SourceHeld(
+            source_id=b"s" * 16, session=0, uris=(), duration_ns=4 * S, tracks=(), consolidated=False,
+            t_origin_ns=10**18, t_origin_from="container", missing="track 0: damaged",
+        ),
+    )  # fmt: skip
+    stage.start(silent, recorded_at_ns=2 * 10**18)
+    stage.credit(stage.opened("video"), 1, 0, resume=FINISHED_PTS_NS)
+    state, _ = stage.end()
+    (record,) = stage.of(CommitPut)[0].sources
+    assert (record.t_origin_ns, record.t_origin_from) == (10**18, "container")
+    assert any("was not used" in note for note in state.notes)
+    assert (state.state, state.reason) == ("partial", "track 0: damaged")
+
+
+def test_a_memory_that_fails_is_asked_again(stage, silent):
+    stage.failures = [ErrorReply(error="StoreBusy", message="not now")] * 2
+    stage.start(silent)
+    stage.credit(stage.opened("video"), 1, 0, resume=FINISHED_PTS_NS)
+    assert stage.end()[0].state == "done"
+    assert len(stage.of(SourcesFind)) == 3
+
+
 def test_wishes_of_perception_are_followed(stage, silent):
     stage.start(silent)
     stage.credit(stage.opened("video"), 1, 50, rate_hz=2.0, max_side_px=48)
@@ -289,6 +337,36 @@ def test_a_film_that_was_cut_off_ends_as_partial(stage, tmp_path):
     assert state.reason.startswith("video track 0: it was cut off at")
     assert state.remedy
     assert state.read == state.sent > 2
+
+
+def test_a_film_that_is_moved_while_it_is_read_is_read_on(stage, silent, tmp_path):
+    path = tmp_path / "film.mkv"
+    path.write_bytes(silent.read_bytes())
+    stage.start(path)
+    opened = stage.opened("video")
+    stage.credit(opened, 1, 1)
+    stage.until(lambda: stage.frames)
+    path.rename(tmp_path / "elsewhere.mkv")
+    stage.credit(opened, 2, 50, resume=0)  # As a process that was restarted does.
+    stage.until(lambda: stage.of(MediaState, state="eof", stream_epoch=2))
+    assert [f.pts_ns for f, _ in stage.frames if f.stream_epoch == 2] == SENT_NS[1:]
+    stage.mark_end(opened)
+    assert stage.end()[0].state == "done"
+
+
+def test_a_film_that_is_lost_while_it_is_read_is_closed_and_has_no_end(stage, silent, tmp_path):
+    path = tmp_path / "film.mkv"
+    path.write_bytes(silent.read_bytes())
+    stage.start(path)
+    opened = stage.opened("video")
+    stage.credit(opened, 1, 1)
+    stage.until(lambda: stage.frames)
+    path.write_bytes(b"another film")
+    stage.credit(opened, 2, 50, resume=0)
+    state, _ = stage.end()
+    assert (state.state, "was changed while it was read" in state.reason) == ("closed", True)
+    assert stage.of(MediaState, state="closed", stream_epoch=2)
+    assert not stage.of(MediaState, state="eof")
 
 
 def test_a_file_as_a_camera_plays_in_real_time_and_drops_the_oldest(stage, film):

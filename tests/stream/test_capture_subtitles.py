@@ -10,11 +10,13 @@ from pathlib import Path
 import av
 import pytest
 
-from stream.capture.observations import planned
+from stream.capture.cues import Cue
+from stream.capture.observations import decided, first_cue_id, planned
 from stream.capture.probe import Probe, probe
 from stream.capture.settings import CaptureSettings
 from stream.capture.subtitles import SIDECAR_BYTES, Subtitles, taken
-from stream.capture.text_tracks import TextTrack, ranked, sidecars
+from stream.capture.text_tracks import SIDECAR_TRACK, TextTrack, ranked, sidecars
+from stream.messages.control import SourceHeld, TrackStatus
 from stream.messages.envelope import Envelope
 from stream.messages.observation import SourceRecord
 from stream.wire.codec import decode, encode
@@ -348,3 +350,48 @@ def test_commentaries_and_descriptions_are_not_the_sound_of_a_film(tmp_path, fla
     found = probe(path)
     assert [track.track for track in found.tracks] == [1]
     assert found.notes == (f"sound track 0 ({why}) was left out",)
+
+
+def test_cues_of_many_bytes_travel_in_batches_that_the_wire_takes(tmp_path):
+    subtitles, _, found = words(write_talkie(tmp_path / "film.mkv", [{}]))
+    cues = [Cue(n, n * 1000, n * 1000 + 500, "魚", "名" * 5000) for n in range(300)]
+    plan = plan_of(found, replace(subtitles, cues=tuple(cues)))
+    assert sum(len(put.observations) for put in plan.puts) == 300
+    for put in plan.puts:
+        encode(put, Envelope(message_id=b"m" * 16, sender="capture", seq=1, published_ns=1))
+    small = plan_of(found, subtitles)
+    assert len(small.puts) == 1
+
+
+def held(found, *tracks):
+    """What memory has: tracks as (number, medium, how far, whether ended)."""
+    told = tuple(TrackStatus(track=n, media=m, through_pts_ns=at, eof=eof) for n, m, at, eof in tracks)
+    return SourceHeld(
+        source_id=found.source_id, session=0, uris=(), duration_ns=None, tracks=told, consolidated=False
+    )
+
+
+def test_words_that_an_earlier_run_decided_on_stand(tmp_path):
+    subtitles, _, found = words(write_talkie(tmp_path / "film.mkv", [{}]))
+    record = plan_of(found, subtitles).puts[0].sources[0]
+    video, sound = (0, "video", 5, False), (1, "audio", None, False)
+    assert decided(record, subtitles, None) == ""
+    assert decided(record, subtitles, held(found, video, sound)) == ""
+    heard = (1, "audio", 7, False)
+    assert "listening had begun" in decided(record, subtitles, held(found, video, heard))
+    beside = (SIDECAR_TRACK, "text", 9, True)
+    assert "other words were" in decided(record, subtitles, held(found, video, sound, beside))
+    assert decided(record, subtitles, held(found, video, heard, (2, "text", 9, True))) == ""
+    first = next(o for put in plan_of(found, subtitles).puts for o in put.observations)
+    assert first_cue_id(record, subtitles) == first.observation_id
+
+
+def test_tracks_that_are_not_read_any_more_end_with_the_plan(tmp_path):
+    subtitles, _, found = words(write_talkie(tmp_path / "film.mkv", [{}]))
+    known = held(found, (0, "video", 5, False), (1, "audio", 7, True), (7, "audio", S, False))
+    record = plan_of(found, None).puts[0].sources[0]
+    for taken_now in (None, subtitles):
+        plan = planned(record, found, taken_now, CaptureSettings(), known)
+        ends = {mark.track: mark.through_pts_ns for mark in plan.puts[-1].marks if mark.eof}
+        assert ends[7] == found.duration_ns
+        assert 0 not in ends

@@ -13,6 +13,7 @@ from stream.capture.reader import AudioReader, FrameItem, Reading, SoundItem, Vi
 from stream.capture.settings import CaptureSettings
 from stream.capture.sound import AudioChunk
 from stream.capture.track import Origin, Track
+from stream.errors import SourceGone
 from stream.messages.media import FINISHED_PTS_NS, MediaAudio, MediaCredit, MediaFrame, MediaState
 from stream.messages.observation import TrackRecord
 from stream.process.clock import RealClock
@@ -139,6 +140,16 @@ def test_it_announces_itself_again_when_the_holder_of_its_credit_is_gone():
     assert [message.state for message in bench.turn(6 * S)] == ["open"]
     bench.credit(8, 1, holder="video-2", resume_pts_ns=S)
     assert [message.pts_ns for message in bench.turn(7 * S)] == [2 * S]
+
+
+def test_a_track_that_nobody_answers_is_unheard_until_credit_comes():
+    bench = Bench()
+    for now_ns in (0, S, 2 * S):
+        assert not bench.track.unheard
+        bench.turn(now_ns)
+    assert bench.track.unheard
+    bench.credit(7, 1)
+    assert not bench.track.unheard
 
 
 def test_nothing_is_sent_to_a_holder_that_is_gone():
@@ -377,3 +388,15 @@ def test_a_clip_is_resumed_behind_the_mark_by_a_real_reader(tmp_path):
     to_end(bench)
     assert [f.pts_ns for f in bench.frames() if f.stream_epoch == 8] == whole[1:]
     assert bench.states() == ["eof", "eof"]
+
+
+def test_a_track_whose_file_went_away_has_no_end():
+    bench = Bench(n=2)
+    bench.credit(7, 9)
+    bench.readers[0].gone = SourceGone("f.mp4 is not there")
+    bench.turn()
+    assert len(bench.frames()) == 2
+    assert (bench.states(), bench.track.ended) == ([], False)
+    assert bench.track.gone.message == "f.mp4 is not there"
+    bench.track.close("closed")
+    assert bench.states() == ["closed"]

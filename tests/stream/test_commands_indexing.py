@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -174,6 +175,18 @@ def test_a_moved_file_is_relinked_and_a_copy_is_noted(tmp_path):
     assert (copy.outcome, copy.reason) == ("already there", f"the same content as {there}")
     assert [put.sources[0].uri for put in processes.put] == [moved.uri, copy.uri]
     assert processes.opened == []
+
+
+def test_a_film_of_which_only_a_part_could_be_read_is_there_and_says_so(tmp_path):
+    processes = Processes()
+    (job,) = files(tmp_path, "a")
+    processes.hold(job.uri, 1.0)
+    source_id = content(job.uri)
+    processes.held[source_id] = msgspec.structs.replace(
+        processes.held[source_id], missing="track 0: it was cut off"
+    )
+    Indexing(processes, [job], silent).run()
+    assert (job.outcome, job.reason) == ("already there", "its end is missing: track 0: it was cut off")
 
 
 def test_a_file_is_gone_if_it_is_missing_or_another(tmp_path):
