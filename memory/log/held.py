@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from memory.bounds import fitting
 from memory.log.reader import marks, pages, sources
 from memory.log.status import disk_bytes
 from stream.messages.control import HistoryTold, SourceHeld, TrackStatus
+from stream.wire.bounds import fitting
 
 Values = npt.NDArray[np.float64]
 

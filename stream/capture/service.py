@@ -39,6 +39,7 @@ from stream.messages.observation import (
 from stream.process.lanes import Lane
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
+from stream.wire.bounds import shortened
 from stream.wire.codec import Decoded
 from stream.wire.outbox import Outbox
 from stream.wire.parts import OutPart
@@ -50,6 +51,7 @@ ASK_END_S = 0.1
 """Seconds between two questions for the last mark, once everything was sent."""
 
 MOST_NOTES = 32
+NOTE_CHARS = 200
 
 Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
 
@@ -369,7 +371,7 @@ class CaptureService(Service):
                 audio_sent=sound.sent,
                 audio_dropped=sound.dropped,
                 errors=sum(track.errors for track in self._tracks.values()),
-                notes=tuple(self._notes[:MOST_NOTES]),
+                notes=tuple(shortened(note, NOTE_CHARS) for note in self._notes[:MOST_NOTES]),
             )
         )
 

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
 import signal
 import sys
@@ -51,6 +52,7 @@ from stream.process.roles import ROLES, Role
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.start import is_running
 from stream.process.surroundings import write_surroundings
+from stream.wire.bounds import fitting
 from stream.wire.bus import BusProxy
 from stream.wire.codec import Decoded
 from stream.wire.endpoints import make_run_dir, run_dir_for
@@ -63,6 +65,8 @@ LOCK_FILE = "lock"
 SURROUNDINGS_FILE = "surroundings.json"
 POLL_MS = 100
 ENDED_SOURCES_KEPT = 10_000
+MOST_SOURCES_TOLD = 500
+"""Sources in one status, the newest; fewer where they have much to say."""
 FIRST_QUESTION_S = 5.0
 """Who had the processes started asks within this long of their being ready."""
 LOCK_ATTEMPTS = 5
@@ -247,11 +251,12 @@ class Supervisor:
             (self._all_sent.add if message.all_sent else self._all_sent.discard)(message.uri)
         else:
             self._active(now_s)
+            reply_to = decoded.envelope.message_id
             try:
-                reply = self._answer(message)
+                self.listener.send(peer, self._answer(message), reply_to=reply_to)
             except OmniRecallError as error:
-                reply = ErrorReply(error=type(error).__name__, message=error.message, remedy=error.remedy)
-            self.listener.send(peer, reply, reply_to=decoded.envelope.message_id)
+                refusal = ErrorReply(error=type(error).__name__, message=error.message, remedy=error.remedy)
+                self.listener.send(peer, refusal, reply_to=reply_to)
 
     def _role_said(self, peer: PeerKey, message: RoleHello | RoleBeat | RoleBye, now_s: float) -> None:
         child = self.children.get(message.name)
@@ -299,7 +304,8 @@ class Supervisor:
             for child in self.children.values()
         )
         ready = (self.run_dir / READY_FILE).exists()
-        sources = tuple(self.sources.values())[-500:]
+        newest = fitting(itertools.islice(reversed(self.sources.values()), MOST_SOURCES_TOLD))
+        sources = tuple(reversed(newest))
         return StatusRoles(roles=roles, sources=sources, store=str(self.store_dir), ready=ready)
 
     def _sources_state(self, message: SourcesAsk) -> SourcesState:
