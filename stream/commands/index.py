@@ -103,7 +103,7 @@ class _Run:
         """Reads everything; what ends it early is told, and becomes the exit code."""
         from stream.commands.indexing import Indexing
         from stream.commands.outcomes import progress
-        from stream.errors import DiskFull
+        from stream.errors import OmniRecallError
 
         with progress(self._jobs, self._teller.file) as bars, _terminated_as_interrupted():
             indexing = Indexing(connection, self._jobs, bars.told, self._teller.paused, self._wait_for_room_s)
@@ -115,9 +115,10 @@ class _Run:
             except KeyboardInterrupt:
                 self._stopped(indexing, "", INTERRUPTED)
                 self._teller.event("interrupted", "stopped; the same command goes on from here")
-            except DiskFull as error:
+            except OmniRecallError as error:
                 self._stopped(indexing, error.message, error.exit_code)
-                self._teller.event("gave up", f"{error.message}; {error.remedy}", reason=error.message)
+                words = "; ".join(part for part in (error.message, error.remedy) if part)
+                self._teller.event("gave up", words, reason=error.message, remedy=error.remedy)
 
     def _stopped(self, indexing: Indexing, reason: str, exit_code: int) -> None:
         indexing.stop(reason)

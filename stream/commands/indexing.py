@@ -134,6 +134,7 @@ class Indexing:
 
         Raises:
             RoleUnavailable: If a process is broken or stays away.
+            StoreBusy: If another process keeps the store for too long.
             DiskFull: If there was no room on the disk for too long.
         """
         while True:
@@ -147,7 +148,7 @@ class Indexing:
             try:
                 went_on = self._turn()
                 self._away_since_s = None
-            except (RoleUnavailable, DeadlineExceeded) as error:
+            except (RoleUnavailable, DeadlineExceeded, StoreBusy) as error:
                 self._be_patient(error)
                 went_on = False
             if not went_on:
@@ -352,7 +353,7 @@ class Indexing:
             raise DiskFull(reason, remedy="free some space, then run the same command: it goes on from here")
 
     def _be_patient(self, error: OmniRecallError) -> None:
-        """A process that was restarted is back within seconds; after `AWAY_S` the error stands."""
+        """Who was restarted, or kept from the store, is back in seconds; after `AWAY_S` the error stands."""
         now_s = time.monotonic()
         self._away_since_s = self._away_since_s or now_s
         if isinstance(error, _Broken) or now_s - self._away_since_s > AWAY_S:

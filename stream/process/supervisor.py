@@ -123,6 +123,7 @@ class Supervisor:
             signal.signal(number, lambda *_: self._stop())
         make_run_dir(self.run_dir)
         self._clear_run_dir()
+        remove_capture_spools(self.store_dir / "spool")
         write_surroundings(self.run_dir / SURROUNDINGS_FILE, self.config, self.store_dir)
         self._open_sockets()
         try:
@@ -433,6 +434,16 @@ class Supervisor:
             self._clear_run_dir()
             self.run_dir.rmdir()  # Stays where traces lie in it.
         self._lock.close()
+
+
+def remove_capture_spools(spool_dir: Path) -> None:
+    """Deletes what captures left that were killed: no capture runs yet, and their files may never come again.
+
+    Of a source whose record was on its way nothing has flowed; it is read from its marks, or from the
+    start, when it is opened again.
+    """
+    for path in spool_dir.glob("capture-*.sqlite*"):
+        path.unlink(missing_ok=True)
 
 
 def take_lock(store_dir: Path) -> IO[str]:

@@ -6,13 +6,16 @@ import json
 import os
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from stream.capture.lengths import lengths_of
 from stream.commands.app import app
 from stream.commands.estimate import DEFAULTS, estimate
 from stream.commands.folders import FolderWatch, found_media
+from stream.commands.index import _Run
 from stream.commands.indexing import Indexing, Job, is_gone, known_share
+from stream.commands.outcomes import Teller
 from stream.errors import DiskFull, RoleUnavailable, StoreBusy
 from stream.messages.control import (
     HistoryTold,
@@ -258,6 +261,46 @@ def test_processes_that_stay_away_end_indexing(tmp_path):
     processes.state = lambda _: (_ for _ in ()).throw(RoleUnavailable("gone"))
     with pytest.raises(RoleUnavailable, match="gone"):
         Indexing(processes, files(tmp_path, "a"), silent).run()
+
+
+def test_a_store_that_is_busy_for_a_moment_is_waited_for(tmp_path):
+    processes, busy = Processes(), [StoreBusy("the log is locked")] * 3
+    find = processes.find
+
+    def found(ask):
+        if busy:
+            raise busy.pop()
+        return find(ask)
+
+    processes.find = found
+    jobs = files(tmp_path, "a")
+    Indexing(processes, jobs, silent).run()
+    assert jobs[0].outcome == "done"
+
+
+def test_an_error_that_ends_the_command_is_told_with_every_file_and_the_end(tmp_path, capsys):
+    jobs = files(tmp_path, "a", "b")
+    processes = Processes(pace=0.2)
+
+    def told(ask):
+        if len(processes.opened) == 1 and processes.reading[jobs[0].uri] > 0.3:
+            processes.broken = "audio (killed by SIGSEGV)"
+        return state(ask)
+
+    state, processes.state = processes.state, told
+    teller = Teller(as_json=True)
+    run = _Run(jobs, teller, None, None, 60.0)
+    run.through(processes)
+    teller.end(jobs)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == ["file", "gave up", "end"]
+    assert (events[0]["outcome"], "SIGSEGV" in events[0]["reason"]) == ("stopped", True)
+    assert ("SIGSEGV" in events[1]["reason"], events[1]["remedy"]) == (True, "omnirecall doctor")
+    assert events[2]["outcomes"] == {"stopped": 2}
+    assert processes.closed == [jobs[0].uri]
+    with pytest.raises(typer.Exit) as ended:
+        run.end()
+    assert ended.value.exit_code == RoleUnavailable.exit_code
 
 
 def test_a_full_disk_is_waited_for_and_told_once(tmp_path):

@@ -18,7 +18,7 @@ from stream.messages.control import (
 )
 from stream.process.clock import RealClock
 from stream.process.liveness import State
-from stream.process.supervisor import Supervisor
+from stream.process.supervisor import Supervisor, remove_capture_spools
 from stream.wire.codec import Decoded, decode, encode
 from stream.wire.sender import Sender
 
@@ -154,3 +154,14 @@ def test_an_answer_beyond_the_bounds_of_the_wire_is_an_error_and_no_end(make):
     reply = asked(one, SourcesAsk(uris=uris))
     assert isinstance(reply, ErrorReply)
     assert reply.error == "TooLarge"
+
+
+def test_what_killed_captures_left_is_removed_at_the_start_and_nothing_else(tmp_path):
+    spool = tmp_path / "spool"
+    remove_capture_spools(spool)
+    spool.mkdir()
+    stays = {"audio.sqlite", "audio.sqlite-wal", "video.sqlite"}
+    for name in stays | {"capture-a1.sqlite", "capture-a1.sqlite-wal", "capture-a1.sqlite-shm"}:
+        (spool / name).touch()
+    remove_capture_spools(spool)
+    assert {path.name for path in spool.iterdir()} == stays
