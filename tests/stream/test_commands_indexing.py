@@ -521,10 +521,13 @@ def test_an_estimate_is_measured_or_said_to_be_a_guess(tmp_path):
     guess = estimate(jobs, {0: 60.0, 1: None, 2: 60.0}, 4, HistoryTold(), 10**9)
     assert (guess.n_files, guess.n_known, guess.media_s) == (3, 4, 120.0)
     assert guess.is_guess
+    assert guess.n_bytes == 120 * DEFAULTS.n_bytes_per_media_s + DEFAULTS.n_bytes_per_file
     assert guess.seconds == pytest.approx(3 * DEFAULTS.per_file_s + 120 * DEFAULTS.per_media_s)
-    history = HistoryTold(n_files=7, media_s=1.0, per_file_s=2.0, per_media_s=0.5, n_bytes_per_media_s=1e6)
+    history = HistoryTold(
+        n_files=7, media_s=1.0, per_file_s=2.0, per_media_s=0.5, n_bytes_per_media_s=1e6, n_bytes_per_file=5e3
+    )
     told = estimate(jobs, {0: 60.0, 1: None, 2: 60.0}, 0, history, 10**8)
-    assert (told.seconds, told.n_bytes, told.measured_on) == (66.0, 120_000_000, 7)
+    assert (told.seconds, told.n_bytes, told.measured_on) == (66.0, 120_005_000, 7)
     assert not told.fits
     assert estimate(jobs, {0: 1.0}, 0, history, 10**8).fits
 
