@@ -78,6 +78,7 @@ class Job:
     notes: tuple[str, ...] = ()
     like: tuple[Likeness, ...] = ()
     length_s: float = 1.0
+    was_opened: bool = field(default=False, repr=False)
     began_s: float = field(default=0.0, repr=False)
     hashing: ContentHash | None = field(default=None, repr=False)
 
@@ -287,6 +288,11 @@ class Indexing:
         """Has a file read unless the store holds all of it; False if there is no place for it now."""
         held = next(iter(self._find((job.source_id,))), None)
         if held is not None and held.consolidated:
+            if job.was_opened:
+                # It was read for this very job; who could say so ended meanwhile.
+                job.like = self._alike(job)
+                self._end(job, "done")
+                return True
             try:
                 self._meet_again(job, held)
             except SourceError as error:
@@ -300,7 +306,7 @@ class Indexing:
         except SourceError as error:
             self._end(job, "rejected", error.message, error.remedy)
         else:
-            job.outcome = "reading"
+            job.outcome, job.was_opened = "reading", True
         return True
 
     def _meet_again(self, job: Job, held: SourceHeld) -> None:

@@ -325,9 +325,11 @@ class Supervisor:
     def _room(self) -> int:
         """How many files may be opened now: one that only waits for memory takes no place.
 
-        Nor may there be ever more of those: as many again as are read.
+        Nor may there be ever more of those: as many again as are read. Cameras, which never end, take
+        none of the places of files.
         """
-        uris = [str(c.arguments.get("uri", "")) for c in self.children.values() if c.role == "capture"]
+        captures = [child.arguments for child in self.children.values() if child.role == "capture"]
+        uris = [str(told.get("uri", "")) for told in captures if not told.get("as_camera")]
         reading = sum(uri not in self._all_sent for uri in uris)
         return min(self.supervision.captures - reading, 2 * self.supervision.captures - len(uris))
 

@@ -242,6 +242,21 @@ def test_a_new_supervisor_is_asked_again_for_what_the_old_one_read(tmp_path):
     assert processes.opened == [jobs[0].uri, jobs[0].uri, jobs[1].uri]
 
 
+def test_a_file_that_was_read_when_its_supervisor_was_killed_is_done(tmp_path):
+    jobs = files(tmp_path, "a")
+    processes = Processes(pace=0.2)
+
+    def told(job):
+        if job.share > 0.3 and processes.reading:
+            processes.reading.clear()
+            processes.hold(job.uri)
+
+    Indexing(processes, jobs, told).run()
+    assert (jobs[0].outcome, jobs[0].reason) == ("done", "")
+    assert jobs[0].like
+    assert processes.opened == [jobs[0].uri]
+
+
 def test_what_a_killed_command_left_open_is_followed(tmp_path):
     jobs = files(tmp_path, "a")
     processes = Processes(captures=1, pace=0.1)

@@ -70,6 +70,13 @@ def test_a_source_that_was_sent_makes_room_for_the_next_but_not_without_end(make
     assert state(many).room == 0, "as many again as are read is the most"
 
 
+def test_cameras_take_no_place_of_files(make):
+    one = make("a", "camera 1", "camera 2", captures=2)
+    for name in ("camera 1", "camera 2"):
+        one.children[f"capture-{name}"].arguments["as_camera"] = True
+    assert state(one).room == 1
+
+
 def make_room_less(supervisor, *uris):
     for uri in uris:
         supervisor.children[f"capture-{uri}"] = SimpleNamespace(
