@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -34,6 +36,7 @@ from stream.messages.control import (
 )
 from stream.messages.observation import CommitAck, CommitPut
 from tests.stream.capture_clips import pan, write_clip
+from tests.stream.rights import drop_read_rights
 
 S = 1_000_000_000
 
@@ -436,11 +439,17 @@ def test_what_cannot_be_read_has_its_fault(tmp_path):
     }
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_named(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"x")
     (tmp_path / "a.mp4").chmod(0)
-    assert found_media([str(tmp_path)])[0].fault == "may not be read"
+    words = [sys.executable, "-P", "-m", "stream.commands.app", "index", str(tmp_path), "--json"]
+    done = subprocess.run(
+        [*words, "--store", str(tmp_path / "s")], capture_output=True, timeout=60, preexec_fn=drop_read_rights
+    )
+    assert done.returncode == 3
+    event = json.loads(done.stdout.splitlines()[0])
+    assert (event["outcome"], event["reason"].endswith("may not be read")) == ("rejected", True)
+    assert event["remedy"]
 
 
 def test_a_name_that_is_not_utf8_has_a_uri_that_can_be_sent(tmp_path):
