@@ -195,11 +195,12 @@ def _estimated(
 
 def _known(connection: Connection, jobs: Sequence[Job]) -> set[str]:
     """The uris under which the store holds a whole file; the file there may be another by now."""
+    from stream.commands.indexing import ASKED_AT_ONCE
     from stream.messages.control import SourcesFind, SourcesFound
 
     known: set[str] = set()
-    for first in range(0, len(jobs), 500):
-        uris = tuple(job.uri for job in jobs[first : first + 500])
+    for first in range(0, len(jobs), ASKED_AT_ONCE):
+        uris = tuple(job.uri for job in jobs[first : first + ASKED_AT_ONCE])
         found = connection.ask("memory", SourcesFound, SourcesFind(uris=uris)).sources
         known |= {uri for one in found if one.consolidated for uri in one.uris}
     return known

@@ -55,6 +55,8 @@ AWAY_S = 60.0
 WAIT_FOR_ROOM_S = 600.0
 """How long room on the disk is waited for; the owner may be making some."""
 LIKENESS_S = 5.0
+ASKED_AT_ONCE = 50
+"""Sources in one question to memory: all of them fit into its reply, however many places each has."""
 
 
 @dataclass
@@ -340,9 +342,11 @@ class Indexing:
             raise SourceRefused(f"{job.uri} is not taken: {ack.rejects[0].reason}")
 
     def _find(self, source_ids: tuple[bytes, ...]) -> tuple[SourceHeld, ...]:
-        if not source_ids:
-            return ()
-        return self._connection.ask("memory", SourcesFound, SourcesFind(source_ids=source_ids)).sources
+        found: list[SourceHeld] = []
+        for first in range(0, len(source_ids), ASKED_AT_ONCE):
+            ask = SourcesFind(source_ids=source_ids[first : first + ASKED_AT_ONCE])
+            found += self._connection.ask("memory", SourcesFound, ask).sources
+        return tuple(found)
 
     # Waiting.
 

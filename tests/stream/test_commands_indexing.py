@@ -15,8 +15,8 @@ from stream.capture.lengths import lengths_of
 from stream.commands.app import app
 from stream.commands.estimate import DEFAULTS, estimate
 from stream.commands.folders import FolderWatch, found_media
-from stream.commands.index import _Run
-from stream.commands.indexing import Indexing, Job, is_gone, known_share
+from stream.commands.index import _known, _Run
+from stream.commands.indexing import ASKED_AT_ONCE, Indexing, Job, is_gone, known_share
 from stream.commands.outcomes import Teller
 from stream.errors import DiskFull, RoleUnavailable, StoreBusy
 from stream.messages.control import (
@@ -395,6 +395,27 @@ def test_the_slowest_track_tells_how_much_is_known():
     assert known_share(source) == pytest.approx(0.4)
 
 
+def test_memory_is_asked_for_no_more_sources_than_fit_into_its_reply(tmp_path):
+    jobs = [Job(path=tmp_path / f"{n:03}.mp4", source_id=b"%16d" % n) for n in range(120)]
+    of = {key: job for job in jobs for key in (job.uri, job.source_id)}
+
+    class Memory:
+        def ask(self, _endpoint, _kind, ask):
+            asked = [of[key] for key in (*ask.uris, *ask.source_ids)]
+            held = (
+                SourceHeld(
+                    source_id=job.source_id, session=0, uris=(job.uri,), duration_ns=S, tracks=(),
+                    consolidated=True,
+                )
+                for job in asked
+            )  # fmt: skip
+            return SourcesFound(sources=tuple(held)[:ASKED_AT_ONCE])
+
+    assert _known(Memory(), jobs) == {job.uri for job in jobs}
+    found = Indexing(Memory(), [], silent)._find(tuple(job.source_id for job in jobs))
+    assert [one.source_id for one in found] == [job.source_id for job in jobs]
+
+
 # What is meant.
 
 
@@ -534,6 +555,20 @@ def test_a_length_that_its_bytes_cannot_hold_is_not_believed(tmp_path):
     clip = write_clip(tmp_path / "a.mp4", pan(10), [0, *range(36_000_000, 36_000_009)])
     (told,) = lengths_of([clip], 30.0).values()
     assert told == pytest.approx(clip.stat().st_size / 500)
+
+
+def test_a_child_that_cannot_even_be_killed_is_left(tmp_path, monkeypatch):
+    waits = []
+
+    class Stuck(subprocess.Popen):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            raise subprocess.TimeoutExpired("", timeout)
+
+    monkeypatch.setattr("stream.capture.lengths.subprocess.Popen", Stuck)
+    monkeypatch.setattr("stream.capture.lengths.HANG_S", 0.0)
+    assert lengths_of([tmp_path / "a.mp4"], 30.0) == {0: None}
+    assert waits == [1.0]
 
 
 def test_no_time_for_lengths_is_no_failure(tmp_path):
