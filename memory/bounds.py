@@ -1,39 +1,10 @@
-"""How much one reply holds, so that it passes the bounds of the wire (`stream.wire.codec`).
-
-A header has at most 1 MiB, 8 192 items in an array and 256 in a map. Each kind of reply
-says its share here, and what is cut is always the least wanted.
-"""
+"""How long a text is in a reply of memory (`stream.wire.bounds` has what a whole reply may hold)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
-
-import msgspec
-
-T = TypeVar("T", bound=msgspec.Struct)
-
-REPLY_BYTES = 512 << 10
-"""Bytes of the items of one reply: half of a header, the rest is for what comes with them."""
 TEXT_CHARS = 4_000
 """Characters of one text; four bytes each at most."""
 NEARBY_CHARS = 500
 """Characters of a text that only gives context."""
 NAME_CHARS = 200
 """Characters of a name or a reason."""
-
-
-def shortened(text: str, most_chars: int) -> str:
-    """The text, or its beginning with an ellipsis if it has more than `most_chars` characters."""
-    return text if len(text) <= most_chars else text[: most_chars - 1].rstrip() + "…"
-
-
-def fitting(items: Iterable[T], most_bytes: int = REPLY_BYTES) -> list[T]:
-    """The first of the items that fit into `most_bytes` of MessagePack together; others are not made."""
-    kept: list[T] = []
-    for item in items:
-        most_bytes -= len(msgspec.msgpack.encode(item))
-        if most_bytes < 0:
-            break
-        kept.append(item)
-    return kept

@@ -45,6 +45,7 @@ from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, Memory
 from stream.messages.span import TimelineAsk
 from stream.process.lanes import Lane
 from stream.process.service import Received, Service
+from stream.process.settings import SupervisorSettings
 from stream.process.surroundings import Surroundings
 
 MOST_WAITING = 1_024
@@ -81,7 +82,12 @@ class MemoryService(Service):
     def set_up(self) -> None:
         """Opens the store, which migrates it; indexes load beside the first questions."""
         store_dir = self.surroundings.store_dir
-        self._store = LogStore(store_dir, now_ns=self.clock.now_ns, window=self._settings.window)
+        self._store = LogStore(
+            store_dir,
+            now_ns=self.clock.now_ns,
+            window=self._settings.window,
+            patience_s=self.surroundings.config.typed("supervisor", SupervisorSettings).handover_s,
+        )
         self._opened.callback(self._store.close)
         self._reader = LogReader(store_dir)
         self._opened.callback(self._reader.close)

@@ -11,10 +11,10 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from memory.bounds import fitting
 from memory.log.reader import marks, pages, sources
 from memory.log.status import disk_bytes
 from stream.messages.control import HistoryTold, SourceHeld, TrackStatus
+from stream.wire.bounds import fitting
 
 Values = npt.NDArray[np.float64]
 
@@ -100,31 +100,56 @@ def history(db: sqlite3.Connection, store_dir: Path) -> HistoryTold:
     Files that were read at the same time share the time: their own are scaled to the time in
     which any of them was read.
     """
-    rows = db.execute(
-        "SELECT s.source_id, s.duration_ns FROM source AS s JOIN progress AS p"
-        " ON p.source_id = s.source_id AND p.session = s.session"
-        " WHERE s.session = ? AND s.kind = 'file' AND p.done AND s.duration_ns > 0"
-        " ORDER BY s.commit_no DESC LIMIT ?",
-        (FILE_SESSION, HISTORY_FILES),
-    ).fetchall()
+    rows = _newest_read(db, "s.duration_ns > 0")
     if not rows:
         return HistoryTold()
+    photos = _newest_read(db, "COALESCE(s.duration_ns, 0) <= 0")
+    row_bytes = _row_bytes(db, store_dir)
     media_s = np.array([duration_ns / 1e9 for _, duration_ns in rows])
     commits = [_commit_times(db, source_id) for source_id, _ in rows]
     alone_s = np.array([_busy_s(times) for times in commits])
     together_s = _busy_s(sorted({t_ns for times in commits for t_ns in times}))
     took_s = alone_s * (together_s / max(1e-9, float(alone_s.sum())))
     per_file_s, per_media_s = _line(media_s, took_s)
-    every_s = db.execute(
-        "SELECT SUM(duration_ns) / 1e9 FROM source WHERE session = ? AND kind = 'file'", (FILE_SESSION,)
-    ).fetchone()[0]
     return HistoryTold(
         n_files=len(rows),
         media_s=float(media_s.sum()),
         per_file_s=per_file_s,
         per_media_s=per_media_s,
-        n_bytes_per_media_s=sum(disk_bytes(db, store_dir).values()) / max(1.0, float(every_s or 0.0)),
+        n_bytes_per_media_s=sum(_n_bytes(db, own, row_bytes) for own, _ in rows) / float(media_s.sum()),
+        n_bytes_per_file=sum(_n_bytes(db, own, row_bytes) for own, _ in photos) / max(1, len(photos)),
     )
+
+
+def _newest_read(db: sqlite3.Connection, which: str) -> list[tuple[bytes, int]]:
+    """Files last read to their end, and their lengths in ns, 0 without; `which` is a condition in SQL."""
+    return db.execute(
+        "SELECT s.source_id, COALESCE(s.duration_ns, 0) FROM source AS s JOIN progress AS p"  # noqa: S608 - our own words
+        " ON p.source_id = s.source_id AND p.session = s.session"
+        f" WHERE s.session = ? AND s.kind = 'file' AND p.done AND {which}"
+        " ORDER BY s.commit_no DESC LIMIT ?",
+        (FILE_SESSION, HISTORY_FILES),
+    ).fetchall()
+
+
+def _row_bytes(db: sqlite3.Connection, store_dir: Path) -> float:
+    """What an observation takes in the log and the views, over the whole store."""
+    beside_media = sum(n for name, n in disk_bytes(db, store_dir).items() if name != "media")
+    n_rows = db.execute("SELECT COUNT(*) FROM observation").fetchone()[0]
+    return beside_media / max(1, int(n_rows))
+
+
+def _n_bytes(db: sqlite3.Connection, source_id: bytes, row_bytes: float) -> float:
+    """What a file takes on disk: its pictures, and its share of the rows and keys."""
+    key = (source_id, FILE_SESSION)
+    rows = db.execute("SELECT n FROM observation WHERE source_id = ? AND session = ?", key).fetchall()
+    media = db.execute(
+        "SELECT COALESCE(SUM(n_bytes), 0) FROM media WHERE media_hash IN (SELECT m.media_hash"
+        " FROM observation_media AS m JOIN observation AS o ON o.n = m.n"
+        " WHERE o.source_id = ? AND o.session = ?)",
+        key,
+    ).fetchone()[0]
+    return int(media) + len(rows) * row_bytes
 
 
 def _commit_times(db: sqlite3.Connection, source_id: bytes) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from memory.bounds import REPLY_BYTES, TEXT_CHARS, shortened
+from memory.bounds import TEXT_CHARS
 from memory.log.reader import (
     T0,
     T1,
@@ -22,6 +22,7 @@ from stream.errors import ConfigError
 from stream.messages.log import LogAsk, LogRow, LogRows, LogSource
 from stream.messages.observation import ID_BYTES
 from stream.messages.span import Span
+from stream.wire.bounds import REPLY_BYTES, shortened
 
 LEAST_DIGITS = 8
 """Digits of the beginning of an id: fewer name half the store."""

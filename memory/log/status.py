@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from memory.bounds import fitting
 from memory.log.migrations import SCHEMA_VERSION
 from memory.log.reader import T0, SourceRow, last_commit, sources
 from stream.messages.control import SourceStatus, StatusMemory, TrackStatus
+from stream.wire.bounds import fitting
 
 PICTURE_KINDS = ("frame", "shot", "seen_text")
 MOST_SOURCES = 500

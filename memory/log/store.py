@@ -25,7 +25,7 @@ from memory.log.media import MediaFolder
 from memory.log.migrations import check_version, migrate
 from memory.log.reader import DATED_LATER
 from memory.log.tombstones import Tombstones
-from memory.log.writer_lock import WriterLock
+from memory.log.writer_lock import PATIENCE_S, WriterLock
 from stream.errors import Malformed
 from stream.messages import CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
 from stream.messages.observation import Reject
@@ -84,6 +84,7 @@ class LogStore:
         store_dir: Folder of the store; made if missing.
         now_ns: UTC clock for the commit log.
         window: Batches that a sender may have in flight; told in each acknowledgement.
+        patience_s: How long to wait for another process that writes to the store.
 
     Raises:
         SchemaTooNew: If a newer release wrote the store; nothing was touched.
@@ -92,14 +93,19 @@ class LogStore:
     """
 
     def __init__(
-        self, store_dir: Path, *, now_ns: Callable[[], int] = time.time_ns, window: int = 64
+        self,
+        store_dir: Path,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        window: int = 64,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = store_dir / LOG_NAME
         check_version(self.path)
         self._now_ns = now_ns
         self._window = window
-        self._lock = WriterLock(store_dir)
+        self._lock = WriterLock(store_dir, patience_s)
         try:
             self.media = MediaFolder(store_dir / "media")
             self._db = connect_writer(self.path)

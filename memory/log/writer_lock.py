@@ -16,7 +16,7 @@ from stream.errors import StoreBusy
 
 LOCK_NAME = "writer.lock"
 PATIENCE_S = 15.0
-"""A process without a supervisor drains for 10 s (`supervisor.drain_s`), and needs a beat to notice."""
+"""How long to wait if nothing else is said; memory says what its supervisor's settings ask for."""
 RETRY_S = 0.05
 
 
@@ -25,14 +25,18 @@ class WriterLock:
 
     The kernel frees it when the process dies, however it dies; the file itself stays.
 
+    Args:
+        store_dir: Folder of the store.
+        patience_s: How long to wait for another one that holds it.
+
     Raises:
-        StoreBusy: If another one holds it for `PATIENCE_S`.
+        StoreBusy: If it is held for longer.
     """
 
-    def __init__(self, store_dir: Path) -> None:
+    def __init__(self, store_dir: Path, patience_s: float = PATIENCE_S) -> None:
         path = store_dir / LOCK_NAME
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        ends_s = time.monotonic() + PATIENCE_S
+        ends_s = time.monotonic() + patience_s
         while not self._taken():
             if time.monotonic() >= ends_s:
                 os.close(self._handle)

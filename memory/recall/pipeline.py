@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS, fitting, shortened
+from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
 from memory.keys.index import IndexShelf
 from memory.log.reader import Logged, last_commit, observations_of, sources
 from memory.recall import expand
@@ -24,6 +24,7 @@ from memory.recall.verdict import coverage_of, own_text, share, verdict_of
 from memory.recall.words import Stemmer, content_words, rarity
 from memory.settings import RecallSettings
 from stream.messages import Cue, Evidence, EvidenceItem
+from stream.wire.bounds import fitting, shortened
 
 Hop = Callable[[str], None]
 Scores = dict[int, tuple[float, dict[str, float]]]

@@ -16,10 +16,11 @@ from typing import Literal
 
 import msgpack
 
-from memory.bounds import NAME_CHARS, fitting, shortened
+from memory.bounds import NAME_CHARS
 from memory.log.reader import T0, T1, Logged, SourceRow, named_sources, sources
 from memory.recall.gates import Gates, wanted_range
 from stream.messages import Coverage, Cue, Gap
+from stream.wire.bounds import fitting, shortened
 
 Verdict = Literal["found", "uncertain", "absent"]
 

@@ -6,13 +6,14 @@ import sqlite3
 
 import msgspec
 
-from memory.bounds import TEXT_CHARS, fitting, shortened
+from memory.bounds import TEXT_CHARS
 from memory.log.media import media_path
 from memory.log.reader import marks, named_sources
 from memory.spans.consolidate import observations_in
 from memory.spans.digest import lines
 from stream.messages import Span
 from stream.messages.span import TimelineAsk, TimelineEntry, TimelineSpans
+from stream.wire.bounds import fitting, shortened
 
 MOST_ENTRIES = 2_000
 """Entries of one page, whatever was asked for; a page ends before it is too large for a reply."""

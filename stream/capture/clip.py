@@ -49,6 +49,8 @@ _SUBTITLE_ON_NS = 2 * NS_PER_S
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
 """Metadata that the container writes by itself."""
 _DATE_TAGS = ("com.apple.quicktime.creationdate", "creation_time", "date")
+_MISTAKES = (AssertionError, TypeError)
+"""Errors of this program: they concern neither the original nor the clip."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 Report = Callable[[float], None]
@@ -129,7 +131,7 @@ def cut(
             t0_ns, t1_ns = widened(t0_ns, t1_ns, length_us * 1_000 if length_us else None)
             cutting = Cutting(source, container, chosen, form, t0_ns, t1_ns, report)
             start_at_ns, end_at_ns = _exactly(cutting, unfinished) if exact else cutting.copy(unfinished)
-        except OmniRecallError:
+        except (OmniRecallError, *_MISTAKES):
             raise
         except Exception as error:  # What libavformat refuses to write is open-ended.
             raise _unwritten(target, error) from error
@@ -271,6 +273,10 @@ class Cutting:
         return found_ns
 
     def _copied(self, stream: Stream, begins_ns: int, ends_ns: int) -> Iterator[tuple[int, int, Packet[Any]]]:
+        with damage_named(self.path):
+            yield from self._shown(stream, begins_ns, ends_ns)
+
+    def _shown(self, stream: Stream, begins_ns: int, ends_ns: int) -> Iterator[tuple[int, int, Packet[Any]]]:
         """The packets of a track that are shown in the stretch, and those that these need."""
         is_text = stream.type == "subtitle"
         back_ns = _SUBTITLE_BACK_NS if is_text else 0
@@ -449,6 +455,24 @@ def later(tags: dict[str, str], by_ns: int) -> dict[str, str]:
             except (ValueError, OverflowError):
                 continue  # A year alone, or no date: it stays.
     return moved
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Whatever libav says while the original is read is the original's fault, not the clip's.
+
+    Raises:
+        SourceCorrupt: Instead of any such error; mistakes of this program stay what they are.
+    """
+    try:
+        yield
+    except (OmniRecallError, *_MISTAKES):
+        raise
+    except Exception as error:
+        raise SourceCorrupt(
+            f"{uri_of(path)} is damaged there ({type(error).__name__})",
+            remedy="play it to see what is left of it, or cut another stretch",
+        ) from error
 
 
 def nothing_there(path: Path, t0_ns: int, t1_ns: int) -> SourceCorrupt:

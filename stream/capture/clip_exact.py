@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.capture.clip import LEAST_NS, kept_tags, nothing_there, packets_from
+from stream.capture.clip import LEAST_NS, damage_named, kept_tags, nothing_there, packets_from
 from stream.capture.clip_form import is_film
 from stream.capture.decoding import NS_PER_S, set_up_decoder, to_ns
 from stream.capture.settings import CaptureSettings
@@ -130,7 +130,8 @@ def _pictures(cutting: Cutting, stream: Stream, made: Any, settings: CaptureSett
         if stamp <= last:
             continue
         last = stamp
-        picture = scaler.reformat(frame, made.width, made.height, "yuv420p", threads=1)
+        with damage_named(cutting.path):
+            picture = scaler.reformat(frame, made.width, made.height, "yuv420p", threads=1)
         picture.pts, picture.time_base = stamp, base
         # The encoder decides anew which pictures stand alone.
         picture.pict_type = 0
@@ -168,9 +169,10 @@ def _frames(
 ) -> Iterator[tuple[int, Any]]:
     """Decoded frames of a track with their times in the clip, from at or before its start on."""
     wanted_ns = cutting.origin_ns + cutting.t0_ns - before_ns
-    for frame in _decoded(cutting.path, stream.index, wanted_ns, settings):
-        if frame.pts is not None:
-            yield to_ns(frame.pts, frame.time_base) - cutting.origin_ns - cutting.t0_ns, frame
+    with damage_named(cutting.path):
+        for frame in _decoded(cutting.path, stream.index, wanted_ns, settings):
+            if frame.pts is not None:
+                yield to_ns(frame.pts, frame.time_base) - cutting.origin_ns - cutting.t0_ns, frame
 
 
 def _decoded(path: Path, index: int, wanted_ns: int, settings: CaptureSettings) -> Iterator[Any]:
@@ -234,7 +236,9 @@ def _stretch(
         if place is None or abs(there - place) > _HOLE_S * rate_hz:
             place = there
         frame.pts = None
-        for resampled in resampler.resample(frame):
+        with damage_named(cutting.path):
+            resampled_frames = resampler.resample(frame)
+        for resampled in resampled_frames:
             samples = np.asarray(resampled.to_ndarray(), dtype=np.float32)
             n, first = samples.shape[1], place
             place += n

@@ -161,7 +161,7 @@ def _lost(path: Path, error: OSError) -> SourceGone:
 
 
 @contextmanager
-def opened(path: Path, max_pixels: int = 0) -> Iterator[InputContainer]:
+def opened(path: Path, max_pixels: int = 0, *, header_only: bool = False) -> Iterator[InputContainer]:
     """A container, open for reading and closed at the end of the block.
 
     Errors that the block itself raises pass through untouched.
@@ -169,6 +169,7 @@ def opened(path: Path, max_pixels: int = 0) -> Iterator[InputContainer]:
     Args:
         path: The file.
         max_pixels: Opening decodes some pictures to learn what they are: none larger than this (0: any).
+        header_only: Decode none at all: sizes are those that the header states.
 
     Raises:
         SourceGone: If the file is missing or may not be read.
@@ -184,7 +185,11 @@ def opened(path: Path, max_pixels: int = 0) -> Iterator[InputContainer]:
             f"file:{place_of(path).absolute()}",
             mode="r",
             options={"max_pixels": str(max_pixels)} if max_pixels else {},
-            container_options={"protocol_whitelist": "file", "format_whitelist": SELF_CONTAINED},
+            container_options={
+                "protocol_whitelist": "file",
+                "format_whitelist": SELF_CONTAINED,
+                **({"probesize": "32", "analyzeduration": "0"} if header_only else {}),
+            },
             metadata_errors="replace",
             timeout=(WAIT_S, WAIT_S),
         )

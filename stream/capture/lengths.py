@@ -8,6 +8,7 @@ command that wants an estimate goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -19,6 +20,8 @@ from pathlib import Path
 
 LEAST_BYTES_PER_S = 500
 """Even a telephone's speech coder takes 600 bytes a second: a header that says more lies."""
+END_S = 1.0
+"""Seconds in which a child that was killed ends."""
 HANG_S = 5.0
 """A file that takes longer is left out: the estimate is not worth a hanging disk."""
 
@@ -64,30 +67,42 @@ def lengths_of(
 
 def _run_child(paths: Sequence[Path], ends_at_s: float) -> Iterator[tuple[int, float | None]]:
     command = [sys.executable, "-P", "-m", "stream.capture.lengths"]
-    n_told = 0
-    with subprocess.Popen(
+    child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as child:
-        assert child.stdin is not None  # noqa: S101 - both are pipes
-        assert child.stdout is not None  # noqa: S101
-        try:
-            child.stdin.write(b"".join(os.fsencode(path) + b"\0" for path in paths))
-            child.stdin.close()
-        except BrokenPipeError:
+    )
+    try:
+        yield from _lines_of(child, paths, ends_at_s)
+    finally:
+        child.kill()
+        # One that hangs in the kernel, on a disk that is gone, cannot be waited for: it is left.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(END_S)
+        if child.stdout is not None:
+            child.stdout.close()
+
+
+def _lines_of(
+    child: subprocess.Popen[bytes], paths: Sequence[Path], ends_at_s: float
+) -> Iterator[tuple[int, float | None]]:
+    assert child.stdin is not None  # noqa: S101 - both are pipes
+    assert child.stdout is not None  # noqa: S101
+    try:
+        child.stdin.write(b"".join(os.fsencode(path) + b"\0" for path in paths))
+        child.stdin.close()
+    except BrokenPipeError:
+        return
+    n_told, rest = 0, b""
+    while n_told < len(paths):
+        left_s = min(HANG_S, ends_at_s - time.monotonic())
+        ready, _, _ = select.select([child.stdout], [], [], max(0.0, left_s))
+        block = os.read(child.stdout.fileno(), 1 << 16) if ready else b""
+        if not block:
             return
-        rest = b""
-        while n_told < len(paths):
-            left_s = min(HANG_S, ends_at_s - time.monotonic())
-            ready, _, _ = select.select([child.stdout], [], [], max(0.0, left_s))
-            block = os.read(child.stdout.fileno(), 1 << 16) if ready else b""
-            if not block:
-                child.kill()
-                break
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                number, seconds = json.loads(line)
-                n_told += 1
-                yield number, seconds
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            number, seconds = json.loads(line)
+            n_told += 1
+            yield number, seconds
 
 
 def main() -> int:

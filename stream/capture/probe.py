@@ -324,7 +324,12 @@ def _shown(
 ) -> tuple[tuple[int, int], int]:
     """Size of the picture as it is shown, and its turn: known for sure from its first frame only."""
     stored: Any = video
-    _check_pixels(path, stored.width, stored.height, settings.max_pixels)
+    if stored.width and stored.height:
+        _check_pixels(path, stored.width, stored.height, settings.max_pixels)
+    else:  # libav forgets a size that it was not allowed to decode.
+        with opened(path, header_only=True) as unread:
+            stated: Any = unread.streams[video.index]
+            _check_pixels(path, stated.width, stated.height, settings.max_pixels)
     health = TrackHealth()
     frame = _first_picture(container, video, settings, health)
     if health.partial and not any(_is_sound(stream) for stream in container.streams):

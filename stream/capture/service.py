@@ -47,6 +47,7 @@ from stream.process.lanes import Lane
 from stream.process.liveness import has_ended
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
+from stream.wire.bounds import shortened
 from stream.wire.codec import Decoded
 from stream.wire.outbox import Outbox
 from stream.wire.parts import OutPart
@@ -62,6 +63,7 @@ ASK_UNHEARD_S = 2.0
 ASK_HELD_S = 5.0
 """Seconds after which memory is asked again what it has of a file."""
 MOST_NOTES = 32
+NOTE_CHARS = 200
 
 Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
 
@@ -473,7 +475,7 @@ class CaptureService(Service):
                 audio_sent=sound.sent,
                 audio_dropped=sound.dropped,
                 errors=sum(track.errors for track in self._tracks.values()),
-                notes=tuple(self._notes[:MOST_NOTES]),
+                notes=tuple(shortened(note, NOTE_CHARS) for note in self._notes[:MOST_NOTES]),
             )
         )
 

@@ -10,6 +10,8 @@ import typer
 from stream.commands import options
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from stream.messages.answer import Answer
     from stream.messages.evidence import EvidenceItem
 
@@ -55,6 +57,7 @@ def ask(
 
 def show(answer: Answer) -> None:
     """The answer for people: its sentences with the numbers of their citations, then these."""
+    from stream.commands.playable import away_uris
     from stream.commands.terminal import clean, say
 
     plain = " ".join(sentence.text for sentence in answer.sentences)
@@ -64,17 +67,18 @@ def show(answer: Answer) -> None:
     ]
     # What follows the sentences is how far the memory reaches.
     say(clean(" ".join(marked) + answer.answer.removeprefix(plain)))
+    away = away_uris(item.uri for item in answer.citations)
     for number, item in enumerate(answer.citations, start=1):
-        say(f"  [{number}] {whereabouts(item)}")
+        say(f"  [{number}] {whereabouts(item, away)}")
     for conflict in answer.conflicts:
         say(f"  but: {clean(conflict)}")
 
 
-def whereabouts(item: EvidenceItem) -> str:
+def whereabouts(item: EvidenceItem, away: Collection[str]) -> str:
     """Where a piece of evidence is, in one line: kind, date, and where it plays."""
     from stream.commands.playable import play_text
     from stream.commands.shapes import iso
 
     date = f"  {(iso(item.t0_ns) or '')[:19].replace('T', ' ')} UTC" if item.t0_ns is not None else ""
-    place = play_text(item.uri, item.pts0_ns, item.pts1_ns, item.observation_id)
+    place = play_text(item.uri, item.pts0_ns, item.pts1_ns, item.observation_id, away)
     return f"{item.kind.replace('_', ' ')}{date}  {place}"

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 PROBE_S = 20.0
 """Seconds that looking at lengths may take; what is left then is estimated by its bytes."""
-DEFAULTS = HistoryTold(per_file_s=1.0, per_media_s=0.12, n_bytes_per_media_s=10_000.0)
+DEFAULTS = HistoryTold(
+    per_file_s=1.0, per_media_s=0.12, n_bytes_per_media_s=7_000.0, n_bytes_per_file=100_000.0
+)
 """`python -m tools.bench_folder` and the demo's clips: 60 short files a minute, films of 20 to
-90 s at eight times their speed, 7 kB of store per second of film with speech."""
+90 s at eight times their speed, 7 kB of store per second of film with speech (6.3 kB of an hour
+with `tools.bench_ingest`). A photo: its thumbnail, its keys and a few rows, rounded up."""
 BYTES_PER_MEDIA_S = 250_000.0
 """Two megabits per second: what film on the net and from telephones has, where nothing says a length."""
 
@@ -71,15 +74,17 @@ def estimate(
     told_s = sum(seconds for seconds in lengths_s.values() if seconds)
     told_bytes = sum(sizes[place] for place, seconds in lengths_s.items() if seconds)
     density = told_bytes / told_s if told_s and told_bytes else BYTES_PER_MEDIA_S
-    # A file that was looked at and says nothing is no medium, or a short one without an index.
+    # A file that was looked at and says nothing is a photo, no medium, or a short one without an index.
     untold_bytes = sum(size for place, size in enumerate(sizes) if place not in lengths_s)
     media_s = told_s + untold_bytes / density
+    n_photos = sum(seconds is None for seconds in lengths_s.values())
+    per_photo = costs.n_bytes_per_file or DEFAULTS.n_bytes_per_file
     return Estimate(
         n_files=len(jobs),
         n_known=n_known,
         media_s=media_s,
         seconds=len(jobs) * costs.per_file_s + media_s * costs.per_media_s,
-        n_bytes=int(media_s * costs.n_bytes_per_media_s),
+        n_bytes=int(media_s * costs.n_bytes_per_media_s + n_photos * per_photo),
         free_bytes=free_bytes,
         measured_on=history.n_files,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -170,7 +170,8 @@ def _targets(sources: list[LogSource], format_: str, output: str) -> list[str]:
             f"{len(sources)} sources do not go into one file of subtitles",
             remedy="name one with --source, or a folder with -o (folder/)",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    with _faults_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     stems = [PurePath(source.uris[0]).stem or "source" for source in sources]
     return [
         str(
@@ -194,16 +195,14 @@ def _told_path(output: str) -> str:
 
 
 @contextmanager
-def _written(output: str, *, force: bool) -> Iterator[BinaryIO]:
+def _written(output: str, *, force: bool) -> Iterator[BinaryIO | _Output]:
     """A file that takes its name when the block ends well, or standard output.
 
     Raises:
         ConfigError: If it is there already or cannot be written.
         DiskFull: If there is no room; nothing is left behind.
     """
-    import errno
-
-    from stream.errors import ConfigError, DiskFull
+    from stream.errors import ConfigError
 
     if output == STANDARD_OUTPUT:
         try:
@@ -217,16 +216,42 @@ def _written(output: str, *, force: bool) -> Iterator[BinaryIO]:
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already", remedy="give another name, or --force to replace it")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with _faults_named(path):
+        file = unfinished.open("wb")
     try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(path)
+        yield _Output(file, path)
+        with _faults_named(path):
+            file.close()
+            unfinished.replace(path)
+    finally:
+        with suppress(OSError):
+            file.close()
+        unfinished.unlink(missing_ok=True)
+
+
+class _Output:
+    """A file whose faults are told by its own name; those of what is written there are not its own."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file = file
+        self._path = path
+
+    def write(self, block: bytes) -> None:
+        with _faults_named(self._path):
+            self._file.write(block)
+
+
+@contextmanager
+def _faults_named(path: Path) -> Iterator[None]:
+    from stream.disk import is_no_room
+    from stream.errors import ConfigError, DiskFull
+
+    try:
+        yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_no_room(error, path):
             raise DiskFull(f"there is no room for {path}", remedy="free some space") from error
         raise ConfigError(f"cannot write {path}: {error.strerror}", remedy="name another place") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -103,7 +103,7 @@ class _Run:
         """Reads everything; what ends it early is told, and becomes the exit code."""
         from stream.commands.indexing import Indexing
         from stream.commands.outcomes import progress
-        from stream.errors import DiskFull
+        from stream.errors import OmniRecallError
 
         with progress(self._jobs, self._teller.file) as bars, _terminated_as_interrupted():
             indexing = Indexing(connection, self._jobs, bars.told, self._teller.paused, self._wait_for_room_s)
@@ -115,9 +115,10 @@ class _Run:
             except KeyboardInterrupt:
                 self._stopped(indexing, "", INTERRUPTED)
                 self._teller.event("interrupted", "stopped; the same command goes on from here")
-            except DiskFull as error:
+            except OmniRecallError as error:
                 self._stopped(indexing, error.message, error.exit_code)
-                self._teller.event("gave up", f"{error.message}; {error.remedy}", reason=error.message)
+                words = "; ".join(part for part in (error.message, error.remedy) if part)
+                self._teller.event("gave up", words, reason=error.message, remedy=error.remedy)
 
     def _stopped(self, indexing: Indexing, reason: str, exit_code: int) -> None:
         indexing.stop(reason)
@@ -194,11 +195,12 @@ def _estimated(
 
 def _known(connection: Connection, jobs: Sequence[Job]) -> set[str]:
     """The uris under which the store holds a whole file; the file there may be another by now."""
+    from stream.commands.indexing import ASKED_AT_ONCE
     from stream.messages.control import SourcesFind, SourcesFound
 
     known: set[str] = set()
-    for first in range(0, len(jobs), 500):
-        uris = tuple(job.uri for job in jobs[first : first + 500])
+    for first in range(0, len(jobs), ASKED_AT_ONCE):
+        uris = tuple(job.uri for job in jobs[first : first + ASKED_AT_ONCE])
         found = connection.ask("memory", SourcesFound, SourcesFind(uris=uris)).sources
         known |= {uri for one in found if one.consolidated for uri in one.uris}
     return known

@@ -55,6 +55,8 @@ AWAY_S = 60.0
 WAIT_FOR_ROOM_S = 600.0
 """How long room on the disk is waited for; the owner may be making some."""
 LIKENESS_S = 5.0
+ASKED_AT_ONCE = 50
+"""Sources in one question to memory: all of them fit into its reply, however many places each has."""
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Job:
     notes: tuple[str, ...] = ()
     like: tuple[Likeness, ...] = ()
     length_s: float = 1.0
+    was_opened: bool = field(default=False, repr=False)
     began_s: float = field(default=0.0, repr=False)
     hashing: ContentHash | None = field(default=None, repr=False)
 
@@ -134,6 +137,7 @@ class Indexing:
 
         Raises:
             RoleUnavailable: If a process is broken or stays away.
+            StoreBusy: If another process keeps the store for too long.
             DiskFull: If there was no room on the disk for too long.
         """
         while True:
@@ -147,7 +151,7 @@ class Indexing:
             try:
                 went_on = self._turn()
                 self._away_since_s = None
-            except (RoleUnavailable, DeadlineExceeded) as error:
+            except (RoleUnavailable, DeadlineExceeded, StoreBusy) as error:
                 self._be_patient(error)
                 went_on = False
             if not went_on:
@@ -286,6 +290,11 @@ class Indexing:
         """Has a file read unless the store holds all of it; False if there is no place for it now."""
         held = next(iter(self._find((job.source_id,))), None)
         if held is not None and held.consolidated:
+            if job.was_opened:
+                # It was read for this very job; who could say so ended meanwhile.
+                job.like = self._alike(job)
+                self._end(job, "done")
+                return True
             try:
                 self._meet_again(job, held)
             except SourceError as error:
@@ -299,7 +308,7 @@ class Indexing:
         except SourceError as error:
             self._end(job, "rejected", error.message, error.remedy)
         else:
-            job.outcome = "reading"
+            job.outcome, job.was_opened = "reading", True
         return True
 
     def _meet_again(self, job: Job, held: SourceHeld) -> None:
@@ -333,9 +342,11 @@ class Indexing:
             raise SourceRefused(f"{job.uri} is not taken: {ack.rejects[0].reason}")
 
     def _find(self, source_ids: tuple[bytes, ...]) -> tuple[SourceHeld, ...]:
-        if not source_ids:
-            return ()
-        return self._connection.ask("memory", SourcesFound, SourcesFind(source_ids=source_ids)).sources
+        found: list[SourceHeld] = []
+        for first in range(0, len(source_ids), ASKED_AT_ONCE):
+            ask = SourcesFind(source_ids=source_ids[first : first + ASKED_AT_ONCE])
+            found += self._connection.ask("memory", SourcesFound, ask).sources
+        return tuple(found)
 
     # Waiting.
 
@@ -352,7 +363,7 @@ class Indexing:
             raise DiskFull(reason, remedy="free some space, then run the same command: it goes on from here")
 
     def _be_patient(self, error: OmniRecallError) -> None:
-        """A process that was restarted is back within seconds; after `AWAY_S` the error stands."""
+        """Who was restarted, or kept from the store, is back in seconds; after `AWAY_S` the error stands."""
         now_s = time.monotonic()
         self._away_since_s = self._away_since_s or now_s
         if isinstance(error, _Broken) or now_s - self._away_since_s > AWAY_S:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from stream.commands.playable import link_of
+from stream.commands.playable import away_uris, link_of
 from stream.commands.shapes import iso
 from stream.commands.terminal import clean, position
 
@@ -77,10 +77,11 @@ def write_page(path: Path, entries: Sequence[TimelineEntry], store_dir: Path) ->
 def page_of(entries: Sequence[TimelineEntry], store_dir: Path) -> str:
     """The page as text."""
     sources = list(dict.fromkeys(entry.uri for entry in entries))
+    away = away_uris(sources)
     parts = [_head(len(entries), len(sources))]
     for uri in sources:
         parts.append(f"<section>\n<h2>{_text(_name(uri))}</h2>\n<ol>\n")
-        parts += (_item(entry, store_dir) for entry in entries if entry.uri == uri)
+        parts += (_item(entry, store_dir, away) for entry in entries if entry.uri == uri)
         parts.append("</ol>\n</section>\n")
     parts.append("</main>\n</body>\n</html>\n")
     return "".join(parts)
@@ -100,7 +101,7 @@ def _head(n_spans: int, n_sources: int) -> str:
     )
 
 
-def _item(entry: TimelineEntry, store_dir: Path) -> str:
+def _item(entry: TimelineEntry, store_dir: Path, away: Collection[str]) -> str:
     span = entry.span
     when = f"{position(span.pts0_ns)}–{position(span.pts1_ns)}"  # noqa: RUF001 - a range takes an en dash
     date = iso(span.t0_ns)
@@ -108,7 +109,7 @@ def _item(entry: TimelineEntry, store_dir: Path) -> str:
     lines = "".join(f"<p>{_text(line)}</p>" for line in _lines(entry))
     picture = _picture(span.thumbnail, when, store_dir)
     time = f'<time datetime="PT{span.pts0_ns / 1e9:.3f}S">{when}</time>'
-    link = link_of(entry.uri, span.pts0_ns, span.pts1_ns)
+    link = link_of(entry.uri, span.pts0_ns, span.pts1_ns, away)
     if link is None:
         time += ' <span class="offline">offline</span>'
     else:

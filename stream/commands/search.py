@@ -34,6 +34,7 @@ def search(
     import msgspec
 
     from stream.commands.connection import to_store
+    from stream.commands.playable import away_uris
     from stream.commands.shapes import coverage_json, hit_json
     from stream.commands.terminal import say_json
     from stream.messages.cue import RecallAsk
@@ -48,9 +49,10 @@ def search(
         )
     hits = sorted(found.items, key=lambda item: -item.score)
     if as_json:
+        away = away_uris(item.uri for item in hits)
         say_json(
             {
-                "hits": [hit_json(item, store_dir) for item in hits],
+                "hits": [hit_json(item, store_dir, away) for item in hits],
                 "verdict": found.verdict,
                 "coverage": coverage_json(found.coverage),
                 "considered": found.considered,
@@ -63,10 +65,12 @@ def search(
 
 def _show(found: Evidence) -> None:
     from stream.commands.ask import whereabouts
+    from stream.commands.playable import away_uris
     from stream.commands.terminal import clean, say
 
     if not found.items:
         say("nothing found")
+    away = away_uris(item.uri for item in found.items)
     for item in sorted(found.items, key=lambda item: -item.score):
-        say(f"{item.score:6.2f}  {whereabouts(item)}")
+        say(f"{item.score:6.2f}  {whereabouts(item, away)}")
         say(f"        {clean(item.text)}")

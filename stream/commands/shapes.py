@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream.commands.playable import play_json
+from stream.commands.playable import away_uris, play_json
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from stream.errors import OmniRecallError
     from stream.messages.answer import Answer
     from stream.messages.control import RoleStatus, SourceState, SourceStatus
@@ -35,19 +37,20 @@ def seconds(ns: int | None) -> float | None:
 
 def answer_json(answer: Answer, store_dir: Path) -> Json:
     """`ask --json`."""
+    away = away_uris(item.uri for item in answer.citations)
     return {
         "answer": answer.answer,
         "verdict": answer.verdict,
         "sentences": [{"text": s.text, "citations": list(s.citations)} for s in answer.sentences],
-        "citations": [item_json(item, store_dir) for item in answer.citations],
+        "citations": [item_json(item, store_dir, away) for item in answer.citations],
         "conflicts": list(answer.conflicts),
         "coverage": coverage_json(answer.coverage),
         "timings_ms": answer.timings_ms,
     }
 
 
-def item_json(item: EvidenceItem, store_dir: Path) -> Json:
-    """One citation."""
+def item_json(item: EvidenceItem, store_dir: Path, away: Collection[str]) -> Json:
+    """One citation; `away` are the files that are not there now (`stream.commands.playable.away_uris`)."""
     return {
         "id": item.observation_id.hex(),
         "source": item.uri,
@@ -61,17 +64,17 @@ def item_json(item: EvidenceItem, store_dir: Path) -> Json:
         "place": item.place,
         "thumbnail": str(store_dir / "media" / item.thumbnail) if item.thumbnail else None,
         "span": item.span_id.hex(),
-        "play": play_json(item.uri, item.pts0_ns, item.pts1_ns),
+        "play": play_json(item.uri, item.pts0_ns, item.pts1_ns, away),
     }
 
 
-def hit_json(item: EvidenceItem, store_dir: Path) -> Json:
+def hit_json(item: EvidenceItem, store_dir: Path, away: Collection[str]) -> Json:
     """One hit of `search --json`: a moment, the observation that stands for it, its score and scorers.
 
     `t0` to `t1_s` bound the moment; `observed_t0_s` and `observed_t1_s` the observation,
     which may be shorter or longer.
     """
-    told = item_json(item, store_dir)
+    told = item_json(item, store_dir, away)
     observed = {"observed_t0_s": told["t0_s"], "observed_t1_s": told["t1_s"]}
     if item.moment_pts0_ns is not None and item.moment_pts1_ns is not None:
         origin_ns = None if item.t0_ns is None else item.t0_ns - item.pts0_ns
@@ -102,7 +105,7 @@ def _gap_json(gap: Gap) -> Json:
     }
 
 
-def entry_json(entry: TimelineEntry, store_dir: Path) -> Json:
+def entry_json(entry: TimelineEntry, store_dir: Path, away: Collection[str]) -> Json:
     """One span of `timeline --json`."""
     span = entry.span
     return {
@@ -119,7 +122,7 @@ def entry_json(entry: TimelineEntry, store_dir: Path) -> Json:
         "pinned": span.pinned,
         "thumbnail": str(store_dir / "media" / span.thumbnail) if span.thumbnail else None,
         "observations": [observation.hex() for observation in span.observations],
-        "play": play_json(entry.uri, span.pts0_ns, span.pts1_ns),
+        "play": play_json(entry.uri, span.pts0_ns, span.pts1_ns, away),
     }
 
 

@@ -8,9 +8,6 @@ import typer
 
 from stream.commands import options
 
-LOOK_S = 2.0
-"""Seconds in which files are looked for."""
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -130,33 +127,11 @@ def _show_memory(memory: StatusMemory) -> None:
         table(("source", "length", "observations", "known"), rows)
 
 
-def offline_uris(sources: Sequence[SourceStatus]) -> set[str]:
-    """The files that are not where they were met last; those that nobody could look at are not told.
+def offline_uris(sources: Sequence[SourceStatus]) -> frozenset[str]:
+    """The files that are not where they were met last."""
+    from stream.commands.playable import away_uris
 
-    A disk that hangs must not hang the command: what was seen within `LOOK_S` counts.
-    """
-    import threading
-
-    from stream.capture.container import path_of
-    from stream.errors import SourceError
-
-    gone: set[str] = set()
-
-    def look() -> None:
-        for source in sources:
-            if source.kind != "file":
-                continue
-            try:
-                path_of(source.uri).stat()
-            except (FileNotFoundError, NotADirectoryError, SourceError):
-                gone.add(source.uri)
-            except OSError:
-                continue
-
-    looking = threading.Thread(target=look, daemon=True)
-    looking.start()
-    looking.join(LOOK_S)
-    return set(gone)
+    return away_uris(source.uri for source in sources if source.kind == "file")
 
 
 def _reach(source: SourceStatus) -> str:

@@ -41,6 +41,7 @@ def timeline(
     from stream.commands.connection import to_store
     from stream.commands.dates import utc_ns
     from stream.commands.page import write_page
+    from stream.commands.playable import away_uris
     from stream.commands.shapes import entry_json
     from stream.commands.terminal import note, say_json
     from stream.errors import ConfigError
@@ -55,7 +56,8 @@ def timeline(
         write_page(html, entries, store_dir)
     if as_json:
         page = str(html.absolute()) if html else None
-        say_json({"spans": [entry_json(entry, store_dir) for entry in entries], "html": page})
+        away = away_uris(entry.uri for entry in entries)
+        say_json({"spans": [entry_json(entry, store_dir, away) for entry in entries], "html": page})
     elif html is not None:
         note(f"wrote {html.absolute()}")
     else:

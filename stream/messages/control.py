@@ -264,11 +264,12 @@ class HistoryAsk(Message, frozen=True, kw_only=True):
 
 
 @topic("history.told")
-class HistoryTold(Message, frozen=True, kw_only=True):
+class HistoryTold(Message, frozen=True, kw_only=True, omit_defaults=True):
     """memory → commands: measured on the files last read to their end; `n_files` 0 where there are none.
 
     Reading a file took about `per_file_s` and `per_media_s` for each second of it, alone;
-    `n_bytes_per_media_s` is what a second of media takes on disk.
+    `n_bytes_per_media_s` is what a second of media takes on disk, `n_bytes_per_file` what a file
+    without a length takes, a photo; 0 where none was read.
     """
 
     n_files: int = 0
@@ -276,6 +277,7 @@ class HistoryTold(Message, frozen=True, kw_only=True):
     per_file_s: float = 0.0
     per_media_s: float = 0.0
     n_bytes_per_media_s: float = 0.0
+    n_bytes_per_file: float = 0.0
 
 
 @topic("status.memory")

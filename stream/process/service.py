@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -17,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 import zmq
 
 from stream.disk import free_bytes
-from stream.errors import DiskFull, OmniRecallError, WireError
+from stream.errors import DiskFull, OmniRecallError, StoreBusy, WireError
 from stream.messages.control import ErrorReply, RoleBeat, RoleBye, RoleDrain, RoleHello
 from stream.messages.envelope import Message
 from stream.messages.observation import CommitAck, CommitPut, Reject
@@ -41,9 +40,8 @@ RESEND_S = 3.0
 """Unacknowledged batches are repeated after this long without any acknowledgement."""
 LOOK_AT_DISK_S = 1.0
 """Seconds between two looks at the room on the store's disk, and attempts to write on a full one."""
-FULL_AT_START_S = 15.0
-"""Pause before a process that cannot start on a full disk ends, so that restarts stay below the
-breaker (five in a minute) however long the disk is full."""
+PAUSE_NS = 100_000_000
+"""Between two looks whether a process that cannot start yet need not wait any longer."""
 COMMAND_SENDER = "command"
 """Senders of this prefix are people's commands; what they ask counts as activity."""
 
@@ -120,7 +118,7 @@ class Service:
         self.name = surroundings.name
         self.log = Log(self.name)
         self.metrics = Metrics(surroundings.role)
-        supervision = surroundings.config.typed("supervisor", SupervisorSettings)
+        self._supervision = supervision = surroundings.config.typed("supervisor", SupervisorSettings)
         trace_dir = surroundings.run_dir / "trace" if supervision.trace else None
         self._trace = Trace(trace_dir, self.name, self.clock)
         self._beat_ns = int(supervision.beat_s * 1e9)
@@ -140,6 +138,7 @@ class Service:
         self._acknowledged_at_ns = 0
         self._publisher: Publisher | None = None
         self._draining_since_ns: int | None = None
+        self._serves = False
         self._ends = False
         self._failed = ""
         self._parent_pid = os.getppid()
@@ -223,7 +222,8 @@ class Service:
     def outbox(self) -> Outbox:
         """The durable way to memory; whatever an earlier process of this name left is sent first."""
         if self._outbox is None:
-            self._outbox = Outbox(self.surroundings.spool_dir / f"{self.name}.sqlite")
+            path = self.surroundings.spool_dir / f"{self.name}.sqlite"
+            self._outbox = Outbox(path, other_owner_s=self._supervision.handover_s)
             self.on(CommitAck, self._acknowledged)
             self.connect("memory")
             self._acknowledged_at_ns = self.clock.monotonic_ns()
@@ -297,14 +297,16 @@ class Service:
             signal.signal(number, lambda *_: self._start_draining())
         self.connect("supervisor")
         self.on(RoleDrain, lambda _: self._start_draining())
+        began_ns = self.clock.monotonic_ns()
         try:
             self.set_up()
             self._tell(RoleHello(role=self.surroundings.role, name=self.name, pid=os.getpid()))
+            self._serves = True
             self._loop()
-        except DiskFull as error:
-            # No word that a restart won't help: with room, it does.
+        except (DiskFull, StoreBusy) as error:
+            # No word that a restart won't help: with room, or once the other has ended, it does.
             self.log.error("failed", error=type(error).__name__, message=error.message)
-            time.sleep(FULL_AT_START_S)
+            self._put_off_restart(began_ns)
             raise
         except OmniRecallError as error:
             self.log.error("failed", error=type(error).__name__, message=error.message)
@@ -315,6 +317,16 @@ class Service:
                 RoleBye(role=self.surroundings.role, name=self.name, pid=os.getpid(), failed=self._failed)
             )
             self._close_all()
+
+    def _put_off_restart(self, began_ns: int) -> None:
+        """Waits after a start in vain; one that served already is silent, and must end at once."""
+        ends_ns = began_ns + int(self._supervision.least_start_s * 1e9)
+        while (
+            not (self._serves or self.draining)
+            and os.getppid() == self._parent_pid
+            and self.clock.monotonic_ns() < ends_ns
+        ):
+            self.clock.sleep_ns(PAUSE_NS)
 
     def _loop(self) -> None:
         beat_due_ns = 0
@@ -415,7 +427,7 @@ class Service:
     def _is_drained(self, now_ns: int) -> bool:
         if self._draining_since_ns is None:
             return False
-        limit_s = self.surroundings.config.typed("supervisor", SupervisorSettings).drain_s
+        limit_s = self._supervision.drain_s
         timed_out = now_ns - self._draining_since_ns > limit_s * 1e9
         spooled = self._outbox is not None and self._outbox.waiting > 0
         return timed_out or (self.drain() and not spooled)

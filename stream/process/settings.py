@@ -50,3 +50,13 @@ class SupervisorSettings(BaseModel):
     )
     log_bytes: int = Field(default=5_000_000, ge=10_000, description="size at which a role's log is rotated")
     trace: bool = Field(default=False, description="record each hop of frames, utterances and questions")
+
+    @property
+    def handover_s(self) -> float:
+        """Seconds in which an ending process lets go of its files: it drains, and needs beats to notice."""
+        return self.drain_s + 5.0 * self.beat_s
+
+    @property
+    def least_start_s(self) -> float:
+        """Seconds that a start in vain must take, so that starts without end stay below the breaker."""
+        return self.breaker_s / max(1, self.breaker_restarts - 1)

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
 import signal
 import sys
@@ -51,6 +52,7 @@ from stream.process.roles import ROLES, Role
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.start import is_running
 from stream.process.surroundings import write_surroundings
+from stream.wire.bounds import fitting
 from stream.wire.bus import BusProxy
 from stream.wire.codec import Decoded
 from stream.wire.endpoints import make_run_dir, run_dir_for
@@ -63,6 +65,8 @@ LOCK_FILE = "lock"
 SURROUNDINGS_FILE = "surroundings.json"
 POLL_MS = 100
 ENDED_SOURCES_KEPT = 10_000
+MOST_SOURCES_TOLD = 500
+"""Sources in one status, the newest; fewer where they have much to say."""
 FIRST_QUESTION_S = 5.0
 """Who had the processes started asks within this long of their being ready."""
 LOCK_ATTEMPTS = 5
@@ -119,6 +123,7 @@ class Supervisor:
             signal.signal(number, lambda *_: self._stop())
         make_run_dir(self.run_dir)
         self._clear_run_dir()
+        remove_capture_spools(self.store_dir / "spool")
         write_surroundings(self.run_dir / SURROUNDINGS_FILE, self.config, self.store_dir)
         self._open_sockets()
         try:
@@ -247,11 +252,12 @@ class Supervisor:
             (self._all_sent.add if message.all_sent else self._all_sent.discard)(message.uri)
         else:
             self._active(now_s)
+            reply_to = decoded.envelope.message_id
             try:
-                reply = self._answer(message)
+                self.listener.send(peer, self._answer(message), reply_to=reply_to)
             except OmniRecallError as error:
-                reply = ErrorReply(error=type(error).__name__, message=error.message, remedy=error.remedy)
-            self.listener.send(peer, reply, reply_to=decoded.envelope.message_id)
+                refusal = ErrorReply(error=type(error).__name__, message=error.message, remedy=error.remedy)
+                self.listener.send(peer, refusal, reply_to=reply_to)
 
     def _role_said(self, peer: PeerKey, message: RoleHello | RoleBeat | RoleBye, now_s: float) -> None:
         child = self.children.get(message.name)
@@ -299,7 +305,8 @@ class Supervisor:
             for child in self.children.values()
         )
         ready = (self.run_dir / READY_FILE).exists()
-        sources = tuple(self.sources.values())[-500:]
+        newest = fitting(itertools.islice(reversed(self.sources.values()), MOST_SOURCES_TOLD))
+        sources = tuple(reversed(newest))
         return StatusRoles(roles=roles, sources=sources, store=str(self.store_dir), ready=ready)
 
     def _sources_state(self, message: SourcesAsk) -> SourcesState:
@@ -318,9 +325,11 @@ class Supervisor:
     def _room(self) -> int:
         """How many files may be opened now: one that only waits for memory takes no place.
 
-        Nor may there be ever more of those: as many again as are read.
+        Nor may there be ever more of those: as many again as are read. Cameras, which never end, take
+        none of the places of files.
         """
-        uris = [str(c.arguments.get("uri", "")) for c in self.children.values() if c.role == "capture"]
+        captures = [child.arguments for child in self.children.values() if child.role == "capture"]
+        uris = [str(told.get("uri", "")) for told in captures if not told.get("as_camera")]
         reading = sum(uri not in self._all_sent for uri in uris)
         return min(self.supervision.captures - reading, 2 * self.supervision.captures - len(uris))
 
@@ -427,6 +436,16 @@ class Supervisor:
             self._clear_run_dir()
             self.run_dir.rmdir()  # Stays where traces lie in it.
         self._lock.close()
+
+
+def remove_capture_spools(spool_dir: Path) -> None:
+    """Deletes what captures left that were killed: no capture runs yet, and their files may never come again.
+
+    Of a source whose record was on its way nothing has flowed; it is read from its marks, or from the
+    start, when it is opened again.
+    """
+    for path in spool_dir.glob("capture-*.sqlite*"):
+        path.unlink(missing_ok=True)
 
 
 def take_lock(store_dir: Path) -> IO[str]:

@@ -31,7 +31,7 @@ MOST_UNWRITTEN = 1_024
 """Batches held while the disk is full. Who fills an outbox stops long before: credit ends with room."""
 
 OTHER_OWNER_S = 15.0
-"""How long to wait for an ending process of the same name to let go of the file."""
+"""How long to wait, if nothing else is said, for an ending process of the same name to let go of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,18 @@ class Outbox:
     Args:
         path: SQLite file in the store's spool; made if missing. It belongs to one process.
         window: Batches in flight at first; each acknowledgement sets it anew.
+        other_owner_s: How long to wait for another process that keeps the file.
 
     Raises:
         DiskFull: If there is no room for the file.
-        StoreBusy: If another process keeps the file for longer than `OTHER_OWNER_S`.
+        StoreBusy: If another process keeps the file for longer.
         Corrupt: If the file is no outbox.
     """
 
-    def __init__(self, path: Path, window: int = 64) -> None:
+    def __init__(self, path: Path, window: int = 64, other_owner_s: float = OTHER_OWNER_S) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = _open(path)
+        self._db = _open(path, other_owner_s)
         self._window = window
         self._in_flight: set[int] = set()
         self._sent_through = 0
@@ -192,9 +193,9 @@ class Outbox:
         self._db.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, other_owner_s: float) -> sqlite3.Connection:
     try:
-        db = sqlite3.connect(path, timeout=OTHER_OWNER_S)
+        db = sqlite3.connect(path, timeout=other_owner_s)
         # One process at a time: two that send and delete the same rows would lose count.
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")

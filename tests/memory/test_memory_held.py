@@ -131,6 +131,23 @@ def test_history_is_measured_by_the_commits_and_pauses_do_not_count(tmp_path, ta
     store.close()
 
 
+def test_the_room_that_photos_take_is_not_laid_on_films(store, reader, take, tmp_path):
+    film = take("film.mp4")
+    words = [(t, t + 1, f"word {t}") for t in range(50)]
+    commit_film(store, film, [(0, 1, None)], words, length_s=100)
+    consolidate(store)
+    assert history(reader.db, tmp_path / "store").n_bytes_per_file == 0
+    for n in range(20):
+        photo = take(f"{n}.jpg", media=("stills",))
+        shot = photo.shot(0, 0, picture=bytes([n]) * 200_000)
+        store.commit([photo.put(shot, marks=photo.ends(0))])
+    consolidate(store)
+    told = history(reader.db, tmp_path / "store")
+    assert told.n_files == 1
+    assert told.n_bytes_per_media_s < 20_000, "four megabytes of photos, on a hundred seconds of film"
+    assert 200_000 < told.n_bytes_per_file < 300_000
+
+
 # Likeness.
 
 

@@ -221,27 +221,24 @@ def test_a_sweep_waits_for_whoever_is_committing_a_file(store, take):
     assert fresh.exists()
 
 
-def test_a_store_has_one_writer_at_a_time(tmp_path, store, monkeypatch):
-    monkeypatch.setattr("memory.log.writer_lock.PATIENCE_S", 0.2)
+def test_a_store_has_one_writer_at_a_time(tmp_path, store):
     with pytest.raises(StoreBusy, match=r"writer\.lock"):
-        LogStore(tmp_path / "store")
-    monkeypatch.setattr("memory.log.writer_lock.PATIENCE_S", 20.0)
+        LogStore(tmp_path / "store", patience_s=0.2)
     started_s = time.monotonic()
     leaving = threading.Timer(0.5, store.close)
     leaving.start()
-    again = LogStore(tmp_path / "store")
+    again = LogStore(tmp_path / "store", patience_s=20.0)
     assert time.monotonic() - started_s >= 0.5
     again.close()
     leaving.join()
 
 
 def test_a_store_that_could_not_be_opened_is_not_locked(tmp_path, monkeypatch):
-    monkeypatch.setattr("memory.log.writer_lock.PATIENCE_S", 0.2)
     with monkeypatch.context() as patch:
         patch.setattr("memory.log.store.migrate", lambda *_: (_ for _ in ()).throw(DiskFull("full")))
         with pytest.raises(DiskFull):
             LogStore(tmp_path)
-    LogStore(tmp_path).close()
+    LogStore(tmp_path, patience_s=0.2).close()
 
 
 def test_status_of_very_many_sources_fits_and_tells_what_is_waited_for(store, reader, take, assert_sendable):

@@ -36,13 +36,12 @@ def test_a_store_that_cannot_be_opened_is_named_and_nothing_else(tmp_path):
 
 
 def test_what_was_opened_before_a_failure_is_closed(tmp_path, monkeypatch):
-    monkeypatch.setattr("memory.log.writer_lock.PATIENCE_S", 0.2)
     service = service_in(tmp_path, tmp_path / "run")
     monkeypatch.setattr("memory.service.IndexShelf", lambda *_, **__: (_ for _ in ()).throw(Corrupt("views")))
     with pytest.raises(Corrupt, match="views"):
         service.set_up()
     service.close()
-    LogStore(tmp_path).close()
+    LogStore(tmp_path, patience_s=0.2).close()
 
 
 def test_the_sources_that_were_named_last_are_remembered_for_the_status(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.capture import clip
+from stream.capture import clip, clip_exact
 from stream.capture.clip import LEAST_NS, cut, later, widened
 from stream.capture.clip_form import FORMS
 from stream.capture.picture import turn_of
@@ -322,6 +322,32 @@ def test_a_film_that_was_cut_off_says_so_and_leaves_nothing(tmp_path):
     with pytest.raises(SourceCorrupt, match="nothing between"):
         cut(part, tmp_path / "x.mkv", 8 * S, 9 * S, exact=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["part.mkv", "whole.mkv"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "told", "exact"),
+    [
+        (ValueError("broken"), SourceCorrupt, True),
+        (ValueError("broken"), SourceCorrupt, False),
+        (AssertionError("a mistake of ours"), AssertionError, True),
+        (TypeError("a mistake of ours"), TypeError, False),
+    ],
+)
+def test_damage_of_the_original_is_not_blamed_on_the_clip(film, tmp_path, monkeypatch, raised, told, exact):
+    found = clip.packets_from
+
+    def damaged(*words, **more):
+        for n, one in enumerate(found(*words, **more)):
+            if n == 5:
+                raise raised
+            yield one
+
+    for module in (clip, clip_exact):
+        monkeypatch.setattr(module, "packets_from", damaged)
+    with pytest.raises(told) as caught:
+        cut(film, tmp_path / "x.mp4", 0, 5 * S, exact=exact)
+    assert "x.mp4" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_nothing_behind(film, tmp_path, monkeypatch):

@@ -291,3 +291,9 @@ def test_pictures_too_large_are_refused(tmp_path):
     with pytest.raises(SourceRefused, match="192 x 128 pixels") as caught:
         probe(path, CaptureSettings(max_pixels=10_000))
     assert "max_pixels" in caught.value.remedy
+
+
+def test_a_size_that_libav_forgets_is_that_of_the_header(tmp_path):
+    path = write_clip(tmp_path / "big.avi", [np.zeros((128, 192, 3), np.uint8)], codec="ffv1")
+    with pytest.raises(SourceRefused, match="192 x 128 pixels"):
+        probe(path, CaptureSettings(max_pixels=10_000))

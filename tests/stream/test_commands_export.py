@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from stream.commands import connection as connections
+from stream.commands import export
 from stream.commands.app import app
+from stream.errors import ConfigError, DiskFull
 from stream.messages import MediaRef, Observation
 from stream.messages.log import LogAsk, LogRow, LogRows, LogSource
 
@@ -139,6 +142,18 @@ def test_exports_replace_nothing_unless_told(invoke, tmp_path):
     assert invoke(*words, "--force", observations=TEN).exit_code == 0
     assert len(path.read_text().splitlines()) == 10
     assert invoke("export", "--format", "jsonl", "-o", tmp_path / "no" / "x", observations=TEN).exit_code == 2
+
+
+def test_what_cannot_be_written_is_named_and_other_faults_are_not_laid_on_it(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cannot write .*file/subs"):
+        export._targets([], "srt", f"{tmp_path}/file/subs/")
+    path = tmp_path / "x.jsonl"
+    with pytest.raises(ConnectionResetError), export._written(str(path), force=False):
+        raise ConnectionResetError("memory has gone")
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(DiskFull, match=r"x\.jsonl"):
+        export._Output(full, path).write(b"x")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
 def test_usage_faults_of_export(invoke):

@@ -1,19 +1,22 @@
-"""Indexing beside a supervisor and a memory written by hand; estimates; what is meant; watching."""
+"""Indexing beside a supervisor and a memory written by hand; estimates."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 
 import msgspec
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from stream.capture.lengths import lengths_of
 from stream.commands.app import app
 from stream.commands.estimate import DEFAULTS, estimate
-from stream.commands.folders import FolderWatch, found_media
-from stream.commands.indexing import Indexing, Job, is_gone, known_share
+from stream.commands.index import _known, _Run
+from stream.commands.indexing import ASKED_AT_ONCE, Indexing, Job, is_gone, known_share
+from stream.commands.outcomes import Teller
 from stream.errors import DiskFull, RoleUnavailable, StoreBusy
 from stream.messages.control import (
     HistoryTold,
@@ -252,6 +255,21 @@ def test_a_new_supervisor_is_asked_again_for_what_the_old_one_read(tmp_path):
     assert processes.opened == [jobs[0].uri, jobs[0].uri, jobs[1].uri]
 
 
+def test_a_file_that_was_read_when_its_supervisor_was_killed_is_done(tmp_path):
+    jobs = files(tmp_path, "a")
+    processes = Processes(pace=0.2)
+
+    def told(job):
+        if job.share > 0.3 and processes.reading:
+            processes.reading.clear()
+            processes.hold(job.uri)
+
+    Indexing(processes, jobs, told).run()
+    assert (jobs[0].outcome, jobs[0].reason) == ("done", "")
+    assert jobs[0].like
+    assert processes.opened == [jobs[0].uri]
+
+
 def test_what_a_killed_command_left_open_is_followed(tmp_path):
     jobs = files(tmp_path, "a")
     processes = Processes(captures=1, pace=0.1)
@@ -271,6 +289,46 @@ def test_processes_that_stay_away_end_indexing(tmp_path):
     processes.state = lambda _: (_ for _ in ()).throw(RoleUnavailable("gone"))
     with pytest.raises(RoleUnavailable, match="gone"):
         Indexing(processes, files(tmp_path, "a"), silent).run()
+
+
+def test_a_store_that_is_busy_for_a_moment_is_waited_for(tmp_path):
+    processes, busy = Processes(), [StoreBusy("the log is locked")] * 3
+    find = processes.find
+
+    def found(ask):
+        if busy:
+            raise busy.pop()
+        return find(ask)
+
+    processes.find = found
+    jobs = files(tmp_path, "a")
+    Indexing(processes, jobs, silent).run()
+    assert jobs[0].outcome == "done"
+
+
+def test_an_error_that_ends_the_command_is_told_with_every_file_and_the_end(tmp_path, capsys):
+    jobs = files(tmp_path, "a", "b")
+    processes = Processes(pace=0.2)
+
+    def told(ask):
+        if len(processes.opened) == 1 and processes.reading[jobs[0].uri] > 0.3:
+            processes.broken = "audio (killed by SIGSEGV)"
+        return state(ask)
+
+    state, processes.state = processes.state, told
+    teller = Teller(as_json=True)
+    run = _Run(jobs, teller, None, None, 60.0)
+    run.through(processes)
+    teller.end(jobs)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == ["file", "gave up", "end"]
+    assert (events[0]["outcome"], "SIGSEGV" in events[0]["reason"]) == ("stopped", True)
+    assert ("SIGSEGV" in events[1]["reason"], events[1]["remedy"]) == (True, "omnirecall doctor")
+    assert events[2]["outcomes"] == {"stopped": 2}
+    assert processes.closed == [jobs[0].uri]
+    with pytest.raises(typer.Exit) as ended:
+        run.end()
+    assert ended.value.exit_code == RoleUnavailable.exit_code
 
 
 def test_a_full_disk_is_waited_for_and_told_once(tmp_path):
@@ -347,118 +405,25 @@ def test_the_slowest_track_tells_how_much_is_known():
     assert known_share(source) == pytest.approx(0.4)
 
 
-# What is meant.
+def test_memory_is_asked_for_no_more_sources_than_fit_into_its_reply(tmp_path):
+    jobs = [Job(path=tmp_path / f"{n:03}.mp4", source_id=b"%16d" % n) for n in range(120)]
+    of = {key: job for job in jobs for key in (job.uri, job.source_id)}
 
+    class Memory:
+        def ask(self, _endpoint, _kind, ask):
+            asked = [of[key] for key in (*ask.uris, *ask.source_ids)]
+            held = (
+                SourceHeld(
+                    source_id=job.source_id, session=0, uris=(job.uri,), duration_ns=S, tracks=(),
+                    consolidated=True,
+                )
+                for job in asked
+            )  # fmt: skip
+            return SourcesFound(sources=tuple(held)[:ASKED_AT_ONCE])
 
-def test_the_media_that_are_meant(tmp_path):
-    for name in ("b.mp4", "a.MKV", "notes.txt", "sub/c.wav", "sub/d.jpg"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"x")
-
-    def names(*paths):
-        return [one.path.name for one in found_media([str(path) for path in paths])]
-
-    assert names(tmp_path) == ["a.MKV", "b.mp4", "c.wav", "d.jpg"]
-    assert names(tmp_path / "*.mp4", tmp_path / "b.mp4") == ["b.mp4"]
-    assert names(tmp_path / "notes.txt") == ["notes.txt"]
-    assert not any(one.fault for one in found_media([str(tmp_path)]))
-
-
-def test_what_cannot_be_read_has_its_fault(tmp_path):
-    bare = tmp_path / "bare"
-    bare.mkdir()
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "empty.mp4").touch()
-    (folder / "self.mp4").symlink_to(folder / "self.mp4")
-    (folder / "broken.mp4").symlink_to(folder / "none.mp4")
-    (folder / "loop").symlink_to(folder, target_is_directory=True)
-    os.mkfifo(folder / "pipe.mp4")
-    (folder / "good.mp4").write_bytes(b"x")
-    (folder / "linked.mp4").symlink_to(folder / "good.mp4")
-    paths = [bare, folder, tmp_path / "gone.mp4", tmp_path / "*.avi"]
-    faults = {one.path.name: one.fault for one in found_media([str(path) for path in paths])}
-    assert faults.pop("good.mp4") == faults.pop("linked.mp4") == ""
-    assert faults == {
-        "bare": "holds no films or recordings",
-        "empty.mp4": "is empty",
-        "self.mp4": "is a link that leads back to itself",
-        "broken.mp4": "is a link to something that is not there",
-        "pipe.mp4": "is a pipe, not a file",
-        "gone.mp4": "is not a file: nothing is there",
-        "*.avi": "matches nothing",
-    }
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_named(tmp_path):
-    (tmp_path / "a.mp4").write_bytes(b"x")
-    (tmp_path / "a.mp4").chmod(0)
-    assert found_media([str(tmp_path)])[0].fault == "may not be read"
-
-
-def test_a_name_that_is_not_utf8_has_a_uri_that_can_be_sent(tmp_path):
-    path = os.path.join(os.fsencode(tmp_path), b"caf\xe9.mp4")  # noqa: PTH118 - bytes
-    with open(path, "wb") as file:  # noqa: PTH123
-        file.write(b"x")
-    (one,) = found_media([str(tmp_path)])
-    uri = Job(path=one.path).uri
-    assert uri.startswith("file://")
-    assert "caf%E9" in uri
-
-
-def test_only_bad_files_end_with_3_and_start_nothing(tmp_path):
-    (tmp_path / "empty.mp4").touch()
-    words = ["index", str(tmp_path), str(tmp_path / "gone.mp4"), "--store", str(tmp_path / "s"), "--json"]
-    outcome = CliRunner().invoke(app, words)
-    assert outcome.exit_code == 3
-    events = [json.loads(line) for line in outcome.stdout.splitlines()]
-    assert [event["event"] for event in events] == ["file", "file", "end"]
-    assert events[-1]["outcomes"] == {"rejected": 2}
-    assert all(event["version"] == 1 for event in events)
-    assert not (tmp_path / "s").exists()
-
-
-# Watching.
-
-
-def test_a_growing_file_is_found_once_it_has_stopped(tmp_path):
-    (tmp_path / "old.mp4").write_bytes(b"old")
-    watch = FolderWatch([str(tmp_path)], settle_s=4.0)
-    new = tmp_path / "new.mp4"
-    told = []
-    for second in range(0, 30, 2):
-        if second < 10:
-            with new.open("ab") as file:
-                file.write(b"more")
-        told += [(second, one.path.name) for one in watch.poll(float(second))]
-    assert told == [(12, "new.mp4")]
-
-
-def test_what_vanishes_while_it_grows_is_forgotten_and_what_changes_is_new(tmp_path):
-    path = tmp_path / "a.mp4"
-    watch = FolderWatch([str(tmp_path)], settle_s=4.0)
-    path.write_bytes(b"1")
-    assert watch.poll(0.0) == []
-    path.unlink()
-    assert watch.poll(10.0) == []
-    path.write_bytes(b"12")
-    assert watch.poll(20.0) == []
-    assert [one.path for one in watch.poll(30.0)] == [path]
-    assert watch.poll(40.0) == []
-    path.write_bytes(b"123")
-    assert watch.poll(50.0) == []
-    assert [one.path for one in watch.poll(60.0)] == [path]
-
-
-def test_a_folder_that_is_not_there_yet_is_watched(tmp_path):
-    watch = FolderWatch([str(tmp_path / "later")], settle_s=1.0)
-    assert watch.poll(0.0) == []
-    (tmp_path / "later").mkdir()
-    (tmp_path / "later" / "a.mp4").write_bytes(b"x")
-    assert watch.poll(10.0) == []
-    assert [one.path.name for one in watch.poll(20.0)] == ["a.mp4"]
+    assert _known(Memory(), jobs) == {job.uri for job in jobs}
+    found = Indexing(Memory(), [], silent)._find(tuple(job.source_id for job in jobs))
+    assert [one.source_id for one in found] == [job.source_id for job in jobs]
 
 
 # Estimates.
@@ -482,6 +447,20 @@ def test_a_length_that_its_bytes_cannot_hold_is_not_believed(tmp_path):
     assert told == pytest.approx(clip.stat().st_size / 500)
 
 
+def test_a_child_that_cannot_even_be_killed_is_left(tmp_path, monkeypatch):
+    waits = []
+
+    class Stuck(subprocess.Popen):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            raise subprocess.TimeoutExpired("", timeout)
+
+    monkeypatch.setattr("stream.capture.lengths.subprocess.Popen", Stuck)
+    monkeypatch.setattr("stream.capture.lengths.HANG_S", 0.0)
+    assert lengths_of([tmp_path / "a.mp4"], 30.0) == {0: None}
+    assert waits == [1.0]
+
+
 def test_no_time_for_lengths_is_no_failure(tmp_path):
     assert lengths_of([tmp_path / "a.mp4"], 0.0) == {}
 
@@ -491,10 +470,13 @@ def test_an_estimate_is_measured_or_said_to_be_a_guess(tmp_path):
     guess = estimate(jobs, {0: 60.0, 1: None, 2: 60.0}, 4, HistoryTold(), 10**9)
     assert (guess.n_files, guess.n_known, guess.media_s) == (3, 4, 120.0)
     assert guess.is_guess
+    assert guess.n_bytes == 120 * DEFAULTS.n_bytes_per_media_s + DEFAULTS.n_bytes_per_file
     assert guess.seconds == pytest.approx(3 * DEFAULTS.per_file_s + 120 * DEFAULTS.per_media_s)
-    history = HistoryTold(n_files=7, media_s=1.0, per_file_s=2.0, per_media_s=0.5, n_bytes_per_media_s=1e6)
+    history = HistoryTold(
+        n_files=7, media_s=1.0, per_file_s=2.0, per_media_s=0.5, n_bytes_per_media_s=1e6, n_bytes_per_file=5e3
+    )
     told = estimate(jobs, {0: 60.0, 1: None, 2: 60.0}, 0, history, 10**8)
-    assert (told.seconds, told.n_bytes, told.measured_on) == (66.0, 120_000_000, 7)
+    assert (told.seconds, told.n_bytes, told.measured_on) == (66.0, 120_005_000, 7)
     assert not told.fits
     assert estimate(jobs, {0: 1.0}, 0, history, 10**8).fits
 

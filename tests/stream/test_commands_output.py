@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from html.parser import HTMLParser
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 
 from stream.commands.ask import show
 from stream.commands.page import MAX_THUMBNAIL_BYTES, page_of, write_page
-from stream.commands.playable import play_json, play_uri
+from stream.commands.playable import away_uris, play_json, play_uri
 from stream.commands.shapes import answer_json, entry_json, error_json, hit_json, iso
 from stream.commands.terminal import clean, position, say, say_json, size, table
 from stream.errors import ConfigError, ModelMissing
@@ -82,16 +83,16 @@ def test_an_answer_has_the_promised_form(tmp_path):
 
 
 def test_a_hit_is_a_citation_with_its_score(tmp_path):
-    hit = hit_json(ITEM, tmp_path)
+    hit = hit_json(ITEM, tmp_path, ())
     assert (hit["score"], hit["scorers"]) == (1.5, {"dense": 1.0, "lexical": 0.5})
     more = {"score", "scorers", "observed_t0_s", "observed_t1_s"}
     assert hit.keys() - more == answer_json(ANSWER, tmp_path)["citations"][0].keys()
 
 
 def test_a_hit_lies_where_its_moment_lies_and_says_where_its_observation_does(tmp_path):
-    assert (hit_json(ITEM, tmp_path)["t0_s"], hit_json(ITEM, tmp_path)["t1_s"]) == (31.0, 33.5)
+    assert (hit_json(ITEM, tmp_path, ())["t0_s"], hit_json(ITEM, tmp_path, ())["t1_s"]) == (31.0, 33.5)
     moment = msgspec.structs.replace(ITEM, moment_pts0_ns=28 * S, moment_pts1_ns=36 * S)
-    hit = hit_json(moment, tmp_path)
+    hit = hit_json(moment, tmp_path, ())
     assert (hit["t0_s"], hit["t1_s"]) == (28.0, 36.0)
     assert (hit["t0"], hit["t1"]) == ("2026-01-01T09:00:28.123Z", "2026-01-01T09:00:36.123Z")
     assert (hit["observed_t0_s"], hit["observed_t1_s"]) == (31.0, 33.5)
@@ -162,12 +163,12 @@ def test_small_words():
 def test_a_moment_plays_from_the_file_that_is_there(tmp_path):
     film = tmp_path / "a film #1?.mp4"
     film.write_bytes(b"film")
-    play = play_json(str(film), 83 * S + 200_000_000, 90 * S)
+    play = play_json(str(film), 83 * S + 200_000_000, 90 * S, away_uris([str(film)]))
     assert play["uri"] == film.as_uri() + "#t=83.2,90"
     assert "%231%3F.mp4#t=" in play["uri"]
     assert not play["offline"]
     film.unlink()
-    assert play_json(str(film), 0, S)["offline"]
+    assert play_json(str(film), 0, S, away_uris([str(film)]))["offline"]
 
 
 def test_a_moment_without_length_plays_on():
@@ -176,15 +177,35 @@ def test_a_moment_without_length_plays_on():
 
 
 def test_a_live_source_does_not_play():
-    play = play_json("rtsp://camera/1", 0, S)
+    play = play_json("rtsp://camera/1", 0, S, away_uris(["rtsp://camera/1"]))
     assert (play["uri"], play["offline"]) == (None, True)
 
 
 def test_a_name_that_is_not_utf8_plays(tmp_path):
     film = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     film.write_bytes(b"film")
-    assert not play_json(film.as_uri(), 0, S)["offline"]
-    assert play_json(film.as_uri(), 0, S)["uri"] == film.as_uri() + "#t=0,1"
+    play = play_json(film.as_uri(), 0, S, away_uris([film.as_uri()]))
+    assert not play["offline"]
+    assert play["uri"] == film.as_uri() + "#t=0,1"
+
+
+def test_a_disk_that_hangs_holds_nobody_up_and_the_others_are_told(tmp_path, monkeypatch):
+    there = tmp_path / "there.mp4"
+    there.write_bytes(b"film")
+    ends, asked = threading.Event(), []
+
+    def look(uri):
+        asked.append(uri)
+        if "hanging" in uri:
+            ends.wait(60)
+        return "gone" in uri
+
+    monkeypatch.setattr("stream.commands.playable._is_away", look)
+    monkeypatch.setattr("stream.commands.playable.LOOK_S", 0.3)
+    uris = ["/hanging/1.mp4", *[f"/gone/{n}.mp4" for n in range(30)], str(there), "/gone/0.mp4"]
+    assert away_uris(uris) == {f"/gone/{n}.mp4" for n in range(30)}
+    assert len(asked) == len(set(asked)), "each place once"
+    ends.set()
 
 
 # The page.
@@ -311,7 +332,7 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_a_span_as_json(tmp_path):
-    document = entry_json(entry(t0_s=3), tmp_path)
+    document = entry_json(entry(t0_s=3), tmp_path, ())
     assert (document["t0_s"], document["t1_s"], document["t0"]) == (3.0, 8.0, None)
     assert document["lines"] == ["a line"]
     json.dumps(document)

@@ -8,9 +8,19 @@ import pytest
 
 from stream.config import Config
 from stream.errors import DiskFull, StoreBusy
-from stream.messages.control import SourceOpen, SourcesAsk, SourceState
+from stream.messages.control import (
+    ErrorReply,
+    SourceOpen,
+    SourcesAsk,
+    SourceState,
+    StatusAsk,
+    StatusRoles,
+)
+from stream.process.clock import RealClock
 from stream.process.liveness import State
-from stream.process.supervisor import Supervisor
+from stream.process.supervisor import Supervisor, remove_capture_spools
+from stream.wire.codec import Decoded, decode, encode
+from stream.wire.sender import Sender
 
 SECTIONS = {
     "cpu": "stream.process.settings:CpuSettings",
@@ -60,6 +70,13 @@ def test_a_source_that_was_sent_makes_room_for_the_next_but_not_without_end(make
     assert state(many).room == 0, "as many again as are read is the most"
 
 
+def test_cameras_take_no_place_of_files(make):
+    one = make("a", "camera 1", "camera 2", captures=2)
+    for name in ("camera 1", "camera 2"):
+        one.children[f"capture-{name}"].arguments["as_camera"] = True
+    assert state(one).room == 1
+
+
 def make_room_less(supervisor, *uris):
     for uri in uris:
         supervisor.children[f"capture-{uri}"] = SimpleNamespace(
@@ -99,3 +116,59 @@ def test_broken_processes_are_named_captures_are_not(make):
         role="memory", name="memory", arguments={}, state=State.BROKEN, last_error="no model"
     )
     assert state(one).broken == "memory (no model)"
+
+
+class Wire:
+    """A listener that keeps what it sends, as bytes that a receiver would take."""
+
+    def __init__(self):
+        self.sender = Sender("supervisor-1", RealClock())
+        self.sent = []
+
+    def send(self, peer, message, *, reply_to):
+        self.sent.append(decode(encode(message, self.sender.envelope(message, reply_to=reply_to))).message)
+
+
+def asked(supervisor, message):
+    supervisor.listener = Wire()
+    envelope = supervisor.listener.sender.envelope(message)
+    supervisor._receive(None, Decoded(message.TOPIC, envelope, message), 0.0)
+    (reply,) = supervisor.listener.sent
+    return reply
+
+
+def full_of_notes(uri):
+    return SourceState(uri=uri, state="done", notes=tuple(f"{n}: " + "\u20ac" * 190 for n in range(32)))
+
+
+def test_a_status_of_sources_full_of_notes_can_be_sent_and_has_the_newest(make):
+    one = make()
+    uris = [f"/media/{n}.mp4" for n in range(600)]
+    one.sources = {uri: full_of_notes(uri) for uri in uris}
+    reply = asked(one, StatusAsk())
+    assert isinstance(reply, StatusRoles)
+    told = [source.uri for source in reply.sources]
+    assert len(told) > 10
+    assert told == uris[-len(told) :]
+    one.sources = {uri: SourceState(uri=uri, state="done") for uri in uris}
+    assert len(asked(one, StatusAsk()).sources) == 500
+
+
+def test_an_answer_beyond_the_bounds_of_the_wire_is_an_error_and_no_end(make):
+    one = make()
+    uris = tuple(f"/media/{n}.mp4" for n in range(200))
+    one.sources = {uri: full_of_notes(uri) for uri in uris}
+    reply = asked(one, SourcesAsk(uris=uris))
+    assert isinstance(reply, ErrorReply)
+    assert reply.error == "TooLarge"
+
+
+def test_what_killed_captures_left_is_removed_at_the_start_and_nothing_else(tmp_path):
+    spool = tmp_path / "spool"
+    remove_capture_spools(spool)
+    spool.mkdir()
+    stays = {"audio.sqlite", "audio.sqlite-wal", "video.sqlite"}
+    for name in stays | {"capture-a1.sqlite", "capture-a1.sqlite-wal", "capture-a1.sqlite-shm"}:
+        (spool / name).touch()
+    remove_capture_spools(spool)
+    assert {path.name for path in spool.iterdir()} == stays

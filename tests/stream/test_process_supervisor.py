@@ -61,7 +61,8 @@ def toys(tmp_path, monkeypatch):
 
     def start(*extra):
         store = tmp_path / "store"
-        env = dict(os.environ, PYTHONPATH=str(TOYS))
+        paths = [str(TOYS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
         child = subprocess.Popen([sys.executable, "-P", "-c", RUN, str(store), str(TOYS), *extra], env=env)
         started.append(child)
         run_dir = run_dir_for(store)
@@ -165,7 +166,10 @@ def test_a_new_supervisor_after_kill_9_takes_over_what_the_old_one_left(toys):
     child.kill()
     child.wait()
     os.kill(stopped, signal.SIGCONT)
+    left = store / "spool" / "capture-0123456789ab.sqlite"
+    left.touch()
     _, store, run_dir = toys()
+    assert not left.exists()
     wait_for(lambda: (store / "seen.txt").exists() and set(range(20)) <= set(seen(store)), 40)
     with Caller(run_dir, "video", "test") as video:
         video.ask_for(MarkLast, MarkAsk(source_id=b"s" * 16, session=20, track=30), timeout_s=20)

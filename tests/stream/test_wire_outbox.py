@@ -114,12 +114,11 @@ def test_kill_9_loses_nothing_that_was_put(tmp_path):
         assert len(there) <= len(told) + 1
 
 
-def test_two_processes_cannot_share_a_file(tmp_path, monkeypatch):
+def test_two_processes_cannot_share_a_file(tmp_path):
     """They would send and delete the same rows, and one would wait for ever for what is gone."""
-    monkeypatch.setattr("stream.wire.outbox.OTHER_OWNER_S", 0.1)
     first = Outbox(tmp_path / "o.sqlite")
     with pytest.raises(StoreBusy, match=r"o\.sqlite"):
-        Outbox(tmp_path / "o.sqlite")
+        Outbox(tmp_path / "o.sqlite", other_owner_s=0.1)
     first.put(mark(3))
     first.close()
     assert Outbox(tmp_path / "o.sqlite").waiting == 1

@@ -154,7 +154,7 @@ def test_a_citation_becomes_a_clip_of_the_original(store, album, tmp_path):
     made = as_json("clip", hit["id"], "-o", target, "--store", store)
     assert (made["path"], made["bytes"], made["exact"]) == (str(target), target.stat().st_size, False)
     assert made["t1_s"] - made["t0_s"] >= 2
-    assert made["start_s"] <= made["t0_s"] <= hit["t0_s"]
+    assert made["start_s"] <= made["t0_s"] <= hit["observed_t0_s"]
     assert np.array_equal(first_frame(target), frame_at(album / "bikes.mp4", made["start_s"]))
     with av.open(str(target)) as opened:
         assert opened.duration / 1e6 == pytest.approx(made["end_s"] - made["start_s"], abs=0.1)
@@ -168,11 +168,11 @@ def test_a_citation_becomes_a_clip_of_the_original(store, album, tmp_path):
 def test_what_was_said_becomes_a_clip_of_sound_and_a_span_one_too(store, tmp_path):
     said = as_json("search", "winter of despair", "-k", 1, "--kind", "utterance", "--store", store)["hits"][0]
     made = as_json("clip", said["id"], "-o", tmp_path / "x.wav", "--before", 1, "--store", store)
-    assert made["t0_s"] <= said["t0_s"] - 0.999
+    assert made["t0_s"] <= said["observed_t0_s"] - 0.999
     with av.open(made["path"]) as opened:
         assert opened.duration / 1e6 == pytest.approx(made["end_s"] - made["start_s"], abs=0.1)
     made = as_json("clip", said["span"], "-o", tmp_path / "y.wav", "--store", store)
-    assert made["t1_s"] - made["t0_s"] > said["t1_s"] - said["t0_s"]
+    assert made["t1_s"] - made["t0_s"] > said["observed_t1_s"] - said["observed_t0_s"]
     unknown = as_json("clip", "f" * 32, "-o", tmp_path / "z.wav", "--store", store, code=2)
     assert unknown["error"]["type"] == "ConfigError"
 
@@ -237,7 +237,9 @@ def test_interrupted_indexing_goes_on_where_it_stopped(tmp_path, album):
     _, told = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "goes on from here" in told
-    assert "done" in run(*words[len(COMMAND) :]).stderr
+    # What had been sent is perceived to its end, which may be that of the file.
+    told = run(*words[len(COMMAND) :]).stderr
+    assert "done" in told or "already there" in told
     assert as_json("status", "--store", store)["memory"]["sources"][0]["consolidated"]
 
 
