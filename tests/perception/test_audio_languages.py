@@ -115,7 +115,7 @@ def test_a_segment_is_cut_where_its_language_changes():
     segment = voiced((1, 11.0), (2, 10.0))
     first, second = told([segment], Foretold(), AUTO)
     assert (first.index, second.index) == (0, 0)
-    assert (first.language, second.language) == ("en", ("fr",))
+    assert (first.language, second.language) == ("en", "fr")
     assert first.segment.end_sample == second.segment.start_sample
     assert first.segment.end_sample / HZ == pytest.approx(21.1, abs=0.1)  # in the breath
     assert len(first.segment.samples) + len(second.segment.samples) == len(segment.samples)
