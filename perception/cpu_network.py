@@ -8,6 +8,7 @@ image encoder, and gives the same words (`python -m tools.bench_networks`).
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +36,8 @@ class CpuNetwork:
     """
 
     def __init__(self, path: Path, threads: int = 1, precision: Precision = "float32") -> None:
+        # No telemetry: where its package cannot be imported, OpenVINO takes a stub of its own.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         openvino: Any = importlib.import_module("openvino")
         properties = {
             "INFERENCE_NUM_THREADS": threads,

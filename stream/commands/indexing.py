@@ -293,7 +293,7 @@ class Indexing:
             if job.was_opened:
                 # It was read for this very job; who could say so ended meanwhile.
                 job.like = self._alike(job)
-                self._end(job, "done")
+                self._end(job, "partial" if held.missing else "done", held.missing)
                 return True
             try:
                 self._meet_again(job, held)
