@@ -59,7 +59,12 @@ def hits(store, *words):
 
 def test_what_a_sidecar_says_is_found_and_nobody_listened(store):
     best = hits(store, "umbrella of the lighthouse keeper")[0]
-    assert (best["kind"], best["text"], best["t0_s"], best["t1_s"]) == ("utterance", WORDS, 4.0, 7.9)
+    assert (best["kind"], best["text"], best["observed_t0_s"], best["observed_t1_s"]) == (
+        "utterance",
+        WORDS,
+        4.0,
+        7.9,
+    )
     said = hits(store, "the best of times, the worst of times", "--kind", "utterance", "-k", "20")
     assert said
     assert all(one["text"] == WORDS or one["text"].startswith("Line ") for one in said)
