@@ -1,4 +1,4 @@
-"""Networks of pictures on the CPU, run by OpenVINO: one thread, and as many callers as there are threads.
+"""Networks of pictures on the CPU, run by OpenVINO on one thread.
 
 Why not onnxruntime, which runs the networks of text: on one thread and the same float32
 weights OpenVINO takes a third of the time for the text detector and half of it for the
@@ -24,7 +24,7 @@ Precision = Literal["float32", "native"]
 
 
 class CpuNetwork:
-    """A network with one input and one output. Safe to call from several threads.
+    """A network with one input and one output. Several threads may call it; one is served at a time.
 
     Args:
         path: An ONNX file.

@@ -27,6 +27,7 @@ from typing import Any
 
 from stream.errors import ConfigError, OmniRecallError, SourceError, StoreBusy
 from tools.house import House
+from tools.process_use import cpu_s
 from tools.wer import SPACELESS, Edits, characters, edits, interval, words
 
 DEFAULT_BEAM = 5
@@ -172,14 +173,11 @@ def _own_cpu_s() -> float:
 
 
 def _cpu_of(pid: int) -> float:
-    """CPU seconds of a process, as Linux tells them; 0 where it does not."""
-    import os
-
+    """CPU seconds of a process; 0 where it has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return cpu_s(Path(f"/proc/{pid}/stat").read_text())
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _tell(text: str) -> None:
