@@ -17,6 +17,7 @@ from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
 from memory.likeness import alike
+from memory.log.database import RECALL_CACHE_KIB
 from memory.log.held import held, history
 from memory.log.reader import LogReader, feed, last_commit, last_mark
 from memory.log.rows import log_rows
@@ -43,6 +44,7 @@ from stream.messages.envelope import Message
 from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
 from stream.messages.span import TimelineAsk
+from stream.process.heap import give_back_blocks_from
 from stream.process.lanes import Lane
 from stream.process.service import Received, Service
 from stream.process.settings import SupervisorSettings
@@ -54,6 +56,9 @@ MOST_AWAITED = 64
 """Sources remembered because capture or perception named them last; status never leaves them out."""
 VIEWS_AGAIN_NS = 1_000_000_000
 """How long views wait after there was no room to write them."""
+BLOCK_BYTES = 512 << 10
+"""Indexes, and copies of them to be saved, go back when they are freed: with a save each second, 600
+sources of 3 s let the process grow by 27 MB beside its indexes without this, by 7 MB with it."""
 LIVE_TICK_NS = 1_000_000_000
 """How often live sources are looked at although nothing was committed."""
 
@@ -81,6 +86,7 @@ class MemoryService(Service):
 
     def set_up(self) -> None:
         """Opens the store, which migrates it; indexes load beside the first questions."""
+        give_back_blocks_from(BLOCK_BYTES)
         store_dir = self.surroundings.store_dir
         self._store = LogStore(
             store_dir,
@@ -91,13 +97,15 @@ class MemoryService(Service):
         self._opened.callback(self._store.close)
         self._reader = LogReader(store_dir)
         self._opened.callback(self._reader.close)
+        recall_reader = LogReader(store_dir, RECALL_CACHE_KIB)
+        self._opened.callback(recall_reader.close)
         self._shelf = IndexShelf(store_dir / "views", gpu=self._settings.gpu)
         self._consolidator = Consolidator(
             segmenter_of(self._settings.spans), int(self._settings.spans.live_close_after_s * 1e9)
         )
         link = self._link = EncoderLink(self.surroundings.run_dir, self.name)
         self._questions = Questions(
-            self._reader, Recall(self._shelf, self._settings.recall), link, self._settings.recall
+            recall_reader, Recall(self._shelf, self._settings.recall), link, self._settings.recall
         )
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)

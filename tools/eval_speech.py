@@ -100,20 +100,20 @@ def ours(paths: Sequence[Path], preset: str, overrides: dict[str, object]) -> Ru
     run = Run()
     with tempfile.TemporaryDirectory(prefix="omnirecall-speech-") as folder:
         store = Path(folder) / "store"
-        sources: dict[bytes, Path] = {}
+        sources: dict[Path, bytes] = {}  # Files of equal bytes are one source.
         with House(store, preset, overrides) as house:
             began_s = time.perf_counter()
             for path in paths:
                 state = house.follow(_opened(house, path), timeout_s=3600, pause_s=0.05)
                 if state.state == "rejected":
                     raise SourceError(f"{path}: {state.reason}", remedy=state.remedy)
-                sources[state.source_id] = path
+                sources[path] = state.source_id
                 _tell(f"ours: {len(sources)} of {len(paths)}")
             run.seconds = time.perf_counter() - began_s
             run.cpu_s = sum(_cpu_of(role.pid) for role in house.roles().values() if role.role == "audio")
         log = connect_reader(store / LOG_NAME)
         try:
-            for source_id, path in sources.items():
+            for path, source_id in sources.items():
                 rows = log.execute(
                     "SELECT text, language FROM observation WHERE kind = 'utterance' AND source_id = ?"
                     " ORDER BY pts0_ns, n",
@@ -299,13 +299,33 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def sounds_of(named: Sequence[Path]) -> list[Path]:
+    """Files with sound that were named, and those of named folders; what has none there is skipped and said.
+
+    Raises:
+        ConfigError: A file that was named itself is not there or has no sound.
+    """
+    paths = []
+    for path in named:
+        inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        for file in inside:
+            try:
+                seconds_of(file)
+            except (OSError, ValueError, IndexError) as error:  # PyAV's errors are of these
+                if not path.is_dir():
+                    raise ConfigError(f"{file}: {error}", remedy="name files with sound") from error
+                sys.stderr.write(f"skipped, no sound in it: {file}\n")
+                continue
+            paths.append(file)
+    return paths
+
+
 def _quiet(options: argparse.Namespace, speech: Any) -> dict[str, Any]:
     from tools.speech_material import quiet_files
 
     with tempfile.TemporaryDirectory(prefix="omnirecall-quiet-") as folder:
         paths = quiet_files(Path(folder))
-        for path in options.quiet:
-            paths += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        paths += sounds_of(options.quiet)
         lengths = {path: seconds_of(path) for path in paths}
         runs = measured([Line(path, "") for path in paths], options, speech)
     return {

@@ -152,14 +152,18 @@ def make_captioner(folder: Path) -> Path:
     return folder
 
 
-def make_whisper(folder: Path, words: Path) -> Path:
-    """A Whisper for CTranslate2, whose words mean nothing; `words` is the tokenizer.json of tiny.en."""
+def make_whisper(folder: Path, words: Path, *, mel_bins: int = 80) -> Path:
+    """A Whisper for CTranslate2, whose words mean nothing; `words` is the tokenizer.json of tiny.en.
+
+    One with other mel bins than 80 needs a `preprocessor_config.json`, which is not made.
+    """
     t = _transformers()
     _seeded()
     tokens = t.WhisperTokenizerFast(tokenizer_file=str(words))
     network = t.WhisperForConditionalGeneration(
         t.WhisperConfig(
             vocab_size=51_864,
+            num_mel_bins=mel_bins,
             d_model=16,
             encoder_layers=1,
             decoder_layers=1,

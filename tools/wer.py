@@ -8,12 +8,13 @@ between words are counted by characters beside it.
 
 from __future__ import annotations
 
-import random
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from tools.bootstrap import bootstrap
 
 SPACELESS = frozenset({"zh", "ja", "th", "lo", "my", "yue", "km"})
 """Languages written without spaces between words; what Whisper splits by character, and Khmer."""
@@ -97,6 +98,6 @@ def interval(parts: Sequence[Edits], *, rounds: int = 1000, seed: int = 0) -> tu
     """95 % bootstrap interval of the rate over utterances, drawn with replacement."""
     if not parts:
         return 0.0, 0.0
-    draw = random.Random(seed)  # noqa: S311 - statistics, no secret
-    rates = sorted(sum(draw.choices(parts, k=len(parts)), Edits()).rate for _ in range(rounds))
-    return rates[round(0.025 * (rounds - 1))], rates[round(0.975 * (rounds - 1))]
+    return bootstrap(
+        len(parts), lambda places: sum((parts[at] for at in places), Edits()).rate, draws=rounds, seed=seed
+    )

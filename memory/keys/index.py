@@ -74,8 +74,13 @@ class KeyIndex(Protocol):
         """sha256 over ids and vectors in order of ids: equal content, equal checksum."""
         ...
 
-    def dump(self) -> bytes:
+    def dump(self) -> memoryview:
         """The whole index as the bytes of a file."""
+        ...
+
+    @property
+    def n_bytes(self) -> int:
+        """What its vectors and ids take in memory."""
         ...
 
 
@@ -97,7 +102,7 @@ class FlatIndex:
         self._copy = _gpu_copy(dimension) if gpu else None
 
     @classmethod
-    def load(cls, encoder_id: str, body: bytes, *, gpu: bool = False) -> FlatIndex:
+    def load(cls, encoder_id: str, body: bytes | memoryview, *, gpu: bool = False) -> FlatIndex:
         """An index from bytes that `dump` made and whose checksum was verified.
 
         Raises:
@@ -193,9 +198,14 @@ class FlatIndex:
             digest.update(np.ascontiguousarray(self._vectors()[order]).tobytes())
         return digest.hexdigest()
 
-    def dump(self) -> bytes:
+    def dump(self) -> memoryview:
         """As `KeyIndex.dump`."""
-        return bytes(_faiss().serialize_index(self._index).tobytes())
+        return memoryview(_faiss().serialize_index(self._index))
+
+    @property
+    def n_bytes(self) -> int:
+        """As `KeyIndex.n_bytes`; it grows by so much with each key, and by nothing else."""
+        return len(self) * (self.dimension * np.dtype(np.float32).itemsize + np.dtype(np.int64).itemsize)
 
     def _vectors(self) -> Vectors:
         found: Vectors = self._index.index.reconstruct_n(0, len(self))
@@ -331,6 +341,7 @@ class IndexShelf:
                     "kind": "flat",
                     "n": len(index),
                     "dimension": index.dimension,
+                    "n_bytes": index.n_bytes,
                     "commit_no": index.commit_no,
                     "gpu": index.on_gpu,
                     "exact": True,
@@ -408,7 +419,7 @@ class IndexShelf:
                 break
         index.commit_no = last_commit(db)
 
-    def _write(self, encoder_id: str, body: bytes, manifest: Manifest) -> None:
+    def _write(self, encoder_id: str, body: memoryview, manifest: Manifest) -> None:
         stem = _stem(encoder_id)
         file = f"{stem}-{manifest.sha256[:16]}.faiss"
         write_atomically(self.folder / file, body)

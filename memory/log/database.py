@@ -14,8 +14,11 @@ LOG_NAME = "log.sqlite"
 BUSY_TIMEOUT_S = 10.0
 """How long a connection waits for another one's lock; only start-up and backups ever hold it long."""
 
-READER_CACHE_KIB = 16_384
-"""Pages that a reader keeps, 16 MB; SQLite's own 2 MB are read anew for each question to a large store."""
+READER_CACHE_KIB = 1_024
+"""Pages that a connection keeps, 1 MB: a commit makes them worthless, so what looks between commits
+needs no more than it uses in one look."""
+RECALL_CACHE_KIB = 16_384
+"""For questions, 16 MB; SQLite's own 2 MB are read anew for each question to a large store."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -54,13 +57,16 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return db
 
 
-def connect_reader(path: Path, *, alone: bool = False) -> sqlite3.Connection:
+def connect_reader(
+    path: Path, *, alone: bool = False, cache_kib: int = READER_CACHE_KIB
+) -> sqlite3.Connection:
     """A connection that cannot write, for use by the thread that made it.
 
     Args:
         path: The database.
         alone: Nobody has it open and its write-ahead log is empty; then not even the
             files beside it are made.
+        cache_kib: Most of the pages that it keeps, in KiB.
 
     Raises:
         StoreError: One of its kinds, if the file is missing or no database.
@@ -75,7 +81,7 @@ def connect_reader(path: Path, *, alone: bool = False) -> sqlite3.Connection:
             check_same_thread=False,
         )
         db.execute("PRAGMA query_only=ON")
-        db.execute(f"PRAGMA cache_size=-{READER_CACHE_KIB}")
+        db.execute(f"PRAGMA cache_size=-{cache_kib}")
         db.execute("PRAGMA foreign_keys=ON")
     except sqlite3.Error as error:
         raise named_error(error, path) from error

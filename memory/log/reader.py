@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import msgpack
 
-from memory.log.database import LOG_NAME, connect_reader, named_error, snapshot
+from memory.log.database import LOG_NAME, READER_CACHE_KIB, connect_reader, named_error, snapshot
 from memory.log.media import media_path
 from stream.errors import SourceGone
 from stream.messages import MediaRef, Observation, TrackMark
@@ -124,10 +124,12 @@ class LogReader:
 
     Args:
         store_dir: Folder of the store; its writer must have made the log before.
+        cache_kib: Most of the pages that each connection keeps, in KiB.
     """
 
-    def __init__(self, store_dir: Path) -> None:
+    def __init__(self, store_dir: Path, cache_kib: int = READER_CACHE_KIB) -> None:
         self.path = store_dir / LOG_NAME
+        self._cache_kib = cache_kib
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
@@ -137,7 +139,7 @@ class LogReader:
         """The calling thread's connection."""
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
-            db = connect_reader(self.path)
+            db = connect_reader(self.path, cache_kib=self._cache_kib)
             self._local.db = db
             with self._lock:
                 self._connections.append(db)

@@ -6,8 +6,11 @@ batch are read together, as a hidden Markov model whose states are the languages
 by Viterbi's algorithm (1967). Going over to another language costs `switch` between two
 segments and `WITHIN` inside one: a lone probe that is not sure follows its neighbours,
 while whoever really changes over is followed. A segment in which the language changes is
-cut at its quietest place in between. English, and another language where the probes of a
-part do not bear out what was told, are kept beside it, to be tried if the words are not sure.
+cut at its quietest place in between.
+
+Whisper takes accents for languages. So a part is heard in English first, unless its probes
+are sure of another language or rule English out; which others it may be in is kept beside,
+to be tried if the words are not sure (`perception.audio.speech` decides between what was heard).
 
 What is decided depends on the batch alone, so that a resumed run decides the same.
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -46,13 +49,19 @@ class Spoken:
     """A voice segment, or a part of one, that is in one language.
 
     `index` is the segment's in its batch. `otherwise` are the languages to be tried where
-    the words are not sure, in this order.
+    the words are not sure, in this order. `likely` is how probable each language is, the mean
+    of the part's probes; empty where none was probed.
     """
 
     index: int
     segment: VoiceSegment
     language: str
     otherwise: tuple[str, ...] = ()
+    likely: Mapping[str, float] = field(default_factory=dict)
+
+    def is_sure(self, language: str, least: float) -> bool:
+        """Whether the probes give a language at least so much."""
+        return self.likely.get(language, 0.0) >= least
 
 
 @dataclass(frozen=True)
@@ -79,10 +88,7 @@ def told(segments: Sequence[VoiceSegment], whisper: Whisper, settings: SpeechSet
     switches = [WITHIN if a.index == b.index else settings.language_switch for a, b in pairwise(probes)]
     weights = [min(1.0, len(piece) / width) for piece in pieces]
     parts = _parts(segments, probes, smoothed(likely, switches, weights))
-    return [
-        replace(part, otherwise=_otherwise(part.language, likely[first:last], settings.language_sure))
-        for part, first, last in parts
-    ]
+    return [_begun(part, likely[first:last], settings) for part, first, last in parts]
 
 
 def centres(n_samples: int) -> list[int]:
@@ -130,16 +136,33 @@ def _without(found: Mapping[str, float], never: Sequence[str]) -> dict[str, floa
     return {name: probability / whole for name, probability in left.items()}
 
 
-def _otherwise(language: str, likely: Sequence[Mapping[str, float]], sure: float) -> tuple[str, ...]:
-    """What else a part may be in: English, for Whisper takes accents for languages, and the next probable.
+def may_be_english(part: Spoken, told: str, settings: SpeechSettings) -> bool:
+    """Whether the probes leave it open: not sure of the language that is told, and not against English."""
+    return not part.is_sure(told, settings.language_sure) and part.is_sure(
+        ENGLISH, settings.language_not_english
+    )
 
-    The next probable counts only where the probes give the part's language less than `sure`.
+
+def _begun(part: Spoken, likely: Sequence[Mapping[str, float]], settings: SpeechSettings) -> Spoken:
+    """The part with the language in which it is heard first, and those to be tried where words are not sure.
+
+    Those are English, what was told, and the most probable other one where the probes are not sure of
+    what was told; foreign ones only from `language_tried` on.
     """
     mean = {name: float(np.mean([each[name] for each in likely])) for name in likely[0]}
-    others = [ENGLISH] if language != ENGLISH else []
-    if mean[language] < sure:
-        others.append(max((name for name in sorted(mean) if name != language), key=lambda name: mean[name]))
-    return tuple(dict.fromkeys(others))
+    part = replace(part, likely=mean)
+    first = ENGLISH if may_be_english(part, part.language, settings) else part.language
+    others = [ENGLISH, part.language]
+    if not part.is_sure(part.language, settings.language_sure):
+        foreign = sorted(mean.keys() - {part.language, ENGLISH})
+        others.append(max(foreign, key=lambda name: mean[name], default=ENGLISH))
+    least = {ENGLISH: 0.0} | dict.fromkeys(mean.keys() - {ENGLISH}, settings.language_tried)
+    otherwise = tuple(
+        name
+        for name in dict.fromkeys(others)
+        if name != first and name in mean and part.is_sure(name, least[name])
+    )
+    return replace(part, language=first, otherwise=otherwise)
 
 
 def _around(samples: Samples, centre: int, width: int) -> Samples:

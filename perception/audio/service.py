@@ -18,9 +18,9 @@ from perception.audio.settings import AudioSettings
 from perception.audio.speech import NS_PER_SAMPLE, Batch, Batcher, Heard, Recogniser
 from perception.audio.track import Hole, TrackEvent, TrackState, sample_of
 from perception.audio.voice import Silero, VoiceSegment, VoiceStart
-from perception.audio.whisper import models_of, producer_id
+from perception.audio.whisper import check_language, models_of, producer_id
 from perception.intake import NANO, Intake, IntakeService, TrackId
-from stream.errors import Malformed, ModelDamaged, ModelMissing
+from stream.errors import Malformed
 from stream.messages.control import EventUtterance, EventVoice
 from stream.messages.media import MediaAudio, MediaState
 from stream.messages.observation import (
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 MISSING_NS = NANO
 """Sound that ends so much before its source, and not by itself, is missing: durations are not exact."""
+
+FAILURES_IN_A_ROW = 3
+"""Batches that the model may fail on one after the other: it is the model then, not the sound."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +81,7 @@ class AudioService(IntakeService[_Track]):
         self._threads = surroundings.config.typed("cpu", CpuSettings).threads
         self._producer_ids: dict[str, str] = {}
         self._recogniser: Recogniser | None = None
+        self._failures = 0
 
     # Life.
 
@@ -86,8 +90,9 @@ class AudioService(IntakeService[_Track]):
 
         Raises:
             ModelMissing: If the model is not on this machine.
-            ConfigError: If its name is of no known form.
+            ConfigError: If its name is of no known form, or it does not know the language of the setting.
         """
+        check_language(self._settings.speech)
         self._network = Silero()
         self._producer_ids = {model: producer_id(model) for model in models_of(self._settings.speech.model)}
         self._speech.submit(self._load, failed=self._not_loaded)
@@ -268,6 +273,10 @@ class AudioService(IntakeService[_Track]):
         return heard
 
     def _heard(self, job: _Job, heard: Heard) -> None:
+        if self._failures >= FAILURES_IN_A_ROW:
+            return  # Its mark would pass what was not heard before it.
+        if job.batch.segments:
+            self._failures = 0
         for gate, n in heard.refused.items():
             self.metrics.count(f"refused_{gate}", n)
         self.metrics.count("utterances", len(heard.sentences))
@@ -286,12 +295,20 @@ class AudioService(IntakeService[_Track]):
         )
 
     def _not_heard(self, job: _Job, error: BaseException) -> None:
-        """A window that the model fails on becomes a gap: trying again would fail again."""
-        if isinstance(error, ModelMissing | ModelDamaged):
+        """A window that the model fails on becomes a gap: trying again would fail again.
+
+        One after another is no matter of the sound: the process ends, and what was not heard is left
+        behind the last mark.
+        """
+        if self._recogniser is None:
             self._not_loaded(error)
             return
+        self._failures += 1
         self.metrics.count("speech_failed")
         self.log.error("speech_failed", error=type(error).__name__, segments=len(job.batch.segments))
+        if self._failures >= FAILURES_IN_A_ROW:
+            self.end(failed=f"{type(error).__name__}: {self._failures} batches in a row: {error}")
+            return
         segments = job.batch.segments
         span = (segments[0].start_sample * NS_PER_SAMPLE, segments[-1].end_sample * NS_PER_SAMPLE)
         gap = job.track.own.gap(PRODUCER, span, job.utc_offset_ns, "speech recognition failed")

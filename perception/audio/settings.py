@@ -99,8 +99,29 @@ class SpeechSettings(BaseModel):
         default=0.7,
         ge=0,
         le=1,
-        description="Mean probability of a segment's words below which another language is tried, and of"
-        " the told language below which that is the next probable, not English. 0: never try.",
+        description="Mean probability of a segment's believed words below which it is heard in another"
+        " language too, and of the told language from which on it is heard in that one first.",
+    )
+    language_tried: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Probability of a foreign language from which on it is tried where words are not sure:"
+        " below it, four of five trials would be in vain, and each costs as much as the first hearing.",
+    )
+    language_not_english: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Probability of English below which a segment is heard in the told language first,"
+        " however unsure that is.",
+    )
+    language_margin: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="By how much the words of a language that is not sure must be surer than the English ones"
+        " to be kept: Whisper takes accents for languages, and hearings of the same sound differ by chance.",
     )
     languages_never: tuple[str, ...] = Field(
         default=("la", "sa"),

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from perception.audio.gates import Doubts, compression_ratio, refusal
-from perception.audio.languages import Spoken, told
+from perception.audio.languages import Spoken, may_be_english, told
 from perception.audio.sentences import Sentence, Word, confidence, split_sentences
 from perception.audio.settings import GateSettings, SpeechSettings
 from perception.audio.voice import Samples, VoiceMark, VoiceSegment
@@ -302,24 +302,46 @@ class Recogniser:
     def _hear_otherwise(
         self, spoken: Sequence[Spoken], timed: list[list[_Timed]], refused: dict[str, int]
     ) -> list[Spoken]:
-        """Tries other languages where words are not sure; keeps the surest words.
+        """Tries other languages where what is believed is not sure; keeps the hearing to be believed.
 
         Where English gave nothing, nobody may have spoken: nothing else is tried.
         """
         found = list(spoken)
+        sure = [self._sureness(part, words) for part, words in zip(spoken, timed, strict=True)]
         for nth in range(max((len(part.otherwise) for part in spoken), default=0)):
             doubtful = {
-                at: replace(found[at], language=part.otherwise[nth])
+                at: replace(part, language=part.otherwise[nth])
                 for at, part in enumerate(spoken)
                 if nth < len(part.otherwise)
                 and (timed[at] or part.language != ENGLISH)
-                and _sureness(timed[at]) < self._settings.language_sure
+                and sure[at] < self._settings.language_sure
             }
             heard = self._hear_apart(list(doubtful.values()), refused)
             for (at, part), words in zip(doubtful.items(), heard, strict=True):
-                if _sureness(words) > _sureness(timed[at]):
-                    found[at], timed[at] = part, words
+                sureness = self._sureness(part, words)
+                if self._is_preferred(part, sureness, found[at].language, sure[at]):
+                    found[at], timed[at], sure[at] = part, words, sureness
         return found
+
+    def _sureness(self, part: Spoken, timed: Sequence[_Timed]) -> float:
+        """How sure what is believed of a hearing is, times its share of the words; 0 where nothing is."""
+        sentences = self._believed(part, timed, {})
+        believed = [word for sentence in sentences for word in sentence.words]
+        return confidence(believed) * len(believed) / max(1, len(timed))
+
+    def _is_preferred(self, tried: Spoken, sureness: float, kept: str, kept_sureness: float) -> bool:
+        """Whether a hearing is to be kept instead of the one before, in the language `kept`.
+
+        What the gates refuse whole is never kept. English is preferred by a margin where the probes
+        leave it open.
+        """
+        languages = {tried.language, kept}
+        if not (sureness and kept_sureness and ENGLISH in languages):
+            return sureness > kept_sureness
+        (foreign,) = languages - {ENGLISH}
+        is_open = may_be_english(tried, foreign, self._settings)
+        margin = self._settings.language_margin if is_open else 0.0
+        return sureness > kept_sureness + (margin if kept == ENGLISH else -margin)
 
     def _hear_again(
         self, spoken: Sequence[Spoken], timed: list[list[_Timed]], refused: dict[str, int]
@@ -372,10 +394,6 @@ class Recogniser:
                 Sentence(segment.start_sample, len(kept), part, spoken.language, confidence(part), model)
             )
         return kept
-
-
-def _sureness(timed: Sequence[_Timed]) -> float:
-    return confidence([item.word for item in timed])
 
 
 def _account(timed: Sequence[_Timed]) -> int:

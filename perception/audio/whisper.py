@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from perception.audio.settings import GateSettings, SpeechSettings
 from perception.audio.voice import Samples
-from stream.errors import ModelFailed
+from stream.errors import ConfigError, ModelFailed, ModelMissing
 from stream.messages.media import AUDIO_RATE_HZ
-from stream.models.speech import speech_model
+from stream.models.speech import languages_of, speech_model
 
 ENGLISH = "en"
+PREPROCESSOR = "preprocessor_config.json"
 MODELS_OF_AUTO = ("whisper-tiny.en", "whisper-base")
 """What `auto` hears English with, and what it tells languages and hears all others with."""
 
@@ -25,7 +27,7 @@ scripts that the tokenizer saw little of take a token for each letter."""
 TOKENS_AT_MOST = 440
 """Whisper's context of 448 tokens without the prompt."""
 
-PRODUCER_VERSION = "2"
+PRODUCER_VERSION = "3"
 """Version of what this package makes of the model's output; a change of it must change this."""
 
 
@@ -45,6 +47,25 @@ def producer_id(model: str) -> str:
     return f"{speech_model(model).id}+silero-v6/{PRODUCER_VERSION}"
 
 
+def check_language(speech: SpeechSettings) -> None:
+    """Sees to it that what `audio.speech.language` takes for granted can be heard.
+
+    Raises:
+        ConfigError: The model does not know the language; both are named.
+        ModelMissing: The model, or a file of it, is not on this machine.
+        ModelDamaged: Its vocabulary cannot be read.
+    """
+    *_, able = models_of(speech.model)
+    known = languages_of(speech_model(able))
+    if speech.language and speech.language not in known:
+        only = " (it knows English alone)" if known == {ENGLISH} else ""
+        able_too = "another model, such as whisper-base" if only else f"one of: {', '.join(sorted(known))}"
+        raise ConfigError(
+            f"audio.speech.language: {speech.language!r} is no language of {able}{only}",
+            remedy=f"leave it empty, or name {able_too}",
+        )
+
+
 class Whisper:
     """One loaded model; belongs to the thread that uses it.
 
@@ -54,7 +75,7 @@ class Whisper:
         threads: CPU threads.
 
     Raises:
-        ModelMissing: If the model was not pulled.
+        ModelMissing: If the model was not pulled, or without what says how many mel bins it hears.
         ModelDamaged: If a file of it has the wrong size.
         ModelFailed: If it cannot be loaded.
     """
@@ -77,6 +98,23 @@ class Whisper:
             raise ModelFailed(
                 f"{folder} cannot be loaded: {error}", remedy="run: omnirecall models verify"
             ) from error
+        self._check_mels(folder)
+
+    def _check_mels(self, folder: Path) -> None:
+        """faster-whisper makes 80 mel bins where it is not told otherwise; large-v3 and its kin need 128."""
+        needed, made = self.model.model.n_mels, self.model.feature_extractor.mel_filters.shape[0]
+        if needed == made:
+            return
+        preprocessor = folder / PREPROCESSOR
+        if preprocessor.is_file():
+            raise ModelFailed(
+                f"{preprocessor} says {made} mel bins, the model of {self.name} has {needed}",
+                remedy="take the file that belongs to the model",
+            )
+        raise ModelMissing(
+            f"{self.name}: {folder} has no {PREPROCESSOR}, and the model has {needed} mel bins, not {made}",
+            remedy=f"put the {PREPROCESSOR} of the original model into the folder, or pull it again",
+        )
 
     @property
     def is_multilingual(self) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import platformdirs
 import pytest
 
+from perception.audio import speech
 from perception.audio.languages import FLOOR, centres, told
 from perception.audio.languages import smoothed as weighed
 from perception.audio.settings import AudioSettings, SpeechSettings
@@ -45,18 +47,24 @@ def test_short_probes_count_for_less():
 
 
 def test_what_a_part_may_be_in_as_well():
-    def otherwise(found):
+    def otherwise(**found):
         class One:
             def languages(self, probes, seconds):
                 return [found for _ in probes]
 
         (part,) = told([voiced((1, 4.0))], One(), AUTO)
+        assert part.likely == pytest.approx(found)
         return part.language, part.otherwise
 
-    assert otherwise(likely(en=0.9)) == ("en", ())
-    assert otherwise(likely(en=0.6, fr=0.3)) == ("en", ("fr",))
-    assert otherwise(likely(fr=0.6, de=0.3)) == ("fr", ("en", "de"))
-    assert otherwise(likely(fr=0.9)) == ("fr", ("en",))
+    assert otherwise(en=0.9, fr=0.05, de=0.05) == ("en", ())
+    assert otherwise(en=0.6, fr=0.3, de=0.1) == ("en", ("fr",))
+    assert otherwise(en=0.6, fr=0.15, de=0.25) == ("en", ("de",))
+    assert otherwise(en=0.66, fr=0.17, de=0.17) == ("en", ())  # neither is worth a trial
+    # Not sure of French, and not against English: that comes first.
+    assert otherwise(en=0.12, fr=0.6, de=0.28) == ("en", ("fr", "de"))
+    assert otherwise(en=0.12, fr=0.75, de=0.13) == ("fr", ("en",))
+    assert otherwise(en=0.02, fr=0.5, de=0.48) == ("fr", ("en", "de"))
+    assert otherwise(fr=0.6, de=0.4) == ("fr", ("de",))  # English is never told
 
 
 def test_a_probe_that_is_unsure_follows_its_neighbours_and_a_sure_one_does_not():
@@ -135,6 +143,101 @@ def test_languages_that_nobody_speaks_are_not_told():
 def test_auto_is_two_models_and_a_name_is_itself():
     assert models_of("auto") == ("whisper-tiny.en", "whisper-base")
     assert models_of("whisper-base") == ("whisper-base",)
+
+
+# What is kept of several hearings: a scripted Whisper; the real one is below.
+
+
+class Scripted:
+    """Hears what it is told to: per language the probabilities of eight words in the four seconds."""
+
+    is_multilingual = True
+    name = "whisper-base"
+
+    def __init__(self, model, *, compute_type, threads):
+        self.likely, self.words, self.tried = {}, {}, []
+
+    def languages(self, probes, seconds):
+        return [self.likely for _ in probes]
+
+    def passes(self, window, language, speech, gates):
+        self.tried.append(language)
+        sure = self.words.get(language, [])
+        texts = ["lantern", "harbour", "window.", "Candle", "gardens", "mountain", "evening", "village."]
+        words = [
+            SimpleNamespace(word=f" {text}", start=0.1 + at / 2, end=0.5 + at / 2, probability=probability)
+            for at, (text, probability) in enumerate(zip(texts, sure, strict=False))
+        ]
+        text = "".join(word.word for word in words)
+        return [SimpleNamespace(text=text, words=words, no_speech_prob=0.0)] if words else []
+
+
+@pytest.fixture
+def choice(monkeypatch):
+    """Has one segment heard: (language of what is kept, languages in which it was heard, in order)."""
+    monkeypatch.setattr(speech, "Whisper", Scripted)
+
+    def made(likely, words, **settings):
+        own = Recogniser(SpeechSettings(model="whisper-base", **settings), AudioSettings().gates)
+        own._able.likely = likely
+        own._able.words = {name: p if isinstance(p, list) else [p] * 8 for name, p in words.items()}
+        heard = own.hear([voiced((1, 4.0))])
+        return {s.language for s in heard.sentences}, list(dict.fromkeys(own._able.tried))
+
+    return made
+
+
+OPEN = {"en": 0.3, "fr": 0.5, "de": 0.2}
+
+
+def test_sure_words_are_kept_without_another_trial(choice):
+    assert choice({"en": 0.9, "fr": 0.05, "de": 0.05}, {"en": 0.9, "fr": 0.95}) == ({"en"}, ["en"])
+    assert choice({"en": 0.1, "fr": 0.8, "de": 0.1}, {"en": 0.9, "fr": 0.8}) == ({"fr"}, ["fr"])
+    assert choice(OPEN, {"en": 0.8, "fr": 0.9}) == ({"en"}, ["en"])  # an accent, which is told as French
+
+
+def test_english_is_preferred_by_the_margin_where_it_is_open(choice):
+    assert choice(OPEN, {"en": 0.5, "fr": 0.58}) == ({"en"}, ["en", "fr", "de"])
+    assert choice(OPEN, {"en": 0.5, "fr": 0.62}) == ({"fr"}, ["en", "fr", "de"])
+    assert choice(OPEN, {"en": 0.5, "fr": 0.52}, language_margin=0.0)[0] == {"fr"}
+    # German comes last; it has to be surer than what was kept.
+    assert choice(OPEN, {"en": 0.4, "fr": 0.55, "de": 0.6})[0] == {"de"}
+    assert choice(OPEN, {"en": 0.4, "fr": 0.75, "de": 0.9}) == ({"fr"}, ["en", "fr"])
+
+
+def test_without_margin_where_the_probes_are_sure_or_against_english(choice):
+    sure = {"en": 0.15, "fr": 0.75, "de": 0.1}
+    assert choice(sure, {"fr": 0.6, "en": 0.55}) == ({"fr"}, ["fr", "en"])
+    assert choice(sure, {"fr": 0.5, "en": 0.55}) == ({"en"}, ["fr", "en"])
+    against = {"en": 0.02, "fr": 0.6, "de": 0.38}
+    assert choice(against, {"fr": 0.6, "en": 0.55}) == ({"fr"}, ["fr", "en", "de"])
+
+
+def test_what_the_gates_refuse_is_never_kept(choice):
+    """A hearing counts by what is believed of it, not by all its words."""
+    assert choice(OPEN, {"en": 0.15, "fr": 0.25}) == ({"fr"}, ["en", "fr", "de"])
+    assert choice(OPEN, {"en": 0.25, "fr": 0.19}) == ({"en"}, ["en", "fr", "de"])
+    assert choice(OPEN, {"en": 0.15, "fr": 0.15}) == (set(), ["en", "fr", "de"])
+    # Of the French one only the second sentence is believed: five words of eight, .95 sure.
+    assert choice(OPEN, {"en": 0.52, "fr": [0.1] * 3 + [0.95] * 5})[0] == {"en"}
+
+
+def test_no_language_is_tried_that_is_hardly_probable_or_where_english_gave_nothing(choice):
+    hardly = {"en": 0.66, "fr": 0.18, "de": 0.16}
+    assert choice(hardly, {"en": 0.3, "fr": 0.9}) == ({"en"}, ["en"])
+    assert choice(hardly, {"en": 0.3, "fr": 0.9}, language_tried=0.1) == ({"fr"}, ["en", "fr"])
+    assert choice(OPEN, {"fr": 0.9}) == (set(), ["en"])
+    # Where another language gave nothing, English may have been spoken.
+    assert choice({"en": 0.1, "fr": 0.8, "de": 0.1}, {"en": 0.5}) == ({"en"}, ["fr", "en"])
+
+
+def test_what_is_refused_is_counted_for_the_hearing_that_is_kept(monkeypatch):
+    monkeypatch.setattr(speech, "Whisper", Scripted)
+    own = Recogniser(SpeechSettings(model="whisper-base"), AudioSettings().gates)
+    own._able.likely, own._able.words = OPEN, {"en": [0.1] * 8, "fr": [0.1] * 3 + [0.9] * 5}
+    heard = own.hear([voiced((1, 4.0))])
+    assert [s.text for s in heard.sentences] == ["Candle gardens mountain evening village."]
+    assert heard.refused == {"confidence": 1}
 
 
 # The real models, on real voices.

@@ -14,15 +14,16 @@ from perception.audio.service import AudioService
 from stream.capture.demo_recipe import PASSAGES, SEGMENTS
 from stream.capture.file import chunks
 from stream.config import Config
-from stream.errors import ModelMissing
-from stream.models import demo_media
+from stream.errors import ConfigError, ModelMissing
+from stream.models import demo_media, model_file
 from stream.process.surroundings import Surroundings
+from tools import tiny_models
 
 pytestmark = [pytest.mark.system, pytest.mark.model]
 
 S = 1_000_000_000
 HZ = 16_000
-PRODUCER = "whisper-tiny.en@0d3d19a32d33+silero-v6/2"
+PRODUCER = "whisper-tiny.en@0d3d19a32d33+silero-v6/3"
 PATIENT = {"beat_s": 0.2, "backoff_s": 0.1, "trace": True, "silent_s": 60.0, "start_s": 120.0}
 
 
@@ -138,10 +139,26 @@ def test_a_live_voice_is_heard_sentence_by_sentence(house, beginning):
     counted(own, "chunks", source.audio_sent)
 
 
-def test_without_its_model_the_process_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMNIRECALL_MODELS", str(tmp_path / "none"))
-    config = Config({})
-    service = AudioService(
+def test_a_model_that_fails_on_every_window_ends_the_process(house, tmp_path):
+    """Its tokenizer belongs to another model, so it loads and can hear nothing."""
+    words = model_file("whisper-tiny.en", "tokenizer.json")
+    folder = tiny_models.make_whisper(tmp_path / "mixed-up", words)
+    (folder / "tokenizer.json").write_text(tiny_models.tokenizer().backend_tokenizer.to_str())
+    rules = {"speech": {"model": str(folder), "batch_wait_s": 1.0}}
+    own = house("audio", "capture", supervisor=PATIENT, audio=rules)
+    own.open(demo_media().file("two-cities", "two_cities.wav"))
+    own.wait_for(lambda: own.status()["audio"].state == "broken", 120)
+    assert "ModelFailed: 3 batches in a row: " in own.status()["audio"].last_error
+    assert "mixed-up failed on" in own.status()["audio"].last_error
+    # Two that failed first; what follows the last mark is heard once the model is mended.
+    assert len(own.observations("gap")) == 2
+    assert not is_ended(own)
+    assert marks_of(own)[-1] < 41 * S
+
+
+def service_in(tmp_path, **values):
+    config = Config({"audio": values})
+    return AudioService(
         Surroundings(
             role="audio",
             name="audio",
@@ -151,6 +168,15 @@ def test_without_its_model_the_process_says_what_to_do(tmp_path, monkeypatch):
             settings=config.section("audio"),
         )
     )
+
+
+def test_without_its_model_the_process_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMNIRECALL_MODELS", str(tmp_path / "none"))
     with pytest.raises(ModelMissing, match="whisper-tiny") as caught:
-        service.set_up()
+        service_in(tmp_path).set_up()
     assert "models pull" in caught.value.remedy
+
+
+def test_a_language_that_the_model_does_not_know_ends_it_before_it_listens(tmp_path):
+    with pytest.raises(ConfigError, match=r"'fr' is no language of whisper-tiny\.en"):
+        service_in(tmp_path, speech={"language": "fr"}).set_up()

@@ -149,7 +149,7 @@ def test_the_place_where_words_are_missing_is_found():
 
 
 def test_the_producer_names_model_revision_and_version():
-    assert producer_id("whisper-tiny.en") == "whisper-tiny.en@0d3d19a32d33+silero-v6/2"
+    assert producer_id("whisper-tiny.en") == "whisper-tiny.en@0d3d19a32d33+silero-v6/3"
     assert producer_id("whisper-base").startswith("whisper-base@ebe41f70d5b6+")
 
 

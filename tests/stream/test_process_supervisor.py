@@ -21,7 +21,8 @@ from stream.wire.bus import Subscriber
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+"""Every wait below has its end; together, on a disk that syncs slowly, they might take many minutes."""
 
 TOYS = Path(__file__).parent / "toy"
 RUN = """
@@ -30,15 +31,17 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from stream.config import Config
 from stream.process.roles import Role
+from stream.process.run import end_with_parent
 from stream.process.supervisor import Supervisor
+end_with_parent()  # Also where the tests are killed, nothing stays behind.
 own = "stream.process.settings:SupervisorSettings"
 sections = {"cpu": "stream.process.settings:CpuSettings", "supervisor": own}
 names = {"memory": "ToyMemory", "video": "ToyCounter", "audio": "ToyHang"}
-if len(sys.argv) > 3:
-    names["reasoning"] = sys.argv[3]
+if len(sys.argv) > 4:
+    names["reasoning"] = sys.argv[4]
 roles = {n: Role(f"toys:{c}", own, "always", 0, int(n == "memory")) for n, c in names.items()}
 sections |= {n: own for n in names}
-fast = {"beat_s": 0.2, "silent_s": 1.5, "backoff_s": 0.1, "breaker_restarts": 3}
+fast = {"beat_s": 0.2, "silent_s": float(sys.argv[3]), "backoff_s": 0.1, "breaker_restarts": 3}
 Supervisor(Path(sys.argv[1]), Config({"supervisor": fast}, sections), None, roles).run()
 """
 
@@ -53,23 +56,26 @@ def wait_for(what, timeout_s=20.0):
 
 
 @pytest.fixture
-def toys(tmp_path, monkeypatch):
-    run_root = tmp_path / "run"
-    run_root.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(run_root))
+def toys(tmp_path):
     started = []
 
-    def start(*extra):
+    def start(*extra, silent_s=10.0):
+        """Starts the supervisor; most tests let a role be silent while a busy disk syncs its outbox."""
         store = tmp_path / "store"
         paths = [str(TOYS), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
-        child = subprocess.Popen([sys.executable, "-P", "-c", RUN, str(store), str(TOYS), *extra], env=env)
+        command = [sys.executable, "-P", "-c", RUN, str(store), str(TOYS), str(silent_s), *extra]
+        child = subprocess.Popen(command, env=env)
         started.append(child)
         run_dir = run_dir_for(store)
-        if not extra:
-            wait_for(lambda: is_running(store) and (run_dir / "ready").exists())
-        else:
-            wait_for(lambda: (run_dir / "supervisor").exists())
+
+        def is_there():
+            assert child.poll() is None, f"the supervisor ended with code {child.returncode}"
+            if extra:
+                return (run_dir / "supervisor").exists()
+            return is_running(store) and (run_dir / "ready").exists()
+
+        wait_for(is_there)
         return child, store, run_dir
 
     yield start
@@ -83,9 +89,14 @@ def status(run_dir):
         return {r.name: r for r in supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=10).roles}
 
 
-def serving(run_dir, name):
-    """A role once it serves; before that its pid may be 0, and signals to 0 go to our own group."""
-    return wait_for(lambda: (r := status(run_dir)[name]).state == "serving" and r.pid and r)
+def serving(run_dir, name, killed=()):
+    """A role once it serves, in another process than those that were killed, of which word may not be out.
+
+    Before that its pid may be 0, and signals to 0 go to our own group.
+    """
+    return wait_for(
+        lambda: (r := status(run_dir)[name]).state == "serving" and r.pid not in (0, *killed) and r
+    )
 
 
 def seen(store):
@@ -95,15 +106,17 @@ def seen(store):
 def test_everything_put_arrives_though_the_receiver_is_killed(toys):
     _, store, run_dir = toys()
     subscriber = Subscriber(run_dir, ("event.",))
+    killed = []
     with Caller(run_dir, "video", "test") as video:
         wait_for(lambda: subscriber.socket.poll(100) or _nudge(video), 10)
         for block in range(10):
             ask = MarkAsk(source_id=b"s" * 16, session=10 + block * 30, track=40 + block * 30)
             video.ask_for(MarkLast, ask, timeout_s=20)
             if block in (2, 5):
-                os.kill(serving(run_dir, "memory").pid, signal.SIGKILL)
+                killed.append(serving(run_dir, "memory", killed).pid)
+                os.kill(killed[-1], signal.SIGKILL)
     wait_for(lambda: set(range(10, 310)) <= set(seen(store)), 30)
-    after = status(run_dir)["memory"]
+    after = serving(run_dir, "memory", killed)
     assert after.restarts == 2
     assert "SIGKILL" in after.last_error
     assert sum(1 for _ in subscriber.receive()) > 0
@@ -117,7 +130,7 @@ def _nudge(video):
 
 
 def test_a_frozen_and_a_hung_role_are_replaced_while_the_others_serve(toys):
-    _, _, run_dir = toys()
+    _, _, run_dir = toys(silent_s=1.5)
     before = status(run_dir)
     assert before["audio"].pid > 0
     os.kill(before["audio"].pid, signal.SIGSTOP)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import ConfigError
-from tools.eval_speech import Line, Run, by_language, invented, main, read_manifest, score
+from tools.bootstrap import bootstrap
+from tools.eval_speech import Line, Run, by_language, invented, main, ours, read_manifest, score, sounds_of
 from tools.speech_material import SECONDS, SOUNDS, quiet_files
 from tools.wer import Edits, characters, edits, interval, words
 
@@ -43,6 +44,41 @@ def test_the_interval_holds_the_rate_and_is_always_the_same():
     assert low < sum(parts, Edits()).rate < high
     assert interval(parts) == (low, high)
     assert interval([]) == (0.0, 0.0)
+
+
+def test_the_bootstrap_is_repeatable_and_says_where_there_is_nothing():
+    values = list(range(20))
+    low, high = bootstrap(20, lambda places: sum(values[at] for at in places) / 20)
+    assert low < 9.5 < high
+    assert bootstrap(20, lambda places: sum(values[at] for at in places) / 20) == (low, high)
+    assert all(np.isnan(end) for end in bootstrap(0, lambda _: 0.0))
+
+
+def still(path):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(32_000))
+    return path
+
+
+def test_what_has_no_sound_in_a_folder_is_skipped_and_said(tmp_path, capsys):
+    sound = still(tmp_path / "a.wav")
+    (tmp_path / "notes.txt").write_text("what was recorded, and where")
+    assert sounds_of([tmp_path]) == [sound]
+    assert "notes.txt" in capsys.readouterr().err
+    for named in ("notes.txt", "gone.wav"):
+        with pytest.raises(ConfigError, match=named.replace(".", r"\.")):
+            sounds_of([tmp_path / named])
+
+
+@pytest.mark.system
+@pytest.mark.model
+def test_files_of_equal_bytes_are_one_source_and_both_are_told(tmp_path):
+    one, two = still(tmp_path / "one.wav"), still(tmp_path / "two.wav")
+    run = ours([one, two], "archive", {})
+    assert run.heard == {one: "", two: ""}
 
 
 def written(tmp_path, *rows):
