@@ -56,12 +56,16 @@ class RecallSettings(BaseModel):
         default=0.5, ge=0, description="weight of what else was said, seen and read in the same moment"
     )
     sense: float = Field(
-        default=0.5,
+        default=0.0,
         ge=0,
-        description="weight of being of the sense that the question names: said, written, seen",
+        description="weight of being of the sense that the question names: said, written, seen; off, since "
+        "it found no question more (tools.eval_video --ablate)",
     )
     edge: float = Field(
-        default=1.0, ge=0, description="weight of lying where the question says: at the beginning, at the end"
+        default=0.0,
+        ge=0,
+        description="weight of lying where the question says: at the beginning, at the end; off for the same "
+        "reason",
     )
     moment_s: float = Field(
         default=8.0,

@@ -1,14 +1,21 @@
 """Finding and answering in real video, beside baselines: `python -m tools.eval_video --dir DIR`.
 
-`--json FILE` `--preset archive` `--store DIR` (indexed once, used again) `--systems ours,naive,…`
-`--without NAME` (repeatable: a weight of the section memory.recall at 0, paired with ours)
-`--explain`. The folder is one of `tools.video_set`. All videos lie in one store and no
+`--json FILE` `--preset archive` `--store DIR` (indexed once, used again; refused where this code or
+configuration would make another) `--systems ours,naive,…` `--without NAME` (repeatable: a weight of the
+section memory.recall at 0, paired with ours) `--ablate` (each weight off; those off by default on; moments of
+other lengths) `--explain`. The folder is one of `tools.video_set`. All videos lie in one store and no
 question names its video. What counts is defined in `tools.video_metrics`.
 
 `ours` are the real processes; the unit of its search is the moment. `naive`, `dense` and
-`bm25` are windows of 5 s (`tools.naive_windows`); `random` are windows of the lengths of
-our hits, anywhere. `event_f1` compares shot spans; `ours_events` are the event spans. Without
-PySceneDetect (`pip install --no-deps scenedetect`) its two rows are left out.
+`bm25` are windows of 5 s (`tools.naive_windows`), `naive_best` windows of the length that is best on
+the other videos; `random` are windows of the lengths of our hits, anywhere.
+
+`event_f1` of `ours` compares shot spans: a boundaries file lists changes of the picture, as near as a
+second, which is what a shot is, and what PySceneDetect looks for. Our event spans join
+shots of less than some seconds on purpose, and are shown as `ours_events`. A shot that only its length
+ended claims no boundary. Without PySceneDetect (`pip install --no-deps scenedetect`) its two rows
+are left out, and `config.left_out` says so. `cite_overlap` is the share of the questions that got an
+answer of which a citation counts; `cite_share` the mean share of an answer's citations that count.
 """
 
 from __future__ import annotations
@@ -27,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import ConfigError, OmniRecallError
-from tools import video_boundaries, video_systems
+from tools import video_boundaries, video_store, video_systems
 from tools.house import House
 from tools.video_metrics import (
     Matched,
@@ -41,9 +48,22 @@ from tools.video_metrics import (
 from tools.video_set import Asked, VideoSet, read_set
 from tools.video_systems import HITS, Hit, Reply, note
 
-NAIVE = ("naive", "dense", "bm25")
+NAIVE = ("naive", "naive_best", "dense", "bm25")
 SYSTEMS = ("ours", *NAIVE, "random", "boundaries")
-METRICS = ("hit@1", "hit@5", "answer_acc", "cite_overlap", "refused_right", "refused_wrong", "event_f1")
+METRICS = (
+    "hit@1",
+    "hit@5",
+    "answer_acc",
+    "cite_overlap",
+    "cite_share",
+    "refused_right",
+    "refused_wrong",
+    "event_f1",
+)
+TRIED: dict[str, float] = {"sense": 0.5, "edge": 1.0}
+"""Weights that terms had which are off now; an ablation shows what they would do."""
+MOMENTS_S = (0.0, 5.0)
+"""Lengths of moments that an ablation compares with the one that holds; 0: none."""
 Values = dict[str, dict[str, float]]
 """One value per question, by metric and question; a metric is the mean of them."""
 
@@ -57,6 +77,8 @@ class Measured:
     hits: dict[str, list[Hit]] = field(default_factory=dict)
     replies: dict[str, Reply] = field(default_factory=dict)
     paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    producers: dict[str, list[str]] = field(default_factory=dict)
+    is_store_reused: bool = False
 
     def systems(self) -> dict[str, dict[str, float]]:
         """Every metric of every system."""
@@ -96,7 +118,7 @@ def hit_values(questions: Sequence[Asked], ranked: Mapping[str, Sequence[Stretch
 
 def answer_values(videos: VideoSet, replies: Mapping[str, Reply], elsewhere: Mapping[str, Reply]) -> Values:
     """What answers are worth; `elsewhere` are those of stores without the question's own video."""
-    found: Values = {name: {} for name in ("answer_acc", "cite_overlap", "refused_right", "refused_wrong")}
+    found: Values = {name: {} for name in METRICS[2:-1]}
     for asked in videos.questions:
         reply = replies[asked.name]
         if asked.true is None:
@@ -105,7 +127,10 @@ def answer_values(videos: VideoSet, replies: Mapping[str, Reply], elsewhere: Map
         cited = [one for sentence in reply.sentences for one in sentence.cited]
         found["refused_wrong"][asked.name] = float(reply.verdict == "not_seen")
         found["answer_acc"][asked.name] = float(is_answered(reply.sentences, asked.accept, asked.true))
-        found["cite_overlap"][asked.name] = float(any(is_hit(one, asked.true) for one in cited))
+        if reply.verdict != "not_seen":
+            counts = [float(is_hit(one, asked.true)) for one in cited]
+            found["cite_overlap"][asked.name] = max(counts, default=0.0)
+            found["cite_share"][asked.name] = sum(counts) / len(counts) if counts else 0.0
     for name, reply in elsewhere.items():
         found["refused_right"][f"{name} elsewhere"] = float(reply.verdict == "not_seen")
     return found
@@ -113,6 +138,7 @@ def answer_values(videos: VideoSet, replies: Mapping[str, Reply], elsewhere: Map
 
 def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespace, store: Path) -> None:
     """Indexes what is not indexed, then searches, asks, leaves videos out and takes switches off."""
+    measured.is_store_reused = video_store.check(store, videos, options.preset)
     with House(store, options.preset) as house:
         video_systems.index(house, videos)
         measured.hits = video_systems.searched(house, videos, videos.questions)
@@ -120,6 +146,7 @@ def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespa
         for name, level in (("ours", "shot"), ("ours_events", "event")):
             found = video_systems.boundaries(house, videos, level)  # type: ignore[arg-type]
             measured.matches[name] = video_boundaries.scores(videos.films, found)
+    measured.producers = video_store.producers(store)
     with tempfile.TemporaryDirectory(prefix="omnirecall-without-") as folder:
         note("asking stores that hold only the other videos")
         elsewhere = video_systems.replied_without(
@@ -128,12 +155,34 @@ def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespa
     measured.values["ours"] = _of_hits(videos, measured.hits) | answer_values(
         videos, measured.replies, elsewhere
     )
-    for name in options.without:
-        with House(store, options.preset, {f"memory__recall__{name}": 0}) as house:
+    for name, (setting, value) in arms(options).items():
+        note(f"ours {name}")
+        with House(store, options.preset, {f"memory__recall__{setting}": value}) as house:
             hits = video_systems.searched(house, videos, videos.answerable)
-        less = _of_hits(videos, hits)
-        measured.values[f"ours without {name}"] = less
-        measured.paired[name] = paired(measured.values["ours"], less)
+        other = _of_hits(videos, hits)
+        measured.values[f"ours {name}"] = other
+        measured.paired[name] = paired(measured.values["ours"], other)
+
+
+def weights() -> dict[str, float]:
+    """The weights of recall with their defaults."""
+    from memory.settings import RecallSettings
+
+    return {
+        name: float(told.default)
+        for name, told in RecallSettings.model_fields.items()
+        if (told.description or "").startswith("weight of")
+    }
+
+
+def arms(options: argparse.Namespace) -> dict[str, tuple[str, float]]:
+    """What ours is compared with, by name: a setting of memory.recall and its value."""
+    found: dict[str, tuple[str, float]] = {f"without {name}": (name, 0.0) for name in options.without}
+    if options.ablate:
+        found |= {f"without {name}": (name, 0.0) for name, weight in weights().items() if weight}
+        found |= {f"with {name} {weight:g}": (name, weight) for name, weight in TRIED.items()}
+        found |= {f"with moment_s {length_s:g}": ("moment_s", length_s) for length_s in MOMENTS_S}
+    return found
 
 
 def _of_hits(videos: VideoSet, hits: Mapping[str, Sequence[Hit]]) -> Values:
@@ -141,7 +190,7 @@ def _of_hits(videos: VideoSet, hits: Mapping[str, Sequence[Hit]]) -> Values:
 
 
 def paired(ours: Values, less: Values) -> dict[str, dict[str, Any]]:
-    """What a mechanism adds, question by question: gain, its 95 % interval, questions won and lost."""
+    """What ours gains over another setting, by question: mean, 95 % interval, questions won and lost."""
     found = {}
     for metric in ("hit@1", "hit@5"):
         gains = [ours[metric][name] - value for name, value in less[metric].items()]
@@ -156,17 +205,46 @@ def paired(ours: Values, less: Values) -> dict[str, dict[str, Any]]:
 
 def measure_naive(measured: Measured, videos: VideoSet, systems: Sequence[str], cache: Path | None) -> None:
     """The windows, searched in the ways that were asked for."""
-    from tools.naive_windows import NaiveSearch, perceive, text_encoder, windows_of
+    from tools.naive_windows import LENGTHS_S, WINDOW_S, NaiveSearch, perceive, text_encoder, windows_of
 
-    windows = []
+    seen = {}
     for film in videos.films:
         began_s = time.monotonic()
-        windows += windows_of(film, *perceive(film, cache))
+        seen[film.name] = perceive(film, cache)
         note(f"naive windows of {film.path.name} in {time.monotonic() - began_s:.1f} s")
-    search = NaiveSearch(windows, text_encoder())
-    for how in systems:
+    encode = text_encoder()
+
+    def searched(length_s: float, how: str) -> Values:
+        windows = [one for film in videos.films for one in windows_of(film, *seen[film.name], length_s)]
+        search = NaiveSearch(windows, encode)
         ranked = {asked.name: search.ranked(asked.question, how) for asked in videos.answerable}
-        measured.values[how] = hit_values(videos.answerable, ranked)
+        return hit_values(videos.answerable, ranked)
+
+    for how in systems:
+        if how == "naive_best":
+            by_length = {length_s: searched(length_s, "naive") for length_s in LENGTHS_S}
+            measured.values[how] = best_on_others(by_length, videos.answerable)
+        else:
+            measured.values[how] = searched(WINDOW_S, how)
+
+
+def best_on_others(by_setting: Mapping[float, Values], questions: Sequence[Asked]) -> Values:
+    """Each question's values under the setting that is best on the questions to all other videos.
+
+    Best is the larger sum of hit@1 and hit@5; of equals, the smaller setting.
+    """
+    found: Values = {"hit@1": {}, "hit@5": {}}
+    for asked in questions:
+        others = [other.name for other in questions if other.video != asked.video]
+
+        def worth(setting: float, others: list[str] = others) -> tuple[float, float]:
+            values = by_setting[setting].values()
+            return sum(of[name] for of in values for name in others), -setting
+
+        best = by_setting[max(by_setting, key=worth)]
+        for metric, of in found.items():
+            of[asked.name] = best[metric][asked.name]
+    return found
 
 
 def measure_random(measured: Measured, videos: VideoSet) -> None:
@@ -214,10 +292,15 @@ def document(
         "config": {
             "preset": options.preset,
             "naive": "5 s windows; Whisper base, beam 5; a frame every 2 s: PP-OCRv6, EfficientNet-Lite0"
-            " labels; MiniLM + BM25, stop words out, Porter stems; sum of z-scores",
+            " labels; MiniLM + BM25, stop words out, Porter stems; sum of z-scores; naive_best: the window"
+            " length that is best on the other videos",
             "event_f1": "ours: shot spans, ours_events: event spans; baselines at their best on the others",
+            "left_out": [] if video_boundaries.has_scenedetect() else ["scenedetect is not installed"],
+            "store": "used again" if measured.is_store_reused else "indexed",
+            "settings": video_store.configuration(options.preset),
         },
-        "models": {name: version(name) for name in ("faster-whisper", "rapidocr", "onnxruntime")},
+        "models": measured.producers
+        | {name: version(name) for name in ("faster-whisper", "rapidocr", "onnxruntime")},
         "seconds": round(seconds, 1),
         "systems": measured.systems(),
         "intervals": measured.intervals(),
@@ -233,10 +316,12 @@ def print_table(told: Mapping[str, Any]) -> None:
         print(f"{system:28s}" + "".join(f"{_figure(figures.get(metric)):>15s}" for metric in METRICS))
         ends = told["intervals"].get(system, {})
         print(f"{'':28s}" + "".join(f"{_ends(ends.get(metric)):>15s}" for metric in METRICS))
+    for why in told["config"]["left_out"]:
+        print(f"left out: {why}")
     for name, gains in told["without"].items():
         for metric, gain in gains.items():
             print(
-                f"{name} adds {gain['gain']:+.3f} to {metric} {_ends(gain['interval'])},"
+                f"ours against {name:22s} {metric} {gain['gain']:+.3f} {_ends(gain['interval'])},"
                 f" {gain['won']} won, {gain['lost']} lost"
             )
     for kind, systems in told["by"]["kind"].items():
@@ -303,6 +388,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", type=Path, default=None)
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--without", action="append", default=[], metavar="NAME")
+    parser.add_argument("--ablate", action="store_true")
     parser.add_argument("--explain", action="store_true")
     return parser
 
@@ -340,15 +426,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check(systems: Sequence[str], without: Sequence[str]) -> None:
-    from memory.settings import RecallSettings
-
     unknown = [name for name in systems if name not in SYSTEMS]
     if unknown:
         raise ConfigError(f"no system {unknown[0]!r}", remedy=f"systems are {', '.join(SYSTEMS)}")
-    weights = [name for name in RecallSettings.model_fields if name not in ("candidates", "pool")]
-    unknown = [name for name in without if name not in weights]
+    unknown = [name for name in without if name not in weights()]
     if unknown:
-        raise ConfigError(f"memory.recall has no {unknown[0]!r}", remedy=f"choose of {', '.join(weights)}")
+        raise ConfigError(
+            f"memory.recall has no weight {unknown[0]!r}", remedy=f"choose of {', '.join(weights())}"
+        )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from tools.video_metrics import Stretch
 from tools.video_set import Film
 
 WINDOW_S = 5.0
+LENGTHS_S = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+"""Of `naive_best`; a hit of more than 10 s seldom counts."""
 FRAME_EVERY_S = 2.0
 LABELS = 5
 BM25_K1 = 1.2

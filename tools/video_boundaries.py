@@ -17,9 +17,9 @@ from tools.video_set import Film
 EDGE_S = 0.2
 """A boundary that close to an end is the end."""
 UNIFORM_S = tuple(round(1.0 + 0.2 * step, 1) for step in range(96))
-CONTENT = (20.0, 24.0, 27.0, 30.0, 35.0, 40.0)
+CONTENT = (5.0, 10.0, 15.0, 20.0, 24.0, 27.0, 30.0, 35.0, 40.0, 50.0, 60.0)
 """Thresholds of PySceneDetect's ContentDetector; 27 is its default."""
-ADAPTIVE = (2.0, 2.5, 3.0, 3.5, 4.0)
+ADAPTIVE = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 """Of its AdaptiveDetector; 3 is its default."""
 
 Found = Mapping[str, Sequence[float]]
@@ -72,10 +72,15 @@ def uniform(film: Film, length_s: float) -> list[float]:
     return [length_s * place for place in range(1, int(film.duration_s / length_s) + 1)]
 
 
+def has_scenedetect() -> bool:
+    """Whether PySceneDetect is installed."""
+    return importlib.util.find_spec("scenedetect") is not None
+
+
 def baselines(films: Sequence[Film]) -> dict[str, dict[str, Matched]]:
     """Matches by system and video; PySceneDetect only where it is installed."""
     found = {"uniform": best_on_others(films, UNIFORM_S, uniform)}
-    if importlib.util.find_spec("scenedetect") is not None:
+    if has_scenedetect():
         known = [film for film in films if film.cuts_s is not None]
         for name, detector, keyword, settings in (
             ("scenedetect_content", "ContentDetector", "threshold", CONTENT),

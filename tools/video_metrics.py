@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from tools.bootstrap import bootstrap
 
 LONGEST_HIT_S = 10.0
 """A hit may be this long whatever the length of the true interval."""
@@ -119,31 +121,18 @@ def match_boundaries(found_s: Sequence[float], true_s: Sequence[float], toleranc
 
 
 def interval(
-    values: Sequence[float] | Sequence[Matched],
-    statistic: Callable[[Sequence[int]], float] | None = None,
-    *,
-    seed: int = 0,
+    values: Sequence[Any], statistic: Callable[[Sequence[int]], float] | None = None
 ) -> tuple[float, float]:
-    """A 95 % bootstrap interval (percentiles) of a mean, or of another statistic of drawn places.
+    """A 95 % bootstrap interval of a mean, or of another statistic of drawn places, to 3 digits.
 
     Args:
-        values: One per question, or per video.
-        statistic: Of places into `values`, drawn with replacement; the mean if it is None.
-        seed: Of the draws.
-
-    Returns:
-        Both ends; (nan, nan) without values.
+        values: One per question or video; (nan, nan) without any.
+        statistic: Of places in `values`, drawn with replacement; without one, the mean.
     """
-    if not len(values):
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    places = rng.integers(0, len(values), size=(DRAWS, len(values)))
-    if statistic is None:
-        drawn = np.asarray(values, dtype=np.float64)[places].mean(axis=1)
-    else:
-        drawn = np.array([statistic(row) for row in places.tolist()])
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return round(float(low), 3), round(float(high), 3)
+    low, high = bootstrap(
+        len(values), statistic or (lambda places: sum(values[n] for n in places) / len(places)), draws=DRAWS
+    )
+    return round(low, 3), round(high, 3)
 
 
 def random_hit_rates(

@@ -8,6 +8,7 @@ left, and its memory makes its vector indexes anew.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import sys
@@ -16,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgpack
 
 from stream.commands.timeline import PAGE
 from stream.errors import OmniRecallError, SourceError, StoreBusy
@@ -110,8 +113,12 @@ def replied(house: House, videos: VideoSet, questions: Sequence[Asked]) -> dict[
 
 
 def boundaries(house: House, videos: VideoSet, level: Literal["shot", "event"]) -> dict[str, list[float]]:
-    """Where the spans of a level begin and end, in seconds by video."""
+    """Where the spans of a level begin and end, in seconds by video.
+
+    A shot that was ended by its length alone claims no change of the picture there.
+    """
     found: dict[str, list[float]] = {}
+    by_length = ends_by_length(house.store_dir)
     offset = 0
     while True:
         ask = TimelineAsk(level=level, offset=offset, limit=PAGE)
@@ -121,7 +128,30 @@ def boundaries(house: House, videos: VideoSet, level: Literal["shot", "event"]) 
             found.setdefault(videos.video_of(entry.uri), []).extend(ends)
         offset += len(page.entries)
         if not page.entries or offset >= page.total:
-            return {video: _merged(cuts) for video, cuts in found.items()}
+            return {
+                video: [
+                    cut_s
+                    for cut_s in _merged(cuts)
+                    if not any(
+                        (video, round(cut_s, 2)) == (videos.video_of(uri), end) for uri, end in by_length
+                    )
+                ]
+                for video, cuts in found.items()
+            }
+
+
+def ends_by_length(store: Path) -> set[tuple[str, float]]:
+    """Uri and end, in seconds to two digits, of the shots that were closed for their length."""
+    with contextlib.closing(sqlite3.connect(f"file:{store / LOG}?mode=ro", uri=True)) as db:
+        rows = db.execute(
+            "SELECT u.uri, o.pts1_ns, o.payload FROM observation AS o JOIN source_uri AS u"
+            " ON u.source_id = o.source_id WHERE o.kind = 'shot' AND o.payload IS NOT NULL"
+        ).fetchall()
+    return {
+        (uri, round(pts1_ns / 1e9, 2))
+        for uri, pts1_ns, payload in rows
+        if msgpack.unpackb(payload).get("why") == "max"
+    }
 
 
 def _merged(cuts_s: Sequence[float]) -> list[float]:

@@ -171,6 +171,40 @@ def add_caption(
     )
 
 
+def add_stretch(
+    batch: Batch, own: TrackId, pts_ns: tuple[int, int], frame: SeenFrame, labels: list[Label]
+) -> None:
+    """Adds the observation of what a stretch of a long shot showed; its picture is the shot's.
+
+    Args:
+        batch: Where it goes.
+        own: The track.
+        pts_ns: Beginning and end of the stretch.
+        frame: The one nearest to its middle.
+        labels: Of all its frames together.
+    """
+    batch.observations.append(
+        Observation(
+            observation_id=own.observation_id("caption", frame.labels_producer, pts_ns[0]),
+            source_id=own.source_id,
+            session=own.session,
+            track=own.track,
+            kind="caption",
+            producer_id=frame.labels_producer,
+            pts0_ns=pts_ns[0],
+            pts1_ns=pts_ns[1],
+            t0_ns=frame.utc_ns(pts_ns[0]),
+            t1_ns=frame.utc_ns(pts_ns[1]),
+            text=caption(labels),
+            language="en",
+            lat=frame.lat,
+            lon=frame.lon,
+            payload={"labels": listed(labels), "keyframe_pts_ns": frame.pts_ns},
+            trace_id=frame.trace_id,
+        )
+    )
+
+
 def add_text(
     batch: Batch, own: TrackId, reading: Reading, frame: SeenFrame, pts_ns: tuple[int, int], quality: int
 ) -> None:

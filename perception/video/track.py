@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from perception.intake import TrackId
 from perception.video.captions import Caption
-from perception.video.observations import Batch, SeenFrame, add_caption, add_shot, add_text
+from perception.video.labels import Label
+from perception.video.observations import (
+    Batch,
+    SeenFrame,
+    add_caption,
+    add_shot,
+    add_stretch,
+    add_text,
+)
 from perception.video.seen_text import (
     ChangeGate,
     Reading,
@@ -32,6 +41,11 @@ if TYPE_CHECKING:
 
 NewReader = Callable[[], ShotReader]
 
+STRETCH_NS = 8_000_000_000
+"""A longer shot is told in equal stretches of at most this: as long as a moment that a search gives."""
+STRETCH_LABELS = 5
+"""Names of a stretch: as many as a frame has."""
+
 
 @dataclass(slots=True, eq=False)
 class ShotDraft:
@@ -46,6 +60,7 @@ class ShotDraft:
     reader: ShotReader | None
     keyframe: SeenFrame | None = None
     n_frames: int = 0
+    labelled: list[SeenFrame] = field(default_factory=list)
     asked: list[SeenFrame] = field(default_factory=list)
     readings: dict[int, Reading | None] = field(default_factory=dict)
     told: str = ""
@@ -61,6 +76,8 @@ class ShotDraft:
     def take(self, frame: SeenFrame) -> None:
         """Counts a frame in; it may become the keyframe."""
         self.n_frames += 1
+        if frame.labels:
+            self.labelled.append(frame.lean())
         best = self.keyframe
         if best is None or (frame.key is not None, frame.sharpness) > (best.key is not None, best.sharpness):
             self.keyframe = frame.lean()
@@ -86,6 +103,8 @@ class ShotDraft:
         add_shot(batch, own, self.shot, self.keyframe, self.n_frames, quality)
         if self.keyframe is not None and self.caption is not None:
             add_caption(batch, own, self.shot, self.keyframe, self.caption, quality)
+        else:
+            self._add_stretches(batch, own)
         if self.keyframe is not None:
             batch.trace_id = self.keyframe.trace_id
         batch.marks.append(own.mark(self.shot.through_pts_ns))
@@ -95,6 +114,41 @@ class ShotDraft:
         frames = {frame.pts_ns: frame for frame in self.asked}
         for best, pts0_ns, pts1_ns in merge_readings(readings, self.shot.pts1_ns):
             add_text(batch, own, best, frames[best.pts_ns], (pts0_ns, pts1_ns), quality)
+
+    def _add_stretches(self, batch: Batch, own: TrackId) -> None:
+        """What a long shot showed, stretch by stretch: its one keyframe says little of half a minute.
+
+        Not every change of picture is a boundary: a camera pans, and one dish follows another
+        in slow dissolves.
+        """
+        assert self.shot is not None  # noqa: S101 - as `fill`
+        begin_ns, length_ns = self.shot.pts0_ns, self.shot.pts1_ns - self.shot.pts0_ns
+        count = -(-length_ns // STRETCH_NS)
+        ends = [begin_ns + length_ns * place // count for place in range(count + 1)] if count > 1 else []
+        for pts0_ns, pts1_ns in pairwise(ends):
+            frames = [frame for frame in self.labelled if pts0_ns <= frame.pts_ns < pts1_ns]
+            if frames:
+                middle_ns = (pts0_ns + pts1_ns) // 2
+                nearest = min(frames, key=lambda frame: abs(frame.pts_ns - middle_ns))
+                add_stretch(batch, own, (pts0_ns, pts1_ns), nearest, mean_labels(frames))
+
+
+def mean_labels(frames: Sequence[SeenFrame], count: int = STRETCH_LABELS) -> list[Label]:
+    """The likeliest names of several frames together: the mean of what each gives a name.
+
+    Averaging the predictions of frames is how segments of video are classified from pictures
+    (temporal segment networks, Wang et al., 2016). A name that a frame does not list counts 0.
+
+    Args:
+        frames: At least one, each with labels.
+        count: Names at most; equally likely ones in the order in which they were met.
+    """
+    shares: dict[str, float] = {}
+    for frame in frames:
+        for name, share in frame.labels:
+            shares[name] = shares.get(name, 0.0) + share / len(frames)
+    likeliest = sorted(shares.items(), key=lambda label: -label[1])[:count]
+    return [(name, round(share, 4)) for name, share in likeliest]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.intake import TrackId
+from perception.video.captions import Caption
 from perception.video.observations import Batch, SeenFrame, frame_observation
 from perception.video.pictures import ENCODER_EDGE_PX, prepare, read_pixels, shrink, to_jpeg
-from perception.video.seen_text import Reading, ShotReader, TextLine, TextRules
-from perception.video.shots import ShotRules
-from perception.video.track import TrackState
+from perception.video.seen_text import ChangeGate, Reading, ShotReader, TextLine, TextRules
+from perception.video.shots import Shot, ShotRules
+from perception.video.track import ShotDraft, TrackState, mean_labels
 from stream.errors import Malformed
 from stream.messages.envelope import Part
 from stream.messages.media import ChangePoint
@@ -80,9 +83,9 @@ def film(scenes):
     return frames
 
 
-def run(frames, after_ns=None, *, end=True):
+def run(frames, after_ns=None, *, end=True, rules=RULES):
     """All that reaches memory, batch by batch, reading each picture at once."""
-    state = TrackState(RULES, TEXT_RULES, lambda: ShotReader(PrintedText(), TEXT_RULES), after_ns)
+    state = TrackState(rules, TEXT_RULES, lambda: ShotReader(PrintedText(), TEXT_RULES), after_ns)
     batches = []
     steps = [(f, state.frame(f)) for f in frames if after_ns is None or f.pts_ns > after_ns]
     if end:
@@ -253,3 +256,45 @@ def test_frames_travel_as_jpeg_too():
 def test_what_is_no_frame_is_refused(part, body):
     with pytest.raises(Malformed):
         prepare(part, memoryview(body), 320)
+
+
+def named(pts_ns, *labels):
+    return replace(frame(pts_ns, ()), labels=list(labels))
+
+
+def test_labels_of_several_frames_are_their_mean():
+    frames = [named(0, ("cup", 0.6), ("bowl", 0.2)), named(S, ("bowl", 0.6), ("ladle", 0.3)), named(2 * S)]
+    assert mean_labels(frames[:2]) == [("bowl", 0.4), ("cup", 0.3), ("ladle", 0.15)]
+    assert mean_labels(frames, 1) == [("bowl", 0.2667)]
+
+
+def test_a_long_shot_is_told_in_stretches_and_a_short_one_by_its_keyframe():
+    frames = [
+        replace(one, labels=[("bowl", 0.5)] if one.pts_ns < 10 * S else [("pan", 0.5)])
+        for one in film([(20, 0), (7, 50)])
+    ]
+    long = ShotRules()
+    batches = run(frames, rules=long)
+    told = of_kind(batches, "caption")
+    assert [o.text for o in told] == ["a photo of bowl", "a photo of pan, bowl", "a photo of pan"]
+    assert [round(o.pts1_ns / S, 1) for o in told] == [6.7, 13.3, 20.0], "equal stretches of 8 s at most"
+    assert [o.pts0_ns for o in told[1:]] == [o.pts1_ns for o in told[:-1]]
+    for o in told:
+        assert o.pts0_ns <= o.payload["keyframe_pts_ns"] < o.pts1_ns
+        assert not o.media
+        assert not o.keys
+    again = of_kind(run(frames, rules=long), "caption")
+    assert [o.observation_id for o in again] == [o.observation_id for o in told]
+    mark = next(batch.marks[0] for batch in batches if batch.marks)
+    assert not of_kind(run(frames, mark.through_pts_ns, rules=long), "caption"), "the second shot is short"
+
+
+def test_what_a_model_wrote_of_a_shot_stands_in_place_of_its_stretches():
+    draft = ShotDraft(ChangeGate(TEXT_RULES), None)
+    for one in film([(20, 0)]):
+        draft.take(one)
+    draft.shot = Shot(0, 20 * S, 19 * S, "eof")
+    draft.caption = Caption("A cup on a table.", "vlm@1")
+    batch = Batch()
+    draft.fill(batch, OWN, 80, with_text=True)
+    assert [o.text for o in batch.observations if o.kind == "caption"] == ["A cup on a table."]

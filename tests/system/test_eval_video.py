@@ -10,7 +10,8 @@ import av
 import pytest
 
 from stream.models import demo_media
-from tools import eval_video
+from tools import eval_video, video_store
+from tools.video_set import read_set
 from tools.video_systems import copy_without
 
 pytestmark = [pytest.mark.system, pytest.mark.model]
@@ -75,7 +76,7 @@ def test_a_folder_is_measured_and_its_store_used_again(folder, tmp_path, capsys)
     assert told["systems"]["naive"]["hit@5"] == 1.0
     assert told["systems"]["random"]["hit@1"] < 1.0
     assert told["by"]["kind"]["seen"]["ours"]["hit@5"] == told["by"]["video"]["cat"]["ours"]["hit@5"] == 1.0
-    assert set(told["without"]["moment"]["hit@1"]) == {"gain", "interval", "won", "lost"}
+    assert set(told["without"]["without moment"]["hit@1"]) == {"gain", "interval", "won", "lost"}
     assert "answer_acc" in capsys.readouterr().out
 
     again = tmp_path / "again.json"
@@ -83,6 +84,10 @@ def test_a_folder_is_measured_and_its_store_used_again(folder, tmp_path, capsys)
         eval_video.main([*words[:2], "--json", str(again), "--store", str(store), "--systems", "ours"]) == 0
     )
     assert "indexed" not in capsys.readouterr().err
+    assert told["config"]["store"] == "indexed"
+    assert json.loads(again.read_text())["config"]["store"] == "used again"
+    assert told["models"]["shot"] == ["shots/1"]
+    assert told["config"]["settings"]["memory"]["recall"]["sense"] == 0.0
     assert json.loads(again.read_text())["systems"]["ours"] == ours
 
     other = tmp_path / "other"
@@ -97,9 +102,25 @@ def test_a_folder_is_measured_and_its_store_used_again(folder, tmp_path, capsys)
         db.close()
 
 
+def test_a_store_of_something_else_is_refused(folder, tmp_path, capsys, monkeypatch):
+    store, videos = tmp_path / "store", read_set(folder)
+    assert video_store.check(store, videos, "archive") is False
+    (store / "log.sqlite").touch()
+    assert video_store.check(store, videos, "archive") is True
+    monkeypatch.setenv("OMNIRECALL__MEMORY__RECALL__DENSE", "0.5")
+    assert video_store.check(store, videos, "archive") is True, "weights are asked anew"
+    monkeypatch.setenv("OMNIRECALL__VIDEO__TEXT", "false")
+    words = ["--dir", str(folder), "--systems", "ours", "--store", str(store)]
+    assert eval_video.main(words) == 2
+    assert "was made of other settings" in capsys.readouterr().err
+    (store / video_store.STAMP).unlink()
+    assert eval_video.main(words) == 2
+    assert "was not made by this tool" in capsys.readouterr().err
+
+
 def test_what_cannot_be_measured_is_named(folder, tmp_path, capsys):
     assert eval_video.main(["--dir", str(tmp_path)]) == 2
     assert "cannot be read" in capsys.readouterr().err
     assert eval_video.main(["--dir", str(folder), "--without", "luck"]) == 2
-    assert "memory.recall has no 'luck'" in capsys.readouterr().err
+    assert "memory.recall has no weight 'luck'" in capsys.readouterr().err
     assert eval_video.main(["--dir", str(folder), "--systems", "theirs"]) == 2

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from argparse import Namespace
 
 import pytest
 
 from stream.errors import ConfigError
 from tools import video_boundaries
-from tools.eval_video import Measured, answer_values, hit_values, paired
+from tools.eval_video import Measured, answer_values, arms, best_on_others, hit_values, paired, weights
 from tools.naive_windows import Bm25, Heard, Looked, windows_of
 from tools.video_metrics import (
     Matched,
@@ -97,7 +98,12 @@ def test_refusal_is_read_from_the_verdict_alone(tmp_path):
     values = answer_values(videos, {"q": right, "n": wordy}, {"q": refused})
     assert values["refused_right"] == {"n": 0.0, "q elsewhere": 1.0}
     assert values["refused_wrong"] == {"q": 0.0}
-    assert values["answer_acc"] == values["cite_overlap"] == {"q": 1.0}
+    assert values["answer_acc"] == values["cite_overlap"] == values["cite_share"] == {"q": 1.0}
+    beside = Reply("answered", (Told("eggs", (TRUE, Stretch("a", 0, 2), Stretch("b", 20, 24), TRUE)),))
+    values = answer_values(videos, {"q": beside, "n": refused}, {})
+    assert (values["cite_overlap"], values["cite_share"]) == ({"q": 1.0}, {"q": 0.5})
+    values = answer_values(videos, {"q": refused, "n": refused}, {})
+    assert values["cite_overlap"] == values["cite_share"] == {}, "of what was answered"
     assert answer_values(videos, {"q": refused, "n": refused}, {})["refused_wrong"] == {"q": 1.0}
 
 
@@ -160,7 +166,25 @@ def test_systems_have_the_mean_of_their_questions_and_boundaries_of_all_videos()
     assert set(measured.intervals()["ours"]) == {"hit@1", "event_f1"}
 
 
+def test_an_ablation_takes_every_weight_off_and_puts_those_on_that_are_off():
+    found = arms(Namespace(without=["dense"], ablate=True))
+    off = {name for name, (setting, value) in found.items() if name == f"without {setting}" and not value}
+    assert off == {f"without {name}" for name, weight in weights().items() if weight}
+    assert found["with sense 0.5"] == ("sense", 0.5)
+    assert found["with moment_s 0"] == ("moment_s", 0.0)
+    assert not {"candidates", "pool", "moment_s", "neighbours", "key_timeout_s"} & weights().keys()
+    assert arms(Namespace(without=["dense"], ablate=False)) == {"without dense": ("dense", 0.0)}
+
+
 # The naive windows.
+
+
+def test_a_window_length_is_chosen_on_the_other_videos():
+    questions = [Asked(name, name[0], "said", "?", (), TRUE) for name in ("a1", "a2", "b1")]
+    short = {"hit@1": {"a1": 1.0, "a2": 1.0, "b1": 0.0}, "hit@5": {"a1": 1.0, "a2": 1.0, "b1": 0.0}}
+    long = {"hit@1": {"a1": 0.0, "a2": 0.0, "b1": 1.0}, "hit@5": {"a1": 0.0, "a2": 0.0, "b1": 1.0}}
+    found = best_on_others({3.0: short, 8.0: long}, questions)
+    assert found["hit@1"] == {"a1": 0.0, "a2": 0.0, "b1": 0.0}, "never by its own video"
 
 
 def test_a_window_has_the_words_that_begin_in_it(tmp_path):
