@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perception.intake import TrackId
+from perception.video.captions import VERSION as CAPTIONS_PRODUCER
 from perception.video.captions import Caption
 from perception.video.labels import LABELS_PRODUCER, Label, caption
 from perception.video.pictures import to_jpeg
@@ -169,6 +170,12 @@ def add_caption(
             trace_id=keyframe.trace_id,
         )
     )
+
+
+def add_uncaptioned(batch: Batch, own: TrackId, shot: Shot, keyframe: SeenFrame, why: str) -> None:
+    """Adds the gap of a shot that was seen, and that nobody wrote a caption of."""
+    pts_ns = (shot.pts0_ns, shot.pts1_ns)
+    batch.observations.append(own.gap(CAPTIONS_PRODUCER, pts_ns, keyframe.utc_ns(0), why, lost="captions"))
 
 
 def add_text(

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Literal
 
 from perception.intake import TrackId
 from perception.video.captions import Caption
-from perception.video.observations import Batch, SeenFrame, add_caption, add_shot, add_text
+from perception.video.observations import (
+    Batch,
+    SeenFrame,
+    add_caption,
+    add_shot,
+    add_text,
+    add_uncaptioned,
+)
 from perception.video.seen_text import (
     ChangeGate,
     Reading,
@@ -51,6 +58,7 @@ class ShotDraft:
     told: str = ""
     shot: Shot | None = None
     caption: Caption | None = None
+    uncaptioned: str = ""
     awaits_caption: bool = False
 
     @property
@@ -86,6 +94,8 @@ class ShotDraft:
         add_shot(batch, own, self.shot, self.keyframe, self.n_frames, quality)
         if self.keyframe is not None and self.caption is not None:
             add_caption(batch, own, self.shot, self.keyframe, self.caption, quality)
+        if self.keyframe is not None and self.uncaptioned:
+            add_uncaptioned(batch, own, self.shot, self.keyframe, self.uncaptioned)
         if self.keyframe is not None:
             batch.trace_id = self.keyframe.trace_id
         batch.marks.append(own.mark(self.shot.through_pts_ns))
