@@ -290,7 +290,7 @@ class IntakeService(Service, Generic[T]):
         is_over = track.successor is not None
         if self.draining or is_over or not self.is_current(track) or self.is_behind(track):
             return
-        if not self.has_room:
+        if not self.has_room():
             return  # What cannot be kept is not asked for.
         n = track.window.due()
         if n > 0:
