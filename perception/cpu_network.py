@@ -58,6 +58,8 @@ class CpuNetwork:
                 remedy="run: omnirecall models verify, then omnirecall models pull",
             ) from error
         self._own = threading.local()
+        self.precision = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        """Of the arithmetic that is done here: what `native` is on this processor."""
 
     def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Runs the network; the result is a copy, (N, …) float32."""

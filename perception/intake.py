@@ -66,7 +66,12 @@ class TrackId(NamedTuple):
         )
 
     def gap(
-        self, producer_id: str, pts_ns: tuple[int, int], utc_offset_ns: int | None, reason: str
+        self,
+        producer_id: str,
+        pts_ns: tuple[int, int],
+        utc_offset_ns: int | None,
+        reason: str,
+        lost: str = "",
     ) -> Observation:
         """A stretch that nobody perceived, and why: answers say that it is missing.
 
@@ -75,6 +80,7 @@ class TrackId(NamedTuple):
             pts_ns: Its begin and end.
             utc_offset_ns: UTC minus pts, None where it is not known.
             reason: For people.
+            lost: What alone is missing of a stretch that was perceived; empty if everything is.
         """
         pts0_ns, pts1_ns = pts_ns
         return Observation(
@@ -88,7 +94,7 @@ class TrackId(NamedTuple):
             pts1_ns=pts1_ns,
             t0_ns=None if utc_offset_ns is None else pts0_ns + utc_offset_ns,
             t1_ns=None if utc_offset_ns is None else pts1_ns + utc_offset_ns,
-            payload={"reason": reason},
+            payload={"reason": reason, "lost": lost} if lost else {"reason": reason},
         )
 
 
@@ -284,7 +290,7 @@ class IntakeService(Service, Generic[T]):
         is_over = track.successor is not None
         if self.draining or is_over or not self.is_current(track) or self.is_behind(track):
             return
-        if not self.has_room:
+        if not self.has_room():
             return  # What cannot be kept is not asked for.
         n = track.window.due()
         if n > 0:

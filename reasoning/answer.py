@@ -20,7 +20,7 @@ from reasoning.question import Question
 from reasoning.settings import ReasoningSettings
 from reasoning.words import FUNCTION_WORDS, stem, words
 from stream.messages.answer import Answer, Sentence, Verdict
-from stream.messages.evidence import Coverage, EvidenceItem
+from stream.messages.evidence import Coverage, EvidenceItem, Gap
 
 NOT_SEEN = "I did not see or hear that."
 UNSURE = "I am not sure; this is the nearest that I have."
@@ -226,6 +226,13 @@ def _cut(text: str, length: int) -> str:
     return text if len(found) <= length else f"{' '.join(found[:length])}…"
 
 
+def _tell_gaps(gaps: list[Gap], lost: str) -> str:
+    lost_s = sum(max(0, gap.pts1_ns - gap.pts0_ns) for gap in gaps) / 1e9
+    stretches = "1 stretch was" if len(gaps) == 1 else f"{len(gaps)} stretches were"
+    what = f"perceived without {lost}" if lost else "not perceived"
+    return f"{stretches} {what} ({lost_s:.0f} s in all)."
+
+
 def tell_coverage(coverage: Coverage) -> list[str]:
     """What an absence can mean: sentences about what was not perceived."""
     told = []
@@ -233,10 +240,10 @@ def tell_coverage(coverage: Coverage) -> list[str]:
         names = ", ".join(source_name(uri) for uri in coverage.unfinished[:3])
         more = " and others" if len(coverage.unfinished) > 3 else ""
         told.append(f"Still being read: {names}{more}.")
-    if coverage.gaps:
-        lost_s = sum(max(0, gap.pts1_ns - gap.pts0_ns) for gap in coverage.gaps) / 1e9
-        stretches = "1 stretch was" if len(coverage.gaps) == 1 else f"{len(coverage.gaps)} stretches were"
-        told.append(f"{stretches} not perceived ({lost_s:.0f} s in all).")
+    told += [
+        _tell_gaps([gap for gap in coverage.gaps if gap.lost == lost], lost)
+        for lost in dict.fromkeys(sorted(gap.lost for gap in coverage.gaps))
+    ]
     if coverage.undated:
         told.append(f"{coverage.undated} items have no known date and were left out.")
     return told

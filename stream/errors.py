@@ -23,6 +23,7 @@
     │   ├── ModelDamaged         sha256 differs; pull it again
     │   └── ModelFailed          it was there and failed on this input
     ├── RoleUnavailable          a process is not there (yet); try again
+    │   └── RoleBroken           it is not restarted any more: mend what it names
     ├── DeadlineExceeded         no answer in time; nothing was changed by waiting
     └── Cancelled                somebody withdrew the question
 
@@ -140,6 +141,10 @@ class RoleUnavailable(OmniRecallError):
     """A process of the pipeline does not answer."""
 
     exit_code = 6
+
+
+class RoleBroken(RoleUnavailable):
+    """A process failed for good, or too often: waiting does not help."""
 
 
 class DeadlineExceeded(OmniRecallError):

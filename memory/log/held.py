@@ -90,8 +90,10 @@ def _missing(db: sqlite3.Connection, key: tuple[bytes, int], duration_ns: int | 
         " AND pts1_ns >= ? ORDER BY track",
         (*key, duration_ns),
     )
-    told = ((track, msgpack.unpackb(packed).get("reason", "")) for track, packed in rows)
-    return "; ".join(f"track {track}: {reason}" for track, reason in told if reason)
+    told = ((track, msgpack.unpackb(packed)) for track, packed in rows)
+    # A gap that names what alone was lost, such as captions, lies in a stretch that was read.
+    whole = ((track, gap.get("reason", "")) for track, gap in told if not gap.get("lost"))
+    return "; ".join(f"track {track}: {reason}" for track, reason in whole if reason)
 
 
 def history(db: sqlite3.Connection, store_dir: Path) -> HistoryTold:

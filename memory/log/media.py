@@ -7,11 +7,11 @@ the log never points at half a picture. What no row refers to is swept at start-
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from pathlib import Path
 
+from stream.disk import is_no_room
 from stream.errors import DiskFull
 
 HASH_BYTES = 16
@@ -22,7 +22,6 @@ _EXTENSIONS = {
     "video/mp4": "mp4",
     "video/x-matroska": "mkv",
 }
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def media_hash(body: bytes | memoryview) -> bytes:
@@ -66,7 +65,7 @@ class MediaFolder:
                 _write_file(path, body)
                 self._made.append(path)
         except OSError as error:
-            if error.errno in _NO_SPACE:
+            if is_no_room(error, path):
                 raise DiskFull(f"{path}: {error}", remedy="free some space on the store's disk") from error
             raise
         return digest

@@ -9,12 +9,14 @@ both numbers of every item and decides for itself.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgpack
+import msgspec
 
 from memory.bounds import NAME_CHARS
 from memory.log.reader import T0, T1, Logged, SourceRow, named_sources, sources
@@ -26,6 +28,10 @@ Verdict = Literal["found", "uncertain", "absent"]
 
 MOST_GAPS = 100
 """Gaps told in one reply, the newest."""
+GAP_ROWS = 1000
+"""Gaps looked at; those of captions come shot by shot, and are joined."""
+MEET_NS = 100_000_000
+"""Shots whose ends lie closer have nothing between them but rounding."""
 GAP_BYTES = 128 << 10
 """Bytes of them; paths may be long."""
 MOST_UNFINISHED = 20
@@ -111,21 +117,22 @@ def coverage_of(db: sqlite3.Connection, cue: Cue, gates: Gates) -> Coverage:
     """
     rows = sources(db)
     uris = {(row.source_id, row.session): row.uri for row in rows}
-    newest_gaps = (
+    newest = (
         Gap(
             uri=uris.get((source_id, session), ""),
             pts0_ns=pts0_ns,
             pts1_ns=pts1_ns,
             t0_ns=t0_ns,
             t1_ns=t1_ns,
-            reason=_reason(payload),
+            **_told(payload),
         )
         for source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, payload in db.execute(
             f"SELECT o.source_id, o.session, o.pts0_ns, o.pts1_ns, {T0}, {T1}, o.payload"  # noqa: S608
             f" FROM observation AS o WHERE o.kind = 'gap'{gates.reach.sql} ORDER BY o.n DESC LIMIT ?",
-            (*gates.reach.parameters, MOST_GAPS),
+            (*gates.reach.parameters, GAP_ROWS),
         )
     )
+    newest_gaps = itertools.islice(_joined(newest), MOST_GAPS)
     return Coverage(
         through_ns=_through(rows),
         gaps=tuple(reversed(fitting(newest_gaps, GAP_BYTES))),
@@ -134,9 +141,31 @@ def coverage_of(db: sqlite3.Connection, cue: Cue, gates: Gates) -> Coverage:
     )
 
 
-def _reason(payload: bytes | None) -> str:
+def _told(payload: bytes | None) -> dict[str, str]:
     told = msgpack.unpackb(payload) if payload else {}
-    return shortened(str(told.get("reason") or "lost"), NAME_CHARS)
+    return {
+        "reason": shortened(str(told.get("reason") or "lost"), NAME_CHARS),
+        "lost": shortened(str(told.get("lost") or ""), NAME_CHARS),
+    }
+
+
+def _joined(newest: Iterable[Gap]) -> Iterator[Gap]:
+    """Gaps, newest first, those of captions as one while shots meet: else they would crowd out the rest."""
+    later: Gap | None = None
+    for gap in newest:
+        if later is not None and gap.lost and _meet(gap, later):
+            later = msgspec.structs.replace(gap, pts1_ns=later.pts1_ns, t1_ns=later.t1_ns)
+            continue
+        if later is not None:
+            yield later
+        later = gap
+    if later is not None:
+        yield later
+
+
+def _meet(gap: Gap, later: Gap) -> bool:
+    same = (gap.uri, gap.reason, gap.lost) == (later.uri, later.reason, later.lost)
+    return same and 0 <= later.pts0_ns - gap.pts1_ns <= MEET_NS
 
 
 def _unfinished(db: sqlite3.Connection, cue: Cue, rows: Sequence[SourceRow]) -> tuple[str, ...]:

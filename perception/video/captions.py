@@ -5,12 +5,15 @@ speaks OpenAI's chat completions, at the address that the owner gave: no redirec
 no proxy asked, and the key comes from an environment variable and is never logged. What
 comes back is data: a bounded line of text, and nothing is done because of it.
 
-A shot waits for its caption for a bounded time, and goes on without one, counted, where the
-model fails, is too slow, or has failed several times in a row.
+A live shot waits for its caption for a moment, and goes on without one, counted. A file's shot
+waits while the server is away and asked again and again; after `wait_s` without any caption the
+shots of files go on without, and a gap says so, until a shot now and then finds the server back.
+A model that cannot be opened ends the process with its reason.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -25,7 +28,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perception.encoder.networks import other_model
 from perception.video.pictures import to_jpeg
 from perception.video.settings import NANO, CaptionSettings
-from stream.errors import ConfigError, DeadlineExceeded, ModelFailed, OmniRecallError, RoleUnavailable
+from stream.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    ModelDamaged,
+    ModelFailed,
+    ModelMissing,
+    OmniRecallError,
+    RoleUnavailable,
+)
 from stream.models.named import NamedModel
 
 if TYPE_CHECKING:
@@ -48,8 +59,18 @@ REPLY_BYTES = 256 << 10
 CONNECT_S = 5.0
 TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which asking again can help."""
+OF_THE_PICTURE = 500
+"""Of these the one that may be due to the picture: a file's shot is not asked for again after it."""
 WAITING_SHOTS = 4
 """Shots that wait for a caption before no more frames of a file are asked for; live ones are shed beyond."""
+AGAIN_S = 1.0
+"""Seconds before a server that is away is asked again for a file's shot; doubles, up to `pause_s`."""
+RAREST = 16
+"""By how much the pause between two looks whether the server is back may grow."""
+AWAY = "caption server away"
+SLOW = "caption model too slow"
+FAILED = "captioning failed"
+"""Reasons of gaps: a file's shot that has no caption."""
 MANY = (
     "{prompt} There are {n} pictures. Answer with {n} lines, one for each picture in their order, each "
     "beginning with the number of the picture and a colon."
@@ -62,6 +83,10 @@ class Captioner(Protocol):
 
     producer_id: str
     pictures_per_call: int
+
+    def load(self) -> None:
+        """Opens what is needed; called once, before the first picture."""
+        ...
 
     def captions(self, pictures: Sequence[Picture]) -> list[str]:
         """The lines, in the order of the pictures (H, W, 3) uint8 RGB; empty where there is none."""
@@ -109,20 +134,31 @@ class ServerCaptioner:
                 )
             headers["Authorization"] = f"Bearer {key}"
         self._url = settings.server_url.rstrip("/") + "/chat/completions"
-        self._client = httpx2.Client(
+        # Asynchronous, since only so one deadline holds for all that an attempt does: a blocking
+        # client knows but limits of each read, and a server may send a byte a second for ever.
+        self._loop = asyncio.Runner()
+        self._client = httpx2.AsyncClient(
             headers=headers,
-            timeout=httpx2.Timeout(settings.timeout_s, connect=min(CONNECT_S, settings.timeout_s)),
+            timeout=httpx2.Timeout(None, connect=min(CONNECT_S, settings.timeout_s)),
             follow_redirects=False,
             trust_env=False,
         )
+
+    def load(self) -> None:
+        """Nothing has to be opened: whether the server is there is seen at the first picture."""
+
+    def close(self) -> None:
+        """Lets go of the connection; called in the thread that asked."""
+        self._loop.run(self._client.aclose())
+        self._loop.close()
 
     def captions(self, pictures: Sequence[Picture]) -> list[str]:
         """As `Captioner.captions`; several pictures in one call where the answer can be told apart.
 
         Raises:
             ModelFailed: If the server refuses, or answers in another form.
-            RoleUnavailable: If it cannot be reached.
-            DeadlineExceeded: If it is too slow.
+            RoleUnavailable: If it cannot be reached, or says that it has no time.
+            DeadlineExceeded: If an attempt takes longer than `timeout_s`, all its reads together.
         """
         prompt, n = self._settings.prompt, len(pictures)
         if n > 1:
@@ -148,7 +184,8 @@ class ServerCaptioner:
             if status == 200:
                 return _content_of(body_)
             if status and (last or status not in TRY_AGAIN):
-                raise ModelFailed(
+                may_come = status in TRY_AGAIN and status != OF_THE_PICTURE
+                raise (RoleUnavailable if may_come else ModelFailed)(
                     f"the caption server answered with status {status}",
                     remedy="look at its log; check video.captions.server_url, server_model and key_env",
                 )
@@ -160,8 +197,8 @@ class ServerCaptioner:
         import httpx2
 
         try:
-            return self._exchange(asked)
-        except (httpx2.TimeoutException, DeadlineExceeded) as error:
+            return self._loop.run(self._exchange(asked))
+        except TimeoutError as error:
             if last:
                 raise DeadlineExceeded(
                     f"the caption server did not answer in {self._settings.timeout_s:g} s",
@@ -175,17 +212,17 @@ class ServerCaptioner:
                 ) from error
         return 0, b""
 
-    def _exchange(self, asked: dict[str, Any]) -> tuple[int, bytes]:
-        ends_at_s = time.monotonic() + self._settings.timeout_s
+    async def _exchange(self, asked: dict[str, Any]) -> tuple[int, bytes]:
         body = bytearray()
-        with self._client.stream("POST", self._url, json=asked) as reply:
-            for piece in reply.iter_bytes():
+        async with (
+            asyncio.timeout(self._settings.timeout_s),
+            self._client.stream("POST", self._url, json=asked) as reply,
+        ):
+            async for piece in reply.aiter_bytes():
                 body += piece
                 if len(body) > REPLY_BYTES:
                     raise ModelFailed(f"the caption server sent more than {REPLY_BYTES} bytes")
-                if time.monotonic() > ends_at_s:  # A server may send a byte a second for ever.
-                    raise DeadlineExceeded("the caption server is too slow")
-            return reply.status_code, bytes(body)
+        return reply.status_code, bytes(body)
 
 
 def _content_of(body: bytes) -> str:
@@ -202,7 +239,7 @@ def _content_of(body: bytes) -> str:
 
 
 class HubCaptioner:
-    """Writes captions by a model of a folder or a hub, loaded at the first picture.
+    """Writes captions by a model of a folder or a hub.
 
     Any of transformers' image-text-to-text class whose processor has a chat template. Pictures are
     captioned one by one: in a batch the text would depend on what else is in it.
@@ -219,12 +256,20 @@ class HubCaptioner:
         self.pictures_per_call = 1
         self._opened: tuple[Any, Any, str] | None = None
 
+    def load(self) -> None:
+        """Opens the model; a piece of work of its own, since a large one takes a minute.
+
+        Raises:
+            ModelDamaged: If the model cannot be opened.
+            ConfigError: If its device is not there.
+        """
+        self._open()
+
     def captions(self, pictures: Sequence[Picture]) -> list[str]:
         """As `Captioner.captions`.
 
         Raises:
-            ModelMissing, ModelDamaged: If the model cannot be opened.
-            ConfigError: If its device is not there.
+            ModelDamaged, ConfigError: As `load`, where that was not called.
             ModelFailed: If it raises on a picture.
         """
         processor, network, device = self._open()
@@ -300,20 +345,22 @@ class Caption:
     producer_id: str
 
 
-Done = Callable[[Caption | None], None]
+Done = Callable[[Caption | None, str], None]
+"""Takes a caption; or None, and why a file's shot has none (empty where the model wrote nothing)."""
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
     picture: Picture
+    live: bool
     give_up_ns: int
     done: Done | None
 
-    def finish(self, caption: Caption | None) -> None:
+    def finish(self, caption: Caption | None, why: str = "") -> None:
         """Calls back, once."""
         done, self.done = self.done, None
         if done is not None:
-            done(caption)
+            done(caption, why)
 
 
 class CaptionDesk:
@@ -324,6 +371,7 @@ class CaptionDesk:
         settings: How long to wait.
         lane: Of one thread.
         clock, log, metrics: The service's.
+        broken: Called with what no further attempt can mend; nothing is asked after it.
     """
 
     def __init__(
@@ -334,17 +382,34 @@ class CaptionDesk:
         clock: Clock,
         log: Log,
         metrics: Metrics,
+        broken: Callable[[OmniRecallError], None],
     ) -> None:
         self._captioner, self._settings, self._lane = captioner, settings, lane
-        self._clock, self._log, self._metrics = clock, log, metrics
+        self._clock, self._log, self._metrics, self._broken = clock, log, metrics, broken
         self._waiting: deque[_Job] = deque()
         self._asked: list[_Job] = []
+        self._is_loaded = False
         self._failures = 0
-        self._paused_until_ns = 0
+        self._why = SLOW
+        self._again_ns = 0
+        self._live_again_ns = 0
+        # Of files: since when they wait in vain, and, once that is too long, when one looks again.
+        self._waits_since_ns = 0
+        self._is_away = False
+        self._look_ns = 0
+        self._looks = 0
+
+    def begin(self) -> None:
+        """Has the model loaded; nobody is given up before."""
+        self._lane.submit(self._captioner.load, done=self._loaded, failed=self._not_loaded)
 
     @property
     def is_behind(self) -> bool:
-        """Whether enough shots wait."""
+        """Whether enough shots wait, or one looks whether the server is back: the others wait for that."""
+        return self._is_full or (self._is_away and bool(self._files()))
+
+    @property
+    def _is_full(self) -> bool:
         return len(self._waiting) + len(self._asked) >= WAITING_SHOTS
 
     def submit(self, picture: Picture, *, live: bool, done: Done) -> None:
@@ -356,23 +421,23 @@ class CaptionDesk:
             done: Called in the loop's thread.
         """
         now_ns = self._clock.monotonic_ns()
-        if now_ns < self._paused_until_ns or (live and self.is_behind):
-            self._metrics.count("captions_left_out")
-            done(None)
-            return
-        wait_s = self._settings.wait_latest_s if live else self._settings.wait_s
-        self._waiting.append(_Job(picture, now_ns + int(wait_s * NANO), done))
-        self.turn()
+        job = _Job(picture, live, now_ns + int(self._settings.wait_latest_s * NANO), done)
+        if live:
+            if now_ns < self._live_again_ns or self._is_full:
+                return self._leave_out([job])
+        else:
+            self._give_up(now_ns)
+            if self._is_away and (now_ns < self._look_ns or self._files()):
+                return self._leave_out([job])
+        self._waiting.append(job)
+        return self.turn()
 
     def turn(self) -> None:
         """Gives up on what waited for too long, and starts the next call."""
         now_ns = self._clock.monotonic_ns()
-        for job in [job for job in (*self._asked, *self._waiting) if job.done and job.give_up_ns <= now_ns]:
-            self._metrics.count("captions_left_out")
-            job.finish(None)
-        while self._waiting and self._waiting[0].done is None:
-            self._waiting.popleft()
-        if self._asked or not self._waiting:
+        self._give_up(now_ns)
+        self._waiting = deque(job for job in self._waiting if job.done)
+        if not self._is_loaded or self._asked or not self._waiting or now_ns < self._again_ns:
             return
         n = min(self._captioner.pictures_per_call, len(self._waiting))
         jobs = self._asked = [self._waiting.popleft() for _ in range(n)]
@@ -383,9 +448,47 @@ class CaptionDesk:
             failed=lambda error: self._failed(jobs, error),
         )
 
+    def _files(self) -> list[_Job]:
+        """The shots of files that wait for their captions."""
+        return [job for job in (*self._asked, *self._waiting) if job.done and not job.live]
+
+    def _give_up(self, now_ns: int) -> None:
+        """Live shots are not waited for long; those of files while captions come, or may come soon."""
+        both = (*self._asked, *self._waiting)
+        self._leave_out([job for job in both if job.done and job.live and job.give_up_ns <= now_ns])
+        files = self._files()
+        if not files or not self._is_loaded:
+            self._waits_since_ns = now_ns
+        elif now_ns - self._waits_since_ns >= self._settings.wait_s * NANO:
+            self._log.error("captions_given_up", reason=self._why)
+            self._goes_away(now_ns)
+            self._leave_out(files)
+
+    def _goes_away(self, now_ns: int) -> None:
+        """From now on a file's shot looks only now and then whether captions are written again."""
+        pause_s = self._settings.pause_s * min(RAREST, 2**self._looks)
+        self._is_away, self._looks = True, self._looks + 1
+        self._look_ns, self._again_ns = now_ns + int(pause_s * NANO), 0
+
+    def _leave_out(self, jobs: Sequence[_Job], why: str = "") -> None:
+        for job in jobs:
+            self._metrics.count("captions_left_out")
+            job.finish(None, "" if job.live else why or self._why)
+
+    def _loaded(self, _: None) -> None:
+        self._is_loaded = True
+        self.turn()
+
+    def _not_loaded(self, error: BaseException) -> None:
+        if not isinstance(error, OmniRecallError):
+            raise error
+        self._broken(error)
+
     def _written(self, jobs: Sequence[_Job], lines: Sequence[str]) -> None:
         self._asked = []
-        self._failures = 0
+        self._failures = self._looks = self._again_ns = self._live_again_ns = 0
+        self._is_away, self._why = False, SLOW
+        self._waits_since_ns = self._clock.monotonic_ns()
         for job, line in zip(jobs, lines, strict=True):
             text = cleaned(line, self._settings.max_chars)
             self._metrics.count("captions" if text else "captions_empty")
@@ -394,16 +497,37 @@ class CaptionDesk:
     def _failed(self, jobs: Sequence[_Job], error: BaseException) -> None:
         if not isinstance(error, OmniRecallError):
             raise error
+        if isinstance(error, ModelDamaged | ModelMissing | ConfigError):
+            self._broken(error)  # What was asked stays so: nothing else is begun.
+            return
         self._asked = []
         self._failures += 1
         self._metrics.count("captions_failed", len(jobs))
         self._log.warning("caption_failed", error=type(error).__name__, message=error.message)
-        if self._failures >= self._settings.pause_after:
-            # What fails again and again is left alone for a while, and no shot waits for it.
-            self._paused_until_ns = self._clock.monotonic_ns() + int(self._settings.pause_s * NANO)
-            self._failures = 0
+        now_ns = self._clock.monotonic_ns()
+        self._pause_live(jobs, now_ns)
+        files = [job for job in jobs if job.done and not job.live]
+        if not isinstance(error, RoleUnavailable | DeadlineExceeded):
+            self._waits_since_ns = now_ns  # It is there, and will say the same of the same picture.
+            self._leave_out(files, FAILED)
+            return
+        self._why = SLOW if isinstance(error, DeadlineExceeded) else AWAY
+        if self._is_away:
+            self._goes_away(now_ns)
+            self._leave_out(files)
+            return
+        self._waiting.extendleft(reversed(files))
+        wait_s = min(self._settings.pause_s, AGAIN_S * 2 ** min(self._failures - 1, 16))
+        self._again_ns = now_ns + int(wait_s * NANO)
+
+    def _pause_live(self, asked: Sequence[_Job], now_ns: int) -> None:
+        """Live shots go on without a caption; after several failures none waits for a while."""
+        for job in asked:
+            if job.live:
+                job.finish(None)
+        if self._failures % self._settings.pause_after == 0:
+            self._live_again_ns = now_ns + int(self._settings.pause_s * NANO)
             self._metrics.count("captions_paused")
-            jobs = [*jobs, *self._waiting]
-            self._waiting.clear()
-        for job in jobs:
-            job.finish(None)
+            for job in self._waiting:
+                if job.live:
+                    job.finish(None)

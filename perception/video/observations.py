@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perception.intake import TrackId
+from perception.video.captions import VERSION as CAPTIONS_PRODUCER
 from perception.video.captions import Caption
 from perception.video.labels import LABELS_PRODUCER, Label, caption
 from perception.video.pictures import to_jpeg
-from perception.video.seen_text import SEEN_TEXT_PRODUCER, Reading
+from perception.video.seen_text import Reading
 from perception.video.shots import SHOTS_PRODUCER, Shot
 from stream.messages.media import ChangePoint
 from stream.messages.observation import KeyRef, MediaRef, Observation, TrackMark
@@ -205,6 +206,12 @@ def add_stretch(
     )
 
 
+def add_uncaptioned(batch: Batch, own: TrackId, shot: Shot, keyframe: SeenFrame, why: str) -> None:
+    """Adds the gap of a shot that was seen, and that nobody wrote a caption of."""
+    pts_ns = (shot.pts0_ns, shot.pts1_ns)
+    batch.observations.append(own.gap(CAPTIONS_PRODUCER, pts_ns, keyframe.utc_ns(0), why, lost="captions"))
+
+
 def add_text(
     batch: Batch, own: TrackId, reading: Reading, frame: SeenFrame, pts_ns: tuple[int, int], quality: int
 ) -> None:
@@ -221,12 +228,12 @@ def add_text(
     pts0_ns, pts1_ns = pts_ns
     batch.observations.append(
         Observation(
-            observation_id=own.observation_id("seen_text", SEEN_TEXT_PRODUCER, pts0_ns),
+            observation_id=own.observation_id("seen_text", reading.producer_id, pts0_ns),
             source_id=own.source_id,
             session=own.session,
             track=own.track,
             kind="seen_text",
-            producer_id=SEEN_TEXT_PRODUCER,
+            producer_id=reading.producer_id,
             pts0_ns=pts0_ns,
             pts1_ns=pts1_ns,
             t0_ns=frame.utc_ns(pts0_ns),

@@ -17,13 +17,11 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from perception.video.text_networks import TextNetworks
+from perception.video.text_networks import PRODUCER, TextNetworks
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-SEEN_TEXT_PRODUCER = "pp-ocrv6-small@090f04ab/2"
 
 PROXY_PX = (160, 90)
 """Width and height of the luma proxy on which pictures are compared."""
@@ -83,12 +81,14 @@ class TextLine:
 class Reading:
     """What one picture says, its lines in reading order; empty if nothing.
 
-    `left_out` counts lines that were found and not read because there were too many.
+    `left_out` counts lines that were found and not read because there were too many;
+    `producer_id` says by which networks, and how they were run.
     """
 
     pts_ns: int
     lines: tuple[TextLine, ...]
     left_out: int = 0
+    producer_id: str = PRODUCER
 
     @property
     def text(self) -> str:
@@ -191,7 +191,7 @@ class ShotReader:
             self._await(turn)
             self._known = self._read_lines(picture, corners)
             believed = self._believed(picture.shape[1], picture.shape[0])
-            return Reading(pts_ns, believed, len(found) - len(corners))
+            return Reading(pts_ns, believed, len(found) - len(corners), self._networks.producer_id)
         finally:
             self._await(turn)
             with self._next:

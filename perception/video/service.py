@@ -26,10 +26,11 @@ from perception.video.observations import (
 )
 from perception.video.pictures import Prepared, prepare
 from perception.video.seen_text import Reading, ShotReader
-from perception.video.settings import NANO, VideoSettings
+from perception.video.settings import LEEWAY_S, NANO, VideoSettings
 from perception.video.text_networks import LazyText, PaddleText
 from perception.video.track import ShotDraft, Step, TextJob, TrackState
 from stream.errors import (
+    ConfigError,
     DeadlineExceeded,
     Malformed,
     ModelDamaged,
@@ -118,6 +119,7 @@ class VideoService(IntakeService[_Track]):
 
         Raises:
             ModelMissing: If a model was not pulled.
+            ConfigError: If a call for captions may take longer than `supervisor.hung_s`.
         """
         # Imported before any lane starts: threads that import a library for the first time at
         # once meet it half made.
@@ -125,10 +127,7 @@ class VideoService(IntakeService[_Track]):
 
         cv2.setNumThreads(self._threads)
         self._set_up_labels()
-        captioner = captioner_of(self._settings.captions, self._threads)
-        if captioner is not None:
-            lane, settings = self.lane("captions"), self._settings.captions
-            self._captions = CaptionDesk(captioner, settings, lane, self.clock, self.log, self.metrics)
+        self._set_up_captions()
         if self._settings.text:
             detector = model_file("pp-ocrv6", "PP-OCRv6_det_small.onnx")
             recogniser = model_file("pp-ocrv6", "PP-OCRv6_rec_small.onnx")
@@ -144,6 +143,22 @@ class VideoService(IntakeService[_Track]):
         self.connect("encoder")
         self.log.info("spool", batches=self.outbox.waiting)
         self.listen("video")
+
+    def _set_up_captions(self) -> None:
+        settings = self._settings.captions
+        limit_s = self._supervision.hung_s - LEEWAY_S
+        if settings.is_on and settings.longest_call_s > limit_s:
+            raise ConfigError(
+                f"one call for captions may take {settings.longest_call_s:.0f} s, and supervisor.hung_s "
+                f"allows {limit_s:.0f}",
+                remedy="raise supervisor.hung_s, or lower video.captions.timeout_s, retries or "
+                "pictures_per_call",
+            )
+        captioner = captioner_of(settings, self._threads)
+        if captioner is not None:
+            lane, told = self.lane("captions"), (self.clock, self.log, self.metrics)
+            self._captions = CaptionDesk(captioner, settings, lane, *told, self._captions_are_broken)
+            self._captions.begin()
 
     def _set_up_labels(self) -> None:
         """Chooses who names pictures; of a model with a text side, the names' keys are asked for later.
@@ -195,6 +210,10 @@ class VideoService(IntakeService[_Track]):
     def _text_is_broken(self, error: BaseException) -> None:
         self.log.error("text_networks_failed", error=type(error).__name__, message=str(error))
         self.end(failed=f"{type(error).__name__}: {error}")
+
+    def _captions_are_broken(self, error: OmniRecallError) -> None:
+        self.log.error("captions_broken", error=type(error).__name__, message=error.message)
+        self.end(failed=f"{type(error).__name__}: {error.message}")
 
     # Tracks.
 
@@ -426,11 +445,13 @@ class VideoService(IntakeService[_Track]):
         self._captions.submit(
             picture,
             live=track.is_live,
-            done=lambda caption: self._captioned(track, draft, caption),
+            done=lambda caption, why: self._captioned(track, draft, caption, why),
         )
 
-    def _captioned(self, track: _Track, draft: ShotDraft, caption: Caption | None) -> None:
-        draft.awaits_caption, draft.caption = False, caption
+    def _captioned(self, track: _Track, draft: ShotDraft, caption: Caption | None, why: str) -> None:
+        draft.awaits_caption, draft.caption, draft.uncaptioned = False, caption, why
+        if why:
+            self.metrics.count("gaps")
         if draft in track.closing:  # else it is about to be put by whoever closed it
             self._put_closed(track)
             self.grant(track)

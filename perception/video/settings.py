@@ -9,10 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perception.video.seen_text import TextRules
 from perception.video.shots import ShotRules
+from stream.process.settings import SupervisorSettings
 
 NANO = 1_000_000_000
-LONGEST_CALL_S = 110.0
-"""A piece of work in a lane that takes longer is taken for hung (`supervisor.hung_s`)."""
+LEEWAY_S = 10.0
+"""Between the longest call for captions and `supervisor.hung_s`, when a piece of work is taken for
+hung: pictures are encoded, a busy processor is slow, and a token more is written past the limit."""
+LONGEST_CALL_S = float(SupervisorSettings.model_fields["hung_s"].default) - LEEWAY_S
+"""What one call for captions may take as `supervisor.hung_s` is; the service looks at what it is."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -24,7 +28,7 @@ class CaptionSettings(BaseModel):
     model: str = Field(
         default="",
         description="folder, or hub id (owner/name@revision, pulled before), of a model of transformers' "
-        "image-text-to-text class; it runs in the video process",
+        "image-text-to-text class; it runs in the video process, and must load within supervisor.hung_s",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where that model runs: auto takes a GPU that torch sees"
@@ -52,24 +56,50 @@ class CaptionSettings(BaseModel):
     )
     max_tokens: int = Field(default=64, ge=8, le=1024, description="tokens of a caption")
     max_chars: int = Field(default=400, ge=20, le=4000, description="characters of a caption that are kept")
-    timeout_s: float = Field(default=30.0, gt=0, le=100, description="seconds that one attempt may take")
+    timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=100,
+        description="seconds that one attempt may take in all; a model in the process ends with the token "
+        "at hand",
+    )
     retries: int = Field(default=1, ge=0, le=5, description="further attempts where asking again can help")
     backoff_s: float = Field(
         default=0.5, ge=0, le=10, description="seconds before the first further attempt; doubles"
     )
     wait_s: float = Field(
-        default=120.0, gt=0, description="seconds that a file's shot waits for its caption before it goes on"
+        default=120.0,
+        gt=0,
+        description="seconds without any caption after which the shots of files go on without, and "
+        "gaps say so",
     )
     wait_latest_s: float = Field(default=5.0, gt=0, description="the same of a live shot")
     pause_after: int = Field(
-        default=3, ge=1, description="failed calls in a row after which none is made for pause_s"
+        default=3, ge=1, description="failed calls in a row after which no live shot waits for pause_s"
     )
-    pause_s: float = Field(default=30.0, gt=0, description="seconds without calls after pause_after failures")
+    pause_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="seconds for which live shots then go without; longest time between two attempts for "
+        "a file's shot; shortest between two looks whether captions that were given up come again",
+    )
 
     @property
     def is_on(self) -> bool:
         """Whether captions are written."""
         return bool(self.model or self.server_url)
+
+    @property
+    def longest_call_s(self) -> float:
+        """Seconds that one call in the lane may take: every attempt for every picture, to its limit.
+
+        A model in the process is asked once, for one picture; loading it is another piece of work.
+        """
+        if self.model:
+            return self.timeout_s
+        calls = 1 + self.pictures_per_call if self.pictures_per_call > 1 else 1
+        waits_s = self.backoff_s * float(2**self.retries - 1)
+        return calls * ((self.retries + 1) * self.timeout_s + waits_s)
 
     @model_validator(mode="after")
     def _consistent(self) -> CaptionSettings:
@@ -83,11 +113,9 @@ class CaptionSettings(BaseModel):
                 raise ValueError("server_url needs server_model")
             if self.key_env and url.scheme == "http" and url.hostname not in LOOPBACK:
                 raise ValueError("a key is sent to another machine by https only")
-        calls = 1 + self.pictures_per_call if self.pictures_per_call > 1 else 1
-        attempts_s = (self.retries + 1) * self.timeout_s + self.backoff_s * (2**self.retries - 1)
-        if self.is_on and calls * attempts_s > LONGEST_CALL_S:
+        if self.is_on and self.longest_call_s > LONGEST_CALL_S:
             raise ValueError(
-                f"pictures_per_call, timeout_s, retries and backoff_s add up to {calls * attempts_s:.0f} s, "
+                f"pictures_per_call, timeout_s, retries and backoff_s add up to {self.longest_call_s:.0f} s, "
                 f"{LONGEST_CALL_S:.0f} are allowed"
             )
         return self

@@ -21,9 +21,20 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+PRODUCER = "pp-ocrv6-small@090f04ab/2"
+"""The networks, and the version of what is made of their output."""
+
 
 class TextNetworks(Protocol):
-    """Detector and recogniser, as `ShotReader` needs them."""
+    """Detector and recogniser, as `ShotReader` needs them.
+
+    `producer_id` names them, and everything about how they are run that makes other words of a picture.
+    """
+
+    @property
+    def producer_id(self) -> str:
+        """Who reads, and how."""
+        ...
 
     def detect(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Corners of text lines, (N, 4, 2) float32 pixels of the picture (H, W, 3) RGB."""
@@ -50,7 +61,13 @@ class PaddleText:
 
     Raises:
         ModelDamaged: If a file cannot be read.
+
+    Attributes:
+        producer_id: Tells the size the detector sees and the arithmetic that is really done: two
+            processors that read doubtful letters differently have two ids.
     """
+
+    producer_id: str
 
     def __init__(
         self,
@@ -79,15 +96,15 @@ class PaddleText:
         try:
             self._engine: Any = importlib.import_module("rapidocr").RapidOCR(params=params)
             self.warm_up()  # rapidocr opens them when they are first used
-            self.run_by(
-                CpuNetwork(detector_path, threads, precision), CpuNetwork(recogniser_path, threads, precision)
-            )
+            networks = [CpuNetwork(path, threads, precision) for path in (detector_path, recogniser_path)]
+            self.run_by(*networks)
             self.warm_up()
         except Exception as error:  # rapidocr wraps what onnxruntime raises in types of its own
             raise ModelDamaged(
                 f"{detector_path.parent}: the text networks cannot be opened: {str(error).splitlines()[-1]}",
                 remedy="run: omnirecall models verify, then omnirecall models pull",
             ) from error
+        self.producer_id = f"{PRODUCER}+{detector_px}px+{networks[-1].precision}"
 
     def run_by(self, detector: Callable[[Any], Any], recogniser: Callable[[Any], Any]) -> None:
         """Has the networks run by these: each takes a float32 batch (N, 3, H, W) and gives the output."""
@@ -149,6 +166,11 @@ class LazyText:
             if self._opened is None:
                 self._opened = self._open()
             return self._opened
+
+    @property
+    def producer_id(self) -> str:
+        """As `TextNetworks.producer_id`."""
+        return self.opened().producer_id
 
     def detect(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """As `TextNetworks.detect`."""

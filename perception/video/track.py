@@ -23,6 +23,7 @@ from perception.video.observations import (
     add_shot,
     add_stretch,
     add_text,
+    add_uncaptioned,
 )
 from perception.video.seen_text import (
     ChangeGate,
@@ -66,6 +67,7 @@ class ShotDraft:
     told: str = ""
     shot: Shot | None = None
     caption: Caption | None = None
+    uncaptioned: str = ""
     awaits_caption: bool = False
 
     @property
@@ -105,6 +107,8 @@ class ShotDraft:
             add_caption(batch, own, self.shot, self.keyframe, self.caption, quality)
         else:
             self._add_stretches(batch, own)
+        if self.keyframe is not None and self.uncaptioned:
+            add_uncaptioned(batch, own, self.shot, self.keyframe, self.uncaptioned)
         if self.keyframe is not None:
             batch.trace_id = self.keyframe.trace_id
         batch.marks.append(own.mark(self.shot.through_pts_ns))

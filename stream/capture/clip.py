@@ -10,9 +10,7 @@ none has to wait in memory for another.
 
 from __future__ import annotations
 
-import errno
 import heapq
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +22,8 @@ from stream.capture.clip_form import Chosen, Form, chosen_tracks, form_of
 from stream.capture.container import named, opened, uri_of
 from stream.capture.decoding import NS_PER_S, to_ns
 from stream.capture.probe import start_ns
-from stream.errors import ConfigError, DiskFull, OmniRecallError, SourceCorrupt
+from stream.disk import is_no_room, unwritable, whole_file
+from stream.errors import ConfigError, OmniRecallError, SourceCorrupt
 
 if TYPE_CHECKING:
     from av.container.input import InputContainer
@@ -51,7 +50,6 @@ _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "enc
 _DATE_TAGS = ("com.apple.quicktime.creationdate", "creation_time", "date")
 _MISTAKES = (AssertionError, TypeError)
 """Errors of this program: they concern neither the original nor the clip."""
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 Report = Callable[[float], None]
 """Told how much is done, 0 to 1."""
@@ -124,18 +122,21 @@ def cut(
         SourceError: As `stream.capture.probe.inspect`, or nothing lies in the stretch.
     """
     form = form_of(target)
-    with opened(source) as container, _unfinished(source, target, force=force) as unfinished:
-        try:
+    _refuse_overwriting(source, target, force=force)
+    with opened(source) as container, whole_file(target) as unfinished:
+        with damage_named(source):
             chosen = chosen_tracks(container, source, target, form, exact=exact)
             length_us = container.duration
             t0_ns, t1_ns = widened(t0_ns, t1_ns, length_us * 1_000 if length_us else None)
             cutting = Cutting(source, container, chosen, form, t0_ns, t1_ns, report)
+        try:
             start_at_ns, end_at_ns = _exactly(cutting, unfinished) if exact else cutting.copy(unfinished)
+            n_bytes = unfinished.stat().st_size
         except (OmniRecallError, *_MISTAKES):
             raise
         except Exception as error:  # What libavformat refuses to write is open-ended.
             raise _unwritten(target, error) from error
-        n_bytes = unfinished.stat().st_size
+        _refuse_overwriting(source, target, force=force)  # It may have come meanwhile.
     return Clip(
         path=target.absolute(),
         t0_ns=t0_ns,
@@ -155,21 +156,6 @@ def _exactly(cutting: Cutting, unfinished: Path) -> tuple[int, int]:
     return encode(cutting, unfinished)
 
 
-@contextmanager
-def _unfinished(source: Path, target: Path, *, force: bool) -> Iterator[Path]:
-    """A file beside the target that takes its name if the block ends well, and else goes."""
-    _refuse_overwriting(source, target, force=force)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        yield unfinished
-        _refuse_overwriting(source, target, force=force)
-        unfinished.replace(target)
-    except OSError as error:
-        raise _unwritten(target, error) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 def _refuse_overwriting(source: Path, target: Path, *, force: bool) -> None:
     if not target.parent.is_dir():
         raise ConfigError(f"there is no folder {target.parent}", remedy="make it, or name another place")
@@ -184,10 +170,9 @@ def _refuse_overwriting(source: Path, target: Path, *, force: bool) -> None:
 
 
 def _unwritten(target: Path, error: Exception) -> OmniRecallError:
-    if isinstance(error, OSError) and error.errno in _NO_SPACE:
-        return DiskFull(f"there is no room for {target}", remedy="free some space, or name another disk")
-    if isinstance(error, PermissionError):
-        return ConfigError(f"{target} may not be written", remedy="name a folder that is yours")
+    """Why libav could not write the clip; whatever is due to the original was named while it was read."""
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and is_no_room(error, target)):
+        return unwritable(target, error)
     return ConfigError(
         f"{target} cannot be written ({type(error).__name__})",
         remedy=f"{target.stem}.mkv takes nearly everything; --exact encodes anew",
@@ -224,7 +209,8 @@ class Cutting:
 
     def copy(self, target: Path) -> tuple[int, int]:
         """Copies packets from the keyframe on; returns start and end in the source, in ns."""
-        begins_ns = self._keyframe_ns(self.chosen.main.index)
+        with damage_named(self.path):
+            begins_ns = self._keyframe_ns(self.chosen.main.index)
         ends_ns = self.origin_ns + self.t1_ns
         end_ns = begins_ns
         with self.written(target, begins_ns - self.origin_ns) as out:

@@ -202,6 +202,7 @@ def _written(output: str, *, force: bool) -> Iterator[BinaryIO | _Output]:
         ConfigError: If it is there already or cannot be written.
         DiskFull: If there is no room; nothing is left behind.
     """
+    from stream.disk import whole_file
     from stream.errors import ConfigError
 
     if output == STANDARD_OUTPUT:
@@ -215,18 +216,16 @@ def _written(output: str, *, force: bool) -> Iterator[BinaryIO | _Output]:
     path = Path(output).expanduser().absolute()
     if path.exists() and not force:
         raise ConfigError(f"{path} is there already", remedy="give another name, or --force to replace it")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with _faults_named(path):
-        file = unfinished.open("wb")
-    try:
-        yield _Output(file, path)
+    with whole_file(path) as unfinished:
         with _faults_named(path):
-            file.close()
-            unfinished.replace(path)
-    finally:
-        with suppress(OSError):
-            file.close()
-        unfinished.unlink(missing_ok=True)
+            file = unfinished.open("wb")
+        try:
+            yield _Output(file, path)
+            with _faults_named(path):
+                file.close()
+        finally:
+            with suppress(OSError):
+                file.close()
 
 
 class _Output:
@@ -243,15 +242,12 @@ class _Output:
 
 @contextmanager
 def _faults_named(path: Path) -> Iterator[None]:
-    from stream.disk import is_no_room
-    from stream.errors import ConfigError, DiskFull
+    from stream.disk import unwritable
 
     try:
         yield
     except OSError as error:
-        if is_no_room(error, path):
-            raise DiskFull(f"there is no room for {path}", remedy="free some space") from error
-        raise ConfigError(f"cannot write {path}: {error.strerror}", remedy="name another place") from error
+        raise unwritable(path, error) from error
 
 
 @contextmanager

@@ -106,7 +106,14 @@ class _Run:
         from stream.errors import OmniRecallError
 
         with progress(self._jobs, self._teller.file) as bars, _terminated_as_interrupted():
-            indexing = Indexing(connection, self._jobs, bars.told, self._teller.paused, self._wait_for_room_s)
+            indexing = Indexing(
+                connection,
+                self._jobs,
+                bars.told,
+                self._teller.paused,
+                self._wait_for_room_s,
+                lambda job: self._waits(bars, job),
+            )
             try:
                 if self._watched is not None:
                     words = "watching; new files are read once they have stopped growing; Ctrl-C ends it"
@@ -119,6 +126,12 @@ class _Run:
                 self._stopped(indexing, error.message, error.exit_code)
                 words = "; ".join(part for part in (error.message, error.remedy) if part)
                 self._teller.event("gave up", words, reason=error.message, remedy=error.remedy)
+
+    def _waits(self, bars: Bars, job: Job | None) -> None:
+        bars.waits(job)
+        if job is not None:
+            words = f"{job.path} waits for a place: as many files are read already as may be at a time"
+            self._teller.event("waits", words, source=job.uri)
 
     def _stopped(self, indexing: Indexing, reason: str, exit_code: int) -> None:
         indexing.stop(reason)

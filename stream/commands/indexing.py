@@ -21,6 +21,7 @@ from stream.errors import (
     DeadlineExceeded,
     DiskFull,
     OmniRecallError,
+    RoleBroken,
     RoleUnavailable,
     SourceError,
     SourceRefused,
@@ -54,6 +55,8 @@ AWAY_S = 60.0
 """How long a process that was restarted may stay away before indexing gives up."""
 WAIT_FOR_ROOM_S = 600.0
 """How long room on the disk is waited for; the owner may be making some."""
+TELL_PLACE_S = 3.0
+"""How long a file waits for a place, while none of this run is read, before it is told."""
 LIKENESS_S = 5.0
 ASKED_AT_ONCE = 50
 """Sources in one question to memory: all of them fit into its reply, however many places each has."""
@@ -104,6 +107,10 @@ def silent(_: str) -> None:
     """For those who need not be told that indexing waits."""
 
 
+def unheard(_: Job | None) -> None:
+    """For those who need not be told which file waits for a place."""
+
+
 class Indexing:
     """Has files read, a few at a time, until each has ended.
 
@@ -113,6 +120,8 @@ class Indexing:
         told: Called with a job after each change of it, for progress.
         paused: Called with the reason when intake begins to wait, and with nothing when it goes on.
         wait_for_room_s: How long to wait for room on the disk.
+        waits: Called with a file that waits until others, of another command, are read; with None
+            when it does no more.
     """
 
     def __init__(
@@ -122,6 +131,7 @@ class Indexing:
         told: Callable[[Job], None],
         paused: Callable[[str], None] = silent,
         wait_for_room_s: float = WAIT_FOR_ROOM_S,
+        waits: Callable[[Job | None], None] = unheard,
     ) -> None:
         self._connection = connection
         self._waiting = deque(job for job in jobs if job.outcome == "waiting")
@@ -131,6 +141,9 @@ class Indexing:
         self._wait_for_room_s = wait_for_room_s
         self._paused_since_s: float | None = None
         self._away_since_s: float | None = None
+        self._tell_waits = waits
+        self._placeless_since_s: float | None = None
+        self._is_placeless = False
 
     def run(self, more: Callable[[], Iterable[Job]] | None = None) -> None:
         """Returns when every job is over; with `more`, goes on asking it for jobs until interrupted.
@@ -177,7 +190,7 @@ class Indexing:
         ask = SourcesAsk(uris=tuple(job.uri for job in asked))
         state = self._connection.ask("supervisor", SourcesState, ask)
         if state.broken:
-            raise _Broken(f"a process keeps failing: {state.broken}", remedy="omnirecall doctor")
+            raise RoleBroken(f"a process keeps failing: {state.broken}", remedy="omnirecall doctor")
         self._note_paused(state.paused)
         states = {one.uri: one for one in state.sources}
         self._follow_all(states)
@@ -185,7 +198,9 @@ class Indexing:
             return False
         head = self._waiting[0] if self._waiting else None
         is_adopted = head is not None and head.uri in states and _is_live(states[head.uri])
-        return self._open_next(1 if is_adopted else state.room)
+        went_on = self._open_next(1 if is_adopted else state.room)
+        self._note_place(went_on)
+        return went_on
 
     # Files that are open.
 
@@ -362,16 +377,26 @@ class Indexing:
         elif now_s - self._paused_since_s > self._wait_for_room_s:
             raise DiskFull(reason, remedy="free some space, then run the same command: it goes on from here")
 
+    def _note_place(self, went_on: bool) -> None:
+        """Tells once that a file waits for a place; while others of this run are read, all see why."""
+        now_s = time.monotonic()
+        if went_on or self._reading or not self._waiting:
+            self._placeless_since_s = None
+        elif self._placeless_since_s is None:
+            self._placeless_since_s = now_s
+        is_placeless = self._placeless_since_s is not None and (
+            self._is_placeless or now_s - self._placeless_since_s >= TELL_PLACE_S
+        )
+        if is_placeless != self._is_placeless:
+            self._is_placeless = is_placeless
+            self._tell_waits(self._waiting[0] if is_placeless else None)
+
     def _be_patient(self, error: OmniRecallError) -> None:
         """Who was restarted, or kept from the store, is back in seconds; after `AWAY_S` the error stands."""
         now_s = time.monotonic()
         self._away_since_s = self._away_since_s or now_s
-        if isinstance(error, _Broken) or now_s - self._away_since_s > AWAY_S:
+        if isinstance(error, RoleBroken) or now_s - self._away_since_s > AWAY_S:
             raise error
-
-
-class _Broken(RoleUnavailable):
-    """A process that is not restarted any more: waiting does not help."""
 
 
 def _is_live(state: SourceState) -> bool:

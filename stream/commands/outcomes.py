@@ -37,6 +37,13 @@ class Bars:
         self._total_s += sum(job.length_s for job in jobs)
         self._drawn.update(self._whole, total=self._total_s)
 
+    def waits(self, job: Job | None) -> None:
+        """Draws that a file waits until another command's files are read, or no more."""
+        from stream.commands.terminal import clean
+
+        words = f"all: {clean(job.path.name)} waits for a place" if job is not None else "all"
+        self._drawn.update(self._whole, description=words)
+
     def told(self, job: Job) -> None:
         """Draws a change of one file."""
         from stream.commands.terminal import clean

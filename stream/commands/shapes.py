@@ -102,6 +102,7 @@ def _gap_json(gap: Gap) -> Json:
         "t0_s": seconds(gap.pts0_ns),
         "t1_s": seconds(gap.pts1_ns),
         "reason": gap.reason,
+        "lost": gap.lost,
     }
 
 

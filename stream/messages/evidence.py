@@ -46,8 +46,11 @@ class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     moment_pts1_ns: int | None = None
 
 
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of a source that was not perceived, and why."""
+class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A stretch of a source that was not perceived, and why.
+
+    `lost` names what alone is missing of a stretch that was perceived, such as `captions`.
+    """
 
     uri: str
     pts0_ns: int
@@ -55,6 +58,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     t0_ns: int | None
     t1_ns: int | None
     reason: str
+    lost: str = ""
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):

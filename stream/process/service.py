@@ -270,9 +270,11 @@ class Service:
         self._ends = True
         self._failed = failed
 
-    @property
     def has_room(self) -> bool:
-        """Whether the store's disk has room for what comes in; looked at once a second."""
+        """Whether the store's disk has room for what comes in; held batches are written if so.
+
+        It is looked at once a second; between two looks the last answer stands.
+        """
         now_ns = self.clock.monotonic_ns()
         if now_ns >= self._disk_due_ns:
             self._disk_due_ns = now_ns + int(LOOK_AT_DISK_S * 1e9)
@@ -342,7 +344,7 @@ class Service:
             self._send_due()
             self.idle()
             if now_ns >= beat_due_ns:
-                _ = self.has_room  # Held batches are written when there is room, asked for or not.
+                self.has_room()  # Held batches are written when there is room, asked for or not.
                 self._beat()
                 beat_due_ns = now_ns + self._beat_ns
             if self._is_drained(now_ns):

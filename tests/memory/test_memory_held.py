@@ -81,6 +81,10 @@ def test_what_is_held_tells_its_time_and_that_its_end_was_not_met(store, reader,
     store.commit([film.put(within, film.seen("gap", 9, 30, payload={"reason": "cut off"}))])
     (one,) = held(reader.db, [film.source_id], [])
     assert one.missing == "track 0: cut off"
+    told = {"reason": "caption server away", "lost": "captions"}
+    store.commit([film.put(film.seen("gap", 20, 30, payload=told))])
+    (one,) = held(reader.db, [film.source_id], [])
+    assert one.missing == "track 0: cut off", "what was seen without a caption is not missing"
 
 
 def test_a_file_that_came_back_is_shown_where_it_is_and_no_row_is_added(store, reader, take):

@@ -283,10 +283,10 @@ def test_a_large_budget_is_filled(ask, take):
 # Coverage and grouping.
 
 
-def lost(film, t0_s, t1_s, reason="packets lost"):
+def lost(film, t0_s, t1_s, reason="packets lost", what=""):
     """A gap as perception tells it."""
     track = TrackId(film.source_id, film.session, 0)
-    return track.gap("test", (round(t0_s * S), round(t1_s * S)), film.origin_ns, reason), []
+    return track.gap("test", (round(t0_s * S), round(t1_s * S)), film.origin_ns, reason, what), []
 
 
 def test_coverage_tells_gaps_and_what_is_still_read(ask, take):
@@ -307,6 +307,15 @@ def test_coverage_tells_gaps_and_what_is_still_read(ask, take):
     )
     assert (hole.t0_ns, hole.t1_ns) == (1005 * S, 1007 * S)
     assert ask("anything", sources=("reading.mp4",)).coverage.gaps == ()
+
+
+def test_shots_without_captions_are_told_as_one_stretch_while_they_meet(ask, take):
+    film = take("film.mp4", origin_ns=1000 * S)
+    bare = [lost(film, t, t + 1, "caption server away", "captions") for t in (0, 1, 2, 5)]
+    ask.store.commit([film.put(film.shot(0, 9), *bare, lost(film, 7, 8), lost(film, 8, 9))])
+    told = [(gap.pts0_ns // S, gap.pts1_ns // S, gap.lost) for gap in ask("anything").coverage.gaps]
+    assert told == [(0, 3, "captions"), (5, 6, "captions"), (7, 8, ""), (8, 9, "")]
+    assert ask("anything").coverage.gaps[0].t1_ns == 1003 * S
 
 
 @pytest.mark.parametrize("gate", [{"kinds": ("utterance",)}, {"person": "Ada"}, {"place": "kitchen"}])

@@ -400,10 +400,10 @@ def test_without_room_on_the_disk_no_more_is_asked_for(make, kind, monkeypatch):
     own.state(policy="lossless")
     (track,) = own._tracks.values()
     track.window.consume(track.window.granted)
-    monkeypatch.setattr(kind, "has_room", False)
+    monkeypatch.setattr(kind, "has_room", lambda _: False)
     told = len(own.told)
     own.tend()
     assert len(own.told) == told
-    monkeypatch.setattr(kind, "has_room", True)
+    monkeypatch.setattr(kind, "has_room", lambda _: True)
     own.tend()
     assert own.told[-1].n > 0

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from perception.video.captions import (
+    AWAY,
+    FAILED,
     REPLY_BYTES,
+    SLOW,
     CaptionDesk,
     HubCaptioner,
     ServerCaptioner,
@@ -18,12 +23,20 @@ from perception.video.captions import (
     cleaned,
     numbered,
 )
-from perception.video.settings import CaptionSettings
-from stream.errors import ConfigError, DeadlineExceeded, ModelFailed, ModelMissing, RoleUnavailable
+from perception.video.settings import LEEWAY_S, LONGEST_CALL_S, CaptionSettings
+from stream.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    ModelDamaged,
+    ModelFailed,
+    ModelMissing,
+    RoleUnavailable,
+)
 from stream.models.named import named_model
 from stream.process.clock import SimulatedClock
 from stream.process.log import Log
 from stream.process.metrics import Metrics
+from stream.process.settings import SupervisorSettings
 from tests.perception.chat_server import ChatServer
 from tools import tiny_models
 
@@ -50,6 +63,23 @@ def chat():
         server.server_close()
 
 
+OPEN = []
+
+
+@pytest.fixture(autouse=True)
+def connections_end():
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
+def asking(told):
+    """A captioner whose connection ends with the test."""
+    captioner = ServerCaptioner(told)
+    OPEN.append(captioner)
+    return captioner
+
+
 def settings(server, **more):
     url = server if isinstance(server, str) else server.url
     told = {"timeout_s": 5.0, "backoff_s": 0.0} | more
@@ -59,7 +89,7 @@ def settings(server, **more):
 def test_a_server_is_asked_with_the_picture_and_the_key(chat, monkeypatch):
     server = chat()
     monkeypatch.setenv("OUR_KEY", "secret-1")
-    captioner = ServerCaptioner(settings(server, key_env="OUR_KEY", prompt="What is it?"))
+    captioner = asking(settings(server, key_env="OUR_KEY", prompt="What is it?"))
     assert captioner.captions([wall("red")]) == ["a red wall of 80 px"]
     assert captioner.producer_id == "tiny-vl/captions/1"
     assert server.keys == ["Bearer secret-1"]
@@ -67,19 +97,19 @@ def test_a_server_is_asked_with_the_picture_and_the_key(chat, monkeypatch):
     assert server.asked[0]["messages"][0]["content"][0]["text"] == "What is it?"
     monkeypatch.delenv("OUR_KEY")
     with pytest.raises(ConfigError, match="OUR_KEY, which is not set"):
-        ServerCaptioner(settings(server, key_env="OUR_KEY"))
+        asking(settings(server, key_env="OUR_KEY"))
 
 
 def test_a_proxy_of_the_environment_is_not_asked(chat, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    assert ServerCaptioner(settings(chat())).captions([wall("blue")]) == ["a blue wall of 80 px"]
+    assert asking(settings(chat())).captions([wall("blue")]) == ["a blue wall of 80 px"]
 
 
 def test_several_pictures_in_one_call_keep_their_order(chat):
     server = chat(most_pictures=3)
-    captioner = ServerCaptioner(settings(server, pictures_per_call=3))
+    captioner = asking(settings(server, pictures_per_call=3))
     assert captioner.captions([wall("red"), wall("green"), wall("blue")]) == [
         "a red wall of 80 px",
         "a green wall of 80 px",
@@ -108,12 +138,15 @@ def test_numbered_lines(text, n, lines):
 
 def test_what_can_help_is_tried_again_and_what_cannot_is_not(chat):
     server = chat()
-    captioner = ServerCaptioner(settings(server, retries=2))
+    captioner = asking(settings(server, retries=2))
     server.planned = [503, 429]
     assert captioner.captions([wall("red")]) == ["a red wall of 80 px"]
     assert len(server.asked) == 3
     server.planned = [500, 500, 500]
     with pytest.raises(ModelFailed, match="status 500"):
+        captioner.captions([wall("red")])
+    server.planned = [503, 503, 503]
+    with pytest.raises(RoleUnavailable, match="status 503"):
         captioner.captions([wall("red")])
     for status in (401, 302):  # a redirect is an answer of no use, and never followed
         before = len(server.asked)
@@ -130,23 +163,66 @@ def test_another_form_is_named(chat, body):
     server = chat()
     server.planned = [body]
     with pytest.raises(ModelFailed, match="another form"):
-        ServerCaptioner(settings(server)).captions([wall("red")])
+        asking(settings(server)).captions([wall("red")])
 
 
 def test_a_flood_is_cut_off(chat):
     server = chat()
     server.planned = [b"x" * (REPLY_BYTES + 1)]
     with pytest.raises(ModelFailed, match="more than"):
-        ServerCaptioner(settings(server)).captions([wall("red")])
+        asking(settings(server)).captions([wall("red")])
 
 
 def test_nobody_there_and_nobody_answering_are_told_apart():
     with pytest.raises(RoleUnavailable, match="cannot be reached"):
-        ServerCaptioner(settings("http://127.0.0.1:9/v1")).captions([wall("red")])
+        asking(settings("http://127.0.0.1:9/v1")).captions([wall("red")])
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         with pytest.raises(DeadlineExceeded, match=r"0\.2 s"):
-            ServerCaptioner(settings(url, timeout_s=0.2, retries=0)).captions([wall("red")])
+            asking(settings(url, timeout_s=0.2, retries=0)).captions([wall("red")])
+
+
+def test_an_attempt_ends_at_its_limit_though_bytes_still_come():
+    """A byte shortly before the limit buys no further wait: who sent it sees the connection end."""
+    limit_s = 2.0
+    ended = []
+
+    def trickle(listening):
+        connection, _ = listening.accept()
+        with connection:
+            began = threading.Event()
+            connection.recv(1 << 20)
+            began.wait(0.8 * limit_s)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+            connection.settimeout(0.8 * limit_s)  # at 1.6 of the limit; 1.8 if each read had its own
+            try:
+                while connection.recv(1 << 20):
+                    pass
+                ended.append(True)
+            except (TimeoutError, ConnectionError) as error:
+                ended.append(isinstance(error, ConnectionError))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        server = threading.Thread(target=trickle, args=(listening,))
+        server.start()
+        with pytest.raises(DeadlineExceeded):
+            asking(settings(url, timeout_s=limit_s, retries=0)).captions([wall("red")])
+        server.join()
+    assert ended == [True]
+
+
+def test_the_longest_call_stays_below_what_is_taken_for_hung():
+    assert SupervisorSettings().hung_s - LEEWAY_S == LONGEST_CALL_S
+    told = {"server_url": "http://localhost/v1", "server_model": "m", "timeout_s": 10, "backoff_s": 1}
+    assert CaptionSettings(**told, retries=2).longest_call_s == 33
+    assert CaptionSettings(**told, retries=0, pictures_per_call=4).longest_call_s == 50
+    assert CaptionSettings(model="us/vl@1", timeout_s=100).longest_call_s == 100
+    hub = yaml.safe_load((Path(__file__).parents[2] / "configs" / "hub.yaml").read_text())
+    captions = hub["video"]["captions"]
+    by_server = {"server_url": "http://localhost/v1", "server_model": captions["model"], "model": ""}
+    for one in (captions, captions | by_server):
+        assert 0 < CaptionSettings(**one).longest_call_s <= LONGEST_CALL_S
 
 
 @pytest.mark.parametrize(
@@ -214,82 +290,200 @@ class Words:
     def __init__(self, pictures_per_call=1):
         self.pictures_per_call = pictures_per_call
         self.calls = []
+        self.loads = 0
+
+    def load(self):
+        self.loads += 1
 
     def captions(self, pictures):
+        assert self.loads == 1
         self.calls.append(len(pictures))
         return [f"picture {int(picture[0, 0, 0])}" for picture in pictures]
 
 
+class Desk:
+    """A desk with a lane by hand; `got` is what came of each shot, by number."""
+
+    def __init__(self, captioner, **more):
+        self.lane, self.clock, self.metrics = HandLane(), SimulatedClock(), Metrics("video")
+        self.broken, self.got = [], []
+        told = CaptionSettings(server_url="http://localhost/v1", server_model="m", **more)
+        parts = (self.lane, self.clock, Log("video"), self.metrics)
+        self.own = CaptionDesk(captioner, told, *parts, self.broken.append)
+        self.own.begin()
+
+    def take(self, n, live=False):
+        for number in range(n):
+            picture = np.full((2, 2, 3), number, np.uint8)
+            self.own.submit(picture, live=live, done=lambda *words, number=number: self.came(number, *words))
+
+    def came(self, number, caption, why):
+        assert caption is None or why == ""
+        self.got.append((number, caption.text if caption else why))
+
+    def wait(self, seconds):
+        self.clock.advance_ns(int(seconds * 1_000_000_000))
+        self.own.turn()
+
+    def count(self, name):
+        return self.metrics.snapshot().get(name, 0)
+
+
 @pytest.fixture
 def desk():
-    def make(captioner, **more):
-        lane, clock, metrics = HandLane(), SimulatedClock(), Metrics("video")
-        told = CaptionSettings(server_url="http://localhost/v1", server_model="m", **more)
-        return CaptionDesk(captioner, told, lane, clock, Log("video"), metrics), lane, clock, metrics
+    def make(captioner=None, **more):
+        made = Desk(captioner or Words(), **more)
+        made.lane.work()
+        return made
 
     return make
 
 
-def shots(own, n, got, live=False):
-    for number in range(n):
-        picture = np.full((2, 2, 3), number, np.uint8)
-        own.submit(picture, live=live, done=lambda caption, number=number: got.append((number, caption)))
-
-
 def test_one_call_at_a_time_and_no_more_pictures_than_allowed(desk):
-    words, got = Words(pictures_per_call=2), []
-    own, lane, _, _ = desk(words, pictures_per_call=2, timeout_s=10)
-    shots(own, 4, got)
-    assert own.is_behind
-    while lane.todo:
-        assert len(lane.todo) == 1
-        lane.work()
-        own.turn()
+    words = Words(pictures_per_call=2)
+    desk = desk(words, pictures_per_call=2, timeout_s=10)
+    desk.take(4)
+    assert desk.own.is_behind
+    while desk.lane.todo:
+        assert len(desk.lane.todo) == 1
+        desk.lane.work()
+        desk.own.turn()
     assert words.calls == [1, 2, 1]
-    assert [(number, caption.text) for number, caption in got] == [(n, f"picture {n}") for n in range(4)]
-    assert not own.is_behind
+    assert desk.got == [(n, f"picture {n}") for n in range(4)]
+    assert not desk.own.is_behind
 
 
-def test_a_shot_waits_for_a_bounded_time_only(desk):
-    got = []
-    own, lane, clock, metrics = desk(Words(), wait_s=10)
-    shots(own, 2, got)
-    clock.advance_ns(9_000_000_000)
-    own.turn()
-    assert got == []
-    clock.advance_ns(1_000_000_000)
-    own.turn()
-    assert got == [(0, None), (1, None)]
-    lane.work()  # what comes late changes nothing
-    own.turn()
-    assert len(got) == 2
-    assert not lane.todo
-    assert metrics.snapshot()["captions_left_out"] == 2
+def test_a_file_waits_for_a_bounded_time_without_any_caption_and_says_why(desk):
+    desk = desk(wait_s=10)
+    desk.take(3)
+    desk.wait(9)
+    assert desk.got == []
+    desk.lane.work()
+    desk.wait(9)
+    assert desk.got == [(0, "picture 0")], "captions come, however slowly"
+    desk.wait(1)
+    assert desk.got[1:] == [(1, SLOW), (2, SLOW)]
+    desk.lane.work()  # what comes late changes nothing for those
+    desk.own.turn()
+    assert len(desk.got) == 3
+    assert not desk.lane.todo
+    assert desk.count("captions_left_out") == 2
+    desk.take(1)
+    desk.lane.work()
+    assert desk.got[3:] == [(0, "picture 0")]
 
 
-def test_live_shots_beyond_the_backlog_are_left_out_at_once(desk):
-    got = []
-    own, _, _, metrics = desk(Words())
-    shots(own, 6, got, live=True)
-    assert got == [(4, None), (5, None)]
-    assert metrics.snapshot()["captions_left_out"] == 2
+def test_nobody_is_given_up_while_the_model_is_loaded(desk):
+    own = Desk(Words(), wait_s=10)
+    own.take(2)
+    own.wait(60)
+    assert (own.got, len(own.lane.todo)) == ([], 1), "nothing is asked before"
+    own.lane.work()
+    own.lane.work()
+    own.own.turn()
+    own.lane.work()
+    assert own.got == [(0, "picture 0"), (1, "picture 1")]
 
 
-def test_what_fails_again_and_again_is_left_alone_for_a_while(desk):
-    got = []
-    own, lane, clock, metrics = desk(Words(), pause_after=2, pause_s=30)
-    shots(own, 4, got)
-    lane.work(RoleUnavailable("away"))
-    own.turn()
-    lane.work(RoleUnavailable("away"))
-    assert got == [(n, None) for n in range(4)], "nobody waits for a server that is away"
-    shots(own, 1, got)
-    assert got[-1] == (0, None)
-    assert not lane.todo
-    clock.advance_ns(31_000_000_000)
-    shots(own, 1, got)
-    lane.work()
-    assert got[-1][1].text == "picture 0"
-    told = metrics.snapshot()
-    assert told["captions_failed"] == 2
-    assert told["captions_paused"] == 1
+def test_live_shots_beyond_the_backlog_are_left_out_at_once_and_no_gap_is_told(desk):
+    desk = desk(wait_latest_s=5)
+    desk.take(6, live=True)
+    assert desk.got == [(4, ""), (5, "")]
+    assert desk.count("captions_left_out") == 2
+    desk.wait(5)
+    assert sorted(desk.got) == [(n, "") for n in range(6)]
+
+
+def test_live_shots_do_not_wait_for_a_server_that_is_away(desk):
+    desk = desk(pause_after=2, pause_s=30)
+    desk.take(4, live=True)
+    desk.lane.work(RoleUnavailable("away"))
+    desk.wait(1)
+    desk.lane.work(RoleUnavailable("away"))
+    desk.own.turn()
+    assert sorted(desk.got) == [(n, "") for n in range(4)]
+    desk.take(1, live=True)
+    assert desk.got[4:] == [(0, "")]
+    assert not desk.lane.todo
+    desk.wait(31)
+    desk.take(1, live=True)
+    desk.lane.work()
+    assert desk.got[5:] == [(0, "picture 0")]
+    assert (desk.count("captions_failed"), desk.count("captions_paused")) == (2, 1)
+
+
+def test_a_file_asks_a_server_that_is_away_again_and_again_ever_more_rarely(desk):
+    desk = desk(wait_s=120, pause_s=8)
+    desk.take(2)
+    for pause_s in (1, 2, 4, 8, 8):
+        desk.lane.work(RoleUnavailable("away"))
+        desk.wait(pause_s - 0.1)
+        assert not desk.lane.todo
+        desk.wait(0.2)
+        assert len(desk.lane.todo) == 1
+    assert desk.got == []
+    desk.lane.work()
+    desk.own.turn()
+    desk.lane.work()
+    assert desk.got == [(0, "picture 0"), (1, "picture 1")], "none is lost, and they keep their order"
+    assert desk.count("captions_left_out") == 0
+
+
+def test_a_server_that_stays_away_costs_a_file_its_captions_and_one_wait(desk):
+    desk = desk(wait_s=10, pause_s=4)
+    desk.take(3)
+    while not desk.got:
+        if desk.lane.todo:
+            desk.lane.work(RoleUnavailable("away"))
+        desk.wait(0.5)
+    assert desk.got == [(n, AWAY) for n in range(3)]
+    desk.take(2)
+    assert desk.got[3:] == [(0, AWAY), (1, AWAY)], "the next ones are not waited for"
+    desk.wait(4)
+    desk.take(3)
+    assert desk.got[5:] == [(1, AWAY), (2, AWAY)], "but one looks whether it is back"
+    assert desk.own.is_behind, "and those to come wait for what it finds"
+    desk.lane.work(RoleUnavailable("away"))
+    assert desk.got[7:] == [(0, AWAY)]
+    assert not desk.own.is_behind
+    desk.wait(4)
+    desk.take(1)
+    assert desk.got[8:] == [(0, AWAY)], "ever more rarely"
+    desk.wait(4)
+    desk.take(1)
+    desk.lane.work()
+    desk.take(1)
+    desk.lane.work()
+    assert desk.got[9:] == [(0, "picture 0"), (0, "picture 0")]
+
+
+def test_a_picture_on_which_the_model_fails_is_not_asked_for_again(desk):
+    desk = desk(pause_after=1)
+    desk.take(3)
+    for _ in range(2):
+        desk.lane.work(ModelFailed("status 400"))
+        desk.own.turn()
+    desk.lane.work()
+    assert desk.got == [(0, FAILED), (1, FAILED), (2, "picture 2")]
+
+
+@pytest.mark.parametrize("error", [ModelDamaged("torn"), ConfigError("no such device")])
+@pytest.mark.parametrize("at_the_picture", [False, True])
+def test_what_no_attempt_can_mend_ends_it_with_its_reason(error, at_the_picture):
+    own = Desk(Words())
+    own.take(2)
+    if at_the_picture:
+        own.lane.work()
+    own.lane.work(error)
+    own.own.turn()
+    assert own.broken == [error]
+    assert (own.got, own.lane.todo) == ([], []), "no shot goes on without: it is seen again after the mark"
+
+
+def test_a_damaged_model_is_named_when_it_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMNIRECALL_MODELS", str(tmp_path / "models"))
+    folder = tiny_models.make_captioner(tmp_path / "tiny-vl")
+    (folder / "model.safetensors").write_bytes(b"torn")
+    captioner = captioner_of(CaptionSettings(model=str(folder), device="cpu"))
+    with pytest.raises(ModelDamaged, match="weights"):
+        captioner.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -48,6 +49,8 @@ class DrawnText:
 
     Beside it `test_the_networks_read_what_is_written` runs the real ones.
     """
+
+    producer_id = "drawn/1"
 
     def __init__(self, pages):
         self.pages = pages
@@ -248,10 +251,21 @@ def test_the_networks_read_what_is_written(networks):
     found = ShotReader(networks, RULES).read(0, 7 * S, image)
     assert found.text == "PLATFORM 9\nTrains to London"
     assert found.confidence > 0.9
+    assert found.producer_id == "pp-ocrv6-small@090f04ab/2+640px+f32"
     (left, top), _, (right, bottom), _ = found.lines[0].box
     assert 0.05 < left < 0.15
     assert 0.2 < top < bottom < 0.4
     assert right < 0.5
+
+
+@pytest.mark.model
+def test_the_producer_tells_size_and_arithmetic_as_they_are():
+    paths = [model_file("pp-ocrv6", f"PP-OCRv6_{part}_small.onnx") for part in ("det", "rec")]
+    own = PaddleText(*paths, 320, precision="native")
+    flags = Path("/proc/cpuinfo").read_text()
+    done = "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "f32"
+    assert own.producer_id == f"pp-ocrv6-small@090f04ab/2+320px+{done}"
+    assert LazyText(lambda: own).producer_id == own.producer_id
 
 
 @pytest.mark.model

@@ -34,6 +34,8 @@ class PrintedText:
     The real ones run in test_video_seen_text.py and test_video_service.py.
     """
 
+    producer_id = "drawn/1"
+
     def detect(self, picture):
         if not picture[0, 0, 0]:
             return np.empty((0, 4, 2), np.float32)

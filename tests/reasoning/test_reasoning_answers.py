@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from reasoning.answer import NOT_SEEN, UNSURE, clock, excerpt, matching_lines, plain
+from reasoning.answer import NOT_SEEN, UNSURE, clock, excerpt, matching_lines, plain, tell_coverage
 from reasoning.evidence import budgeted, distinct, weigh
 from reasoning.question import read_question
 from reasoning.reasoner import Reasoner
@@ -289,6 +290,15 @@ def test_an_absence_tells_how_far_the_memory_reaches(ask):
         f"{NOT_SEEN} Still being read: walk.mp4. 1 stretch was not perceived (12 s in all)."
         " 3 items have no known date and were left out."
     )
+
+
+def test_what_lacks_captions_only_is_told_apart_from_what_nobody_saw():
+    gap = Gap(uri="/films/walk.mp4", pts0_ns=0, pts1_ns=12 * S, t0_ns=None, t1_ns=None, reason="lost")
+    bare = msgspec.structs.replace(gap, pts1_ns=5 * S, reason="caption server away", lost="captions")
+    assert tell_coverage(Coverage(gaps=(bare, gap, bare))) == [
+        "1 stretch was not perceived (12 s in all).",
+        "2 stretches were perceived without captions (10 s in all).",
+    ]
 
 
 def test_timings_are_told(ask):

@@ -333,12 +333,15 @@ def test_a_film_that_was_cut_off_says_so_and_leaves_nothing(tmp_path):
         (TypeError("a mistake of ours"), TypeError, False),
     ],
 )
-def test_damage_of_the_original_is_not_blamed_on_the_clip(film, tmp_path, monkeypatch, raised, told, exact):
+@pytest.mark.parametrize("at", [0, 5])
+def test_damage_of_the_original_is_not_blamed_on_the_clip(
+    film, tmp_path, monkeypatch, raised, told, exact, at
+):
     found = clip.packets_from
 
     def damaged(*words, **more):
         for n, one in enumerate(found(*words, **more)):
-            if n == 5:
+            if n == at:
                 raise raised
             yield one
 

@@ -16,8 +16,8 @@ from stream.commands.app import app
 from stream.commands.estimate import DEFAULTS, estimate
 from stream.commands.index import _known, _Run
 from stream.commands.indexing import ASKED_AT_ONCE, Indexing, Job, is_gone, known_share
-from stream.commands.outcomes import Teller
-from stream.errors import DiskFull, RoleUnavailable, StoreBusy
+from stream.commands.outcomes import Teller, progress
+from stream.errors import DiskFull, RoleBroken, RoleUnavailable, StoreBusy
 from stream.messages.control import (
     HistoryTold,
     Likeness,
@@ -280,7 +280,7 @@ def test_what_a_killed_command_left_open_is_followed(tmp_path):
 
 
 def test_a_broken_process_ends_indexing(tmp_path):
-    with pytest.raises(RoleUnavailable, match="memory"):
+    with pytest.raises(RoleBroken, match="memory"):
         Indexing(Processes(broken="memory (no model)"), files(tmp_path, "a"), silent).run()
 
 
@@ -352,6 +352,36 @@ def test_a_full_disk_is_waited_for_and_told_once(tmp_path):
     Indexing(processes, jobs, silent, paused).run()
     assert told == ["disk full: the store", ""]
     assert jobs[0].outcome == "done"
+
+
+def test_a_file_that_waits_for_a_place_is_told_once_and_when_it_has_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("stream.commands.indexing.TELL_PLACE_S", 0.05)
+    jobs, told, looks = files(tmp_path, "a", "b"), [], []
+    processes = Processes()
+    processes.reading["/another/command"] = 0.5
+    state = processes.state
+
+    def looked(ask):
+        looks.append(len(told))
+        if told:
+            processes.reading.pop("/another/command", None)
+        return state(ask)
+
+    processes.state = looked
+    with progress(jobs, silent) as bars:
+        run = _Run(jobs, Teller(as_json=True), None, None, 0.0)
+
+        def waits(job):
+            told.append(job)
+            run._waits(bars, job)
+            bar = bars._drawn.tasks[0]
+            assert bar.description == ("all: a waits for a place" if job else "all")
+
+        Indexing(processes, jobs, bars.told, waits=waits).run()
+    assert told == [jobs[0], None], "and none while files of this run are read"
+    assert [job.outcome for job in jobs] == ["done", "done"]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {"version": 1, "event": "waits", "source": jobs[0].uri}
 
 
 def test_a_disk_that_stays_full_ends_indexing_by_name(tmp_path):

@@ -56,8 +56,7 @@ def rows(store, sql):
 
 
 def left_out(house):
-    counters = house.roles()["video"].counters
-    return counters.get("captions_failed", 0) + counters.get("captions_left_out", 0)
+    return house.roles()["video"].counters.get("captions_left_out", 0)
 
 
 def keys_of(store):
@@ -150,6 +149,7 @@ def test_siglip_a_captioner_in_the_process_and_another_whisper(walls, tmp_path):
         with House(store, overrides=told) as house:
             assert house.follow(house.open(walls)).state == "done"
             assert house.roles()["audio"].state == "serving"
+            assert house.roles()["video"].restarts == 0, "it beats while the captioner is loaded"
             assert {item.kind for item in joint_hits(house, "a red wall")} == {"shot"}
         producer = f"{named_model(str(captioner)).id}/captions/1"
         captions = rows(store, "SELECT producer_id, text FROM observation WHERE kind = 'caption'")
@@ -183,19 +183,35 @@ def test_killed_while_a_caption_is_written_the_ids_are_those_of_an_undisturbed_r
     assert ids[0] == ids[1]
 
 
-def test_a_server_that_is_away_costs_captions_and_nothing_else(walls, tmp_path):
+def test_a_damaged_captioner_ends_the_role_with_its_reason(walls, tmp_path):
+    captioner = tiny_models.make_captioner(tmp_path / "tiny-vl")
+    (captioner / "model.safetensors").write_bytes(b"torn")
+    told = {"video__text": "false", "video__captions__model": captioner, "video__captions__device": "cpu"}
+    with House(tmp_path / "store", overrides=told) as house:
+        house.open(walls)
+        house.wait_for(lambda: "ModelDamaged" in house.roles()["video"].last_error, 120, "it is said")
+        assert house.roles()["video"].state == "broken"
+        assert str(captioner) in house.roles()["video"].last_error
+
+
+def test_a_server_that_is_away_costs_captions_and_nothing_else_and_coverage_says_so(walls, tmp_path):
     told = {
         "video__text": "false",
         "video__captions__server_url": "http://127.0.0.1:9/v1",
         "video__captions__server_model": "nobody",
         "video__captions__backoff_s": 0,
+        "video__captions__wait_s": 3,
     }
     with House(tmp_path / "store", overrides=told) as house:
         assert house.follow(house.open(walls)).state == "done"
         house.wait_for(lambda: left_out(house) == 3, 60, "the beat tells what was left out")
+        assert house.roles()["video"].restarts == 0, "it beats while it waits"
+        (gap,) = recalled(house, "a red wall").coverage.gaps
+        assert (gap.reason, gap.lost, gap.pts0_ns) == ("caption server away", "captions", 0)
+        assert 8 < gap.pts1_ns / 1e9 < 10, "the gaps of three shots are told as one"
     kinds = dict(rows(tmp_path / "store", "SELECT kind, COUNT(*) FROM observation GROUP BY kind"))
     assert kinds["shot"] == 3
-    assert "caption" not in kinds
+    assert (kinds["gap"], "caption" in kinds) == (3, False)
 
 
 def test_a_model_that_was_not_pulled_ends_with_its_name_and_remedy(walls, tmp_path):
