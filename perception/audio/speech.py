@@ -28,10 +28,11 @@ import numpy as np
 
 from perception.audio.gates import Doubts, compression_ratio, refusal
 from perception.audio.languages import Spoken, told
+from perception.audio.places import NO_GPU, place_in_id, places_of, probe
 from perception.audio.sentences import Sentence, Word, confidence, split_sentences
 from perception.audio.settings import Device, GateSettings, SpeechSettings
 from perception.audio.voice import Samples, VoiceMark, VoiceSegment
-from perception.audio.whisper import ENGLISH, NO_GPU, Whisper, models_of, places_of, producer_id
+from perception.audio.whisper import ENGLISH, Whisper, models_of, producer_id
 from stream.errors import ConfigError, ModelFailed
 from stream.messages.media import AUDIO_RATE_HZ
 
@@ -248,15 +249,18 @@ class Recogniser:
 
     def _loaded(self, threads: int) -> list[Whisper]:
         where: dict[str, Any] = {} if self.device == "cpu" else {"device": self.device}
-        return [
+        loaded = [
             Whisper(model, compute_type=self.compute_type, threads=threads, **where)
             for model in models_of(self._settings.model)
         ]
+        for whisper in loaded if where else ():
+            probe(whisper.name, whisper.model)
+        return loaded
 
     def producer_ids(self) -> dict[str, str]:
-        """Who makes the utterances, by model, as `producer_id` has it."""
+        """Who makes the utterances, by model, with where they run."""
         models = models_of(self._settings.model)
-        return {model: producer_id(model, self.device, self.compute_type) for model in models}
+        return {model: producer_id(model) + place_in_id(self.device, self.compute_type) for model in models}
 
     def hear(self, segments: Sequence[VoiceSegment]) -> Heard:
         """The sentences of segments that fit one window; none for no segments.

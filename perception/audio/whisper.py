@@ -1,18 +1,15 @@
-"""Whisper as files and as a network: which models a setting needs, where they run, loaded, asked.
-
-No segments here.
-"""
+"""Whisper as files and as a network: which models a setting needs, loaded, asked. No segments here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from perception.audio.settings import Device, GateSettings, SpeechSettings
 from perception.audio.voice import Samples
-from stream.errors import ConfigError, ModelFailed
+from stream.errors import ModelFailed
 from stream.messages.media import AUDIO_RATE_HZ
 from stream.models.speech import speech_model
 
@@ -28,13 +25,6 @@ scripts that the tokenizer saw little of take a token for each letter."""
 TOKENS_AT_MOST = 440
 """Whisper's context of 448 tokens without the prompt."""
 
-AUTO: Mapping[Device, tuple[str, ...]] = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8", "float32")}
-"""What `auto` is on each device: the first that it has."""
-
-NO_GPU = "set audio.speech.device to auto or cpu, or install a driver and cuBLAS of CUDA 12"
-PROBE_FRAMES = 100
-"""Length of what is encoded to see whether a GPU does: a second."""
-
 PRODUCER_VERSION = "2"
 """Version of what this package makes of the model's output; a change of it must change this."""
 
@@ -44,46 +34,17 @@ def models_of(setting: str) -> tuple[str, ...]:
     return MODELS_OF_AUTO if setting == "auto" else (setting,)
 
 
-def producer_id(model: str, device: Device = "cpu", compute_type: str = "int8") -> str:
+def producer_id(model: str) -> str:
     """Who makes the utterances: model, its revision, voice activity, and our version.
 
-    Then where it runs and in which arithmetic, unless that is int8 on the CPU.
+    Where it runs is added by `perception.audio.places`.
 
     Raises:
         ConfigError: If the name is of no known form.
         ModelMissing: If the model, or a file of it, is not on this machine.
         ModelDamaged: If a file of it has the wrong size.
     """
-    own = f"{speech_model(model).id}+silero-v6/{PRODUCER_VERSION}"
-    return own if (device, compute_type) == ("cpu", "int8") else f"{own}+{device}-{compute_type}"
-
-
-def places_of(speech: SpeechSettings) -> tuple[tuple[Device, str], ...]:
-    """Where Whisper may run by the settings, and in which arithmetic, in the order to be tried.
-
-    A GPU that is seen need not do: that its libraries are missing is found out by using it.
-
-    Raises:
-        ConfigError: If a GPU is demanded and none is seen, or no place has the arithmetic.
-    """
-    import ctranslate2
-
-    devices: list[Device] = ["cpu"]
-    if speech.device != "cpu" and ctranslate2.get_cuda_device_count():
-        devices = ["cuda", "cpu"] if speech.device == "auto" else ["cuda"]
-    elif speech.device == "cuda":
-        raise ConfigError("audio.speech.device is cuda, and CTranslate2 sees no GPU", remedy=NO_GPU)
-    able = {device: frozenset(ctranslate2.get_supported_compute_types(device)) for device in devices}
-    wanted = AUTO if speech.compute_type == "auto" else dict.fromkeys(AUTO, (speech.compute_type,))
-    found = [(device, [name for name in wanted[device] if name in able[device]]) for device in devices]
-    places = tuple((device, names[0]) for device, names in found if names)
-    if not places:
-        has = "; ".join(f"{device}: {', '.join(sorted(names))}" for device, names in able.items())
-        raise ConfigError(
-            f"audio.speech.compute_type: {speech.compute_type} is not to be had here ({has})",
-            remedy="set it to auto, or to one of these",
-        )
-    return places
+    return f"{speech_model(model).id}+silero-v6/{PRODUCER_VERSION}"
 
 
 class Whisper:
@@ -98,7 +59,7 @@ class Whisper:
     Raises:
         ModelMissing: If the model was not pulled.
         ModelDamaged: If a file of it has the wrong size.
-        ModelFailed: If it cannot be loaded, or not be run on a GPU.
+        ModelFailed: If it cannot be loaded.
     """
 
     def __init__(self, model: str, *, compute_type: str, threads: int, device: Device = "cpu") -> None:
@@ -119,18 +80,6 @@ class Whisper:
             raise ModelFailed(
                 f"{folder} cannot be loaded: {error}", remedy="run: omnirecall models verify"
             ) from error
-        if device == "cuda":
-            self._probe()
-
-    def _probe(self) -> None:
-        """Encodes a second of nothing: CTranslate2 loads cuBLAS when it first multiplies, not before."""
-        from faster_whisper.transcribe import get_ctranslate2_storage
-
-        nothing = np.zeros((1, self.model.model.n_mels, PROBE_FRAMES), np.float32)
-        try:
-            self.model.model.encode(get_ctranslate2_storage(nothing), to_cpu=True)
-        except (RuntimeError, ValueError) as error:
-            raise ModelFailed(f"{self.name} cannot be run on the GPU: {error}", remedy=NO_GPU) from error
 
     @property
     def is_multilingual(self) -> bool:

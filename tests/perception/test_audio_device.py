@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from perception.audio import speech, whisper
+from perception.audio import places, whisper
+from perception.audio.places import place_in_id, places_of
 from perception.audio.service import AudioService
 from perception.audio.settings import GateSettings, SpeechSettings
 from perception.audio.speech import Recogniser
-from perception.audio.whisper import places_of, producer_id
+from perception.audio.voice import VoiceSegment
+from perception.audio.whisper import producer_id
 from stream.config import Config
 from stream.errors import ConfigError, ModelFailed
 from stream.models import model_file
@@ -68,11 +70,11 @@ def recogniser(**settings):
 
 
 def test_the_producer_tells_where_and_how_but_for_int8_on_the_cpu(gpu):
-    plain = producer_id("whisper-tiny.en")
-    assert producer_id("whisper-tiny.en", "cpu", "int8") == plain
-    others = [("cpu", "float32"), ("cuda", "float16"), ("cuda", "int8")]
-    ids = [producer_id("whisper-tiny.en", *place) for place in others]
-    assert ids == [plain + "+cpu-float32", plain + "+cuda-float16", plain + "+cuda-int8"]
+    assert place_in_id("cpu", "int8") == ""
+    gpu()
+    for device, compute_type in (("cpu", "float32"), ("cuda", "float16"), ("cuda", "int8")):
+        ids = recogniser(device=device, compute_type=compute_type).producer_ids()
+        assert ids == {"whisper-tiny.en": f"{producer_id('whisper-tiny.en')}+{device}-{compute_type}"}
 
 
 def test_auto_takes_a_gpu_that_does(gpu):
@@ -164,10 +166,10 @@ def test_the_probe_runs_the_real_encoder(monkeypatch):
     """As on a GPU, but for the device: it takes what the probe gives it."""
     model_file("whisper-tiny.en", "model.bin")
     own = whisper.Whisper("whisper-tiny.en", compute_type="int8", threads=1)
-    own._probe()
-    monkeypatch.setattr(whisper, "PROBE_FRAMES", 4000)  # longer than Whisper hears
+    places.probe(own.name, own.model)
+    monkeypatch.setattr(places, "PROBE_FRAMES", 4000)  # longer than Whisper hears
     with pytest.raises(ModelFailed, match=r"whisper-tiny\.en cannot be run on the GPU"):
-        own._probe()
+        places.probe(own.name, own.model)
 
 
 @pytest.mark.model
@@ -175,4 +177,6 @@ def test_the_probe_runs_the_real_encoder(monkeypatch):
 def test_a_real_gpu_hears_or_is_refused():
     own = recogniser()
     assert (own.device == "cuda") == (not own.not_on_gpu)
-    assert speech.Whisper is whisper.Whisper
+    noise = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
+    segment = VoiceSegment(0, 32_000, "eof", 32_000, 0.9, noise, np.zeros(0, np.float32))
+    assert own.hear([segment]).sentences == ()
