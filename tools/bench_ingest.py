@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from perception.audio.places import places_of
 from perception.audio.settings import AudioSettings
+from perception.audio.speech_places import places_of
 from perception.video.settings import VideoSettings
 from stream.capture.settings import CaptureSettings
 from stream.config import load_config

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.audio.places import places_of
 from perception.audio.settings import AudioSettings
 from perception.audio.speech import WINDOW_S
+from perception.audio.speech_places import places_of
 from perception.audio.whisper import Whisper, models_of
 from stream.errors import OmniRecallError
 from stream.messages.media import AUDIO_RATE_HZ

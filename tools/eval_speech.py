@@ -256,7 +256,7 @@ def measured(lines: Sequence[Line], options: argparse.Namespace, speech: Any) ->
     overrides: dict[str, object] = {"audio__speech__model": speech.model, "audio__speech__beam": speech.beam}
     overrides["audio__speech__device"] = "cpu"
     runs = {"ours": ours([line.path for line in lines], options.preset, overrides)}
-    from perception.audio.places import places_of
+    from perception.audio.speech_places import places_of
     from perception.audio.whisper import models_of
 
     *_, model = models_of(speech.model)

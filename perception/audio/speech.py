@@ -28,9 +28,9 @@ import numpy as np
 
 from perception.audio.gates import Doubts, compression_ratio, refusal
 from perception.audio.languages import Spoken, told
-from perception.audio.places import NO_GPU, place_in_id, places_of, probe
 from perception.audio.sentences import Sentence, Word, confidence, split_sentences
 from perception.audio.settings import Device, GateSettings, SpeechSettings
+from perception.audio.speech_places import NO_GPU, place_in_id, places_of, probe
 from perception.audio.voice import Samples, VoiceMark, VoiceSegment
 from perception.audio.whisper import ENGLISH, Whisper, models_of, producer_id
 from stream.errors import ConfigError, ModelFailed

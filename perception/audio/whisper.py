@@ -37,7 +37,7 @@ def models_of(setting: str) -> tuple[str, ...]:
 def producer_id(model: str) -> str:
     """Who makes the utterances: model, its revision, voice activity, and our version.
 
-    Where it runs is added by `perception.audio.places`.
+    Where it runs is added by `perception.audio.speech_places`.
 
     Raises:
         ConfigError: If the name is of no known form.

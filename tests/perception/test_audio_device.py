@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from perception.audio import places, whisper
-from perception.audio.places import place_in_id, places_of
+from perception.audio import speech_places, whisper
 from perception.audio.service import AudioService
 from perception.audio.settings import GateSettings, SpeechSettings
 from perception.audio.speech import Recogniser
+from perception.audio.speech_places import place_in_id, places_of
 from perception.audio.voice import VoiceSegment
 from perception.audio.whisper import producer_id
 from stream.config import Config
@@ -125,7 +125,7 @@ def test_the_arithmetic_is_the_one_that_is_set_or_the_first_that_is_there(gpu):
     assert places_of(SpeechSettings(compute_type="float32")) == (("cuda", "float32"), ("cpu", "float32"))
     assert places_of(SpeechSettings(compute_type="float16")) == (("cuda", "float16"),)
     assert places_of(SpeechSettings(compute_type="int16")) == (("cpu", "int16"),)
-    with pytest.raises(ConfigError, match=r"compute_type: float16 .* cpu: float32, int16"):
+    with pytest.raises(ConfigError, match=r"compute_type: float16 .*cpu: float32, int16"):
         places_of(SpeechSettings(compute_type="float16", device="cpu"))
     with pytest.raises(ValidationError):
         SpeechSettings(compute_type="int4")
@@ -166,10 +166,10 @@ def test_the_probe_runs_the_real_encoder(monkeypatch):
     """As on a GPU, but for the device: it takes what the probe gives it."""
     model_file("whisper-tiny.en", "model.bin")
     own = whisper.Whisper("whisper-tiny.en", compute_type="int8", threads=1)
-    places.probe(own.name, own.model)
-    monkeypatch.setattr(places, "PROBE_FRAMES", 4000)  # longer than Whisper hears
+    speech_places.probe(own.name, own.model)
+    monkeypatch.setattr(speech_places, "PROBE_FRAMES", 4000)  # longer than Whisper hears
     with pytest.raises(ModelFailed, match=r"whisper-tiny\.en cannot be run on the GPU"):
-        places.probe(own.name, own.model)
+        speech_places.probe(own.name, own.model)
 
 
 @pytest.mark.model
