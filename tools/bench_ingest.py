@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.audio.settings import AudioSettings
+from perception.audio.speech_places import places_of
 from perception.video.settings import VideoSettings
 from stream.capture.settings import CaptureSettings
 from stream.config import load_config
@@ -97,7 +98,8 @@ def plain(film: Path, like: dict[str, Any], overrides: dict[str, object]) -> dic
     command += ["--pictures-hz", str(like["pictures"] / like["film_s"])]
     command += ["--read-share", str(like["read"] / like["pictures"])]
     command += ["--model", str(overrides["audio__speech__model"]), "--beam", str(speech.beam)]
-    command += ["--compute-type", speech.compute_type, "--detector-px", str(video.text_detector_px)]
+    ((_, compute_type),) = places_of(speech.model_copy(update={"device": "cpu"}))
+    command += ["--compute-type", compute_type, "--detector-px", str(video.text_detector_px)]
     command += ["--decode", capture.decode, "--precision", video.text_precision]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -144,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
     film = options.video or long_film(videos_in(options.dir), options.minutes)
     systems: dict[str, Any] = {}
     for model in options.model or ["whisper-tiny.en"]:
-        overrides: dict[str, object] = {"audio__speech__model": model}
+        overrides: dict[str, object] = {"audio__speech__model": model, "audio__speech__device": "cpu"}
         owns, scripts = [], []
         for _ in range(options.rounds):
             owns.append(ours(film, overrides))

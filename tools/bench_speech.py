@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from perception.audio.settings import AudioSettings
 from perception.audio.speech import WINDOW_S
+from perception.audio.speech_places import places_of
 from perception.audio.whisper import Whisper, models_of
 from stream.errors import OmniRecallError
 from stream.messages.media import AUDIO_RATE_HZ
@@ -115,7 +116,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         lines = read_manifest(options.manifest)
         *_, model = models_of(options.model)
-        whisper = Whisper(model, compute_type=speech.compute_type, threads=1)
+        ((_, compute_type),) = places_of(speech.model_copy(update={"device": "cpu"}))
+        whisper = Whisper(model, compute_type=compute_type, threads=1)
     except OmniRecallError as error:
         sys.stderr.write(f"{error}\n{error.remedy}\n")
         return 1

@@ -252,14 +252,17 @@ def seconds_of(path: Path) -> float:
 
 
 def measured(lines: Sequence[Line], options: argparse.Namespace, speech: Any) -> dict[str, Run]:
-    """Every system on the same files."""
+    """Every system on the same files, all on the CPU and in the same arithmetic."""
     overrides: dict[str, object] = {"audio__speech__model": speech.model, "audio__speech__beam": speech.beam}
+    overrides["audio__speech__device"] = "cpu"
     runs = {"ours": ours([line.path for line in lines], options.preset, overrides)}
+    from perception.audio.speech_places import places_of
     from perception.audio.whisper import models_of
 
     *_, model = models_of(speech.model)
+    ((_, compute_type),) = places_of(speech.model_copy(update={"device": "cpu"}))
     for name, (beam, vad_filter) in BASELINES.items():
-        runs[name] = plain(lines, model, speech.compute_type, beam or speech.beam, vad_filter=vad_filter)
+        runs[name] = plain(lines, model, compute_type, beam or speech.beam, vad_filter=vad_filter)
     return runs
 
 

@@ -94,8 +94,9 @@ class AudioService(IntakeService[_Track]):
         """
         check_language(self._settings.speech)
         self._network = Silero()
-        self._producer_ids = {model: producer_id(model) for model in models_of(self._settings.speech.model)}
-        self._speech.submit(self._load, failed=self._not_loaded)
+        for model in models_of(self._settings.speech.model):
+            producer_id(model)  # What is missing is said before anybody listens.
+        self._speech.submit(self._load, done=self._loaded, failed=self._not_loaded)
         self.on(MediaState, self.take_state)
         self.on(MediaAudio, self._take_audio)
         self.log.info("spool", batches=self.outbox.waiting)
@@ -119,6 +120,13 @@ class AudioService(IntakeService[_Track]):
         if self._recogniser is None:
             self._recogniser = Recogniser(self._settings.speech, self._settings.gates, threads=self._threads)
         return self._recogniser
+
+    def _loaded(self, recogniser: Recogniser) -> None:
+        """Before anything is heard: who makes the utterances is known by where the models run."""
+        self._producer_ids = recogniser.producer_ids()
+        if recogniser.not_on_gpu:
+            self.log.warning("speech_on_cpu", message=recogniser.not_on_gpu)
+        self.log.info("recogniser", device=recogniser.device, compute_type=recogniser.compute_type)
 
     def _not_loaded(self, error: BaseException) -> None:
         self.log.error("recogniser_missing", error=type(error).__name__, message=str(error))

@@ -6,6 +6,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Device = Literal["cpu", "cuda"]
+ComputeType = Literal[
+    "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
+]
+"""Arithmetic, as CTranslate2 names it."""
+
 
 class VoiceSettings(BaseModel):
     """Where speech begins and ends. Thresholds are Silero's own defaults where not said otherwise."""
@@ -76,8 +82,15 @@ class SpeechSettings(BaseModel):
         " (owner/name@revision) that was pulled; auto: whisper-tiny.en where English is spoken, whisper-base"
         " elsewhere, told per voice segment.",
     )
-    compute_type: Literal["int8", "float32"] = Field(
-        default="int8", description="Arithmetic of CTranslate2; another one gives other words."
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where Whisper runs: auto takes a GPU on which CTranslate2 can run it (it wants cuBLAS of"
+        " CUDA 12), else the CPU. Voice activity runs on the CPU.",
+    )
+    compute_type: Literal["auto"] | ComputeType = Field(
+        default="auto",
+        description="Arithmetic of CTranslate2: auto is int8 on the CPU and float16 on a GPU. Another one may"
+        " give other words: a producer of its own, as another device is.",
     )
     beam: int = Field(default=1, ge=1, le=10, description="Hypotheses kept while decoding.")
     language: str = Field(

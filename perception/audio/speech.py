@@ -29,10 +29,11 @@ import numpy as np
 from perception.audio.gates import Doubts, compression_ratio, refusal
 from perception.audio.languages import Spoken, may_be_english, told
 from perception.audio.sentences import Sentence, Word, confidence, split_sentences
-from perception.audio.settings import GateSettings, SpeechSettings
+from perception.audio.settings import Device, GateSettings, SpeechSettings
+from perception.audio.speech_places import NO_GPU, place_in_id, places_of, probe
 from perception.audio.voice import Samples, VoiceMark, VoiceSegment
-from perception.audio.whisper import ENGLISH, Whisper, models_of
-from stream.errors import ModelFailed
+from perception.audio.whisper import ENGLISH, Whisper, models_of, producer_id
+from stream.errors import ConfigError, ModelFailed
 from stream.messages.media import AUDIO_RATE_HZ
 
 NS_PER_SAMPLE = 1_000_000_000 // AUDIO_RATE_HZ
@@ -211,16 +212,55 @@ class Recogniser:
         ModelMissing: If a model was not pulled.
         ModelDamaged: If a file of it has the wrong size.
         ModelFailed: If it cannot be loaded.
+        ConfigError: If it was to be a GPU or an arithmetic that cannot be had.
+
+    Attributes:
+        device: Where it runs.
+        compute_type: In which arithmetic of CTranslate2.
+        not_on_gpu: Why it does not run on a GPU that is there; empty where it does, or none is there.
     """
+
+    device: Device
+    compute_type: str
 
     def __init__(self, settings: SpeechSettings, gates: GateSettings, *, threads: int = 1) -> None:
         self._settings = settings
         self._gates = gates
-        loaded = [
-            Whisper(model, compute_type=settings.compute_type, threads=threads)
-            for model in models_of(settings.model)
-        ]
+        self.not_on_gpu = ""
+        loaded = self._load(places_of(settings), threads)
         self._english, self._able = loaded[0], loaded[-1]
+
+    def _load(self, places: Sequence[tuple[Device, str]], threads: int) -> list[Whisper]:
+        """The models, all at the first place where all can be run."""
+        for self.device, self.compute_type in places[:-1]:
+            try:
+                return self._loaded(threads)
+            except ModelFailed as error:
+                self.not_on_gpu = error.message
+        self.device, self.compute_type = places[-1]
+        try:
+            return self._loaded(threads)
+        except ModelFailed as error:
+            if self.device != "cuda":
+                raise
+            raise ConfigError(
+                f"audio.speech wants a GPU, but {error.message}", remedy=error.remedy or NO_GPU
+            ) from error
+
+    def _loaded(self, threads: int) -> list[Whisper]:
+        where: dict[str, Any] = {} if self.device == "cpu" else {"device": self.device}
+        loaded = [
+            Whisper(model, compute_type=self.compute_type, threads=threads, **where)
+            for model in models_of(self._settings.model)
+        ]
+        for whisper in loaded if where else ():
+            probe(whisper.name, whisper.model)
+        return loaded
+
+    def producer_ids(self) -> dict[str, str]:
+        """Who makes the utterances, by model, with where they run."""
+        models = models_of(self._settings.model)
+        return {model: producer_id(model) + place_in_id(self.device, self.compute_type) for model in models}
 
     def hear(self, segments: Sequence[VoiceSegment]) -> Heard:
         """The sentences of segments that fit one window; none for no segments.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perception.audio.settings import GateSettings, SpeechSettings
+from perception.audio.settings import Device, GateSettings, SpeechSettings
 from perception.audio.voice import Samples
 from stream.errors import ConfigError, ModelFailed, ModelMissing
 from stream.messages.media import AUDIO_RATE_HZ
@@ -38,6 +38,8 @@ def models_of(setting: str) -> tuple[str, ...]:
 
 def producer_id(model: str) -> str:
     """Who makes the utterances: model, its revision, voice activity, and our version.
+
+    Where it runs is added by `perception.audio.speech_places`.
 
     Raises:
         ConfigError: If the name is of no known form.
@@ -73,6 +75,7 @@ class Whisper:
         model: Its name.
         compute_type: Arithmetic of CTranslate2.
         threads: CPU threads.
+        device: Where it runs.
 
     Raises:
         ModelMissing: If the model was not pulled, or without what says how many mel bins it hears.
@@ -80,7 +83,7 @@ class Whisper:
         ModelFailed: If it cannot be loaded.
     """
 
-    def __init__(self, model: str, *, compute_type: str, threads: int) -> None:
+    def __init__(self, model: str, *, compute_type: str, threads: int, device: Device = "cpu") -> None:
         folder = speech_model(model).folder
         from faster_whisper import WhisperModel
 
@@ -88,7 +91,7 @@ class Whisper:
         try:
             self.model = WhisperModel(
                 str(folder),
-                device="cpu",
+                device=device,
                 compute_type=compute_type,
                 cpu_threads=threads,
                 num_workers=1,

@@ -41,7 +41,8 @@ class EncoderSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
         description="where models of folders and hubs run: auto takes a GPU that torch sees; fp16 there, "
-        "fp32 on the CPU, and these are encoders of their own",
+        "fp32 on the CPU, and these are encoders of their own. efficientnet-lite0 (OpenVINO) and "
+        "all-minilm-l6-v2 (onnxruntime) run on the CPU alone",
     )
     text_precision: Literal["fp32", "int8"] = Field(
         default="fp32",

@@ -131,12 +131,9 @@ class VideoService(IntakeService[_Track]):
         if self._settings.text:
             detector = model_file("pp-ocrv6", "PP-OCRv6_det_small.onnx")
             recogniser = model_file("pp-ocrv6", "PP-OCRv6_rec_small.onnx")
-            px, precision, threads = (
-                self._settings.text_detector_px,
-                self._settings.text_precision,
-                self._threads,
-            )
-            self._text = LazyText(lambda: PaddleText(detector, recogniser, px, threads, precision))
+            px, precision = self._settings.text_detector_px, self._settings.text_precision
+            threads, callers = self._threads, self._settings.text_threads
+            self._text = LazyText(lambda: PaddleText(detector, recogniser, px, threads, precision, callers))
             self._readers.submit(self._text.opened, failed=self._text_is_broken)
         self.on(MediaState, self.take_state)
         self.on(MediaFrame, self._take_frame)

@@ -200,9 +200,15 @@ class VideoSettings(BaseModel):
     captions: CaptionSettings = Field(
         default=CaptionSettings(), description="captions of keyframes by a vision-language model"
     )
-    text: bool = Field(default=True, description="whether text in the picture is read")
+    text: bool = Field(
+        default=True,
+        description="whether text in the picture is read; its networks (OpenVINO) run on the CPU alone",
+    )
     text_threads: int = Field(
-        default=2, ge=1, le=16, description="threads that read text; 2 for an archive, 1 live"
+        default=2,
+        ge=1,
+        le=16,
+        description="threads that read text, none waiting for another; 2 for an archive, 1 live",
     )
     text_detector_px: int = Field(
         default=640, ge=64, le=4096, description="longer side of the picture in which text is looked for"

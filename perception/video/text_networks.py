@@ -58,6 +58,7 @@ class PaddleText:
         detector_px: Longer side of the picture that the detector sees.
         threads: Threads per run of a network.
         precision: Of the networks' arithmetic.
+        callers: How many threads find or read at once; further ones wait.
 
     Raises:
         ModelDamaged: If a file cannot be read.
@@ -76,6 +77,7 @@ class PaddleText:
         detector_px: int = 640,
         threads: int = 1,
         precision: Precision = "float32",
+        callers: int = 1,
     ) -> None:
         import cv2
 
@@ -96,7 +98,8 @@ class PaddleText:
         try:
             self._engine: Any = importlib.import_module("rapidocr").RapidOCR(params=params)
             self.warm_up()  # rapidocr opens them when they are first used
-            networks = [CpuNetwork(path, threads, precision) for path in (detector_path, recogniser_path)]
+            paths = (detector_path, recogniser_path)
+            networks = [CpuNetwork(path, threads, precision, callers) for path in paths]
             self.run_by(*networks)
             self.warm_up()
         except Exception as error:  # rapidocr wraps what onnxruntime raises in types of its own

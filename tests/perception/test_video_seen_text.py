@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from perception.cpu_network import CpuNetwork
 from perception.video.seen_text import (
     ChangeGate,
     Reading,
@@ -275,14 +276,44 @@ def test_the_networks_see_no_text_where_there_is_none(networks):
     assert networks.recognise([]) == []
 
 
+def media(item, file):
+    """A real picture, (H, W, 3) uint8 RGB."""
+    try:
+        return cv2.cvtColor(cv2.imread(str(demo_media().file(item, file))), cv2.COLOR_BGR2RGB)
+    except SourceGone as error:
+        pytest.skip(f"{error.message}; {error.remedy}")
+
+
+@pytest.mark.model
+def test_two_callers_at_once_read_what_one_alone_reads(networks):
+    """To the bit: the ids of what was read must not depend on who else was reading."""
+    paths = [model_file("pp-ocrv6", f"PP-OCRv6_{part}_small.onnx") for part in ("det", "rec")]
+    shared = PaddleText(*paths, callers=2)
+    page = media("page", "page.png")
+    shown = [page, cv2.resize(page, None, fx=0.7, fy=0.7), picture(("PLATFORM 9", 60, 120), size=(200, 300))]
+
+    def read(own, image):
+        corners = own.detect(image)
+        return corners.tobytes(), own.recognise([own.crop(image, each) for each in corners])
+
+    alone = [read(networks, image) for image in shown]
+    assert all(lines for _, lines in alone)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(lambda: [read(shared, image) for image in shown]) for _ in range(2)]
+        assert [each.result() for each in both] == [alone, alone]
+
+
+@pytest.mark.model
+def test_a_network_has_a_stream_for_each_caller():
+    path = model_file("pp-ocrv6", "PP-OCRv6_rec_small.onnx")
+    for threads, callers in ((1, 1), (1, 2)):
+        compiled = CpuNetwork(path, threads, callers=callers)._compiled
+        assert compiled.get_property("NUM_STREAMS") == callers
+        assert compiled.get_property("INFERENCE_NUM_THREADS") == threads * callers
+
+
 @pytest.mark.model
 def test_a_real_page_and_real_photos(networks):
-    def media(item, file):
-        try:
-            return cv2.cvtColor(cv2.imread(str(demo_media().file(item, file))), cv2.COLOR_BGR2RGB)
-        except SourceGone as error:
-            pytest.skip(f"{error.message}; {error.remedy}")
-
     read = ShotReader(networks, RULES).read(0, 0, media("page", "page.png")).text
     assert "Region-based segmentation" in read
     assert "histogram of grey values" in read
