@@ -16,225 +16,22 @@ import sqlite3
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from memory.keys.gpu import Ids, Vectors
 from memory.keys.keyers import unpack_vectors
+from memory.keys.vectors import FlatIndex, Hits
 from memory.log.media import write_atomically
 from memory.log.reader import last_commit
 from stream.errors import Corrupt
-
-Vectors = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
 
 MANIFEST_VERSION = 1
 SAMPLED_KEYS = 64
 """Keys that are compared with the store when an index is loaded."""
 READ_ROWS = 4096
 """Keys read from SQLite at a time when an index catches up; 12 MB at 768 dimensions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """What a search found, best first: key ids (N,) int64 and inner products (N,) float32."""
-
-    ids: Ids
-    scores: Vectors
-
-
-class KeyIndex(Protocol):
-    """Nearest keys by inner product; of unit vectors, by cosine."""
-
-    encoder_id: str
-    commit_no: int
-
-    def __len__(self) -> int:
-        """How many keys are in it."""
-        ...
-
-    def ids(self) -> Ids:
-        """The key ids, (N,) int64, in no order."""
-        ...
-
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Adds keys whose ids are not in it. `vectors` (N, D) float32, unit length."""
-        ...
-
-    def remove(self, ids: Ids) -> int:
-        """Takes keys out, bytes and all; returns how many were there."""
-        ...
-
-    def search(self, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
-        """The `k` nearest of `allowed` (None: of all) to `query` (D,) float32."""
-        ...
-
-    def checksum(self) -> str:
-        """sha256 over ids and vectors in order of ids: equal content, equal checksum."""
-        ...
-
-    def dump(self) -> bytes:
-        """The whole index as the bytes of a file."""
-        ...
-
-
-class FlatIndex:
-    """Exact search by FAISS. Not thread-safe by itself; `IndexShelf` holds the lock.
-
-    Args:
-        encoder_id: Whose vectors these are.
-        dimension: Of the vectors.
-        gpu: Keep a disposable copy on a GPU where FAISS finds one.
-    """
-
-    def __init__(self, encoder_id: str, dimension: int, *, gpu: bool = False) -> None:
-        faiss = _faiss()
-        self.encoder_id = encoder_id
-        self.dimension = dimension
-        self.commit_no = 0
-        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
-        self._copy = _gpu_copy(dimension) if gpu else None
-
-    @classmethod
-    def load(cls, encoder_id: str, body: bytes, *, gpu: bool = False) -> FlatIndex:
-        """An index from bytes that `dump` made and whose checksum was verified.
-
-        Raises:
-            Corrupt: If they hold something else after all.
-        """
-        faiss = _faiss()
-        try:
-            inner = faiss.deserialize_index(np.frombuffer(body, dtype=np.uint8))
-        except RuntimeError as error:
-            raise Corrupt(f"index of {encoder_id}: {error}") from error
-        if not isinstance(inner, faiss.IndexIDMap2):
-            raise Corrupt(f"index of {encoder_id} holds a {type(inner).__name__}")
-        index = cls(encoder_id, int(inner.d), gpu=gpu)
-        index._index = inner
-        if inner.ntotal:
-            index._add_to_copy(index.ids(), index._vectors())
-        return index
-
-    def __len__(self) -> int:
-        return int(self._index.ntotal)
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether searches of everything run on a GPU."""
-        return self._copy is not None
-
-    def ids(self) -> Ids:
-        """As `KeyIndex.ids`."""
-        if not len(self):
-            return np.empty(0, dtype=np.int64)
-        found: Ids = _faiss().vector_to_array(self._index.id_map).astype(np.int64)
-        return found
-
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """As `KeyIndex.add`. FAISS would take an id twice; keys are unique in the store."""
-        if not len(ids):
-            return
-        self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
-        self._add_to_copy(ids, vectors)
-
-    def remove(self, ids: Ids) -> int:
-        """As `KeyIndex.remove`."""
-        if not len(ids):
-            return 0
-        if self._copy is not None:
-            self._copy.hide(ids)
-        return int(self._index.remove_ids(ids))
-
-    def search(self, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
-        """As `KeyIndex.search`; ties in order of ids."""
-        wanted = min(k, len(self) if allowed is None else len(allowed))
-        if wanted <= 0:
-            return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-        row = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
-        if allowed is None:
-            scores, ids = self._search_all(row, wanted)
-        else:
-            faiss = _faiss()
-            selector = faiss.IDSelectorBatch(np.ascontiguousarray(allowed, dtype=np.int64))
-            scores, ids = self._index.search(row, wanted, params=faiss.SearchParameters(sel=selector))
-        found = ids[0] >= 0
-        order = np.lexsort((ids[0][found], -scores[0][found]))
-        return Hits(ids[0][found][order], scores[0][found][order])
-
-    def _add_to_copy(self, ids: Ids, vectors: Vectors) -> None:
-        if self._copy is not None:
-            try:
-                self._copy.add(ids, vectors)
-            except RuntimeError:
-                self._copy = None
-
-    def _search_all(self, row: Vectors, k: int) -> tuple[Vectors, Ids]:
-        if self._copy is not None:
-            try:
-                return self._copy.search(row, k)
-            except RuntimeError:
-                # Out of memory, or the device went: the master has everything.
-                self._copy = None
-        scores, ids = self._index.search(row, k)
-        return scores, ids
-
-    def vector(self, key_id: int) -> Vectors:
-        """One key, (D,) float32. Raises RuntimeError if it is not there."""
-        found: Vectors = self._index.reconstruct(key_id)
-        return found
-
-    def checksum(self) -> str:
-        """As `KeyIndex.checksum`."""
-        ids = self.ids()
-        order = np.argsort(ids)
-        digest = hashlib.sha256(ids[order].tobytes())
-        if len(ids):
-            digest.update(np.ascontiguousarray(self._vectors()[order]).tobytes())
-        return digest.hexdigest()
-
-    def dump(self) -> bytes:
-        """As `KeyIndex.dump`."""
-        return bytes(_faiss().serialize_index(self._index).tobytes())
-
-    def _vectors(self) -> Vectors:
-        found: Vectors = self._index.index.reconstruct_n(0, len(self))
-        return found
-
-
-class _GpuCopy:
-    """The vectors once more on the first GPU, where nothing can be removed: removed ids are hidden."""
-
-    def __init__(self, dimension: int) -> None:
-        faiss = _faiss()
-        self._resources = faiss.StandardGpuResources()
-        self._index = faiss.GpuIndexFlatIP(self._resources, dimension)
-        self._ids: Ids = np.empty(0, dtype=np.int64)
-        self._hidden: set[int] = set()
-
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        self._ids = np.concatenate([self._ids, ids])
-
-    def hide(self, ids: Ids) -> None:
-        self._hidden.update(int(one) for one in ids)
-
-    def search(self, rows: Vectors, k: int) -> tuple[Vectors, Ids]:
-        wanted = min(k + len(self._hidden), len(self._ids))
-        scores, places = self._index.search(rows, wanted)
-        ids = np.where(places[0] >= 0, self._ids[places[0]], -1)
-        seen = np.array([int(one) not in self._hidden for one in ids])
-        return scores[:, seen][:, :k], ids[None, seen][:, :k]
-
-
-def _gpu_copy(dimension: int) -> _GpuCopy | None:
-    """A copy on the GPU, or None where there is none or it has no room."""
-    if _faiss().get_num_gpus() == 0:
-        return None
-    try:
-        return _GpuCopy(dimension)
-    except RuntimeError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,14 +260,3 @@ def _stem(encoder_id: str) -> str:
 
 def _manifest_name(encoder_id: str) -> str:
     return f"{_stem(encoder_id)}.json"
-
-
-def _faiss() -> Any:
-    """FAISS, imported when first needed, with one thread.
-
-    A store without keys, and a commit, never pay for the import.
-    """
-    import faiss
-
-    faiss.omp_set_num_threads(1)
-    return faiss

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory.keys import index as index_module
-from memory.keys.index import FlatIndex, IndexShelf
+from memory.keys.gpu import faiss_library
+from memory.keys.index import IndexShelf
 from memory.keys.keyers import (
     DigestKeyer,
     TextKeyer,
@@ -21,6 +22,7 @@ from memory.keys.keyers import (
     pack_vectors,
     unpack_vectors,
 )
+from memory.keys.vectors import FlatIndex, IvfIndex
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
 from memory.settings import SpanSettings
@@ -298,47 +300,105 @@ def test_a_crash_while_saving_leaves_the_old_index(store, reader, take, tmp_path
     assert again.rebuilt == 0
 
 
-class BrokenGpuIndex:
-    def add(self, _):
+class GpuIndex:
+    """Stands for an index of faiss-gpu where there is no GPU: it adds and finds, and removes nothing."""
+
+    def __init__(self, inner, room=10**9):
+        self._inner, self._room, self.nprobe = inner, room, 1
+
+    @property
+    def ntotal(self):
+        return self._inner.ntotal
+
+    def add(self, vectors):
+        self._take(vectors)
+        self._inner.add(vectors)
+
+    def add_with_ids(self, vectors, ids):
+        self._take(vectors)
+        self._inner.add_with_ids(vectors, ids)
+
+    def search(self, rows, k):
+        assert k <= 2048
+        if hasattr(self._inner, "nprobe"):
+            self._inner.nprobe = self.nprobe
+        return self._inner.search(rows, k)
+
+    def _take(self, vectors):
+        self._room -= len(vectors)
+        if self._room < 0:
+            raise RuntimeError("out of memory")
+
+
+class GpuResources:
+    def setTempMemory(self, _):
         return None
 
-    def search(self, *_):
-        raise RuntimeError("out of memory")
+
+@pytest.fixture
+def fake_gpu(monkeypatch):
+    """A GPU with room for so many keys at a time; the real one is tried by tools/check_gpu."""
+    faiss = faiss_library()
+    room = [10**9]
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "StandardGpuResources", GpuResources, raising=False)
+    monkeypatch.setattr(
+        faiss, "GpuIndexFlatIP", lambda _, d: GpuIndex(faiss.IndexFlatIP(d), room[0]), raising=False
+    )
+
+    def whole(_resources, _device, master):
+        made = GpuIndex(faiss.clone_index(master), room[0])
+        made._take(range(master.ntotal))
+        return made
+
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", whole, raising=False)
+    return room
 
 
-class FakeGpu:
-    """Stands for faiss-gpu on a machine without one: the same interface over the CPU's index."""
-
-    def __init__(self, faiss, breaks=False):
-        self._faiss, self._breaks = faiss, breaks
-
-    def __getattr__(self, name):
-        return getattr(self._faiss, name)
-
-    def get_num_gpus(self):
-        return 1
-
-    def StandardGpuResources(self):
-        return object()
-
-    def GpuIndexFlatIP(self, _, dimension):
-        return BrokenGpuIndex() if self._breaks else self._faiss.IndexFlatIP(dimension)
+def both(kind, rows=3000, dimension=8):
+    """The same index twice, without and with a copy."""
+    vectors = unit(rows, dimension)
+    if kind == "flat":
+        plain = FlatIndex(E, dimension)
+        plain.add(np.arange(rows), vectors)
+        return plain, FlatIndex.load(E, plain.dump(), gpu=True)
+    inner = faiss_library().index_factory(dimension, "IVF16,SQ8", faiss_library().METRIC_INNER_PRODUCT)
+    inner.nprobe = 8
+    inner.train(vectors)
+    inner.add_with_ids(vectors, np.arange(rows))
+    plain = IvfIndex(E, inner)
+    return plain, IvfIndex.load(E, plain.dump(), gpu=True)
 
 
-@pytest.mark.parametrize("breaks", [False, True])
-def test_a_copy_on_a_gpu_answers_as_its_master_and_may_fail(monkeypatch, breaks):
-    plain = FlatIndex(E, 8)
-    gpu = FakeGpu(index_module._faiss(), breaks)
-    monkeypatch.setattr(index_module, "_faiss", lambda: gpu)
-    copied = FlatIndex(E, 8, gpu=True)
-    assert copied.on_gpu
-    for index in (plain, copied):
-        index.add(np.arange(50), unit(50, 8))
-        index.remove(np.array([3, 7, 11, 49]))
-        index.add(np.arange(100, 110), unit(10, 8, seed=4))
+def agree(plain, copied, k=7):
     for seed in range(10):
         query = unit(1, 8, seed=200 + seed)[0]
-        assert copied.search(query, 7).ids.tolist() == plain.search(query, 7).ids.tolist()
-    assert copied.on_gpu is not breaks
-    loaded = FlatIndex.load(E, copied.dump(), gpu=True)
-    assert loaded.search(query, 7).ids.tolist() == plain.search(query, 7).ids.tolist()
+        assert copied.search(query, k).ids.tolist() == plain.search(query, k).ids.tolist()
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf-sq8"])
+def test_a_copy_on_a_gpu_answers_as_its_master(fake_gpu, kind):
+    plain, copied = both(kind)
+    for gone in (np.arange(0, 900, 3), np.arange(1, 1800, 3)):  # the second: more than a copy hides
+        for index in (plain, copied):
+            assert index.remove(gone) == len(gone)
+        agree(plain, copied)
+    for index in (plain, copied):
+        index.add(np.arange(0, 60, 3), unit(20, 8, seed=4))  # ids that were removed
+        index.add(np.arange(9000, 9010), unit(10, 8, seed=5))
+    agree(plain, copied)
+    assert copied.on_gpu
+    agree(plain, copied, k=2500)
+    assert copied.on_gpu, "more than a GPU selects is left to the master"
+    assert copied.checksum() == plain.checksum()
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf-sq8"])
+def test_a_copy_without_room_is_given_up(fake_gpu, kind):
+    fake_gpu[0] = 3100
+    plain, copied = both(kind)
+    assert copied.on_gpu
+    for index in (plain, copied):
+        index.add(np.arange(5000, 5200), unit(200, 8, seed=6))
+    assert not copied.on_gpu
+    agree(plain, copied)
