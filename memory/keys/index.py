@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import subprocess
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from memory.keys import build
 from memory.keys.gpu import Ids, Vectors
 from memory.keys.keyers import unpack_vectors
+from memory.keys.lexicon import Lexicon
 from memory.keys.vectors import FlatIndex, Hits
 from memory.log.media import write_atomically
 from memory.log.reader import last_commit
@@ -53,11 +56,17 @@ class IndexShelf:
     Args:
         folder: The store's `views` folder; made if missing.
         gpu: As `FlatIndex`.
+
+    Attributes:
+        words: The postings of a large store, beside the vectors.
     """
 
     def __init__(self, folder: Path, *, gpu: bool = False) -> None:
         self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.words = Lexicon(folder)
+        self._child: subprocess.Popen[bytes] | None = None
+        self.builds_failed = 0
         self._gpu = gpu
         self._lock = threading.RLock()
         self._indexes: dict[str, FlatIndex] = {}
@@ -119,6 +128,31 @@ class IndexShelf:
             self._saved[encoder_id] = state
             saved.append(encoder_id)
         return saved
+
+    def tend(self, db: sqlite3.Connection) -> None:
+        """Takes what a child has made, or starts one where a view is to be made anew. For the background."""
+        if self._child is not None:
+            ended = self._child.poll()
+            if ended is None:
+                return
+            self._child = None
+            self.builds_failed += ended != 0
+            if ended == 0:
+                self.words.load(db)
+        elif self.words.is_due(db):
+            self._child = build.start("words", self.folder.parent, str(self.folder))
+
+    @property
+    def is_building(self) -> bool:
+        """Whether a child is at work, or its work was not taken yet."""
+        return self._child is not None
+
+    def close(self) -> None:
+        """Ends a child that is still at work."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
 
     def describe(self) -> dict[str, dict[str, object]]:
         """For `status`: per encoder, what the index is and how far it reaches."""

@@ -74,7 +74,7 @@ def find(
         questions: The cue in the spaces of the encoders.
         limit: How many to take from each index.
     """
-    candidates = Candidates(bm25=_with_words(db, gates, words, limit) if words else {})
+    candidates = Candidates(bm25=_with_words(db, shelf, gates, words, limit) if words else {})
     numbers = dict.fromkeys(candidates.bm25)
     for question in questions:
         near, children = _near(db, shelf, gates, question, limit)
@@ -148,8 +148,13 @@ def digest_cosines(
     return dict(zip((owner for owner, _ in rows), (vectors @ question.vector).tolist(), strict=True))
 
 
-def _with_words(db: sqlite3.Connection, gates: Gates, words: Sequence[str], limit: int) -> dict[int, float]:
+def _with_words(
+    db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
+) -> dict[int, float]:
     """BM25 of the best rows that have any of the words."""
+    found = shelf.words.search(db, words, limit, gates.sql, gates.parameters)
+    if found is not None:
+        return found
     join = "" if gates.open else " JOIN observation AS o ON o.n = f.rowid"
     rows = db.execute(
         f"SELECT f.rowid, -f.rank FROM observation_fts AS f{join}"  # noqa: S608
