@@ -4,12 +4,14 @@ The index in main memory is the master: it is what is saved, checked, and search
 GPU cannot. A copy can take keys in and cannot let go of one, so what was removed is hidden,
 and a copy that hides much is made anew.
 
-Tested against faiss-gpu 1.15 by `tools/check_gpu.py`. A GPU that fails in the middle of a kernel
-ends the process, since FAISS asserts there; want of memory raises, and the master goes on.
+Tested against faiss-gpu 1.15 by `tools/check_gpu.py`. Where an allocation fails, FAISS raises and the
+master goes on. Where a kernel fails, or cuBLAS finds no memory at the start, it ends the process
+(seen on an H100 whose memory another had taken): so the free memory is looked at first.
 """
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,10 @@ MOST_FOUND = 2_048
 """What FAISS selects on a GPU at most, results and lists alike (`gpu/utils/DeviceDefs.cuh`)."""
 WORKSPACE_BYTES = 256 << 20
 """Memory of the GPU that FAISS takes for searching; by itself it takes 1.5 GiB."""
+RESERVE_BYTES = 1 << 30
+"""What must be free beside the keys: the workspace, the contexts of CUDA and cuBLAS, and room to grow."""
+RUNTIMES = ("libcudart.so.12", "libcudart.so.13")
+"""The CUDA runtimes that FAISS may be linked with; it has loaded its own when it is asked here."""
 
 
 def faiss_library() -> Any:
@@ -35,6 +41,24 @@ def faiss_library() -> Any:
 
     faiss.omp_set_num_threads(1)
     return faiss
+
+
+def free_bytes() -> int | None:
+    """Memory free on the current GPU; None where the runtime that FAISS loaded cannot be asked."""
+    for name in RUNTIMES:
+        try:
+            ask = ctypes.CDLL(name).cudaMemGetInfo
+        except (OSError, AttributeError):
+            continue
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        return free.value if ask(ctypes.byref(free), ctypes.byref(total)) == 0 else None
+    return None
+
+
+def has_room(master: Any) -> bool:
+    """Whether the GPU has room for a copy. Where its memory cannot be read, FAISS finds out by trying."""
+    free = free_bytes()
+    return free is None or free >= int(master.ntotal) * int(master.d) * 4 + RESERVE_BYTES
 
 
 class GpuCopy:
@@ -103,6 +127,8 @@ class GpuCopy:
 def gpu_copy(master: Any) -> GpuCopy | None:
     """A copy on the GPU, or None where there is none or it has no room."""
     if faiss_library().get_num_gpus() == 0:
+        return None
+    if not has_room(master):
         return None
     try:
         return GpuCopy(master)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory.keys import index as index_module
-from memory.keys.gpu import faiss_library
+from memory.keys.gpu import faiss_library, free_bytes
 from memory.keys.index import IndexShelf
 from memory.keys.keyers import (
     DigestKeyer,
@@ -402,3 +402,16 @@ def test_a_copy_without_room_is_given_up(fake_gpu, kind):
         index.add(np.arange(5000, 5200), unit(200, 8, seed=6))
     assert not copied.on_gpu
     agree(plain, copied)
+
+
+@pytest.mark.parametrize(("free", "copied"), [(None, True), (2 << 30, True), (900 << 20, False)])
+def test_a_gpu_whose_memory_is_taken_is_left_alone(fake_gpu, monkeypatch, free, copied):
+    """cuBLAS ends the process where it finds no memory at its start (seen on an H100)."""
+    monkeypatch.setattr("memory.keys.gpu.free_bytes", lambda: free)
+    _, index = both("flat")
+    assert index.on_gpu is copied
+
+
+def test_without_a_cuda_runtime_the_free_memory_is_unknown(monkeypatch):
+    monkeypatch.setattr("memory.keys.gpu.RUNTIMES", ("libno-such-runtime.so.12",))
+    assert free_bytes() is None
