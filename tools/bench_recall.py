@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,16 @@ def texts_of(words: Sequence[str], n: int, rng: random.Random) -> Iterator[str]:
         at += length + rng.randrange(3)
 
 
+@lru_cache
+def _topics() -> Vectors:
+    return np.random.default_rng(1).standard_normal((2_000, DIMENSION), dtype=np.float32)
+
+
 def vectors_of(n: int, seed: int) -> Vectors:
     """Unit rows (n, 384) around 2,000 topics, the first directions the stronger, as sentences have them."""
     rng = np.random.default_rng(seed)
     scale = (1.0 / np.sqrt(1.0 + np.arange(DIMENSION) / 24)).astype(np.float32)
-    topics = np.random.default_rng(1).standard_normal((2_000, DIMENSION), dtype=np.float32)
+    topics = _topics()
     rows = topics[rng.integers(0, len(topics), n)] + rng.standard_normal((n, DIMENSION), dtype=np.float32)
     rows *= scale
     made: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -30,7 +30,7 @@ from memory.log.reader import last_commit
 from stream.errors import Corrupt
 
 MOST_FLAT = 100_000
-"""Keys that are searched exactly; beyond, an index of inverted lists is made."""
+"""From so many keys on, which exact search takes some 10 ms for, an index of inverted lists is made."""
 BUILT = "built"
 """Where a child writes, under the folder of the views."""
 SAMPLED_KEYS = 64
@@ -149,7 +149,7 @@ class IndexShelf:
             indexes = list(self._indexes.items())
         for encoder_id, index in indexes:
             trained = int(self._measured.get(encoder_id, {}).get("of_keys", self.most_flat // 2))
-            if len(index) > max(self.most_flat, 2 * trained):
+            if len(index) >= max(self.most_flat, 2 * trained):
                 folder = self.folder / BUILT
                 folder.mkdir(mode=0o700, exist_ok=True)
                 self._making = encoder_id
