@@ -37,6 +37,11 @@ PER_LIST, LEAST_PER_LIST = 64, 40
 """Keys per list that train it, and the fewest; FAISS warns below 39."""
 KEYS_READ = 4_096
 QUERIES, K = 200, 10
+FOUND = 50
+"""Keys found by their codes, among which the true ten must be: recall takes at least so many
+candidates and orders them by the keys in the store (`memory.recall.candidates`)."""
+MOST_PROBED = 4
+"""At most one in so many lists is looked into, whatever the recall is then."""
 QUESTION_COSINE = 0.6
 WANTED_RECALL = 0.98
 """What is set; .97 is what is promised."""
@@ -134,7 +139,7 @@ class _Asked:
         self._ids = np.take_along_axis(every, best, 1)
 
     def recall(self, inner: Any) -> float:
-        _, found = inner.search(self._rows, K + 1)
+        _, found = inner.search(self._rows, FOUND)
         shares = []
         for place, ids in enumerate(self._ids):
             first = 1 if place < self._plain else 0
@@ -148,7 +153,7 @@ class _Asked:
         while True:
             inner.nprobe = min(int(probes), inner.nlist)
             recall = self.recall(inner)
-            if recall >= WANTED_RECALL or inner.nprobe == inner.nlist:
+            if recall >= WANTED_RECALL or inner.nprobe >= max(inner.nlist // MOST_PROBED, 8):
                 return recall
             probes *= 1.4
 
