@@ -174,6 +174,8 @@ def _near(
     allowed = None if gates.open else _allowed(db, gates, question.encoder_id)
     hits = shelf.search(index, question.vector, limit, allowed)
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
+    if not index.is_exact:
+        scores |= _exact_scores(db, question, list(scores))
     near: dict[int, float] = {}
     events: list[tuple[float, bytes]] = []
     # A key that was taken away since the index was read has no row, and so no say.
@@ -190,6 +192,20 @@ def _near(
     events.sort(reverse=True)
     opened = [owner for _, owner in events[:EVENTS_OPENED]] if gates.open else []
     return near, [n for span_id in opened for n in _children(db, span_id)]
+
+
+def _exact_scores(db: sqlite3.Connection, question: QuestionKey, key_ids: list[int]) -> dict[int, float]:
+    """The cosines of keys as the store has them, in the place of those of their codes."""
+    rows = [
+        row
+        for some in pages(key_ids)
+        for row in db.execute(
+            f"SELECT key_id, vector FROM key WHERE key_id IN ({marks(some)}) AND vector IS NOT NULL",  # noqa: S608
+            some,
+        )
+    ]
+    vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
+    return dict(zip((key_id for key_id, _ in rows), (vectors @ question.vector).tolist(), strict=True))
 
 
 def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:

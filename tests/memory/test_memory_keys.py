@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory.keys import index as index_module
+from memory.keys import files as files_module
 from memory.keys.gpu import faiss_library, free_bytes
 from memory.keys.index import IndexShelf
 from memory.keys.keyers import (
@@ -283,14 +284,14 @@ def test_a_crash_while_saving_leaves_the_old_index(store, reader, take, tmp_path
     filled(store, take, rows=10, start=900)
     with reader.snapshot() as db:
         shelf.ready(db, E)
-    real = index_module.write_atomically
+    real = files_module.write_atomically
 
     def killed(path, body):
         if path.suffix == ".json":
             raise KeyboardInterrupt
         real(path, body)
 
-    monkeypatch.setattr(index_module, "write_atomically", killed)
+    monkeypatch.setattr(files_module, "write_atomically", killed)
     with pytest.raises(KeyboardInterrupt):
         shelf.save()
     monkeypatch.undo()
@@ -298,6 +299,104 @@ def test_a_crash_while_saving_leaves_the_old_index(store, reader, take, tmp_path
     with reader.snapshot() as db:
         assert len(again.ready(db, E)) == 210
     assert again.rebuilt == 0
+
+
+def in_lists(store, reader, take, tmp_path, rows=4000):
+    """A shelf whose index is of inverted lists, made by a child; folder as in a store."""
+    filled(store, take, rows=rows)
+    shelf = IndexShelf(tmp_path / "store" / "views", most_flat=1000)
+    with reader.snapshot() as db:
+        shelf.ready(db, E)
+        shelf.tend(db)
+        assert shelf.is_building
+        exact = [shelf.ready(db, E).search(unit(1, 16, seed=n)[0], 10).ids.tolist() for n in range(3)]
+        assert exact == [brute(db, unit(1, 16, seed=n)[0], 10) for n in range(3)], "questions go on"
+        ended(shelf, db)
+    return shelf
+
+
+def ended(shelf, db):
+    deadline = time.monotonic() + 60
+    while shelf.is_building and time.monotonic() < deadline:
+        time.sleep(0.02)
+        shelf.tend(db)
+    assert not shelf.is_building
+    assert shelf.builds_failed == 0
+
+
+def recall_of(shelf, db, n=40):
+    index = shelf.ready(db, E)
+    queries = [unit(1, 16, seed=700 + place)[0] for place in range(n)]
+    # As recall uses it: what is found by codes is ordered by the keys in the store.
+    return np.mean([len({*index.search(q, 50).ids.tolist()} & {*brute(db, q, 10)}) / 10 for q in queries])
+
+
+def test_many_keys_are_searched_in_lists_whose_recall_is_measured(store, reader, take, tmp_path):
+    shelf = in_lists(store, reader, take, tmp_path)
+    told = shelf.describe()[E]
+    assert (told["kind"], told["exact"], told["n"]) == ("ivf-sq8", False, 4000)
+    assert told["of_keys"] == 4000
+    assert told["recall_at_10"] >= 0.97
+    with reader.snapshot() as db:
+        assert recall_of(shelf, db) >= 0.95
+    again = IndexShelf(shelf.folder, most_flat=1000)
+    with reader.snapshot() as db:
+        assert again.ready(db, E).kind == "ivf-sq8"
+        assert again.rebuilt == 0
+        assert again.describe()[E]["recall_at_10"] == told["recall_at_10"]
+        again.tend(db)
+        assert not again.is_building
+    assert list((shelf.folder / "built").iterdir()) == []
+
+
+def test_what_comes_and_goes_while_lists_are_made_counts(store, reader, take, tmp_path):
+    filled(store, take, rows=3000)
+    shelf = IndexShelf(tmp_path / "store" / "views", most_flat=1000)
+    with reader.snapshot() as db:
+        shelf.ready(db, E)
+        shelf.tend(db)
+    filled(store, take, rows=50, start=8000)
+    gone = [key_id for (key_id,) in store._db.execute("SELECT key_id FROM key WHERE key_id % 7 = 0")]
+    with reader.snapshot() as before:
+        store._db.execute("DELETE FROM key WHERE key_id % 7 = 0")
+        shelf.remove(gone)
+        ended(shelf, before)  # an older snapshot than the removal
+    with reader.snapshot() as db:
+        index = shelf.ready(db, E)
+        assert index.kind == "ivf-sq8"
+        assert sorted(index.ids().tolist()) == stored(db)[0].tolist()
+        assert recall_of(shelf, db) >= 0.95
+        few = np.array([1, 2, 3, 3005])
+        assert index.search(unit(1, 16, seed=1)[0], 10, few).ids.size == 4, (
+            "few that are allowed are all found"
+        )
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf-sq8"])
+def test_an_index_damaged_at_200_places_is_rebuilt_each_time(store, reader, take, tmp_path, kind):
+    if kind == "flat":
+        filled(store, take)
+        shelf = IndexShelf(tmp_path / "store" / "views")
+        with reader.snapshot() as db:
+            shelf.ready(db, E)
+        shelf.save()
+    else:
+        shelf = in_lists(store, reader, take, tmp_path, rows=1500)
+    (file,), manifest = shelf.folder.glob("*.faiss"), next(shelf.folder.glob("*.json"))
+    chooser = random.Random(5)  # noqa: S311
+    query = unit(1, 16, seed=42)[0]
+    with reader.snapshot() as db:
+        for turn in range(200):
+            path = manifest if turn % 4 == 0 else file
+            whole = path.read_bytes()
+            at = len(whole) * turn // 200
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chooser.randrange(8)]) + whole[at + 1 :])
+            again = IndexShelf(shelf.folder)
+            index = again.ready(db, E)
+            assert (again.rebuilt, index.kind) == (1, "flat")
+            assert index.search(query, 10).ids.tolist() == brute(db, query, 10)
+            path.write_bytes(whole)
+        assert IndexShelf(shelf.folder).ready(db, E).kind == kind
 
 
 class GpuIndex:

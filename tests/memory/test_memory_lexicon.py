@@ -66,9 +66,10 @@ def agree(db, shelf, cue=None, limit=20, tolerance=1e-3):
         assert not plain.words.is_ready
         assert len(left) == len(right)
         assert sorted(left.values()) == pytest.approx(sorted(right.values()), rel=tolerance, abs=1e-6)
-        last = min(right.values(), default=0.0) + 2 * tolerance
+        last = min(right.values(), default=0.0) + 2 * tolerance * max(right.values(), default=0.0)
         # Equal scores at the cut may be cut differently; above it the texts are the same.
-        assert {n for n, s in left.items() if s > last} == {n for n, s in right.items() if s > last}
+        assert {n for n, score in left.items() if score > last} <= right.keys()
+        assert {n for n, score in right.items() if score > last} <= left.keys()
 
 
 def test_postings_rank_as_fts5(store, reader, large, tmp_path):
@@ -133,7 +134,6 @@ def test_deleted_texts_are_never_found(store, reader, large, tmp_path):
     for n in gone:
         (text,) = store._db.execute("SELECT text FROM observation WHERE n = ?", (n,)).fetchone()
         store._db.execute(TAKEN_OUT, (n, text))
-        )
         store._db.execute("UPDATE observation SET text = '' WHERE n = ?", (n,))
     with reader.snapshot() as db:
         after = shelf.words.search(db, ["ferry"], 10)
