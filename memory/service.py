@@ -100,6 +100,7 @@ class MemoryService(Service):
         recall_reader = LogReader(store_dir, RECALL_CACHE_KIB)
         self._opened.callback(recall_reader.close)
         self._shelf = IndexShelf(store_dir / "views", gpu=self._settings.gpu)
+        self._opened.callback(self._shelf.close)
         self._consolidator = Consolidator(
             segmenter_of(self._settings.spans), int(self._settings.spans.live_close_after_s * 1e9)
         )

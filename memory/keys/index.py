@@ -4,260 +4,39 @@ One index per encoder: vectors of different encoders are never compared. FAISS l
 a damaged file without a word, so a file is only read after its sha256 was checked, and
 everything else is rebuilt from SQLite.
 
-`FlatIndex` is exact. The file of an index is named by its content and pointed to by a
-manifest, so that a crash at any moment leaves the old pair or the new one.
+Up to `MOST_FLAT` keys the index is exact. Beyond, a child process makes one of inverted lists
+(`memory.keys.build`), whose measured recall is kept beside it; until it is there, and whenever its
+file is missing or damaged, the exact one answers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
+import subprocess
 import threading
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from memory.keys import build
+from memory.keys.files import read_view, remove_view, write_view
+from memory.keys.gpu import Ids, Vectors
 from memory.keys.keyers import unpack_vectors
-from memory.log.media import write_atomically
+from memory.keys.lexicon import Lexicon
+from memory.keys.vectors import FlatIndex, Hits, IvfIndex
 from memory.log.reader import last_commit
 from stream.errors import Corrupt
 
-Vectors = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
-
-MANIFEST_VERSION = 1
+MOST_FLAT = 100_000
+"""From so many keys on, which exact search takes some 10 ms for, an index of inverted lists is made."""
+BUILT = "built"
+"""Where a child writes, under the folder of the views."""
 SAMPLED_KEYS = 64
 """Keys that are compared with the store when an index is loaded."""
 READ_ROWS = 4096
 """Keys read from SQLite at a time when an index catches up; 12 MB at 768 dimensions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """What a search found, best first: key ids (N,) int64 and inner products (N,) float32."""
-
-    ids: Ids
-    scores: Vectors
-
-
-class KeyIndex(Protocol):
-    """Nearest keys by inner product; of unit vectors, by cosine."""
-
-    encoder_id: str
-    commit_no: int
-
-    def __len__(self) -> int:
-        """How many keys are in it."""
-        ...
-
-    def ids(self) -> Ids:
-        """The key ids, (N,) int64, in no order."""
-        ...
-
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Adds keys whose ids are not in it. `vectors` (N, D) float32, unit length."""
-        ...
-
-    def remove(self, ids: Ids) -> int:
-        """Takes keys out, bytes and all; returns how many were there."""
-        ...
-
-    def search(self, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
-        """The `k` nearest of `allowed` (None: of all) to `query` (D,) float32."""
-        ...
-
-    def checksum(self) -> str:
-        """sha256 over ids and vectors in order of ids: equal content, equal checksum."""
-        ...
-
-    def dump(self) -> memoryview:
-        """The whole index as the bytes of a file."""
-        ...
-
-    @property
-    def n_bytes(self) -> int:
-        """What its vectors and ids take in memory."""
-        ...
-
-
-class FlatIndex:
-    """Exact search by FAISS. Not thread-safe by itself; `IndexShelf` holds the lock.
-
-    Args:
-        encoder_id: Whose vectors these are.
-        dimension: Of the vectors.
-        gpu: Keep a disposable copy on a GPU where FAISS finds one.
-    """
-
-    def __init__(self, encoder_id: str, dimension: int, *, gpu: bool = False) -> None:
-        faiss = _faiss()
-        self.encoder_id = encoder_id
-        self.dimension = dimension
-        self.commit_no = 0
-        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
-        self._copy = _gpu_copy(dimension) if gpu else None
-
-    @classmethod
-    def load(cls, encoder_id: str, body: bytes | memoryview, *, gpu: bool = False) -> FlatIndex:
-        """An index from bytes that `dump` made and whose checksum was verified.
-
-        Raises:
-            Corrupt: If they hold something else after all.
-        """
-        faiss = _faiss()
-        try:
-            inner = faiss.deserialize_index(np.frombuffer(body, dtype=np.uint8))
-        except RuntimeError as error:
-            raise Corrupt(f"index of {encoder_id}: {error}") from error
-        if not isinstance(inner, faiss.IndexIDMap2):
-            raise Corrupt(f"index of {encoder_id} holds a {type(inner).__name__}")
-        index = cls(encoder_id, int(inner.d), gpu=gpu)
-        index._index = inner
-        if inner.ntotal:
-            index._add_to_copy(index.ids(), index._vectors())
-        return index
-
-    def __len__(self) -> int:
-        return int(self._index.ntotal)
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether searches of everything run on a GPU."""
-        return self._copy is not None
-
-    def ids(self) -> Ids:
-        """As `KeyIndex.ids`."""
-        if not len(self):
-            return np.empty(0, dtype=np.int64)
-        found: Ids = _faiss().vector_to_array(self._index.id_map).astype(np.int64)
-        return found
-
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """As `KeyIndex.add`. FAISS would take an id twice; keys are unique in the store."""
-        if not len(ids):
-            return
-        self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
-        self._add_to_copy(ids, vectors)
-
-    def remove(self, ids: Ids) -> int:
-        """As `KeyIndex.remove`."""
-        if not len(ids):
-            return 0
-        if self._copy is not None:
-            self._copy.hide(ids)
-        return int(self._index.remove_ids(ids))
-
-    def search(self, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
-        """As `KeyIndex.search`; ties in order of ids."""
-        wanted = min(k, len(self) if allowed is None else len(allowed))
-        if wanted <= 0:
-            return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-        row = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
-        if allowed is None:
-            scores, ids = self._search_all(row, wanted)
-        else:
-            faiss = _faiss()
-            selector = faiss.IDSelectorBatch(np.ascontiguousarray(allowed, dtype=np.int64))
-            scores, ids = self._index.search(row, wanted, params=faiss.SearchParameters(sel=selector))
-        found = ids[0] >= 0
-        order = np.lexsort((ids[0][found], -scores[0][found]))
-        return Hits(ids[0][found][order], scores[0][found][order])
-
-    def _add_to_copy(self, ids: Ids, vectors: Vectors) -> None:
-        if self._copy is not None:
-            try:
-                self._copy.add(ids, vectors)
-            except RuntimeError:
-                self._copy = None
-
-    def _search_all(self, row: Vectors, k: int) -> tuple[Vectors, Ids]:
-        if self._copy is not None:
-            try:
-                return self._copy.search(row, k)
-            except RuntimeError:
-                # Out of memory, or the device went: the master has everything.
-                self._copy = None
-        scores, ids = self._index.search(row, k)
-        return scores, ids
-
-    def vector(self, key_id: int) -> Vectors:
-        """One key, (D,) float32. Raises RuntimeError if it is not there."""
-        found: Vectors = self._index.reconstruct(key_id)
-        return found
-
-    def checksum(self) -> str:
-        """As `KeyIndex.checksum`."""
-        ids = self.ids()
-        order = np.argsort(ids)
-        digest = hashlib.sha256(ids[order].tobytes())
-        if len(ids):
-            digest.update(np.ascontiguousarray(self._vectors()[order]).tobytes())
-        return digest.hexdigest()
-
-    def dump(self) -> memoryview:
-        """As `KeyIndex.dump`."""
-        return memoryview(_faiss().serialize_index(self._index))
-
-    @property
-    def n_bytes(self) -> int:
-        """As `KeyIndex.n_bytes`; it grows by so much with each key, and by nothing else."""
-        return len(self) * (self.dimension * np.dtype(np.float32).itemsize + np.dtype(np.int64).itemsize)
-
-    def _vectors(self) -> Vectors:
-        found: Vectors = self._index.index.reconstruct_n(0, len(self))
-        return found
-
-
-class _GpuCopy:
-    """The vectors once more on the first GPU, where nothing can be removed: removed ids are hidden."""
-
-    def __init__(self, dimension: int) -> None:
-        faiss = _faiss()
-        self._resources = faiss.StandardGpuResources()
-        self._index = faiss.GpuIndexFlatIP(self._resources, dimension)
-        self._ids: Ids = np.empty(0, dtype=np.int64)
-        self._hidden: set[int] = set()
-
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        self._ids = np.concatenate([self._ids, ids])
-
-    def hide(self, ids: Ids) -> None:
-        self._hidden.update(int(one) for one in ids)
-
-    def search(self, rows: Vectors, k: int) -> tuple[Vectors, Ids]:
-        wanted = min(k + len(self._hidden), len(self._ids))
-        scores, places = self._index.search(rows, wanted)
-        ids = np.where(places[0] >= 0, self._ids[places[0]], -1)
-        seen = np.array([int(one) not in self._hidden for one in ids])
-        return scores[:, seen][:, :k], ids[None, seen][:, :k]
-
-
-def _gpu_copy(dimension: int) -> _GpuCopy | None:
-    """A copy on the GPU, or None where there is none or it has no room."""
-    if _faiss().get_num_gpus() == 0:
-        return None
-    try:
-        return _GpuCopy(dimension)
-    except RuntimeError:
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What the file of an index is: checked before one byte of it reaches FAISS."""
-
-    version: int
-    encoder_id: str
-    file: str
-    sha256: str
-    n: int
-    dimension: int
-    commit_no: int
 
 
 class IndexShelf:
@@ -266,20 +45,31 @@ class IndexShelf:
     Args:
         folder: The store's `views` folder; made if missing.
         gpu: As `FlatIndex`.
+        most_flat: As `MOST_FLAT`; tests need fewer.
+
+    Attributes:
+        words: The postings of a large store, beside the vectors.
     """
 
-    def __init__(self, folder: Path, *, gpu: bool = False) -> None:
+    def __init__(self, folder: Path, *, gpu: bool = False, most_flat: int = MOST_FLAT) -> None:
         self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.words = Lexicon(folder)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._making = ""
+        self._gone_meanwhile: set[int] = set()
+        self._measured: dict[str, dict[str, Any]] = {}
+        self.builds_failed = 0
+        self.most_flat = most_flat
         self._gpu = gpu
         self._lock = threading.RLock()
-        self._indexes: dict[str, FlatIndex] = {}
+        self._indexes: dict[str, FlatIndex | IvfIndex] = {}
         self._last_key: dict[str, int] = {}
         self._saved: dict[str, tuple[int, int]] = {}
         self._changes: dict[str, int] = {}
         self.rebuilt = 0
 
-    def ready(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | None:
+    def ready(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | IvfIndex | None:
         """The index of an encoder, with every key that `db` sees in it; None where it has no key.
 
         The first call loads the file, or rebuilds what is missing, damaged or of another
@@ -295,7 +85,7 @@ class IndexShelf:
             self._catch_up(db, index)
             return index
 
-    def search(self, index: FlatIndex, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
+    def search(self, index: FlatIndex | IvfIndex, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
         """As `FlatIndex.search`, while nobody changes the index."""
         with self._lock:
             return index.search(query, k, allowed)
@@ -303,6 +93,7 @@ class IndexShelf:
     def remove(self, ids: list[int]) -> None:
         """Takes keys that are gone from the store out of all indexes."""
         with self._lock:
+            self._gone_meanwhile.update(ids if self._making else ())
             for encoder_id, index in self._indexes.items():
                 if index.remove(np.array(ids, dtype=np.int64)):
                     self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
@@ -318,91 +109,165 @@ class IndexShelf:
                 if self._saved.get(encoder_id) == state:
                     continue
                 body = index.dump()
-                manifest = Manifest(
-                    version=MANIFEST_VERSION,
-                    encoder_id=encoder_id,
-                    file="",
-                    sha256=hashlib.sha256(body).hexdigest(),
-                    n=len(index),
-                    dimension=index.dimension,
-                    commit_no=index.commit_no,
-                )
+                told = {
+                    "encoder_id": encoder_id,
+                    "kind": index.kind,
+                    "n": len(index),
+                    "dimension": index.dimension,
+                    "n_bytes": index.n_bytes,
+                    "commit_no": index.commit_no,
+                    "measured": self._measured.get(encoder_id, {}),
+                }
             # Slow disks must not hold up searches: the lock is not held while writing.
-            self._write(encoder_id, body, manifest)
+            write_view(self.folder, _stem(encoder_id), "faiss", body, told)
             self._saved[encoder_id] = state
             saved.append(encoder_id)
         return saved
+
+    def tend(self, db: sqlite3.Connection) -> None:
+        """Takes what a child has made, or starts one where a view is to be made anew. For the background."""
+        if self._child is not None:
+            ended = self._child.poll()
+            if ended is None:
+                return
+            self._child = None
+            made = self._making
+            self.builds_failed += ended != 0
+            if ended == 0 and made:
+                self._take_built(db, made)
+            elif ended == 0:
+                self.words.load(db)
+            self._making = ""
+            self._gone_meanwhile.clear()
+        elif self.words.is_due(db):
+            self._child = build.start("words", self.folder.parent, str(self.folder))
+        else:
+            self._start_vectors()
+
+    def _start_vectors(self) -> None:
+        """Starts a child for the first index that has outgrown its kind or its training."""
+        with self._lock:
+            indexes = list(self._indexes.items())
+        for encoder_id, index in indexes:
+            trained = int(self._measured.get(encoder_id, {}).get("of_keys", self.most_flat // 2))
+            if len(index) >= max(self.most_flat, 2 * trained):
+                folder = self.folder / BUILT
+                folder.mkdir(mode=0o700, exist_ok=True)
+                self._making = encoder_id
+                self._child = build.start(
+                    "vectors",
+                    self.folder.parent,
+                    str(folder),
+                    encoder_id,
+                    str(index.dimension),
+                    _stem(encoder_id),
+                )
+                return
+
+    def _take_built(self, db: sqlite3.Connection, encoder_id: str) -> None:
+        """Puts what a child made in place of the index, with what came and went since."""
+        folder = self.folder / BUILT
+        try:
+            index = self._load(db, encoder_id, self._indexes[encoder_id].dimension, folder)
+        except (Corrupt, OSError, ValueError, TypeError, KeyError):
+            self.builds_failed += 1
+            return
+        finally:
+            remove_view(folder, _stem(encoder_id))
+        with self._lock:
+            self._match(db, index)
+            # What was removed after this snapshot: from now on it is removed from the new index.
+            index.remove(np.array(sorted(self._gone_meanwhile), dtype=np.int64))
+            self._indexes[encoder_id] = index
+            self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
+        self.save()
+
+    @property
+    def is_building(self) -> bool:
+        """Whether a child is at work, or its work was not taken yet."""
+        return self._child is not None
+
+    def close(self) -> None:
+        """Ends a child that is still at work."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
 
     def describe(self) -> dict[str, dict[str, object]]:
         """For `status`: per encoder, what the index is and how far it reaches."""
         with self._lock:
             return {
                 encoder_id: {
-                    "kind": "flat",
+                    "kind": index.kind,
                     "n": len(index),
                     "dimension": index.dimension,
                     "n_bytes": index.n_bytes,
                     "commit_no": index.commit_no,
                     "gpu": index.on_gpu,
-                    "exact": True,
+                    "exact": index.is_exact,
+                    **self._measured.get(encoder_id, {}),
                     "saved": self._saved.get(encoder_id) == (len(index), self._changes.get(encoder_id, 0)),
                 }
                 for encoder_id, index in self._indexes.items()
             }
 
-    def _open(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | None:
+    def _open(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | IvfIndex | None:
         row = db.execute(
             "SELECT dimension FROM key WHERE encoder_id = ? AND vector IS NOT NULL LIMIT 1", (encoder_id,)
         ).fetchone()
         if row is None:
             return None
         dimension = int(row[0])
+        index: FlatIndex | IvfIndex
         try:
-            index = self._load(db, encoder_id, dimension)
+            index = self._load(db, encoder_id, dimension, self.folder)
+            self._saved[encoder_id] = (len(index), 0)
         except (Corrupt, OSError, ValueError, TypeError, KeyError):
-            self.rebuilt += (self.folder / _manifest_name(encoder_id)).exists()
+            self.rebuilt += (self.folder / f"{_stem(encoder_id)}.json").exists()
+            self._measured.pop(encoder_id, None)
             index = FlatIndex(encoder_id, dimension, gpu=self._gpu)
+        if self._match(db, index):
+            self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
+        return index
+
+    def _match(self, db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
+        """Adds what only the store has and removes what only the index has; whether there was any."""
+        encoder_id, dimension = index.encoder_id, index.dimension
         stored = np.array(
             [key_id for (key_id,) in db.execute(_KEY_IDS, (encoder_id, dimension))], dtype=np.int64
         )
         there = index.ids()
-        index.remove(np.setdiff1d(there, stored))
-        missing = np.setdiff1d(stored, there)
+        gone, missing = np.setdiff1d(there, stored), np.setdiff1d(stored, there)
+        index.remove(gone)
         for start in range(0, len(missing), READ_ROWS):
             ids = missing[start : start + READ_ROWS]
             index.add(*_read_keys(db, encoder_id, ids, dimension))
         self._last_key[encoder_id] = int(stored[-1]) if len(stored) else 0
         index.commit_no = last_commit(db)
-        if len(missing) or len(there) != len(stored):
-            self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
-        return index
+        return bool(len(missing) or len(gone))
 
-    def _load(self, db: sqlite3.Connection, encoder_id: str, dimension: int) -> FlatIndex:
+    def _load(
+        self, db: sqlite3.Connection, encoder_id: str, dimension: int, folder: Path
+    ) -> FlatIndex | IvfIndex:
         """The index that the manifest points to.
 
         Raises:
             Corrupt: If file and manifest disagree, or they are of another kind.
             OSError: If one of them is missing.
-            ValueError: If the manifest is no JSON; TypeError, KeyError if it lacks fields.
+            TypeError, KeyError, ValueError: If the manifest tells something else.
         """
-        told: dict[str, Any] = json.loads((self.folder / _manifest_name(encoder_id)).read_text("utf-8"))
-        manifest = Manifest(**told)
-        if (manifest.version, manifest.encoder_id, manifest.dimension) != (
-            MANIFEST_VERSION,
-            encoder_id,
-            dimension,
-        ):
-            raise Corrupt(f"the index in {self.folder} is of another encoder or version")
-        body = (self.folder / Path(manifest.file).name).read_bytes()
-        if hashlib.sha256(body).hexdigest() != manifest.sha256:
-            raise Corrupt(f"{self.folder / manifest.file} fails its checksum")
-        index = FlatIndex.load(encoder_id, body, gpu=self._gpu)
-        if len(index) != manifest.n or index.dimension != dimension or not _agrees(db, index):
-            raise Corrupt(f"{self.folder / manifest.file} is of another store or time")
-        self._saved[encoder_id] = (len(index), 0)
+        body, told = read_view(folder, _stem(encoder_id))
+        if (told["encoder_id"], told["dimension"]) != (encoder_id, dimension):
+            raise Corrupt(f"the index in {folder} is of another encoder")
+        kind = IvfIndex if told["kind"] == "ivf-sq8" else FlatIndex
+        index = kind.load(encoder_id, body, gpu=self._gpu)
+        if len(index) != told["n"] or index.dimension != dimension or not _agrees(db, index):
+            raise Corrupt(f"the index in {folder} is of another store or time")
+        self._measured[encoder_id] = dict(told["measured"])
         return index
 
-    def _catch_up(self, db: sqlite3.Connection, index: FlatIndex) -> None:
+    def _catch_up(self, db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> None:
         """Adds the keys made since the last call; ids only grow, so they are those above the last one."""
         encoder_id = index.encoder_id
         while True:
@@ -418,16 +283,6 @@ class IndexShelf:
             if len(rows) < READ_ROWS:
                 break
         index.commit_no = last_commit(db)
-
-    def _write(self, encoder_id: str, body: memoryview, manifest: Manifest) -> None:
-        stem = _stem(encoder_id)
-        file = f"{stem}-{manifest.sha256[:16]}.faiss"
-        write_atomically(self.folder / file, body)
-        told = asdict(manifest) | {"file": file}
-        write_atomically(self.folder / _manifest_name(encoder_id), json.dumps(told, indent=1).encode("utf-8"))
-        for old in self.folder.glob(f"{stem}-*.faiss"):
-            if old.name != file:
-                old.unlink(missing_ok=True)
 
 
 _KEY_IDS = (
@@ -450,7 +305,7 @@ def _read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int
     )
 
 
-def _agrees(db: sqlite3.Connection, index: FlatIndex) -> bool:
+def _agrees(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
     """Whether some keys of an index, the newest among them, are what the store holds under their ids.
 
     A store that was restored gives ids anew that a newer index file has already.
@@ -461,7 +316,7 @@ def _agrees(db: sqlite3.Connection, index: FlatIndex) -> bool:
     spread = np.linspace(0, len(ids) - 1, min(len(ids), SAMPLED_KEYS)).astype(np.int64)
     for one in ids[np.unique(spread)]:
         there, vectors = _read_keys(db, index.encoder_id, np.array([one]), index.dimension)
-        if len(there) and not np.allclose(vectors[0], index.vector(int(one)), atol=1e-5):
+        if len(there) and not index.holds(int(one), vectors[0]):
             return False
     return True
 
@@ -470,18 +325,3 @@ def _stem(encoder_id: str) -> str:
     """A file name for an encoder: readable, and unique by a hash."""
     readable = "".join(char if char.isalnum() else "-" for char in encoder_id)[:48]
     return f"{readable}-{hashlib.sha256(encoder_id.encode()).hexdigest()[:8]}"
-
-
-def _manifest_name(encoder_id: str) -> str:
-    return f"{_stem(encoder_id)}.json"
-
-
-def _faiss() -> Any:
-    """FAISS, imported when first needed, with one thread.
-
-    A store without keys, and a commit, never pay for the import.
-    """
-    import faiss
-
-    faiss.omp_set_num_threads(1)
-    return faiss

@@ -87,7 +87,7 @@ class KeyMaker:
         elif now_ns >= self._save_ns:
             self._busy = True
             self._save_ns = now_ns + int(self._settings.index_save_s * 1e9)
-            self._background.submit(self._save, done=self._saved, failed=self._failed)
+            self._background.submit(self._tend, done=self._saved, failed=self._failed)
 
     def drain(self) -> bool:
         """Saves the indexes once what is in hand is done; True when they are on disk."""
@@ -112,6 +112,7 @@ class KeyMaker:
             row = db.execute("SELECT value FROM view_state WHERE name = 'text_encoder'").fetchone()
             for encoder_id in _encoders(db):
                 self._shelf.ready(db, encoder_id)
+            self._shelf.words.load(db)
         return str(row[0]) if row else ""
 
     def _make(self) -> Made | None:
@@ -152,6 +153,11 @@ class KeyMaker:
             self._batch = self._settings.encode_batch
         else:
             self._batch = 1
+
+    def _tend(self) -> None:
+        self._save()
+        with self._reader.snapshot() as db:
+            self._shelf.tend(db)
 
     def _save(self) -> None:
         with self._reader.snapshot() as db:

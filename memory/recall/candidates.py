@@ -74,7 +74,7 @@ def find(
         questions: The cue in the spaces of the encoders.
         limit: How many to take from each index.
     """
-    candidates = Candidates(bm25=_with_words(db, gates, words, limit) if words else {})
+    candidates = Candidates(bm25=_with_words(db, shelf, gates, words, limit) if words else {})
     numbers = dict.fromkeys(candidates.bm25)
     for question in questions:
         near, children = _near(db, shelf, gates, question, limit)
@@ -148,8 +148,13 @@ def digest_cosines(
     return dict(zip((owner for owner, _ in rows), (vectors @ question.vector).tolist(), strict=True))
 
 
-def _with_words(db: sqlite3.Connection, gates: Gates, words: Sequence[str], limit: int) -> dict[int, float]:
+def _with_words(
+    db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
+) -> dict[int, float]:
     """BM25 of the best rows that have any of the words."""
+    found = shelf.words.search(db, words, limit, gates.sql, gates.parameters)
+    if found is not None:
+        return found
     join = "" if gates.open else " JOIN observation AS o ON o.n = f.rowid"
     rows = db.execute(
         f"SELECT f.rowid, -f.rank FROM observation_fts AS f{join}"  # noqa: S608
@@ -169,6 +174,8 @@ def _near(
     allowed = None if gates.open else _allowed(db, gates, question.encoder_id)
     hits = shelf.search(index, question.vector, limit, allowed)
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
+    if not index.is_exact:
+        scores |= _exact_scores(db, question, list(scores))
     near: dict[int, float] = {}
     events: list[tuple[float, bytes]] = []
     # A key that was taken away since the index was read has no row, and so no say.
@@ -185,6 +192,20 @@ def _near(
     events.sort(reverse=True)
     opened = [owner for _, owner in events[:EVENTS_OPENED]] if gates.open else []
     return near, [n for span_id in opened for n in _children(db, span_id)]
+
+
+def _exact_scores(db: sqlite3.Connection, question: QuestionKey, key_ids: list[int]) -> dict[int, float]:
+    """The cosines of keys as the store has them, in the place of those of their codes."""
+    rows = [
+        row
+        for some in pages(key_ids)
+        for row in db.execute(
+            f"SELECT key_id, vector FROM key WHERE key_id IN ({marks(some)}) AND vector IS NOT NULL",  # noqa: S608
+            some,
+        )
+    ]
+    vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
+    return dict(zip((key_id for key_id, _ in rows), (vectors @ question.vector).tolist(), strict=True))
 
 
 def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:

@@ -200,7 +200,7 @@ class Recall:
                 *(" ".join(own_text(one) for one in near) for near in around),
             ]
         )
-        weights = rarity(db, asked)
+        weights = rarity(db, asked, self._shelf.words)
         groundings: list[dict[str, float]] = []
         for place in range(len(items)):
             own, near = stems[place], stems[len(items) + place]

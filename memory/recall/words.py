@@ -12,6 +12,8 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 
+from memory.keys.lexicon import Lexicon
+
 REMEMBERED_WORDS = 65_536
 """Some 6 MB; then remembering begins anew."""
 MOST_WORDS = 32
@@ -148,11 +150,20 @@ class Stemmer:
         self._known.update((word, tuple(stems)) for word, stems in zip(words, found, strict=True))
 
 
-def rarity(db: sqlite3.Connection, stems: Iterable[str]) -> dict[str, float]:
+def rarity(db: sqlite3.Connection, stems: Iterable[str], lexicon: Lexicon | None = None) -> dict[str, float]:
     """The weight of each stem: its inverse document frequency as in BM25, always positive.
 
-    ln(1 + (N - n + ½) / (n + ½)) with N texts in the store, n of them with the stem.
+    ln(1 + (N - n + ½) / (n + ½)) with N texts in the store, n of them with the stem; both are asked
+    of the lexicon of a large store, where FTS5 would walk all n.
     """
+    stems = list(stems)
+    counted = None if lexicon is None else lexicon.counts(db, stems)
+    if counted is not None:
+        texts, withs = counted
+        return {
+            stem: math.log(1 + (max(texts, n) - n + 0.5) / (n + 0.5))
+            for stem, n in zip(stems, withs, strict=True)
+        }
     # FTS5's own table of document sizes: one small row per text, so it counts fast.
     total = int(db.execute("SELECT COUNT(*) FROM observation_fts_docsize").fetchone()[0])
     weights: dict[str, float] = {}

@@ -1,0 +1,262 @@
+"""The words of a large store: a base of postings on disk, small segments since, and what is still there.
+
+Below `FEWEST_TEXTS` FTS5 is fast enough and nothing is made. Beyond, a child process makes the
+base from FTS5's index (`memory.keys.build`); until it is there, and whenever its file is missing or
+damaged, FTS5 answers, and a new base is made. Whether a text is still there and within the gates is
+asked of the store itself for each hit, so that nothing deleted is ever found.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from memory.keys.files import read_view, remove_view
+from memory.keys.postings import Numbers, Segment, best, merged, segment_of
+from memory.log.reader import marks, pages
+from stream.errors import Corrupt
+
+STEM = "words"
+FEWEST_TEXTS = 100_000
+"""Texts from which FTS5 takes more than some ten milliseconds for a question."""
+MOST_SEGMENTS = 8
+MOST_SINCE = 50_000
+"""Texts beside the base, from which a new base is made; and at least a quarter of it."""
+READ_TEXTS = 4_096
+BLOCKS = 3
+"""How often the hits that are looked up are made four times as many, before all that the gates let
+through are asked for."""
+SAMPLED_TEXTS = 64
+
+_NEW_TEXTS = "SELECT n, text FROM observation WHERE n > ? AND text <> '' ORDER BY n LIMIT ?"
+
+
+class Tokenizer:
+    """Stems by SQLite's own tokenizer. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._db.execute("CREATE VIRTUAL TABLE t USING fts5 (x, content='', tokenize='porter unicode61')")
+        self._db.execute("CREATE VIRTUAL TABLE v USING fts5vocab (t, instance)")
+
+    def instances(self, texts: Sequence[tuple[int, str]]) -> list[tuple[str, int]]:
+        """Each token's stem and row number, in order of both."""
+        self._db.execute("BEGIN")
+        try:
+            self._db.executemany("INSERT INTO t (rowid, x) VALUES (?, ?)", texts)
+            return self._db.execute("SELECT term, doc FROM v").fetchall()
+        finally:
+            self._db.execute("ROLLBACK")
+
+
+class Lexicon:
+    """Texts by their words, kept in step with the log; safe to use from every thread.
+
+    Args:
+        folder: The store's `views` folder.
+        fewest_texts: As `FEWEST_TEXTS`; tests need fewer.
+    """
+
+    def __init__(self, folder: Path, *, fewest_texts: int = FEWEST_TEXTS) -> None:
+        self.folder = folder
+        self.fewest_texts = fewest_texts
+        self.damaged = 0
+        self._lock = threading.RLock()
+        self._tokenizer = Tokenizer()
+        self._base: Segment | None = None
+        self._since: list[Segment] = []
+        self._last_n = 0
+        self._tried = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a base."""
+        return self._base is not None
+
+    def load(self, db: sqlite3.Connection) -> bool:
+        """Takes the base on disk, if there is one that is whole and of this store; else forgets it.
+
+        Slow in a large store: for the background.
+        """
+        self._tried = True
+        try:
+            body, told = read_view(self.folder, STEM)
+            base = Segment.load(body)
+            if not _agrees(db, told["sample"]):
+                raise Corrupt(f"{self.folder}: the postings are of another store or time")
+        except FileNotFoundError:
+            base = None
+        except (Corrupt, OSError, KeyError, TypeError):
+            self.damaged += 1
+            remove_view(self.folder, STEM)
+            base = None
+        with self._lock:
+            self._base, self._since = base, []
+            self._last_n = int(told["last_n"]) if base is not None else 0
+            if base is not None:
+                self.catch_up(db)
+        return base is not None
+
+    def is_due(self, db: sqlite3.Connection) -> bool:
+        """Whether a new base should be made. For the background: it counts texts."""
+        if not self._tried:
+            self.load(db)
+        with self._lock:
+            base, since = self._base, sum(len(segment) for segment in self._since)
+        if base is None:
+            return count_texts(db) >= self.fewest_texts
+        return since > max(MOST_SINCE, len(base) // 4)
+
+    def forget(self) -> None:
+        """Takes the files away, since words of deleted texts stand in them; a new base will be made."""
+        with self._lock:
+            remove_view(self.folder, STEM)
+            self._base, self._since, self._last_n = None, [], 0
+
+    def catch_up(self, db: sqlite3.Connection) -> None:
+        """Adds the texts that `db` sees and that are not in it."""
+        with self._lock:
+            while self._base is not None:
+                texts = db.execute(_NEW_TEXTS, (self._last_n, READ_TEXTS)).fetchall()
+                if texts:
+                    made = segment_of([self._tokenizer.instances(texts)])
+                    self._last_n = int(texts[-1][0])
+                    if len(made):
+                        self._add(made)
+                if len(texts) < READ_TEXTS:
+                    break
+
+    def counts(self, db: sqlite3.Connection, stems: Sequence[str]) -> tuple[int, list[int]] | None:
+        """How many texts there are, and how many with each stem; None where FTS5 is to be asked."""
+        if self._base is None:
+            return None
+        self.catch_up(db)
+        with self._lock:
+            segments = self._segments()
+        total = sum(len(segment) for segment in segments)
+        return total, [sum(segment.count(stem) for segment in segments) for stem in stems]
+
+    def search(
+        self,
+        db: sqlite3.Connection,
+        words: Sequence[str],
+        limit: int,
+        gates_sql: str = "",
+        parameters: Sequence[object] = (),
+    ) -> dict[int, float] | None:
+        """BM25 by row number of the best texts with any of the words; None where FTS5 is to be asked.
+
+        Args:
+            db: A snapshot.
+            words: Content words.
+            limit: How many.
+            gates_sql: Conditions on a row `o`, each begun by AND.
+            parameters: Of the conditions.
+        """
+        if self._base is None:
+            return None
+        self.catch_up(db)
+        with self._lock:
+            tokens = self._tokenizer.instances(list(enumerate(words, start=1)))
+            segments = self._segments()
+        if len(tokens) > len(words):
+            return None  # A word of several tokens is a phrase, and places within texts are not kept here.
+        stems = list(dict.fromkeys(stem for stem, _ in tokens))
+        wanted = 4 * limit
+        for _ in range(BLOCKS):
+            numbers, scores = best(segments, stems, wanted)
+            there = _admitted(db, numbers.tolist(), gates_sql, parameters)
+            found = {n: s for n, s in zip(numbers.tolist(), scores.tolist(), strict=True) if n in there}
+            if len(found) >= limit or len(numbers) < wanted:
+                return dict(list(found.items())[:limit])
+            wanted *= 4
+        return _among(db, segments, stems, limit, gates_sql, parameters)
+
+    def describe(self) -> dict[str, object]:
+        """For `status`: whether postings answer, and how many texts are in the base and beside it."""
+        with self._lock:
+            since = sum(len(segment) for segment in self._since)
+            base = 0 if self._base is None else len(self._base)
+            return {"kind": "fts5" if self._base is None else "postings", "base": base, "since": since}
+
+    def _add(self, made: Segment) -> None:
+        self._since.append(made)
+        if len(self._since) > MOST_SEGMENTS:
+            self._since = [merged(self._since)]
+        segments = self._segments()
+        texts = sum(len(segment) for segment in segments)
+        self._since[-1].weigh(sum(segment.tokens for segment in segments) / texts)
+
+    def _segments(self) -> list[Segment]:
+        return [*([self._base] if self._base is not None else []), *self._since]
+
+
+def count_texts(db: sqlite3.Connection) -> int:
+    """How many texts the store has."""
+    return int(db.execute("SELECT COUNT(*) FROM observation_fts_docsize").fetchone()[0])
+
+
+def sample_of(db: sqlite3.Connection, last_n: int) -> list[tuple[int, str]]:
+    """Some texts by number and observation id, the newest among them, by which a store is known again."""
+    newest = db.execute(
+        "SELECT n, lower(hex(observation_id)) FROM observation WHERE n <= ? ORDER BY n DESC LIMIT ?",
+        (last_n, SAMPLED_TEXTS),
+    ).fetchall()
+    spread = np.linspace(1, max(last_n, 1), SAMPLED_TEXTS).astype(np.int64)
+    rows = [
+        db.execute("SELECT n, lower(hex(observation_id)) FROM observation WHERE n = ?", (int(n),)).fetchone()
+        for n in spread
+    ]
+    return newest + [row for row in rows if row is not None]
+
+
+def _agrees(db: sqlite3.Connection, sample: Sequence[tuple[int, str]]) -> bool:
+    """Whether no sampled number stands for another observation, and some are there.
+
+    A store that was restored gives numbers anew that a newer file has already.
+    """
+    known = {int(n): told for n, told in sample}
+    found = {
+        n: told
+        for some in pages(known)
+        for n, told in db.execute(
+            f"SELECT n, lower(hex(observation_id)) FROM observation WHERE n IN ({marks(some)})",  # noqa: S608
+            some,
+        )
+    }
+    return bool(found) and all(known[n] == told for n, told in found.items())
+
+
+def _admitted(
+    db: sqlite3.Connection, numbers: Sequence[int], gates_sql: str, parameters: Sequence[object]
+) -> set[int]:
+    found: set[int] = set()
+    for some in pages(numbers):
+        found.update(
+            n
+            for (n,) in db.execute(
+                f"SELECT o.n FROM observation AS o WHERE o.n IN ({marks(some)}) AND o.text <> ''{gates_sql}",  # noqa: S608
+                (*some, *parameters),
+            )
+        )
+    return found
+
+
+def _among(
+    db: sqlite3.Connection,
+    segments: Sequence[Segment],
+    stems: Sequence[str],
+    limit: int,
+    gates_sql: str,
+    parameters: Sequence[object],
+) -> dict[int, float]:
+    """The same where few of the best pass the gates: what they let through is asked for first."""
+    rows = db.execute(f"SELECT o.n FROM observation AS o WHERE o.text <> ''{gates_sql}", parameters)  # noqa: S608
+    allowed: Numbers = np.fromiter((n for (n,) in rows), np.int64)
+    numbers, scores = best(segments, stems, sum(len(segment) for segment in segments))
+    passing = np.flatnonzero(np.isin(numbers, allowed))[:limit]
+    return dict(zip(numbers[passing].tolist(), scores[passing].tolist(), strict=True))
