@@ -43,7 +43,7 @@ def chat_of(rows: Iterable[tuple[int, Any]]) -> Chat | None:
         turns.append(turn)
     notes = [f"{len(bad)} line(s) were left out: {'; '.join(bad[:MOST_NAMED])}"] if bad else []
     notes += [f"{n_cut} text(s) were cut at {MOST_CHARS} characters"] if n_cut else []
-    return Chat("", tuple(turns), notes=tuple(notes)) if turns else None
+    return Chat("", tuple(turns), notes=tuple(notes), n_bad=len(bad)) if turns else None
 
 
 def _turn(number: int, row: Any) -> Turn:

@@ -89,7 +89,7 @@ def _subtitles(path: Path, text: str, markup: Markup) -> Iterator[Chat]:
     tag = path.stem.rpartition(".")[2].casefold()
     language = language_of(tag) if "." in path.stem and is_language(tag) else ""
     notes = (f"{n_broken} broken cue(s) were left out",) if n_broken else ()
-    yield Chat("", turns, language, notes)
+    yield Chat("", turns, language, notes, n_broken)
 
 
 def _json(path: Path, text: str) -> Iterator[Chat]:

@@ -214,7 +214,11 @@ class TextService(Service):
     # The end.
 
     def _finish(self) -> None:
-        self._report("partial" if self._notes else "done", "; ".join(self._notes[:MOST_NAMED]))
+        is_partial = any(source.chat.n_bad for source in self._sources)
+        if is_partial:
+            self._report("partial", "; ".join(self._notes[:MOST_NAMED]), "what could be read was kept")
+        else:
+            self._report("done")
         self.log.info("ended", turns=self._n_turns, sent=self._n_sent)
         self._over = True
         self.end()

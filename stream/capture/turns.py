@@ -65,12 +65,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One conversation: a source. `name` tells it from others in its file, empty for the only one."""
+    """One conversation: a source. `name` tells it from others in its file, empty for the only one.
+
+    `notes` tell what was left out or cut; `n_bad` counts what should have been a turn and was none.
+    """
 
     name: str
     turns: tuple[Turn, ...]
     language: str = ""
     notes: tuple[str, ...] = ()
+    n_bad: int = 0
 
     @property
     def source_id(self) -> bytes:

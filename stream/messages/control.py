@@ -55,7 +55,7 @@ class RoleBye(Message, frozen=True, kw_only=True):
 
 
 @topic("source.open")
-class SourceOpen(Message, frozen=True, kw_only=True):
+class SourceOpen(Message, frozen=True, kw_only=True, omit_defaults=True):
     """commands, gateway → supervisor: read this source.
 
     `as_camera` plays a file in real time as if it were a camera. `as_text` reads it as a chat,
