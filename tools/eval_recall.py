@@ -32,7 +32,7 @@ from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
-from memory.recall.words import content_words, match_query
+from memory.recall.words import match_query
 from memory.settings import MemorySettings, SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
@@ -129,7 +129,7 @@ class Ours:
         record = record_of(chat, turns, "/chat", "UTC", "container")
         refs = {one.turn.number: one.turn.ref for one in turns}
         self._refs: dict[bytes, str] = {}
-        for seq, put in enumerate(puts_of(record, chat, turns), start=1):
+        for put in puts_of(record, chat, turns):
             self._store.commit([PutItem("eval", put, {})])
             for one in put.observations:
                 self._refs[one.observation_id] = refs[int(str(one.payload["turn"]))]
@@ -139,7 +139,7 @@ class Ours:
                 pass
             for keyer in (TextKeyer(), DigestKeyer()):
                 while drafts := keyer.pending(db, E, 0, 32):
-                    add_keys(db, drafts, encoder.encode([draft.text for draft in drafts]), E, seq)
+                    add_keys(db, drafts, encoder.encode([draft.text for draft in drafts]), E, 1)
         self._recall = Recall(IndexShelf(folder / "views"), settings.recall)
 
     def ranked(self, text: str, key: Vectors) -> list[str]:
@@ -182,11 +182,11 @@ def measured(path: Path, settings: MemorySettings) -> dict[str, Any]:
     ordered = sorted(asked, key=lambda one: one.chat)
     groups: dict[str, dict[str, Any]] = {"category": {}, "names_date": {}}
     for group, of in (
-        ("category", [o.category for o in ordered]),
-        ("names_date", [o.names_date for o in ordered]),
+        ("category", [one.category for one in ordered]),
+        ("names_date", [str(one.names_date) for one in ordered]),
     ):
         for value in sorted(set(of)):
-            groups[group][str(value)] = means([r for r, v in zip(rows, of, strict=True) if v == value])
+            groups[group][value] = means([r for r, v in zip(rows, of, strict=True) if v == value])
     return {
         "tool": "eval_recall",
         "data": str(path),
