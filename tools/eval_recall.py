@@ -48,10 +48,9 @@ SYSTEMS = ("flat", "bm25", "hybrid", "ours")
 E = "text"
 DEPTH = 60
 """Observations asked of ours: a turn may come twice, by its words and by its photo."""
-_MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
-_DATE = re.compile(
-    rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)?,? (?:of )?(?:{_MONTHS})|(?:{_MONTHS}),? \d{{1,4}})\b", re.I
-)
+# Capitals: "may" and "march" are words.
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_DATE = re.compile(rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)?,? (?:of )?(?:{_MONTHS})|(?:{_MONTHS}),? \d{{1,4}})\b")
 Vectors = npt.NDArray[np.float32]
 
 
