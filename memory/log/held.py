@@ -19,6 +19,8 @@ from stream.wire.bounds import fitting
 Values = npt.NDArray[np.float64]
 
 FILE_SESSION = 0
+HELD_KINDS = ("file", "chat")
+"""Kinds of sources whose identity is their content."""
 MOST_URIS = 16
 """Places told of one source, the newest first."""
 MOST_FOUND = 512
@@ -32,7 +34,7 @@ LEAST_FOR_LINE = 4
 
 
 def held(db: sqlite3.Connection, source_ids: Sequence[bytes], uris: Sequence[str]) -> tuple[SourceHeld, ...]:
-    """The files of these contents or uris that the store holds; cost follows what is asked.
+    """The files and chats of these contents or uris that the store holds; cost follows what is asked.
 
     Args:
         db: A snapshot.
@@ -53,7 +55,7 @@ def held(db: sqlite3.Connection, source_ids: Sequence[bytes], uris: Sequence[str
 def _held(db: sqlite3.Connection, source_id: bytes) -> SourceHeld | None:
     key = (source_id, FILE_SESSION)
     row = next(iter(sources(db, key)), None)
-    if row is None or row.kind != "file":
+    if row is None or row.kind not in HELD_KINDS:
         return None
     done = db.execute("SELECT done FROM progress WHERE source_id = ? AND session = ?", key).fetchone()
     uris = db.execute(

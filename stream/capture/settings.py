@@ -10,6 +10,41 @@ VOICE_WINDOW_SAMPLES = 512
 """Samples that Silero's voice detector takes at a time; chunks are whole multiples of it."""
 
 
+def zone_name(name: str) -> str:
+    """A name of a time zone, as it was given; empty stays empty.
+
+    Raises:
+        ValueError: If this machine knows no zone of this name.
+    """
+    from zoneinfo import ZoneInfo
+
+    try:
+        if name:
+            ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone of this machine, such as Europe/Berlin") from error
+    return name
+
+
+class TextSettings(BaseModel):
+    """How chats, transcripts and meetings are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    time_zone: str = Field(
+        default="",
+        description="IANA time zone of times that tell none, such as Europe/Berlin; empty for this machine's",
+    )
+    in_flight: int = Field(
+        default=16, ge=1, le=1024, description="batches of turns that wait for memory at a time"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_time_zone(cls, name: str) -> str:
+        return zone_name(name)
+
+
 class CaptureSettings(BaseModel):
     """How sources are read. One process per source, all with these settings."""
 
@@ -110,14 +145,7 @@ class CaptureSettings(BaseModel):
     @field_validator("photo_time_zone")
     @classmethod
     def _is_time_zone(cls, name: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        try:
-            if name:
-                ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{name!r} is no time zone of this machine, such as Europe/Berlin") from error
-        return name
+        return zone_name(name)
 
     @model_validator(mode="after")
     def _ring_holds_a_chunk(self) -> CaptureSettings:

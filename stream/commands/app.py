@@ -20,6 +20,7 @@ from stream.commands import (
     demo,
     doctor,
     export,
+    import_,
     index,
     models,
     search,
@@ -59,6 +60,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("index")(index.index)
+app.command("import")(import_.import_)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("clip")(clip.clip)

@@ -53,7 +53,9 @@ def _is_away(uri: str) -> bool:
     try:
         return not stat.S_ISREG(path_of(uri).stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, SourceError):
-        return True
+        # One of several chats of a file has its name behind it.
+        whole, mark, _ = uri.rpartition("#")
+        return not mark or _is_away(whole)
     except OSError:
         return False
 

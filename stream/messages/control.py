@@ -55,17 +55,20 @@ class RoleBye(Message, frozen=True, kw_only=True):
 
 
 @topic("source.open")
-class SourceOpen(Message, frozen=True, kw_only=True):
+class SourceOpen(Message, frozen=True, kw_only=True, omit_defaults=True):
     """commands, gateway → supervisor: read this source.
 
-    `as_camera` plays a file in real time as if it were a camera. `recorded_at_ns` is the
-    owner's word for the UTC time of its start.
+    `as_camera` plays a file in real time as if it were a camera. `as_text` reads it as a chat,
+    a transcript or a meeting. `recorded_at_ns` is the owner's word for the UTC time of its
+    start, and `time_zone` for the zone of times in it that tell none (IANA).
     """
 
     uri: str
     policy: Policy = "lossless"
     as_camera: bool = False
     recorded_at_ns: int | None = None
+    as_text: bool = False
+    time_zone: str = ""
 
 
 @topic("source.close")
@@ -79,8 +82,9 @@ class SourceClose(Message, frozen=True, kw_only=True):
 class SourceState(Message, frozen=True, kw_only=True, omit_defaults=True):
     """capture → supervisor → commands: how reading a source goes, or how it ended.
 
-    `read`, `sent` and `dropped` count sampled frames; `audio_*` count chunks. `errors`
-    counts packets that could not be decoded. `notes` tell what was left out, assumed or
+    `read`, `sent` and `dropped` count sampled frames; `audio_*` count chunks. Of a text they
+    count turns: those in it, and those that memory did not have before. `errors` counts
+    packets that could not be decoded. `notes` tell what was left out, assumed or
     taken from beside the file, also of one that was read to its end.
     """
 
@@ -196,7 +200,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A file's content as memory holds it; `uris` are where it was met, the newest first.
+    """A file's content, or a chat, as memory holds it; `uris` are where it was met, the newest first.
 
     `t_origin_ns` is the UTC time of pts 0, which stays; None where it is not known yet.
     `missing` says why its end was never perceived, empty where it was.
@@ -215,7 +219,7 @@ class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @topic("sources.find")
 class SourcesFind(Message, frozen=True, kw_only=True):
-    """commands → memory: what is held of these contents, and of what was met under these uris?"""
+    """commands, capture → memory: what is held of these contents, or was met under these uris?"""
 
     source_ids: tuple[bytes, ...] = ()
     uris: tuple[str, ...] = ()
@@ -223,7 +227,7 @@ class SourcesFind(Message, frozen=True, kw_only=True):
 
 @topic("sources.found")
 class SourcesFound(Message, frozen=True, kw_only=True):
-    """memory → commands: those of them that are held, files only."""
+    """memory → commands, capture: those of them that are held, files and chats only."""
 
     sources: tuple[SourceHeld, ...] = ()
 

@@ -33,6 +33,9 @@ ROLES: dict[str, Role] = {
     "capture": Role(
         "stream.capture.service:CaptureService", "stream.capture.settings:CaptureSettings", "source", 5, 0
     ),
+    "text": Role(
+        "stream.capture.text_service:TextService", "stream.capture.settings:TextSettings", "source", 5, 0
+    ),
     "video": Role(
         "perception.video.service:VideoService", "perception.video.settings:VideoSettings", "media", 10, 1
     ),

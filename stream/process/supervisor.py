@@ -71,6 +71,8 @@ FIRST_QUESTION_S = 5.0
 """Who had the processes started asks within this long of their being ready."""
 LOCK_ATTEMPTS = 5
 LOCK_PAUSE_S = 0.02
+SOURCE_ROLES = ("capture", "text")
+"""Roles of which there is a process per source."""
 
 
 class Supervisor:
@@ -173,16 +175,16 @@ class Supervisor:
     def _ended(self, child: Child, now_s: float, why: str = "") -> None:
         child.ended(now_s, wanted=self._draining or child.state is State.DRAINING, why=why)
         self.log.info("ended", role=child.name, state=child.state.value, why=child.last_error)
-        if child.role == "capture":
+        if child.role in SOURCE_ROLES:
             self._all_sent.discard(str(child.arguments.get("uri", "")))
-        if child.role == "capture" and child.state in (State.ENDED, State.BROKEN):
+        if child.role in SOURCE_ROLES and child.state in (State.ENDED, State.BROKEN):
             self._capture_ended(child)
         if child.row.starts == "media" and child.state is State.BROKEN:
             self._give_up_sources(child)
 
     def _give_up_sources(self, broken: Child) -> None:
         """Nobody will take what is being read: says so instead of waiting for ever."""
-        for capture in [child for child in self.children.values() if child.role == "capture"]:
+        for capture in [child for child in self.children.values() if child.role in SOURCE_ROLES]:
             uri = str(capture.arguments.get("uri", ""))
             self.sources[uri] = msgspec.structs.replace(
                 self.sources[uri],
@@ -313,7 +315,7 @@ class Supervisor:
         broken = [
             f"{child.name} ({child.last_error})"
             for child in self.children.values()
-            if child.state is State.BROKEN and child.role != "capture"
+            if child.state is State.BROKEN and child.role not in SOURCE_ROLES
         ]
         return SourcesState(
             sources=tuple(self.sources[uri] for uri in message.uris if uri in self.sources),
@@ -328,7 +330,7 @@ class Supervisor:
         Nor may there be ever more of those: as many again as are read. Cameras, which never end, take
         none of the places of files.
         """
-        captures = [child.arguments for child in self.children.values() if child.role == "capture"]
+        captures = [child.arguments for child in self.children.values() if child.role in SOURCE_ROLES]
         uris = [str(told.get("uri", "")) for told in captures if not told.get("as_camera")]
         reading = sum(uri not in self._all_sent for uri in uris)
         return min(self.supervision.captures - reading, 2 * self.supervision.captures - len(uris))
@@ -353,15 +355,16 @@ class Supervisor:
             )
         if paused := self._paused():
             raise DiskFull(paused, remedy="free some space on the store's disk")
-        for role, row in self.roles.items():
-            if row.starts == "media":
-                self._start_role(role)
+        if not message.as_text:
+            for role, row in self.roles.items():
+                if row.starts == "media":
+                    self._start_role(role)
         digest = hashlib.blake2b(message.uri.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
         name = f"capture-{digest}"
         self._capture_of[message.uri] = name
         self.sources.pop(message.uri, None)
         self.sources[message.uri] = SourceState(uri=message.uri, state="starting")
-        self._start_role("capture", name, msgspec.to_builtins(message))
+        self._start_role("text" if message.as_text else "capture", name, msgspec.to_builtins(message))
         return self.sources[message.uri]
 
     def _close_source(self, message: SourceClose) -> SourceState:
@@ -380,7 +383,7 @@ class Supervisor:
 
     def _end_if_idle(self, now_s: float) -> None:
         requests = sum(child.counters.get("requests", 0.0) for child in self.children.values())
-        reading = any(child.role == "capture" for child in self.children.values())
+        reading = any(child.role in SOURCE_ROLES for child in self.children.values())
         if requests != self._requests or reading:
             self._requests = requests
             self._active(now_s)

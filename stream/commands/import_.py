@@ -1,0 +1,97 @@
+"""`omnirecall import`: chats, transcripts and meetings into the store, each turn with speaker and time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.commands import options
+from stream.commands.index import INTERRUPTED
+
+if TYPE_CHECKING:
+    from stream.commands.connection import Connection
+    from stream.commands.indexing import Job
+    from stream.commands.outcomes import Teller
+
+
+def import_(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="JSON lines of turns, LoCoMo dialogues, QMSum meetings, SRT or VTT."
+        ),
+    ],
+    time_zone: Annotated[
+        str,
+        typer.Option(
+            "--time-zone", metavar="ZONE", help="Zone of times that tell none, such as Europe/Berlin."
+        ),
+    ] = "",
+    recorded_at: Annotated[
+        str | None,
+        typer.Option("--recorded-at", metavar="TIME", help="When it began, for files that tell no times."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the files hold, and end; nothing is stored.")
+    ] = False,
+    store: options.Store = None,
+    preset: options.Preset = "archive",
+    config: options.ConfigFile = None,
+    idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
+    as_json: options.AsJson = False,
+) -> None:
+    """Bring in what people wrote and said: chats, transcripts, meetings. Again is harmless."""
+    from stream.commands.connection import Connection
+    from stream.commands.dates import utc_ns
+    from stream.commands.importing import jobs_of, look
+    from stream.commands.outcomes import Teller
+
+    recorded_at_ns = utc_ns(recorded_at, "--recorded-at")
+    _check_zone(time_zone)
+    teller = Teller(as_json=as_json)
+    jobs = jobs_of(files, recorded_at_ns)
+    if dry_run:
+        for job in jobs:
+            look(job, time_zone, teller)
+    elif any(not job.is_over for job in jobs):
+        store_dir = options.store_dir(store)
+        with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
+            _run(connection, jobs, time_zone, teller)
+    else:
+        for job in jobs:
+            teller.file(job)
+    teller.end(jobs)
+    _end(jobs, dry_run=dry_run)
+
+
+def _run(connection: Connection, jobs: list[Job], time_zone: str, teller: Teller) -> None:
+    from stream.commands.importing import Importing
+    from stream.commands.outcomes import progress
+
+    with progress(jobs, teller.file) as bars:
+        importing = Importing(connection, jobs, bars.told, teller.paused, time_zone=time_zone)
+        try:
+            importing.run()
+        except KeyboardInterrupt:
+            importing.stop()
+            teller.event("interrupted", "stopped; the same command goes on from here")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _check_zone(name: str) -> None:
+    from stream.capture.settings import zone_name
+    from stream.errors import ConfigError
+
+    try:
+        zone_name(name)
+    except ValueError as error:
+        raise ConfigError(f"--time-zone: {error}", remedy="write it like Europe/Berlin or UTC") from error
+
+
+def _end(jobs: list[Job], *, dry_run: bool) -> None:
+    """Exit code 3 where not one file could be read, as `index` has it."""
+    from stream.commands.indexing import INDEXED
+
+    if jobs and all(job.outcome == "rejected" if dry_run else job.outcome not in INDEXED for job in jobs):
+        raise typer.Exit(3)

@@ -1,0 +1,120 @@
+"""Reading text files into a store: as `stream.commands.indexing`, by the process that reads turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from stream.commands.connection import Connection
+from stream.commands.folders import found_file
+from stream.commands.indexing import Indexing, Job, Outcome, silent
+from stream.errors import DiskFull, SourceError, StoreBusy
+from stream.messages.control import SourceHeld, SourceOpen, SourceState
+
+if TYPE_CHECKING:
+    from stream.commands.outcomes import Teller
+
+
+class Importing(Indexing):
+    """Has text files read, until each has ended.
+
+    Args:
+        connection: To the processes of the store.
+        jobs: The files.
+        told: Called with a job after each change of it, for progress.
+        paused: As `Indexing`.
+        time_zone: Of times that tell none; empty for the configuration's.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        jobs: Sequence[Job],
+        told: Callable[[Job], None],
+        paused: Callable[[str], None] = silent,
+        *,
+        time_zone: str = "",
+    ) -> None:
+        super().__init__(connection, jobs, told, paused)
+        self._time_zone = time_zone
+
+    def _open(self, job: Job) -> bool:
+        ask = SourceOpen(
+            uri=job.uri, as_text=True, recorded_at_ns=job.recorded_at_ns, time_zone=self._time_zone
+        )
+        try:
+            self._connection.ask("supervisor", SourceState, ask)
+        except (StoreBusy, DiskFull):
+            return False
+        except SourceError as error:
+            self._end(job, "rejected", error.message, error.remedy)
+        else:
+            job.outcome = "reading"
+        return True
+
+    def _follow(self, job: Job, state: SourceState, held: SourceHeld | None) -> None:
+        """The process itself waits until memory has every source of the file."""
+        job.notes = state.notes or job.notes
+        job.share = max(job.share, 0.9 * state.sent / state.read if state.read else 0.0)
+        if state.state == "rejected":
+            self._end(job, "rejected", state.reason, state.remedy)
+        elif state.state == "closed":
+            self._end(job, "stopped", state.reason, state.remedy)
+        elif state.state in ("done", "partial"):
+            is_known = state.read > 0 and not state.sent
+            outcome: Outcome = "done" if state.state == "done" else "partial"
+            self._end(job, "already there" if is_known else outcome, state.reason)
+
+
+def jobs_of(files: Sequence[str], recorded_at_ns: int | None) -> list[Job]:
+    """One job for each file, each file once; what cannot be read has ended already."""
+    jobs: dict[Path, Job] = {}
+    for name in files:
+        one = found_file(Path(name).expanduser().absolute())
+        job = Job(path=one.path, recorded_at_ns=recorded_at_ns)
+        if one.fault:
+            remedy = one.remedy.replace("a video or sound file", "a file of text")
+            job.outcome, job.reason, job.remedy = "rejected", f"{job.uri} {one.fault}", remedy
+        jobs.setdefault(one.path, job)
+    return list(jobs.values())
+
+
+def look(job: Job, time_zone: str, teller: Teller) -> None:
+    """Tells what a file holds, without any process; a bad one ends as rejected."""
+    from stream.capture.text import read
+
+    if not job.is_over:
+        try:
+            for chat in read(job.path):
+                told = _chat_json(job, chat, ZoneInfo(time_zone) if time_zone else None)
+                teller.event("chat", _chat_words(told), **told)
+        except SourceError as error:
+            job.outcome, job.reason, job.remedy = "rejected", error.message, error.remedy
+    if job.is_over:
+        teller.file(job)
+
+
+def _chat_json(job: Job, chat: Any, zone: Any) -> dict[str, Any]:
+    from stream.capture.turns import placed
+    from stream.commands.shapes import iso
+
+    turns = placed(chat.turns, zone, job.recorded_at_ns)
+    return {
+        "source": f"{job.uri}#{chat.name}" if chat.name else job.uri,
+        "id": chat.source_id.hex(),
+        "turns": len(turns),
+        "captions": sum(bool(turn.caption) for turn in chat.turns),
+        "speakers": sorted({turn.speaker for turn in chat.turns if turn.speaker}),
+        "t0": iso(turns[0].t0_ns),
+        "t1": iso(turns[-1].t0_ns),
+        "notes": list(chat.notes),
+    }
+
+
+def _chat_words(told: dict[str, Any]) -> str:
+    when = f"{told['t0']} to {told['t1']}" if told["t0"] else "no times of day"
+    names = ", ".join(told["speakers"][:5]) + (", …" if len(told["speakers"]) > 5 else "")
+    lines = [f"{told['source']}: {told['turns']} turns, {when}" + (f", by {names}" if names else "")]
+    return "\n".join([*lines, *(f"  {note}" for note in told["notes"])])

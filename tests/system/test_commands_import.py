@@ -1,0 +1,42 @@
+"""`omnirecall import`, through the real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.system, pytest.mark.model]
+
+
+def omnirecall(*words):
+    command = [sys.executable, "-P", "-m", "stream.commands.app", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=dict(os.environ))
+
+
+def test_turns_are_found_by_words_and_dates_and_again_adds_nothing(tmp_path):
+    store, chat, bad = tmp_path / "store", tmp_path / "chat.jsonl", tmp_path / "bad.txt"
+    rows = [
+        {"text": "I adopted a grey kitten.", "speaker": "Ana", "time": "2024-03-01T10:00:00"},
+        {"text": "The kitten broke a vase.", "speaker": "Ana", "time": "2024-05-01T10:00:00"},
+    ]
+    chat.write_text("\n".join(json.dumps(row) for row in rows))
+    bad.write_text("nothing of the kind")
+    words = ("import", chat, bad, "--store", store, "--time-zone", "UTC", "--idle-exit", "20", "--json")
+    events = []
+    for _ in range(2):
+        done = omnirecall(*words)
+        assert done.returncode == 0, done.stderr
+        events.append([json.loads(line) for line in done.stdout.splitlines()])
+    outcomes = [{e["source"]: e["outcome"] for e in run if e["event"] == "file"} for run in events]
+    assert outcomes[0] == {str(chat): "done", str(bad): "rejected"}
+    assert outcomes[1][str(chat)] == "already there"
+    found = omnirecall("search", "kitten", "--store", store, "--since", "2024-04-01T00:00Z", "--json")
+    assert [hit["text"] for hit in json.loads(found.stdout)["hits"]] == [rows[1]["text"]]
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        assert db.execute("SELECT COUNT(*) FROM observation").fetchone() == (2,)
+    assert omnirecall("import", bad, "--store", store, "--json").returncode == 3

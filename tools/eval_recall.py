@@ -1,0 +1,223 @@
+"""Recall of evidence turns of dialogues: `python -m tools.eval_recall --data FILE --json OUT`.
+
+LoCoMo format. Side by side, on the same turns and questions: `flat` (FAISS, the text encoder),
+`bm25` (FTS5, `porter unicode61`), `hybrid` (the sum of their z-scores) and `ours`: the
+pipeline of `memory.recall` over a store of the imported turns, in this process. A key of the
+baselines is date, speaker, words and photo caption. R@k is the mean share of a question's
+evidence turns among the first k turns; questions of categories 1 to 4 with evidence count.
+Gold answers, summaries and observations that ship with the data are not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from memory.keys.index import FlatIndex, IndexShelf
+from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
+from memory.log.reader import LogReader
+from memory.log.store import LogStore, PutItem
+from memory.recall.candidates import QuestionKey
+from memory.recall.pipeline import Recall
+from memory.recall.words import match_query
+from memory.settings import MemorySettings, SpanSettings
+from memory.spans.consolidate import Consolidator
+from memory.spans.segment import segmenter_of
+from perception.encoder.text import TextEncoder
+from stream.capture.text import read
+from stream.capture.turns import Chat, placed, puts_of, record_of
+from stream.messages import Cue
+from stream.models import model_file
+from tools.video_metrics import interval
+
+KS = (1, 5, 10, 20, 25)
+SYSTEMS = ("flat", "bm25", "hybrid", "ours")
+E = "text"
+DEPTH = 60
+"""Observations asked of ours: a turn may come twice, by its words and by its photo."""
+# Capitals: "may" and "march" are words.
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_DATE = re.compile(rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)?,? (?:of )?(?:{_MONTHS})|(?:{_MONTHS}),? \d{{1,4}})\b")
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question, and the turns that are its evidence."""
+
+    chat: int
+    text: str
+    category: str
+    evidence: frozenset[str]
+
+    @property
+    def names_date(self) -> bool:
+        """Whether the words of the question name a day, or a month with its year."""
+        return _DATE.search(self.text) is not None
+
+
+def questions_of(path: Path, chats: Sequence[Chat]) -> list[Asked]:
+    """The answerable questions; an evidence id that no turn has is left out."""
+    samples = json.loads(path.read_text(encoding="utf-8"))
+    asked: list[Asked] = []
+    for place, sample in enumerate(samples if isinstance(samples, list) else [samples]):
+        refs = {turn.ref for turn in chats[place].turns}
+        for row in sample["qa"]:
+            told = " ".join(map(str, row.get("evidence") or ()))
+            evidence = frozenset(re.findall(r"D\d+:\d+", told)) & refs
+            if evidence and row.get("category") in (1, 2, 3, 4):
+                asked.append(Asked(place, str(row["question"]), str(row["category"]), evidence))
+    return asked
+
+
+def z(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Standard scores; zeros where all are equal."""
+    made: npt.NDArray[Any] = (values - values.mean()) / max(float(values.std()), 1e-9)
+    return made
+
+
+class Baselines:
+    """Flat, lexical and hybrid search over the turns of one chat."""
+
+    def __init__(self, chat: Chat, encoder: TextEncoder) -> None:
+        turns = placed(chat.turns, ZoneInfo("UTC"))
+        self.refs = [one.turn.ref for one in turns]
+        texts = []
+        for one in turns:
+            day = time.strftime("%d %B %Y", time.gmtime((one.t0_ns or 0) / 1e9))
+            texts.append(f"{day} {one.turn.speaker}: {one.turn.text} {one.turn.caption}".strip())
+        vectors = np.concatenate([encoder.encode(texts[at : at + 32]) for at in range(0, len(texts), 32)])
+        self._index = FlatIndex(E, vectors.shape[1])
+        self._index.add(np.arange(len(texts), dtype=np.int64), vectors)
+        self._db = sqlite3.connect(":memory:")
+        self._db.execute("CREATE VIRTUAL TABLE t USING fts5 (x, tokenize='porter unicode61')")
+        self._db.executemany("INSERT INTO t (rowid, x) VALUES (?, ?)", enumerate(texts))
+
+    def ranked(self, text: str, key: Vectors) -> dict[str, list[str]]:
+        """The turns of each system, best first."""
+        hits = self._index.search(key, len(self.refs))
+        dense, lexical = np.zeros(len(self.refs)), np.zeros(len(self.refs))
+        dense[hits.ids] = hits.scores
+        query = match_query(re.findall(r"[^\W_]+", text.casefold()))
+        for row, rank in self._db.execute("SELECT rowid, rank FROM t WHERE t MATCH ?", (query,)):
+            lexical[row] = -rank
+        scores = {"flat": dense, "bm25": lexical, "hybrid": z(dense) + z(lexical)}
+        return {n: [self.refs[p] for p in np.argsort(-s, kind="stable")] for n, s in scores.items()}
+
+
+class Ours:
+    """A store of one chat, and recall over it."""
+
+    def __init__(self, chat: Chat, encoder: TextEncoder, folder: Path, settings: MemorySettings) -> None:
+        self._store = LogStore(folder)
+        self._reader = LogReader(folder)
+        turns = placed(chat.turns, ZoneInfo("UTC"))
+        record = record_of(chat, turns, "/chat", "UTC", "container")
+        refs = {one.turn.number: one.turn.ref for one in turns}
+        self._refs: dict[bytes, str] = {}
+        for put in puts_of(record, chat, turns):
+            self._store.commit([PutItem("eval", put, {})])
+            for one in put.observations:
+                self._refs[one.observation_id] = refs[int(str(one.payload["turn"]))]
+        made = Consolidator(segmenter_of(SpanSettings()), 10**10)
+        with self._store.views() as db:
+            while made.advance(db, 0, self._store.touched).more:
+                pass
+            for keyer in (TextKeyer(), DigestKeyer()):
+                while drafts := keyer.pending(db, E, 0, 32):
+                    add_keys(db, drafts, encoder.encode([draft.text for draft in drafts]), E, 1)
+        self._recall = Recall(IndexShelf(folder / "views"), settings.recall)
+
+    def ranked(self, text: str, key: Vectors) -> list[str]:
+        """The turns, best first, each once."""
+        with self._reader.snapshot() as db:
+            told = self._recall(db, Cue(text=text), DEPTH, [QuestionKey("dense", E, key)])
+        items = sorted(told.items, key=lambda item: -item.score)
+        return list(dict.fromkeys(self._refs[item.observation_id] for item in items))
+
+
+def shares(ranked: Sequence[str], evidence: frozenset[str]) -> dict[str, float]:
+    """The share of the evidence among the first k, by metric."""
+    return {f"R@{k}": len(evidence & set(ranked[:k])) / len(evidence) for k in KS}
+
+
+def means(rows: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Every metric of every system over some questions."""
+    metrics = [f"R@{k}" for k in KS]
+    return {n: {m: round(sum(r[n][m] for r in rows) / len(rows), 4) for m in metrics} for n in SYSTEMS}
+
+
+def measured(path: Path, settings: MemorySettings) -> dict[str, Any]:
+    """All figures of a file."""
+    began_s = time.monotonic()
+    chats = read(path)
+    asked = questions_of(path, chats)
+    encoder = TextEncoder(
+        model_file("all-minilm-l6-v2", "model.onnx"), model_file("all-minilm-l6-v2", "tokenizer.json")
+    )
+    rows: list[dict[str, dict[str, float]]] = []
+    with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
+        for place, chat in enumerate(chats):
+            baselines = Baselines(chat, encoder)
+            ours = Ours(chat, encoder, Path(folder) / str(place), settings)
+            for one in (one for one in asked if one.chat == place):
+                key = encoder.encode([one.text])[0]
+                ranked = baselines.ranked(one.text, key) | {"ours": ours.ranked(one.text, key)}
+                rows.append({name: shares(ranked[name], one.evidence) for name in SYSTEMS})
+            print(f"chat {place + 1} of {len(chats)}", file=sys.stderr)
+    ordered = sorted(asked, key=lambda one: one.chat)
+    groups: dict[str, dict[str, Any]] = {"category": {}, "names_date": {}}
+    for group, of in (
+        ("category", [one.category for one in ordered]),
+        ("names_date", [str(one.names_date) for one in ordered]),
+    ):
+        for value in sorted(set(of)):
+            groups[group][value] = means([r for r, v in zip(rows, of, strict=True) if v == value])
+    return {
+        "tool": "eval_recall",
+        "data": str(path),
+        "items": len(rows),
+        "config": settings.recall.model_dump(),
+        "models": {"text": "all-minilm-l6-v2"},
+        "seconds": round(time.monotonic() - began_s, 1),
+        "systems": means(rows),
+        "intervals": {n: {m: interval([r[n][m] for r in rows]) for m in rows[0][n]} for n in SYSTEMS},
+        "by": groups,
+        "dated": [one.text for one in ordered if one.names_date],
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measures, prints a table, writes JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tools.eval_recall", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--weight", action="append", default=[], metavar="NAME=VALUE")
+    options = parser.parse_args(argv)
+    weights = {name: float(value) for name, _, value in (w.partition("=") for w in options.weight)}
+    told = measured(options.data, MemorySettings.model_validate({"recall": weights}))
+    for title, systems in [("all", told["systems"]), *told["by"]["category"].items()]:
+        for name, row in systems.items():
+            print(f"{title:8} {name:8} " + " ".join(f"{m} {v:.3f}" for m, v in row.items()))
+    for value, systems in told["by"]["names_date"].items():
+        print(f"names a date: {value}: " + ", ".join(f"{n} R@10 {r['R@10']:.3f}" for n, r in systems.items()))
+    if options.json:
+        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
