@@ -20,8 +20,10 @@ from perception.audio.speech import Batch, Heard
 from perception.audio.voice import Silero
 from perception.audio.whisper import models_of, producer_id
 from perception.video.service import VideoService
+from perception.video.settings import CaptionSettings
 from stream.capture.file import chunks
 from stream.config import Config
+from stream.errors import ConfigError, ModelDamaged
 from stream.messages.media import (
     FINISHED_PTS_NS,
     ChangePoint,
@@ -407,3 +409,24 @@ def test_without_room_on_the_disk_no_more_is_asked_for(make, kind, monkeypatch):
     monkeypatch.setattr(kind, "has_room", lambda _: True)
     own.tend()
     assert own.told[-1].n > 0
+
+
+def with_captions(own, hung_s):
+    captions = CaptionSettings(server_url="http://127.0.0.1:9/v1", server_model="nobody")
+    own._settings = own._settings.model_copy(update={"captions": captions})
+    own._supervision = own._supervision.model_copy(update={"hung_s": hung_s})
+    own._set_up_captions()
+
+
+def test_calls_for_captions_that_would_be_taken_for_hung_are_refused_at_the_start(make):
+    with pytest.raises(ConfigError, match=r"60 s, and supervisor\.hung_s allows 20"):
+        with_captions(make(AloneVideo), 30)
+    own = make(AloneVideo)
+    with_captions(own, 120)
+    assert own._captions is not None
+
+
+def test_a_captioner_that_cannot_be_opened_ends_the_role_with_its_reason(make):
+    own = make(AloneVideo)
+    own._captions_are_broken(ModelDamaged("the weights are torn"))
+    assert (own._ends, own._failed) == (True, "ModelDamaged: the weights are torn")

@@ -190,6 +190,24 @@ def test_a_shot_without_any_frame_is_still_a_shot():
     assert (shot.text, shot.media, shot.keys, shot.pts1_ns) == ("", (), (), 4 * S)
 
 
+def test_a_shot_without_a_caption_has_a_gap_that_says_what_is_missing_and_goes_with_its_mark():
+    state = TrackState(RULES, TEXT_RULES, None)
+    state.frame(frame(0, [ChangePoint(0, 0.0)], t_ns=1000 * S))
+    (draft,) = state.finish("eof", 4 * S).closed
+    draft.uncaptioned = "caption server away"
+    ids = []
+    for _ in range(2):
+        batch = Batch()
+        draft.fill(batch, OWN, 80, with_text=True)
+        (gap,) = of_kind([batch], "gap")
+        assert gap.payload == {"reason": "caption server away", "lost": "captions"}
+        assert (gap.pts0_ns, gap.pts1_ns, gap.t0_ns) == (0, 4 * S, 1000 * S)
+        assert len(batch.marks) == 1
+        ids.append(gap.observation_id)
+    assert ids[0] == ids[1]
+    assert OWN.gap("video/1", (0, 4 * S), None, "lost").observation_id != ids[0]
+
+
 scenes = st.lists(
     st.tuples(st.sampled_from((0.7, 1.0, 2.5, 7.3)), st.sampled_from((0, 50, 100, 200))),
     min_size=1,
