@@ -59,7 +59,7 @@ def refusal(words: Sequence[Word], doubts: Doubts, gates: GateSettings) -> str:
         return "slow"
     if not is_short and n_words / spoken_s > gates.fast_words_hz:
         return "fast"
-    if compression_ratio(joined(words)) > gates.compression or repeated_share(words) > gates.repeated:
+    if compression_ratio(joined(words)) > gates.compression or repeated_share(words) >= gates.repeated:
         return "repeated"
     return ""
 

@@ -183,9 +183,9 @@ class GateSettings(BaseModel):
     )
     repeated: float = Field(
         default=0.5,
-        ge=0,
+        gt=0,
         le=1,
-        description="Share of three-word sequences that were there before; above it, a loop.",
+        description="Share of three-word sequences that were there before; from it on, a loop.",
     )
     confidence: float = Field(
         default=0.2,

@@ -221,7 +221,11 @@ class VideoService(IntakeService[_Track]):
     def begin(self, track: _Track, after_pts_ns: int | None) -> CreditWindow:
         """A shot begins with the first frame behind the mark."""
         track.state = TrackState(
-            self._settings.shot_rules(), self._settings.text_rules(), self._new_reader(), after_pts_ns
+            self._settings.shot_rules(),
+            self._settings.text_rules(),
+            self._new_reader(),
+            after_pts_ns,
+            stretch_ns=round(self._settings.stretch_s * NANO),
         )
         track.missed_from_ns = after_pts_ns if track.is_live else None
         return CreditWindow(self._settings.window_latest if track.is_live else self._settings.window_lossless)

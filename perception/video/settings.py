@@ -194,6 +194,12 @@ class VideoSettings(BaseModel):
     longest_shot_s: float = Field(
         default=30.0, gt=0, description="seconds after which a shot is closed so that its mark can go out"
     )
+    stretch_s: float = Field(
+        default=8.0,
+        ge=0,
+        description="a longer shot is also described in equal stretches of at most so many seconds, each by "
+        "the mean of its frames' labels; 0: by its keyframe alone",
+    )
     gap_s: float = Field(
         default=2.0, gt=0, description="seconds between two live frames, some dropped between, that are a gap"
     )

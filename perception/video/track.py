@@ -68,6 +68,7 @@ class ShotDraft:
     shot: Shot | None = None
     caption: Caption | None = None
     uncaptioned: str = ""
+    stretch_ns: int = STRETCH_NS
     awaits_caption: bool = False
 
     @property
@@ -126,8 +127,10 @@ class ShotDraft:
         in slow dissolves.
         """
         assert self.shot is not None  # noqa: S101 - as `fill`
+        if not self.stretch_ns:
+            return
         begin_ns, length_ns = self.shot.pts0_ns, self.shot.pts1_ns - self.shot.pts0_ns
-        count = -(-length_ns // STRETCH_NS)
+        count = -(-length_ns // self.stretch_ns)
         ends = [begin_ns + length_ns * place // count for place in range(count + 1)] if count > 1 else []
         for pts0_ns, pts1_ns in pairwise(ends):
             frames = [frame for frame in self.labelled if pts0_ns <= frame.pts_ns < pts1_ns]
@@ -189,10 +192,13 @@ class TrackState:
         text_rules: TextRules,
         new_reader: NewReader | None,
         after_pts_ns: int | None = None,
+        *,
+        stretch_ns: int = STRETCH_NS,
     ) -> None:
         self._detector = ShotDetector(shot_rules)
         self._text_rules = text_rules
         self._new_reader = new_reader
+        self._stretch_ns = stretch_ns
         self.after_pts_ns = after_pts_ns
         self._unsettled: deque[SeenFrame] = deque()
         self._draft = self._new_draft()
@@ -251,4 +257,5 @@ class TrackState:
             draft.asked.append(frame.lean())
 
     def _new_draft(self) -> ShotDraft:
-        return ShotDraft(ChangeGate(self._text_rules), self._new_reader() if self._new_reader else None)
+        reader = self._new_reader() if self._new_reader else None
+        return ShotDraft(ChangeGate(self._text_rules), reader, stretch_ns=self._stretch_ns)

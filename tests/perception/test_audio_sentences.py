@@ -99,6 +99,7 @@ def test_what_was_said_passes():
         ("Oh, well.", 0.9, Doubts(0.05, 9.0), "slow"),
         ("la " * 40, 0.9, Doubts(0.05, 12.0), "repeated"),
         ("I will see you soon. " * 6, 0.9, Doubts(0.05, 12.0), "repeated"),
+        ("mm -hmm, mm -hmm, mm -hmm.", 0.9, Doubts(0.05, 2.0), "repeated"),
     ],
 )
 def test_what_nobody_said_is_refused(said, p, doubts, gate):

@@ -309,6 +309,16 @@ def test_a_long_shot_is_told_in_stretches_and_a_short_one_by_its_keyframe():
     assert not of_kind(run(frames, mark.through_pts_ns, rules=long), "caption"), "the second shot is short"
 
 
+def test_stretches_can_be_left_out():
+    draft = ShotDraft(ChangeGate(TEXT_RULES), None, stretch_ns=0)
+    for one in film([(20, 0)]):
+        draft.take(replace(one, labels=[("bowl", 0.5)]))
+    draft.shot = Shot(0, 20 * S, 19 * S, "eof")
+    batch = Batch()
+    draft.fill(batch, OWN, 80, with_text=True)
+    assert "caption" not in {o.kind for o in batch.observations}
+
+
 def test_what_a_model_wrote_of_a_shot_stands_in_place_of_its_stretches():
     draft = ShotDraft(ChangeGate(TEXT_RULES), None)
     for one in film([(20, 0)]):
