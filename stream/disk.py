@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stream.errors import ConfigError, DiskFull, OmniRecallError
@@ -65,4 +65,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         except OSError as error:
             raise unwritable(path, error) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        # A folder that is none, or a name that is too long, cannot be unlinked either; the first error tells.
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from perception.intake import TrackId
 from perception.video.captions import VERSION as CAPTIONS_PRODUCER
 from perception.video.captions import Caption
@@ -22,7 +24,6 @@ from stream.messages.observation import KeyRef, MediaRef, Observation, TrackMark
 from stream.wire.parts import OutPart, array_part, blob_part
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 PRODUCER = "video/1"
@@ -58,6 +59,19 @@ class SeenFrame:
     def lean(self) -> SeenFrame:
         """The same without its pixels."""
         return replace(self, pixels=None)
+
+    def bare(self) -> SeenFrame:
+        """When it was, and what its labels are, without any picture: some hundred bytes."""
+        return replace(
+            self,
+            curve=(),
+            pixels=None,
+            thumbnail=np.empty((0, 0, 3), dtype=np.uint8),
+            luma=np.empty((0, 0), dtype=np.int16),
+            strokes=np.empty((0, 0), dtype=np.float32),
+            key=None,
+            picture=None,
+        )
 
     def utc_ns(self, pts_ns: int) -> int | None:
         """The UTC time of a position near this frame; None where the recording time is not known."""

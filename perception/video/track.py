@@ -80,7 +80,7 @@ class ShotDraft:
         """Counts a frame in; it may become the keyframe."""
         self.n_frames += 1
         if frame.labels:
-            self.labelled.append(frame.lean())
+            self.labelled.append(frame.bare())
         best = self.keyframe
         if best is None or (frame.key is not None, frame.sharpness) > (best.key is not None, best.sharpness):
             self.keyframe = frame.lean()

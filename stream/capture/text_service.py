@@ -180,7 +180,7 @@ class TextService(Service):
 
     def _send_more(self) -> None:
         assert self._puts is not None  # noqa: S101 - only then it is called
-        while len(self._in_flight) < self._settings.in_flight and self.has_room:
+        while len(self._in_flight) < self._settings.in_flight and self.has_room():
             put = next(self._puts, None)
             if put is None:
                 if not self._in_flight:

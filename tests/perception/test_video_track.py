@@ -309,6 +309,17 @@ def test_a_long_shot_is_told_in_stretches_and_a_short_one_by_its_keyframe():
     assert not of_kind(run(frames, mark.through_pts_ns, rules=long), "caption"), "the second shot is short"
 
 
+def test_a_long_shot_keeps_no_picture_of_its_frames_but_the_best():
+    draft = ShotDraft(ChangeGate(TEXT_RULES), None)
+    for one in film([(20, 0)]):
+        draft.take(replace(one, labels=[("bowl", 0.5)]))
+    assert len(draft.labelled) > 5
+    for kept in draft.labelled:
+        assert kept.pixels is None
+        assert kept.picture is None
+        assert kept.thumbnail.nbytes + kept.luma.nbytes + kept.strokes.nbytes == 0
+
+
 def test_stretches_can_be_left_out():
     draft = ShotDraft(ChangeGate(TEXT_RULES), None, stretch_ns=0)
     for one in film([(20, 0)]):
