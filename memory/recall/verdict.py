@@ -9,11 +9,10 @@ both numbers of every item and decides for itself.
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgpack
 import msgspec
@@ -27,9 +26,11 @@ from stream.wire.bounds import fitting, shortened
 Verdict = Literal["found", "uncertain", "absent"]
 
 MOST_GAPS = 100
-"""Gaps told in one reply, the newest."""
-GAP_ROWS = 1000
-"""Gaps looked at; those of captions come shot by shot, and are joined."""
+"""Gaps told in one reply, the newest; those of captions only where the others leave room."""
+CAPTION_GAP_ROWS = 1000
+"""Gaps of captions looked at, the newest; they come shot by shot, and are joined."""
+CAPTION_GAPS = "captions/*"
+"""Their producer, in any version: a server that was away makes a gap of each shot."""
 MEET_NS = 100_000_000
 """Shots whose ends lie closer have nothing between them but rounding."""
 GAP_BYTES = 128 << 10
@@ -117,28 +118,52 @@ def coverage_of(db: sqlite3.Connection, cue: Cue, gates: Gates) -> Coverage:
     """
     rows = sources(db)
     uris = {(row.source_id, row.session): row.uri for row in rows}
-    newest = (
-        Gap(
-            uri=uris.get((source_id, session), ""),
-            pts0_ns=pts0_ns,
-            pts1_ns=pts1_ns,
-            t0_ns=t0_ns,
-            t1_ns=t1_ns,
-            **_told(payload),
-        )
-        for source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, payload in db.execute(
-            f"SELECT o.source_id, o.session, o.pts0_ns, o.pts1_ns, {T0}, {T1}, o.payload"  # noqa: S608
-            f" FROM observation AS o WHERE o.kind = 'gap'{gates.reach.sql} ORDER BY o.n DESC LIMIT ?",
-            (*gates.reach.parameters, GAP_ROWS),
-        )
-    )
-    newest_gaps = itertools.islice(_joined(newest), MOST_GAPS)
+    whole = _newest_gaps(db, gates, f"NOT GLOB '{CAPTION_GAPS}'", MOST_GAPS, uris)
+    room = MOST_GAPS - len(whole)
+    of_captions = _newest_gaps(db, gates, f"GLOB '{CAPTION_GAPS}'", CAPTION_GAP_ROWS, uris) if room else []
+    chosen = [*whole, *_joined(of_captions)[:room]]
+    kept = chosen[: len(fitting((held.gap for held in chosen), GAP_BYTES))]
     return Coverage(
         through_ns=_through(rows),
-        gaps=tuple(reversed(fitting(newest_gaps, GAP_BYTES))),
+        gaps=tuple(held.gap for held in sorted(kept, key=lambda held: held.n)),
         unfinished=_unfinished(db, cue, rows),
         undated=gates.undated,
     )
+
+
+class _Held(NamedTuple):
+    """A gap of the log, or several joined: `n` is the newest of them."""
+
+    n: int
+    origin: tuple[bytes, int]
+    gap: Gap
+
+
+def _newest_gaps(
+    db: sqlite3.Connection, gates: Gates, producer: str, most: int, uris: Mapping[tuple[bytes, int], str]
+) -> list[_Held]:
+    """Gaps whose producer fits a condition, newest first."""
+    rows = db.execute(
+        f"SELECT o.n, o.source_id, o.session, o.pts0_ns, o.pts1_ns, {T0}, {T1}, o.payload"  # noqa: S608
+        f" FROM observation AS o WHERE o.kind = 'gap' AND o.producer_id {producer}{gates.reach.sql}"
+        " ORDER BY o.n DESC LIMIT ?",
+        (*gates.reach.parameters, most),
+    )
+    return [
+        _Held(
+            n,
+            (source_id, session),
+            Gap(
+                uri=uris.get((source_id, session), ""),
+                pts0_ns=pts0_ns,
+                pts1_ns=pts1_ns,
+                t0_ns=t0_ns,
+                t1_ns=t1_ns,
+                **_told(payload),
+            ),
+        )
+        for n, source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, payload in rows
+    ]
 
 
 def _told(payload: bytes | None) -> dict[str, str]:
@@ -149,23 +174,26 @@ def _told(payload: bytes | None) -> dict[str, str]:
     }
 
 
-def _joined(newest: Iterable[Gap]) -> Iterator[Gap]:
-    """Gaps, newest first, those of captions as one while shots meet: else they would crowd out the rest."""
-    later: Gap | None = None
-    for gap in newest:
-        if later is not None and gap.lost and _meet(gap, later):
-            later = msgspec.structs.replace(gap, pts1_ns=later.pts1_ns, t1_ns=later.t1_ns)
-            continue
-        if later is not None:
-            yield later
-        later = gap
-    if later is not None:
-        yield later
+def _joined(of_captions: Sequence[_Held]) -> list[_Held]:
+    """Gaps of captions, those of one source and reason as one while their shots meet; newest first."""
+
+    def kind(held: _Held) -> tuple[tuple[bytes, int], str, str]:
+        return held.origin, held.gap.reason, held.gap.lost
+
+    stretches: list[_Held] = []
+    for held in sorted(of_captions, key=lambda held: (kind(held), held.gap.pts0_ns)):
+        last = stretches[-1] if stretches else None
+        if last and kind(last) == kind(held) and held.gap.pts0_ns - last.gap.pts1_ns <= MEET_NS:
+            stretches[-1] = _as_one(last, held)
+        else:
+            stretches.append(held)
+    return sorted(stretches, key=lambda held: -held.n)
 
 
-def _meet(gap: Gap, later: Gap) -> bool:
-    same = (gap.uri, gap.reason, gap.lost) == (later.uri, later.reason, later.lost)
-    return same and 0 <= later.pts0_ns - gap.pts1_ns <= MEET_NS
+def _as_one(first: _Held, second: _Held) -> _Held:
+    end = max(first.gap, second.gap, key=lambda gap: gap.pts1_ns)
+    gap = msgspec.structs.replace(first.gap, pts1_ns=end.pts1_ns, t1_ns=end.t1_ns)
+    return _Held(max(first.n, second.n), first.origin, gap)
 
 
 def _unfinished(db: sqlite3.Connection, cue: Cue, rows: Sequence[SourceRow]) -> tuple[str, ...]:

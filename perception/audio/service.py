@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from perception.audio.observations import PRODUCER, utterance
@@ -82,6 +82,8 @@ class AudioService(IntakeService[_Track]):
         self._producer_ids: dict[str, str] = {}
         self._recogniser: Recogniser | None = None
         self._failures = 0
+        self._held: list[tuple[_Job, Observation]] = []
+        """Jobs that the model failed on and their gaps, until it is known whether the sound is to blame."""
 
     # Life.
 
@@ -285,6 +287,9 @@ class AudioService(IntakeService[_Track]):
             return  # Its mark would pass what was not heard before it.
         if job.batch.segments:
             self._failures = 0
+            self._put_held(self._held)
+        elif not job.mark.eof and self._goes_with_held(job):
+            return
         for gate, n in heard.refused.items():
             self.metrics.count(f"refused_{gate}", n)
         self.metrics.count("utterances", len(heard.sentences))
@@ -306,7 +311,8 @@ class AudioService(IntakeService[_Track]):
         """A window that the model fails on becomes a gap: trying again would fail again.
 
         One after another is no matter of the sound: the process ends, and what was not heard is left
-        behind the last mark.
+        behind the last mark. So a gap of a file is held, and its mark with it, until the model hears
+        something again or the file has ended. What is live would not come again, and is not held.
         """
         if self._recogniser is None:
             self._not_loaded(error)
@@ -315,14 +321,38 @@ class AudioService(IntakeService[_Track]):
         self.metrics.count("speech_failed")
         self.log.error("speech_failed", error=type(error).__name__, segments=len(job.batch.segments))
         if self._failures >= FAILURES_IN_A_ROW:
+            self._held = []
             self.end(failed=f"{type(error).__name__}: {self._failures} batches in a row: {error}")
             return
         segments = job.batch.segments
         span = (segments[0].start_sample * NS_PER_SAMPLE, segments[-1].end_sample * NS_PER_SAMPLE)
         gap = job.track.own.gap(PRODUCER, span, job.utc_offset_ns, "speech recognition failed")
-        self._put(job, (gap,))
+        if job.track.is_live or job.mark.eof:
+            self._put(job, (gap,))
+        else:
+            self._held.append((job, gap))
+
+    def _goes_with_held(self, job: _Job) -> bool:
+        """Whether a mark without segments waits, with its gaps, for what is held of its track before it."""
+        for n, (held, gap) in reversed(list(enumerate(self._held))):
+            if held.track is job.track:
+                later = replace(held, mark=job.mark, gaps=(*held.gaps, *job.gaps))
+                self._held[n] = (later, gap)
+                return True
+        return False
+
+    def _put_held(self, some: list[tuple[_Job, Observation]]) -> None:
+        """Puts gaps that were held, in order."""
+        self._held = [held for held in self._held if held not in some]
+        for job, gap in some:
+            self._put_now(job, (gap,))
 
     def _put(self, job: _Job, observations: tuple[Observation, ...]) -> None:
+        """Makes a batch durable with its mark, behind what is held of its track."""
+        self._put_held([held for held in self._held if held[0].track is job.track])
+        self._put_now(job, observations)
+
+    def _put_now(self, job: _Job, observations: tuple[Observation, ...]) -> None:
         """Makes a batch durable with its mark, and tells its words on the bus."""
         if not self.is_current(job.track):
             return

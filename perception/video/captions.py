@@ -8,7 +8,9 @@ comes back is data: a bounded line of text, and nothing is done because of it.
 A live shot waits for its caption for a moment, and goes on without one, counted. A file's shot
 waits while the server is away and asked again and again; after `wait_s` without any caption the
 shots of files go on without, and a gap says so, until a shot now and then finds the server back.
-A model that cannot be opened ends the process with its reason.
+A picture that the model fails on costs its own shot its caption; several in a row are no matter of
+the pictures, and count as a server that is away. A model that cannot be opened, or a server that
+knows no such key, model or address, ends the process with its reason.
 """
 
 from __future__ import annotations
@@ -61,6 +63,10 @@ TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which asking again can help."""
 OF_THE_PICTURE = 500
 """Of these the one that may be due to the picture: a file's shot is not asked for again after it."""
+REFUSED = (401, 403, 404)
+"""Those that speak of the settings: no picture will fare better with this key, model and address."""
+FAILED_SHOTS = 3
+"""Shots that the model may fail on one after the other: it is the model then, not the pictures."""
 WAITING_SHOTS = 4
 """Shots that wait for a caption before no more frames of a file are asked for; live ones are shed beyond."""
 AGAIN_S = 1.0
@@ -156,7 +162,8 @@ class ServerCaptioner:
         """As `Captioner.captions`; several pictures in one call where the answer can be told apart.
 
         Raises:
-            ModelFailed: If the server refuses, or answers in another form.
+            ConfigError: If the server does not take the key, or knows no such model or address.
+            ModelFailed: If the server refuses the pictures, or answers in another form.
             RoleUnavailable: If it cannot be reached, or says that it has no time.
             DeadlineExceeded: If an attempt takes longer than `timeout_s`, all its reads together.
         """
@@ -184,11 +191,7 @@ class ServerCaptioner:
             if status == 200:
                 return _content_of(body_)
             if status and (last or status not in TRY_AGAIN):
-                may_come = status in TRY_AGAIN and status != OF_THE_PICTURE
-                raise (RoleUnavailable if may_come else ModelFailed)(
-                    f"the caption server answered with status {status}",
-                    remedy="look at its log; check video.captions.server_url, server_model and key_env",
-                )
+                raise _refusal(status)
             time.sleep(self._settings.backoff_s * 2**attempt)
         raise AssertionError("the last attempt returns or raises")
 
@@ -223,6 +226,19 @@ class ServerCaptioner:
                 if len(body) > REPLY_BYTES:
                     raise ModelFailed(f"the caption server sent more than {REPLY_BYTES} bytes")
         return reply.status_code, bytes(body)
+
+
+def _refusal(status: int) -> OmniRecallError:
+    """What a status other than 200 means for the shot, and for those after it."""
+    kind: type[OmniRecallError] = ModelFailed
+    if status in REFUSED:
+        kind = ConfigError
+    elif status in TRY_AGAIN and status != OF_THE_PICTURE:
+        kind = RoleUnavailable
+    return kind(
+        f"the caption server answered with status {status}",
+        remedy="look at its log; check video.captions.server_url, server_model and key_env",
+    )
 
 
 def _content_of(body: bytes) -> str:
@@ -355,6 +371,8 @@ class _Job:
     live: bool
     give_up_ns: int
     done: Done | None
+    is_alone: bool = False
+    """Asked for by itself, since the model failed on several pictures of which it was one."""
 
     def finish(self, caption: Caption | None, why: str = "") -> None:
         """Calls back, once."""
@@ -390,6 +408,7 @@ class CaptionDesk:
         self._asked: list[_Job] = []
         self._is_loaded = False
         self._failures = 0
+        self._failed_shots = 0
         self._why = SLOW
         self._again_ns = 0
         self._live_again_ns = 0
@@ -439,7 +458,8 @@ class CaptionDesk:
         self._waiting = deque(job for job in self._waiting if job.done)
         if not self._is_loaded or self._asked or not self._waiting or now_ns < self._again_ns:
             return
-        n = min(self._captioner.pictures_per_call, len(self._waiting))
+        most = 1 if self._waiting[0].is_alone else self._captioner.pictures_per_call
+        n = min(most, len(self._waiting))
         jobs = self._asked = [self._waiting.popleft() for _ in range(n)]
         self._lane.submit(
             self._captioner.captions,
@@ -486,7 +506,7 @@ class CaptionDesk:
 
     def _written(self, jobs: Sequence[_Job], lines: Sequence[str]) -> None:
         self._asked = []
-        self._failures = self._looks = self._again_ns = self._live_again_ns = 0
+        self._failures = self._failed_shots = self._looks = self._again_ns = self._live_again_ns = 0
         self._is_away, self._why = False, SLOW
         self._waits_since_ns = self._clock.monotonic_ns()
         for job, line in zip(jobs, lines, strict=True):
@@ -507,11 +527,10 @@ class CaptionDesk:
         now_ns = self._clock.monotonic_ns()
         self._pause_live(jobs, now_ns)
         files = [job for job in jobs if job.done and not job.live]
-        if not isinstance(error, RoleUnavailable | DeadlineExceeded):
-            self._waits_since_ns = now_ns  # It is there, and will say the same of the same picture.
-            self._leave_out(files, FAILED)
+        is_absent = isinstance(error, RoleUnavailable | DeadlineExceeded)
+        if not is_absent and self._is_of_a_picture(jobs, files, now_ns):
             return
-        self._why = SLOW if isinstance(error, DeadlineExceeded) else AWAY
+        self._why = (SLOW if isinstance(error, DeadlineExceeded) else AWAY) if is_absent else FAILED
         if self._is_away:
             self._goes_away(now_ns)
             self._leave_out(files)
@@ -519,6 +538,24 @@ class CaptionDesk:
         self._waiting.extendleft(reversed(files))
         wait_s = min(self._settings.pause_s, AGAIN_S * 2 ** min(self._failures - 1, 16))
         self._again_ns = now_ns + int(wait_s * NANO)
+
+    def _is_of_a_picture(self, asked: Sequence[_Job], files: Sequence[_Job], now_ns: int) -> bool:
+        """Whether a picture may be why the model failed; its shot of a file then goes on without.
+
+        Of several pictures each is asked for by itself: which shots have no caption must not
+        depend on which ones happened to wait together.
+        """
+        if len(asked) > 1:
+            for job in files:
+                job.is_alone = True
+            self._waiting.extendleft(reversed(files))
+        else:
+            self._failed_shots += 1
+            if self._is_away or self._failed_shots >= FAILED_SHOTS:
+                return False
+            self._leave_out(files, FAILED)
+        self._waits_since_ns = now_ns  # It is there, and will say the same of the same picture.
+        return True
 
     def _pause_live(self, asked: Sequence[_Job], now_ns: int) -> None:
         """Live shots go on without a caption; after several failures none waits for a while."""

@@ -286,7 +286,8 @@ def test_a_large_budget_is_filled(ask, take):
 def lost(film, t0_s, t1_s, reason="packets lost", what=""):
     """A gap as perception tells it."""
     track = TrackId(film.source_id, film.session, 0)
-    return track.gap("test", (round(t0_s * S), round(t1_s * S)), film.origin_ns, reason, what), []
+    producer = "captions/1" if what else "test"
+    return track.gap(producer, (round(t0_s * S), round(t1_s * S)), film.origin_ns, reason, what), []
 
 
 def test_coverage_tells_gaps_and_what_is_still_read(ask, take):
@@ -316,6 +317,31 @@ def test_shots_without_captions_are_told_as_one_stretch_while_they_meet(ask, tak
     told = [(gap.pts0_ns // S, gap.pts1_ns // S, gap.lost) for gap in ask("anything").coverage.gaps]
     assert told == [(0, 3, "captions"), (5, 6, "captions"), (7, 8, ""), (8, 9, "")]
     assert ask("anything").coverage.gaps[0].t1_ns == 1003 * S
+
+
+def test_shots_without_captions_do_not_crowd_out_what_nobody_perceived(ask, take):
+    """Two films read at once, their shots without captions by turns, after a hole in each."""
+    films = [take("one.mp4", origin_ns=1000 * S), take("two.mp4", origin_ns=9000 * S)]
+    for film in films:
+        ask.store.commit([film.put(film.shot(0, 2000), lost(film, 3000, 3001))])
+    for t in range(0, 1200, 100):
+        for film in films:
+            bare = [lost(film, t + n, t + n + 1, "caption server away", "captions") for n in range(100)]
+            ask.store.commit([film.put(*bare[::-1])])
+    gaps = ask("anything").coverage.gaps
+    assert [(gap.uri, gap.lost) for gap in gaps] == [
+        ("/media/one.mp4", ""),
+        ("/media/two.mp4", ""),
+        ("/media/one.mp4", "captions"),
+        ("/media/two.mp4", "captions"),
+    ]
+    assert all(gap.pts1_ns == 1200 * S for gap in gaps[2:]), "one stretch for each film, to the newest"
+    assert gaps[2].t1_ns == 2200 * S
+    for film in films:
+        ask.store.commit([film.put(*[lost(film, 4000 + n, 4001 + n) for n in range(60)])])
+    full = ask("anything").coverage.gaps
+    assert len(full) == 100
+    assert not any(gap.lost for gap in full), "those of captions are told only where there is room"
 
 
 @pytest.mark.parametrize("gate", [{"kinds": ("utterance",)}, {"person": "Ada"}, {"place": "kitchen"}])

@@ -150,10 +150,10 @@ def test_a_model_that_fails_on_every_window_ends_the_process(house, tmp_path):
     own.wait_for(lambda: own.status()["audio"].state == "broken", 120)
     assert "ModelFailed: 3 batches in a row: " in own.status()["audio"].last_error
     assert "mixed-up failed on" in own.status()["audio"].last_error
-    # Two that failed first; what follows the last mark is heard once the model is mended.
-    assert len(own.observations("gap")) == 2
+    # Nothing is given up: all that it failed on is behind the last mark, and heard once it is mended.
+    assert not own.observations("gap")
     assert not is_ended(own)
-    assert marks_of(own)[-1] < 41 * S
+    assert all(mark < 3 * S for mark in marks_of(own))
 
 
 def service_in(tmp_path, **values):

@@ -148,10 +148,11 @@ def test_what_can_help_is_tried_again_and_what_cannot_is_not(chat):
     server.planned = [503, 503, 503]
     with pytest.raises(RoleUnavailable, match="status 503"):
         captioner.captions([wall("red")])
-    for status in (401, 302):  # a redirect is an answer of no use, and never followed
+    # A redirect is an answer of no use, and never followed; a wrong key or model is for the owner to mend.
+    for status, kind in ((302, ModelFailed), (401, ConfigError), (403, ConfigError), (404, ConfigError)):
         before = len(server.asked)
         server.planned = [status]
-        with pytest.raises(ModelFailed, match=f"status {status}"):
+        with pytest.raises(kind, match=f"status {status}"):
             captioner.captions([wall("red")])
         assert len(server.asked) == before + 1
 
@@ -465,6 +466,50 @@ def test_a_picture_on_which_the_model_fails_is_not_asked_for_again(desk):
         desk.own.turn()
     desk.lane.work()
     assert desk.got == [(0, FAILED), (1, FAILED), (2, "picture 2")]
+
+
+def test_of_several_pictures_only_the_bad_one_goes_without(desk):
+    words = Words(pictures_per_call=3)
+    desk = desk(words, pictures_per_call=3, timeout_s=10)
+    desk.take(4)
+    desk.lane.work()
+    desk.own.turn()
+    desk.lane.work(ModelFailed("status 400"))  # the call with 1, 2 and 3
+    assert desk.got == [(0, "picture 0")], "none of the three is given up yet"
+    for error in (None, ModelFailed("status 400"), None):
+        desk.own.turn()
+        desk.lane.work(error)
+    assert desk.got[1:] == [(1, "picture 1"), (2, FAILED), (3, "picture 3")]
+    assert words.calls == [1, 1, 1], "each by itself"
+    assert desk.count("captions_left_out") == 1
+
+
+def test_a_model_that_fails_on_one_shot_after_the_other_counts_as_away(desk):
+    desk = desk(wait_s=10, pause_s=4)
+    desk.take(4)
+    for _ in range(3):
+        desk.lane.work(ModelFailed("status 400"))
+        desk.own.turn()
+    assert desk.got == [(0, FAILED), (1, FAILED)], "the third is kept and asked for again"
+    assert not desk.lane.todo, "after a pause"
+    desk.wait(4)
+    desk.lane.work()
+    desk.own.turn()
+    desk.lane.work()
+    assert desk.got[2:] == [(2, "picture 2"), (3, "picture 3")], "mended meanwhile"
+    desk.take(4)
+    while len(desk.got) < 8:
+        if desk.lane.todo:
+            desk.lane.work(ModelFailed("status 400"))
+        desk.wait(0.5)
+    assert desk.got[4:] == [(n, FAILED) for n in range(4)]
+    desk.take(1)
+    assert (desk.got[8:], desk.lane.todo) == ([(0, FAILED)], []), "the next ones are not waited for"
+    desk.wait(4)
+    desk.take(1)
+    desk.lane.work(ModelFailed("status 400"))
+    desk.take(1)
+    assert (desk.got[9:], desk.lane.todo) == ([(0, FAILED)] * 2, []), "looked for ever more rarely"
 
 
 @pytest.mark.parametrize("error", [ModelDamaged("torn"), ConfigError("no such device")])
