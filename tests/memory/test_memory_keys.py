@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memory.keys import build as build_module
 from memory.keys import files as files_module
 from memory.keys.gpu import faiss_library, free_bytes
 from memory.keys.index import IndexShelf
@@ -336,9 +337,10 @@ def test_many_keys_are_searched_in_lists_whose_recall_is_measured(store, reader,
     told = shelf.describe()[E]
     assert (told["kind"], told["exact"], told["n"]) == ("ivf-sq8", False, 4000)
     assert told["of_keys"] == 4000
-    assert told["recall_at_10"] >= 0.97
+    # Keys without any likeness among them: the most lists that are looked into give no more.
+    assert told["recall_at_10"] >= 0.95
     with reader.snapshot() as db:
-        assert recall_of(shelf, db) >= 0.95
+        assert recall_of(shelf, db) >= 0.85
     again = IndexShelf(shelf.folder, most_flat=1000)
     with reader.snapshot() as db:
         assert again.ready(db, E).kind == "ivf-sq8"
@@ -365,11 +367,58 @@ def test_what_comes_and_goes_while_lists_are_made_counts(store, reader, take, tm
         index = shelf.ready(db, E)
         assert index.kind == "ivf-sq8"
         assert sorted(index.ids().tolist()) == stored(db)[0].tolist()
-        assert recall_of(shelf, db) >= 0.95
+        assert recall_of(shelf, db) >= 0.85
         few = np.array([1, 2, 3, 3005])
         assert index.search(unit(1, 16, seed=1)[0], 10, few).ids.size == 4, (
             "few that are allowed are all found"
         )
+
+
+def lists_of(vectors, nlist, nprobe):
+    """An index of inverted lists with ids from 0 on."""
+    inner = faiss_library().index_factory(
+        vectors.shape[1], f"IVF{nlist},SQ8", faiss_library().METRIC_INNER_PRODUCT
+    )
+    inner.train(vectors)
+    inner.add_with_ids(vectors, np.arange(len(vectors)))
+    inner.nprobe = nprobe
+    return IvfIndex(E, inner)
+
+
+@pytest.mark.parametrize("n_allowed", [3, 100, 900, 1900])
+def test_what_is_allowed_is_found_in_lists_far_from_the_question(n_allowed):
+    """All that the gates let through lies around another point than the question."""
+    ways = unit(2, 16, seed=3).repeat(2000, axis=0) + 0.3 * unit(4000, 16, seed=4)
+    vectors = (ways / np.linalg.norm(ways, axis=1, keepdims=True)).astype(np.float32)
+    index = lists_of(vectors, 64, 3)
+    allowed = np.arange(2000, 2000 + n_allowed)
+    query = vectors[7]
+    hits = index.search(query, 50, allowed)
+    best = allowed[np.argsort(-(vectors[allowed] @ query))[:50]]
+    assert len(hits.ids) == min(50, n_allowed)
+    assert len({*hits.ids.tolist()} & {*best[:10].tolist()}) >= min(9, n_allowed)
+
+
+def test_ids_and_checksum_of_lists_are_those_of_the_keys():
+    vectors = unit(500, 16, seed=8)
+    index, same = lists_of(vectors, 8, 2), lists_of(vectors, 8, 3)
+    assert sorted(index.ids().tolist()) == list(range(500))
+    assert index.checksum() == same.checksum()
+    index.remove(np.arange(100))
+    assert sorted(index.ids().tolist()) == list(range(100, 500))
+    assert index.checksum() != same.checksum()
+    index.remove(np.arange(500))
+    assert index.ids().tolist() == []
+
+
+def test_no_more_than_a_quarter_of_the_lists_is_looked_into(monkeypatch):
+    monkeypatch.setattr(build_module, "WANTED_RECALL", 1.1)
+    vectors = unit(4000, 16, seed=8)
+    inner = lists_of(vectors, 126, 1)._index
+    asked = build_module._Asked(vectors, np.random.default_rng(1))
+    asked.see(np.arange(4000), vectors)
+    asked.choose_probes(inner)
+    assert inner.nprobe == 126 // 4
 
 
 @pytest.mark.parametrize("kind", ["flat", "ivf-sq8"])
