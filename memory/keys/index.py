@@ -26,7 +26,7 @@ from memory.keys.gpu import Ids, Vectors
 from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import Lexicon
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
-from memory.log.reader import last_commit
+from memory.log.reader import last_commit, last_given
 from stream.errors import Corrupt
 
 MOST_FLAT = 100_000
@@ -308,11 +308,13 @@ def _read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int
 def _agrees(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
     """Whether some keys of an index, the newest among them, are what the store holds under their ids.
 
-    A store that was restored gives ids anew that a newer index file has already.
+    A store that was restored gives ids anew that a newer index file has already, or will give them.
     """
     ids = np.sort(index.ids())
     if not len(ids):
         return True
+    if ids[-1] > last_given(db, "key"):
+        return False
     spread = np.linspace(0, len(ids) - 1, min(len(ids), SAMPLED_KEYS)).astype(np.int64)
     for one in ids[np.unique(spread)]:
         there, vectors = _read_keys(db, index.encoder_id, np.array([one]), index.dimension)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import time
+from contextlib import closing
 from itertools import pairwise
 
 import numpy as np
@@ -274,6 +276,26 @@ def test_an_index_of_a_later_time_than_the_store_is_not_believed(tmp_path, take)
         assert shelf.rebuilt == (name == "restored")
         shelf.save()
         reader.close()
+
+
+def test_an_index_that_reaches_beyond_the_store_is_not_believed(store, reader, take, tmp_path):
+    """The keys that a restored store has not are the ids that it will give next."""
+    filled(store, take)
+    with closing(sqlite3.connect(tmp_path / "older.sqlite")) as older:
+        store._db.backup(older)
+        filled(store, take, rows=30, start=500)
+        shelf = IndexShelf(tmp_path / "views")
+        with reader.snapshot() as db:
+            shelf.ready(db, E)
+        shelf.save()
+        again = IndexShelf(tmp_path / "views")
+        assert len(again.ready(older, E)) == 200
+        assert again.rebuilt == 1
+    store._db.execute("DELETE FROM key WHERE key_id > 100")
+    same = IndexShelf(tmp_path / "views")
+    with reader.snapshot() as db:
+        assert len(same.ready(db, E)) == 100
+    assert same.rebuilt == 0, "keys that were deleted do not make it another store"
 
 
 def test_a_crash_while_saving_leaves_the_old_index(store, reader, take, tmp_path, monkeypatch):
