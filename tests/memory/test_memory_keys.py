@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import sqlite3
@@ -26,6 +27,7 @@ from memory.keys.keyers import (
     pack_vectors,
     unpack_vectors,
 )
+from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, IvfIndex
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
@@ -405,6 +407,86 @@ def lists_of(vectors, nlist, nprobe):
     inner.add_with_ids(vectors, np.arange(len(vectors)))
     inner.nprobe = nprobe
     return IvfIndex(E, inner)
+
+
+def test_views_that_fail_take_turns_and_wait_longer_each_time():
+    now_s = [0.0]
+    turns, begun = Turns(lambda: now_s[0]), []
+    while now_s[0] < 10 * 86_400:
+        view = turns.next_of(["words", "vectors"])
+        if view is not None:
+            turns.begin(view)
+            begun.append((view, now_s[0]))
+            turns.end(view, made=False)
+        now_s[0] += 60
+    assert [view for view, _ in begun[:6]] == ["words", "vectors"] * 3
+    at_s = [at for view, at in begun if view == "words"]
+    pauses = [after - before for before, after in pairwise(at_s)]
+    assert pauses[:4] == [120, 240, 480, 960]
+    assert pauses[-1] == 86_400
+    turns.end("words", made=True)
+    assert turns.next_of(["words", "vectors"]) == "words"
+
+
+def test_a_child_that_fails_does_not_keep_the_others_from_being_made(
+    store, reader, take, tmp_path, monkeypatch
+):
+    started, real = [], build_module.start
+
+    def start(what, *more):
+        started.append(what)
+        return real("nothing" if what == "words" else what, *more)
+
+    monkeypatch.setattr(build_module, "start", start)
+    filled(store, take, rows=1500)
+    shelf = IndexShelf(tmp_path / "store" / "views", most_flat=1000)
+    shelf.words.fewest_texts = 500
+    with reader.snapshot() as db:
+        shelf.ready(db, E)
+        deadline = time.monotonic() + 60
+        while shelf.ready(db, E).kind == "flat" and time.monotonic() < deadline:
+            shelf.tend(db)
+            time.sleep(0.02)
+        assert shelf.ready(db, E).kind == "ivf-sq8"
+        shelf.tend(db)
+        assert started == ["words", "vectors"], "the words wait"
+        assert shelf.builds_failed == 1
+        assert not shelf.is_building
+
+
+def test_lists_that_cannot_be_saved_are_used_all_the_same(store, reader, take, tmp_path, monkeypatch):
+    filled(store, take, rows=1500)
+    shelf = IndexShelf(tmp_path / "store" / "views", most_flat=1000)
+    with reader.snapshot() as db:
+        shelf.ready(db, E)
+        shelf.tend(db)
+        shelf.remove([3])
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "no room")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(files_module, "write_atomically", full)
+            with pytest.raises(OSError, match="no room"):
+                ended(shelf, db)
+        assert shelf._making == ""
+        assert shelf._gone_meanwhile == set()
+        shelf.remove([5])
+        index = shelf.ready(db, E)
+        assert (index.kind, len(index)) == ("ivf-sq8", 1498)
+        shelf.tend(db)
+        assert not shelf.is_building
+        assert shelf.save() == [E]
+
+
+def test_what_killed_writers_left_is_swept(tmp_path):
+    (tmp_path / "built").mkdir()
+    left = [tmp_path / ".e-1.faiss.partial", tmp_path / "built" / ".e.json.partial"]
+    kept = [tmp_path / "e.json", tmp_path / "built" / "e-1.faiss"]
+    for path in left + kept:
+        path.write_bytes(b"x")
+    IndexShelf(tmp_path)
+    assert [path.exists() for path in left + kept] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("n_allowed", [3, 100, 900, 1900])
