@@ -40,8 +40,8 @@ QUERIES, K = 200, 10
 FOUND = 50
 """Keys found by their codes, among which the true ten must be: recall takes at least so many
 candidates and orders them by the keys in the store (`memory.recall.candidates`)."""
-MOST_PROBED = 4
-"""At most one in so many lists is looked into, whatever the recall is then."""
+MOST_PROBED, LEAST_PROBED = 4, 8
+"""At most one in so many lists is looked into, whatever the recall is then; and so many in any case."""
 QUESTION_COSINE = 0.6
 WANTED_RECALL = 0.98
 """What is set; .97 is what is promised."""
@@ -149,11 +149,12 @@ class _Asked:
 
     def choose_probes(self, inner: Any) -> float:
         """Sets the fewest probes, in steps of 1.4, that give the recall wanted; returns it."""
-        probes, recall = 8.0, 0.0
+        probes = float(LEAST_PROBED)
+        most = min(max(inner.nlist // MOST_PROBED, LEAST_PROBED), inner.nlist)
         while True:
-            inner.nprobe = min(int(probes), inner.nlist)
+            inner.nprobe = min(int(probes), most)
             recall = self.recall(inner)
-            if recall >= WANTED_RECALL or inner.nprobe >= max(inner.nlist // MOST_PROBED, 8):
+            if recall >= WANTED_RECALL or inner.nprobe == most:
                 return recall
             probes *= 1.4
 

@@ -58,6 +58,12 @@ def remove_view(folder: Path, stem: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def sweep_partials(folder: Path) -> None:
+    """Takes away what writers that were killed left half-written. For where none is at work."""
+    for path in folder.glob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
 def _check_of(manifest: dict[str, Any]) -> str:
     rest = {name: value for name, value in manifest.items() if name != "check"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("utf-8")).hexdigest()

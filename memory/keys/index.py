@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 
 from memory.keys import build
-from memory.keys.files import read_view, remove_view, write_view
+from memory.keys.files import read_view, remove_view, sweep_partials, write_view
 from memory.keys.gpu import Ids, Vectors
 from memory.keys.keyers import unpack_vectors
-from memory.keys.lexicon import Lexicon
+from memory.keys.lexicon import STEM, Lexicon
+from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
-from memory.log.reader import last_commit
+from memory.log.reader import last_commit, last_given
 from stream.errors import Corrupt
 
 MOST_FLAT = 100_000
@@ -54,7 +55,10 @@ class IndexShelf:
     def __init__(self, folder: Path, *, gpu: bool = False, most_flat: int = MOST_FLAT) -> None:
         self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in (folder, folder / BUILT):
+            sweep_partials(one)
         self.words = Lexicon(folder)
+        self._turns = Turns()
         self._child: subprocess.Popen[bytes] | None = None
         self._making = ""
         self._gone_meanwhile: set[int] = set()
@@ -128,50 +132,63 @@ class IndexShelf:
         """Takes what a child has made, or starts one where a view is to be made anew. For the background."""
         if self._child is not None:
             ended = self._child.poll()
-            if ended is None:
-                return
-            self._child = None
-            made = self._making
-            self.builds_failed += ended != 0
-            if ended == 0 and made:
-                self._take_built(db, made)
-            elif ended == 0:
-                self.words.load(db)
-            self._making = ""
-            self._gone_meanwhile.clear()
-        elif self.words.is_due(db):
-            self._child = build.start("words", self.folder.parent, str(self.folder))
-        else:
-            self._start_vectors()
+            if ended is not None:
+                self._child = None
+                self._end(db, ended == 0)
+            return
+        due = [STEM] if self.words.is_due(db) else []
+        view = self._turns.next_of(due + self._outgrown())
+        if view is not None:
+            self._start(view)
 
-    def _start_vectors(self) -> None:
-        """Starts a child for the first index that has outgrown its kind or its training."""
+    def _outgrown(self) -> list[str]:
+        """Encoders whose index has outgrown its kind or its training."""
         with self._lock:
-            indexes = list(self._indexes.items())
-        for encoder_id, index in indexes:
+            sizes = {encoder_id: len(index) for encoder_id, index in self._indexes.items()}
+        found = []
+        for encoder_id, size in sizes.items():
             trained = int(self._measured.get(encoder_id, {}).get("of_keys", self.most_flat // 2))
-            if len(index) >= max(self.most_flat, 2 * trained):
-                folder = self.folder / BUILT
-                folder.mkdir(mode=0o700, exist_ok=True)
-                self._making = encoder_id
-                self._child = build.start(
-                    "vectors",
-                    self.folder.parent,
-                    str(folder),
-                    encoder_id,
-                    str(index.dimension),
-                    _stem(encoder_id),
-                )
-                return
+            if size >= max(self.most_flat, 2 * trained):
+                found.append(encoder_id)
+        return found
 
-    def _take_built(self, db: sqlite3.Connection, encoder_id: str) -> None:
-        """Puts what a child made in place of the index, with what came and went since."""
+    def _start(self, view: str) -> None:
+        """Starts a child that makes the words, or the lists of an encoder."""
+        self._turns.begin(view)
+        store_dir = self.folder.parent
+        if view == STEM:
+            self._making = view
+            self._child = build.start("words", store_dir, str(self.folder))
+            return
+        folder = self.folder / BUILT
+        folder.mkdir(mode=0o700, exist_ok=True)
+        dimension = self._indexes[view].dimension
+        # What is removed from now on may be in the child's snapshot.
+        self._making = view
+        self._child = build.start("vectors", store_dir, str(folder), view, str(dimension), _stem(view))
+
+    def _end(self, db: sqlite3.Connection, succeeded: bool) -> None:
+        """Takes what a child has made, if it has made it; whatever happens, nothing is being made then."""
+        view, made = self._making, False
+        try:
+            if succeeded:
+                made = self.words.load(db) if view == STEM else self._take_built(db, view)
+        finally:
+            with self._lock:
+                self._making = ""
+                self._gone_meanwhile.clear()
+            self.builds_failed += not made
+            self._turns.end(view, made=made)
+        if made and view != STEM:
+            self.save()
+
+    def _take_built(self, db: sqlite3.Connection, encoder_id: str) -> bool:
+        """Puts what a child made in place of the index, with what came and went since; whether it could."""
         folder = self.folder / BUILT
         try:
             index = self._load(db, encoder_id, self._indexes[encoder_id].dimension, folder)
         except (Corrupt, OSError, ValueError, TypeError, KeyError):
-            self.builds_failed += 1
-            return
+            return False
         finally:
             remove_view(folder, _stem(encoder_id))
         with self._lock:
@@ -180,7 +197,7 @@ class IndexShelf:
             index.remove(np.array(sorted(self._gone_meanwhile), dtype=np.int64))
             self._indexes[encoder_id] = index
             self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
-        self.save()
+        return True
 
     @property
     def is_building(self) -> bool:
@@ -308,11 +325,13 @@ def _read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int
 def _agrees(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
     """Whether some keys of an index, the newest among them, are what the store holds under their ids.
 
-    A store that was restored gives ids anew that a newer index file has already.
+    A store that was restored gives ids anew that a newer index file has already, or will give them.
     """
     ids = np.sort(index.ids())
     if not len(ids):
         return True
+    if ids[-1] > last_given(db, "key"):
+        return False
     spread = np.linspace(0, len(ids) - 1, min(len(ids), SAMPLED_KEYS)).astype(np.int64)
     for one in ids[np.unique(spread)]:
         there, vectors = _read_keys(db, index.encoder_id, np.array([one]), index.dimension)

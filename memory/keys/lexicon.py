@@ -17,7 +17,7 @@ import numpy as np
 
 from memory.keys.files import read_view, remove_view
 from memory.keys.postings import Numbers, Segment, best, merged, segment_of
-from memory.log.reader import marks, pages
+from memory.log.reader import last_given, marks, pages
 from stream.errors import Corrupt
 
 STEM = "words"
@@ -27,12 +27,18 @@ MOST_SEGMENTS = 8
 MOST_SINCE = 50_000
 """Texts beside the base, from which a new base is made; and at least a quarter of it."""
 READ_TEXTS = 4_096
+"""Texts read and stemmed at a time; no question waits for more."""
+MOST_READS = 8
+"""Times that many that are caught up with in one go: the rest waits for the next."""
+MOST_MISSING = 4_096
+"""Texts that a question adds by itself; while more are missing, FTS5 answers."""
 BLOCKS = 3
 """How often the hits that are looked up are made four times as many, before all that the gates let
 through are asked for."""
 SAMPLED_TEXTS = 64
 
 _NEW_TEXTS = "SELECT n, text FROM observation WHERE n > ? AND text <> '' ORDER BY n LIMIT ?"
+_MISSING = "SELECT COUNT(*) FROM (SELECT 1 FROM observation WHERE n > ? AND text <> '' LIMIT ?)"
 
 
 class Tokenizer:
@@ -80,13 +86,13 @@ class Lexicon:
     def load(self, db: sqlite3.Connection) -> bool:
         """Takes the base on disk, if there is one that is whole and of this store; else forgets it.
 
-        Slow in a large store: for the background.
+        What came since is left to `is_due`. Slow in a large store: for the background.
         """
         self._tried = True
         try:
             body, told = read_view(self.folder, STEM)
             base = Segment.load(body)
-            if not _agrees(db, told["sample"]):
+            if not _agrees(db, told["sample"], int(told["last_n"])):
                 raise Corrupt(f"{self.folder}: the postings are of another store or time")
         except FileNotFoundError:
             base = None
@@ -97,19 +103,19 @@ class Lexicon:
         with self._lock:
             self._base, self._since = base, []
             self._last_n = int(told["last_n"]) if base is not None else 0
-            if base is not None:
-                self.catch_up(db)
         return base is not None
 
     def is_due(self, db: sqlite3.Connection) -> bool:
-        """Whether a new base should be made. For the background: it counts texts."""
+        """Catches up, and tells whether a new base should be made. For the background: it is slow."""
         if not self._tried:
             self.load(db)
+        self.catch_up(db)
         with self._lock:
             base, since = self._base, sum(len(segment) for segment in self._since)
         if base is None:
             return count_texts(db) >= self.fewest_texts
-        return since > max(MOST_SINCE, len(base) // 4)
+        most = max(MOST_SINCE, len(base) // 4)
+        return since + self._missing(db, most + 1) > most
 
     def forget(self) -> None:
         """Takes the files away, since words of deleted texts stand in them; a new base will be made."""
@@ -118,21 +124,26 @@ class Lexicon:
             self._base, self._since, self._last_n = None, [], 0
 
     def catch_up(self, db: sqlite3.Connection) -> None:
-        """Adds the texts that `db` sees and that are not in it."""
-        with self._lock:
-            while self._base is not None:
+        """Adds texts that `db` sees and that are not in it: all, or `MOST_READS` times `READ_TEXTS`.
+
+        Others get their turn between two reads.
+        """
+        for _ in range(MOST_READS):
+            with self._lock:
+                if self._base is None:
+                    return
                 texts = db.execute(_NEW_TEXTS, (self._last_n, READ_TEXTS)).fetchall()
                 if texts:
                     made = segment_of([self._tokenizer.instances(texts)])
                     self._last_n = int(texts[-1][0])
                     if len(made):
                         self._add(made)
-                if len(texts) < READ_TEXTS:
-                    break
+            if len(texts) < READ_TEXTS:
+                return
 
     def counts(self, db: sqlite3.Connection, stems: Sequence[str]) -> tuple[int, list[int]] | None:
         """How many texts there are, and how many with each stem; None where FTS5 is to be asked."""
-        if self._base is None:
+        if not self._can_answer(db):
             return None
         self.catch_up(db)
         with self._lock:
@@ -157,7 +168,7 @@ class Lexicon:
             gates_sql: Conditions on a row `o`, each begun by AND.
             parameters: Of the conditions.
         """
-        if self._base is None:
+        if not self._can_answer(db):
             return None
         self.catch_up(db)
         with self._lock:
@@ -182,6 +193,14 @@ class Lexicon:
             since = sum(len(segment) for segment in self._since)
             base = 0 if self._base is None else len(self._base)
             return {"kind": "fts5" if self._base is None else "postings", "base": base, "since": since}
+
+    def _can_answer(self, db: sqlite3.Connection) -> bool:
+        """Whether there is a base, and few enough texts are missing for a question to add them."""
+        return self._base is not None and self._missing(db, MOST_MISSING + 1) <= MOST_MISSING
+
+    def _missing(self, db: sqlite3.Connection, most: int) -> int:
+        """How many texts that `db` sees are not in it; counted up to `most`."""
+        return int(db.execute(_MISSING, (self._last_n, most)).fetchone()[0])
 
     def _add(self, made: Segment) -> None:
         self._since.append(made)
@@ -214,11 +233,13 @@ def sample_of(db: sqlite3.Connection, last_n: int) -> list[tuple[int, str]]:
     return newest + [row for row in rows if row is not None]
 
 
-def _agrees(db: sqlite3.Connection, sample: Sequence[tuple[int, str]]) -> bool:
-    """Whether no sampled number stands for another observation, and some are there.
+def _agrees(db: sqlite3.Connection, sample: Sequence[tuple[int, str]], last_n: int) -> bool:
+    """Whether no sampled number stands for another observation, some are there, and all were given.
 
     A store that was restored gives numbers anew that a newer file has already.
     """
+    if last_n > last_given(db, "observation"):
+        return False
     known = {int(n): told for n, told in sample}
     found = {
         n: told

@@ -8,6 +8,8 @@ the memory. Product quantization is not used: what it mistakes, only exact re-ra
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -261,8 +263,9 @@ class IvfIndex(_FaissIndex):
         return int(self._index.nlist), int(self._index.nprobe)
 
     def ids(self) -> Ids:
-        """As `KeyIndex.ids`."""
-        return np.concatenate([ids for ids, _ in self._lists()]) if len(self) else np.empty(0, np.int64)
+        """As `KeyIndex.ids`; no code is read."""
+        found: Ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in self._lists())])
+        return found
 
     def holds(self, key_id: int, vector: Vectors) -> bool:
         """Whether the key under this id is this vector, as near as one byte per dimension tells."""
@@ -282,19 +285,23 @@ class IvfIndex(_FaissIndex):
     def _search_some(self, row: Vectors, k: int, allowed: Ids) -> tuple[Vectors, Ids]:
         faiss = faiss_library()
         nlist, nprobe = self.lists
-        # Few that are allowed may lie in any list: looking into all of them costs little then.
-        probed = nlist if len(allowed) * nprobe < len(self) else nprobe
-        parameters = faiss.SearchParametersIVF(sel=faiss.IDSelectorBatch(allowed), nprobe=probed)
-        scores, ids = self._index.search(row, k, params=parameters)
-        return scores, ids
+        # As many of the allowed are to be compared as are of all without gates; where they lie in
+        # other lists than the nearest, too few are met there, and all lists are looked into.
+        probed = min(nlist, math.ceil(nprobe * len(self) / len(allowed)))
+        chosen = faiss.IDSelectorBatch(allowed)
+        while True:
+            parameters = faiss.SearchParametersIVF(sel=chosen, nprobe=probed)
+            scores, ids = self._index.search(row, k, params=parameters)
+            if probed == nlist or (ids >= 0).all():
+                return scores, ids
+            probed = nlist
 
-    def _lists(self) -> list[tuple[Ids, Any]]:
+    def _lists(self) -> Iterator[tuple[Ids, Any]]:
+        """Ids and codes of each list that has any, as they lie in the index: to be copied."""
         faiss = faiss_library()
-        lists, parts = self._index.invlists, []
+        lists = self._index.invlists
         for number in range(self._index.nlist):
-            size = lists.list_size(number)
-            if size:
-                ids = faiss.rev_swig_ptr(lists.get_ids(number), size).astype(np.int64)
+            if size := lists.list_size(number):
+                ids = faiss.rev_swig_ptr(lists.get_ids(number), size)
                 codes = faiss.rev_swig_ptr(lists.get_codes(number), size * lists.code_size)
-                parts.append((ids, codes.reshape(size, -1).copy()))
-        return parts
+                yield ids, codes.reshape(size, -1)

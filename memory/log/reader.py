@@ -267,6 +267,12 @@ def last_commit(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT COALESCE(MAX(commit_no), 0) FROM commit_log").fetchone()[0])
 
 
+def last_given(db: sqlite3.Connection, table: str) -> int:
+    """The largest row number that a table ever gave, be the row still there or not; 0 if none."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def last_mark(db: sqlite3.Connection, source_id: bytes, session: int, track: int) -> TrackMark | None:
     """The last durable mark of a track, or None if there is none."""
     row = db.execute(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -180,6 +182,43 @@ def test_a_base_of_another_store_is_not_believed(store, reader, large, tmp_path,
     other.commit([film.put(*(film.said(n, n + 1, "other words") for n in range(30)))])
     assert not Lexicon(shelf.folder).load(other._db)
     other.close()
+
+
+def test_a_base_of_a_later_time_than_the_store_is_not_believed(store, reader, large, tmp_path):
+    """A store that was restored will give the numbers again that the base has already."""
+    with closing(sqlite3.connect(tmp_path / "older.sqlite")) as older:
+        store._db.backup(older)
+        store.commit([large[0].put(*(large[0].said(900 + n, 901 + n, "a zebra") for n in range(20)))])
+        with reader.snapshot() as db:
+            shelf = with_base(tmp_path / "store", db)
+        again = Lexicon(shelf.folder)
+        assert not again.load(older)
+        assert again.damaged == 1
+
+
+def test_fts5_answers_while_many_texts_are_missing(store, reader, large, tmp_path, monkeypatch):
+    for name, value in {"READ_TEXTS": 7, "MOST_READS": 2, "MOST_MISSING": 10, "MOST_SINCE": 100}.items():
+        monkeypatch.setattr(lexicon_module, name, value)
+    with reader.snapshot() as db:
+        shelf = with_base(tmp_path / "store", db)
+    film = large[0]
+    store.commit([film.put(*(film.said(900 + n, 901 + n, "a zebra") for n in range(30)))])
+    words = Lexicon(shelf.folder)
+    with reader.snapshot() as db:
+        assert words.load(db)
+        for since in (14, 28):
+            assert words.describe()["since"] == since - 14
+            assert words.search(db, ["zebra"], 50) is None
+            assert words.counts(db, ["zebra"]) is None
+            assert not words.is_due(db), "it catches up, a part at a time"
+        assert len(words.search(db, ["zebra"], 50)) == 30, "few are added by a question"
+        assert words.counts(db, ["zebra"]) == (630, [30])
+    store.commit([film.put(*(film.said(2000 + n, 2001 + n, "a zebra") for n in range(130)))])
+    with reader.snapshot() as db:
+        assert words.is_due(db), "what is missing counts too"
+        assert words.describe()["since"] == 44
+        found = _with_words(db, shelf, gates_of(db, Cue()), ["zebra"], 500)
+        assert len(found) == 160
 
 
 def test_a_child_makes_the_base(store, reader, large, tmp_path):
