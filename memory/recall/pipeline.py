@@ -160,14 +160,17 @@ class Recall:
         of_all, of_turns = weights_of(self._settings), weights_of(self._settings.chat)
         for scorer in scorers:
             one, chat = of_all.get(scorer.name, 0.0), of_turns.get(scorer.name, 0.0)
-            raw = scorer.score(pool) if one or (chat and pool.turns) else {}
+            counts = (one and len(pool.turns) < len(pool.numbers)) or (chat and pool.turns)
+            raw = scorer.score(pool) if counts else {}
             if not raw:
                 continue
             # A term is told apart over all candidates; how much it counts depends on the source.
             values = weighted(raw, pool.numbers, 1.0, is_wish=scorer.name in WISHES).tolist()
             for n, value in zip(pool.numbers, values, strict=True):
-                added = value * (chat if n in pool.turns else one)
-                score, terms = scores[n]
+                weight = chat if n in pool.turns else one
+                if not weight:
+                    continue
+                added, (score, terms) = weight * value, scores[n]
                 scores[n] = (score + added, terms | {scorer.name: round(added, 4)})
 
     def _expand(
