@@ -47,15 +47,15 @@ class ChatWeights(BaseModel):
     lexical: float = Field(default=1.0, ge=0, description="weight of shared words (BM25)")
     neighbour: float = Field(default=0.25, ge=0, description="weight of the turns just around it")
     near_words: float = Field(
-        default=0.5, ge=0, description="weight of the words of the turns just around it"
+        default=0.75, ge=0, description="weight of the words of the turns just around it"
     )
     parent: float = Field(default=0.0, ge=0, description="weight of the event that holds it")
     sitting: float = Field(default=0.5, ge=0, description="weight of what was said within an hour of it")
     moment: float = Field(default=0.0, ge=0, description="weight of what else was said in the same moment")
     sense: float = Field(default=0.0, ge=0, description="weight of being of the sense that is named")
     edge: float = Field(default=0.0, ge=0, description="weight of lying at the beginning, at the end")
-    person: float = Field(default=0.5, ge=0, description="weight of being said by who is named")
-    length: float = Field(default=0.3, ge=0, description="weight of how much a turn says")
+    person: float = Field(default=1.5, ge=0, description="weight of being said by who is named")
+    length: float = Field(default=0.5, ge=0, description="weight of how much a turn says")
 
 
 class RecallSettings(BaseModel):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-GRID = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
+GRID = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 ROUNDS = 4
 """Passes over all weights; fewer where one changes nothing."""
 CHOSEN_BY = (5, 10, 20)
