@@ -32,6 +32,32 @@ class SpanSettings(BaseModel):
     )
 
 
+class ChatWeights(BaseModel):
+    """How much each scorer counts for the turns of chats, transcripts and meetings.
+
+    Turns say who and when, come one after another, and have no picture around them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dense: float = Field(default=1.0, ge=0, description="weight of the likeness of meaning")
+    image_text: float = Field(
+        default=1.0, ge=0, description="weight of the likeness of a picture to the text"
+    )
+    lexical: float = Field(default=1.0, ge=0, description="weight of shared words (BM25)")
+    neighbour: float = Field(default=0.25, ge=0, description="weight of the turns just around it")
+    near_words: float = Field(
+        default=0.75, ge=0, description="weight of the words of the turns just around it"
+    )
+    parent: float = Field(default=0.0, ge=0, description="weight of the event that holds it")
+    sitting: float = Field(default=0.5, ge=0, description="weight of what was said within an hour of it")
+    moment: float = Field(default=0.0, ge=0, description="weight of what else was said in the same moment")
+    sense: float = Field(default=0.0, ge=0, description="weight of being of the sense that is named")
+    edge: float = Field(default=0.0, ge=0, description="weight of lying at the beginning, at the end")
+    person: float = Field(default=1.5, ge=0, description="weight of being said by who is named")
+    length: float = Field(default=0.5, ge=0, description="weight of how much a turn says")
+
+
 class RecallSettings(BaseModel):
     """How questions are answered from the store.
 
@@ -66,6 +92,9 @@ class RecallSettings(BaseModel):
         ge=0,
         description="weight of lying where the question says: at the beginning, at the end; off for the same "
         "reason",
+    )
+    chat: ChatWeights = Field(
+        default=ChatWeights(), description="the weights of the turns of chats, in the place of these"
     )
     moment_s: float = Field(
         default=8.0,

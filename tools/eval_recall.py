@@ -33,7 +33,7 @@ from memory.log.store import LogStore, PutItem
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
 from memory.recall.words import match_query
-from memory.settings import MemorySettings, SpanSettings
+from memory.settings import ChatWeights, MemorySettings, SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
 from perception.encoder.text import TextEncoder
@@ -41,11 +41,16 @@ from stream.capture.text import read
 from stream.capture.turns import Chat, placed, puts_of, record_of
 from stream.messages import Cue
 from stream.models import model_file
+from tools.fit_weights import Terms, ablated, fitted, left_out
 from tools.video_metrics import interval
 
 KS = (1, 5, 10, 20, 25)
 SYSTEMS = ("flat", "bm25", "hybrid", "ours")
 E = "text"
+TERMS = tuple(name for name in ChatWeights.model_fields if name != "image_text")
+"""What is fitted; there are no pictures here."""
+EVERY = 400
+"""Candidates from each index whose terms are gathered for fitting."""
 DEPTH = 60
 """Observations asked of ours: a turn may come twice, by its words and by its photo."""
 # Capitals: "may" and "march" are words.
@@ -139,7 +144,8 @@ class Ours:
             for keyer in (TextKeyer(), DigestKeyer()):
                 while drafts := keyer.pending(db, E, 0, 32):
                     add_keys(db, drafts, encoder.encode([draft.text for draft in drafts]), E, 1)
-        self._recall = Recall(IndexShelf(folder / "views"), settings.recall)
+        self._shelf = IndexShelf(folder / "views")
+        self._recall = Recall(self._shelf, settings.recall)
 
     def ranked(self, text: str, key: Vectors) -> list[str]:
         """The turns, best first, each once."""
@@ -147,6 +153,25 @@ class Ours:
             told = self._recall(db, Cue(text=text), DEPTH, [QuestionKey("dense", E, key)])
         items = sorted(told.items, key=lambda item: -item.score)
         return list(dict.fromkeys(self._refs[item.observation_id] for item in items))
+
+    def terms(self, asked: Asked, key: Vectors, recall: Recall) -> Terms:
+        """The terms of all candidates of a question, each turn once."""
+        with self._reader.snapshot() as db:
+            told = recall.ranked(db, Cue(text=asked.text), EVERY, [QuestionKey("dense", E, key)])
+        rows: dict[str, list[float]] = {}
+        for one in told:
+            ref = self._refs[one.item.observation_id]
+            rows.setdefault(ref, [one.terms.get(name, 0.0) for name in TERMS])
+        places = {ref: place for place, ref in enumerate(rows)}
+        values = np.array(list(rows.values()), dtype=np.float32).reshape(len(rows), len(TERMS))
+        evidence = tuple(sorted(places[ref] for ref in asked.evidence & places.keys()))
+        return Terms(asked.chat, values, evidence, len(asked.evidence) - len(evidence))
+
+    def at_unit_weights(self, settings: MemorySettings) -> Recall:
+        """Recall over the same store in which every scorer counts 1 and every candidate is scored."""
+        weights = ChatWeights(**dict.fromkeys(TERMS, 1.0))
+        every = settings.recall.model_copy(update={"chat": weights, "pool": EVERY})
+        return Recall(self._shelf, every)
 
 
 def shares(ranked: Sequence[str], evidence: frozenset[str]) -> dict[str, float]:
@@ -160,8 +185,25 @@ def means(rows: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, fl
     return {n: {m: round(sum(r[n][m] for r in rows) / len(rows), 4) for m in metrics} for n in SYSTEMS}
 
 
-def measured(path: Path, settings: MemorySettings) -> dict[str, Any]:
-    """All figures of a file."""
+def fit_of(table: Sequence[Terms], settings: MemorySettings) -> dict[str, Any]:
+    """Weights by leaving the scored dialogue out, with and without the length of a text; each off."""
+    start = settings.recall.chat.model_dump()
+    shown = [name for name in TERMS if name != "length"]
+    return {
+        "left_out": left_out(table, TERMS, start, KS),
+        "left_out_without_length": left_out([_without_length(one) for one in table], shown, start, KS),
+        "of_all": fitted(table, TERMS, start),
+        "ablation": ablated(table, TERMS, start, KS),
+    }
+
+
+def _without_length(one: Terms) -> Terms:
+    kept = [place for place, name in enumerate(TERMS) if name != "length"]
+    return Terms(one.chat, one.values[:, kept], one.evidence, one.missing)
+
+
+def measured(path: Path, settings: MemorySettings, *, fit: bool = False) -> dict[str, Any]:
+    """All figures of a file; with `fit` also weights chosen by leaving the scored dialogue out."""
     began_s = time.monotonic()
     chats = read(path)
     asked = questions_of(path, chats)
@@ -169,6 +211,7 @@ def measured(path: Path, settings: MemorySettings) -> dict[str, Any]:
         model_file("all-minilm-l6-v2", "model.onnx"), model_file("all-minilm-l6-v2", "tokenizer.json")
     )
     rows: list[dict[str, dict[str, float]]] = []
+    table: list[Terms] = []
     with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
         for place, chat in enumerate(chats):
             baselines = Baselines(chat, encoder)
@@ -177,6 +220,8 @@ def measured(path: Path, settings: MemorySettings) -> dict[str, Any]:
                 key = encoder.encode([one.text])[0]
                 ranked = baselines.ranked(one.text, key) | {"ours": ours.ranked(one.text, key)}
                 rows.append({name: shares(ranked[name], one.evidence) for name in SYSTEMS})
+                if fit:
+                    table.append(ours.terms(one, key, ours.at_unit_weights(settings)))
             print(f"chat {place + 1} of {len(chats)}", file=sys.stderr)
     ordered = sorted(asked, key=lambda one: one.chat)
     groups: dict[str, dict[str, Any]] = {"category": {}, "names_date": {}}
@@ -196,8 +241,19 @@ def measured(path: Path, settings: MemorySettings) -> dict[str, Any]:
         "systems": means(rows),
         "intervals": {n: {m: interval([r[n][m] for r in rows]) for m in rows[0][n]} for n in SYSTEMS},
         "by": groups,
+        "fit": fit_of(table, settings) if fit else None,
         "dated": [one.text for one in ordered if one.names_date],
     }
+
+
+def _print_fit(fit: dict[str, Any]) -> None:
+    for name in ("left_out", "left_out_without_length"):
+        print(f"{name}: " + " ".join(f"{m} {v:.3f}" for m, v in fit[name]["recall"].items()))
+        for chat, weights in fit[name]["weights"].items():
+            print(f"  weights for dialogue {chat}: " + " ".join(f"{n} {v:g}" for n, v in weights.items()))
+    print("weights of all: " + " ".join(f"{n} {v:g}" for n, v in fit["of_all"].items()))
+    for name, told in fit["ablation"].items():
+        print(f"without {name:10} " + ", ".join(f"{how} R@10 {row['R@10']:.3f}" for how, row in told.items()))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -205,15 +261,24 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.eval_recall", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--weight", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "--weight", action="append", default=[], metavar="NAME=VALUE", help="of a scorer, for turns of chats"
+    )
+    parser.add_argument(
+        "--fit", action="store_true", help="choose weights, each dialogue's on the others; ablate scorers"
+    )
     options = parser.parse_args(argv)
     weights = {name: float(value) for name, _, value in (w.partition("=") for w in options.weight)}
-    told = measured(options.data, MemorySettings.model_validate({"recall": weights}))
+    told = measured(
+        options.data, MemorySettings.model_validate({"recall": {"chat": weights}}), fit=options.fit
+    )
     for title, systems in [("all", told["systems"]), *told["by"]["category"].items()]:
         for name, row in systems.items():
             print(f"{title:8} {name:8} " + " ".join(f"{m} {v:.3f}" for m, v in row.items()))
     for value, systems in told["by"]["names_date"].items():
         print(f"names a date: {value}: " + ", ".join(f"{n} R@10 {r['R@10']:.3f}" for n, r in systems.items()))
+    if told["fit"]:
+        _print_fit(told["fit"])
     if options.json:
         options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 0

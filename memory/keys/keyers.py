@@ -34,6 +34,13 @@ _KIND_SQL = (
     + " ".join(f"WHEN '{kind}' THEN '{key}'" for kind, key in KIND_OF_KEY.items())
     + " ELSE 'text' END"
 )
+_TOLD_SQL = (
+    "CASE WHEN t.speaker || t.day = '' THEN o.text ELSE trim(t.day || ' ' || t.speaker) || ': ' || o.text"
+    " || COALESCE((SELECT ' ' || c.text FROM observation AS c WHERE c.source_id = o.source_id"
+    " AND c.session = o.session AND c.kind = 'caption' AND c.pts0_ns = o.pts0_ns"
+    " AND c.track = o.track AND c.text <> '' LIMIT 1), '') END"
+)
+"""What the key of an observation is made of: that of a turn of a chat holds its day, speaker and photo."""
 _TEXTS = (
     f"FROM observation AS o WHERE o.n > ? AND o.text <> '' AND o.kind NOT IN ({marks(WITHOUT_KEY)})"  # noqa: S608
     " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = o.observation_id"
@@ -74,7 +81,8 @@ class TextKeyer:
     def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
         """As `Keyer.pending`."""
         rows = db.execute(
-            f"SELECT o.n, o.observation_id, o.kind, o.text {_TEXTS} ORDER BY o.n LIMIT ?",
+            f"SELECT o.n, o.observation_id, o.kind, {_TOLD_SQL} FROM (SELECT o.* {_TEXTS} ORDER BY o.n"  # noqa: S608
+            " LIMIT ?) AS o JOIN observation_text AS t ON t.n = o.n ORDER BY o.n",
             (after_n, *WITHOUT_KEY, encoder_id, limit),
         )
         return [

@@ -267,7 +267,7 @@ CREATE TABLE person (
 CREATE TABLE view_state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
-TEXT_TABLES = """
+_TEXT_TABLES = """
 CREATE VIRTUAL TABLE observation_fts USING fts5 (
   text, content='observation_text', content_rowid='n', tokenize='porter unicode61'
 );
@@ -275,16 +275,48 @@ CREATE VIRTUAL TABLE observation_vocab USING fts5vocab (observation_fts, row);
 """
 """The text index; external content, so that no text lies in the file twice."""
 
+_FIELD_TABLES = """
+DROP TABLE observation_vocab;
+DROP TABLE observation_fts;
+DROP VIEW observation_text;
+CREATE VIEW observation_text AS
+  SELECT n, text, CASE WHEN turn THEN speaker ELSE '' END AS speaker,
+    CASE WHEN turn AND t0_ns IS NOT NULL THEN
+      CAST(strftime('%d', t0_ns / 1000000000, 'unixepoch') AS INTEGER) || ' '
+      || rtrim(substr('January  February March    April    May      June     '
+        || 'July     August   SeptemberOctober  November December ',
+        9 * strftime('%m', t0_ns / 1000000000, 'unixepoch') - 8, 9)) || ' '
+      || strftime('%Y', t0_ns / 1000000000, 'unixepoch')
+    ELSE '' END AS day
+  FROM (SELECT o.n, o.text, o.speaker, o.t0_ns, o.kind = 'utterance' AND EXISTS (SELECT 1 FROM source AS s
+    WHERE s.source_id = o.source_id AND s.session = o.session AND s.kind = 'chat') AS turn
+    FROM observation AS o WHERE o.text <> '');
+CREATE VIRTUAL TABLE observation_fts USING fts5 (
+  text, speaker, day, content='observation_text', content_rowid='n', tokenize='porter unicode61'
+);
+CREATE VIRTUAL TABLE observation_vocab USING fts5vocab (observation_fts, row);
+INSERT INTO observation_fts (observation_fts) VALUES ('rebuild');
+"""
+"""Who said a turn of a chat, and on which day (UTC), are words of it too; other sources keep theirs."""
+
 
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
     _run(db, _LOG_TABLES)
     _run(db, "CREATE VIEW observation_text AS SELECT n, text FROM observation WHERE text <> '';")
-    _run(db, TEXT_TABLES)
+    _run(db, _TEXT_TABLES)
     _run(db, _VIEW_TABLES)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_the_log_and_its_views,)
+def m002_fields_of_turns(db: sqlite3.Connection) -> None:
+    """The text index holds the speaker and the day of turns; made anew from the log."""
+    _run(db, _FIELD_TABLES)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    m001_the_log_and_its_views,
+    m002_fields_of_turns,
+)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

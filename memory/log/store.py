@@ -357,7 +357,11 @@ class LogStore:
             raise _Refused("unknown source: commit its record first")
         n = self._insert_observation(observation, commit_no)
         if observation.text:
-            self._db.execute("INSERT INTO observation_fts (rowid, text) VALUES (?, ?)", (n, observation.text))
+            self._db.execute(
+                "INSERT INTO observation_fts (rowid, text, speaker, day)"
+                " SELECT n, text, speaker, day FROM observation_text WHERE n = ?",
+                (n,),
+            )
         self._add_media(n, observation, parts, commit_no)
         self._add_keys(observation, parts, commit_no)
         return True

@@ -81,9 +81,10 @@ def find(
         candidates.cosines[question.name] = near
         numbers |= dict.fromkeys(near) | dict.fromkeys(children)
     candidates.numbers = list(numbers)
+    _fold_photos(db, gates, candidates)
     for question in questions:
         found = candidates.cosines[question.name]
-        found |= cosines_of(db, question, [n for n in numbers if n not in found])
+        found |= cosines_of(db, question, [n for n in candidates.numbers if n not in found])
     return candidates
 
 
@@ -146,6 +147,36 @@ def digest_cosines(
         )
     vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
     return dict(zip((owner for owner, _ in rows), (vectors @ question.vector).tolist(), strict=True))
+
+
+def _fold_photos(db: sqlite3.Connection, gates: Gates, candidates: Candidates) -> None:
+    """The photo of a chat's turn is a part of that turn, where the gates let the turn through.
+
+    The words of both count together; the likeness is the better one. Without this a turn would
+    take two places, and neither would have all of its words.
+    """
+    turns: dict[int, int] = {}
+    for some in pages(candidates.numbers):
+        turns.update(
+            db.execute(
+                "SELECT c.n, o.n FROM observation AS c JOIN source AS s ON s.source_id = c.source_id"  # noqa: S608
+                " AND s.session = c.session AND s.kind = 'chat'"
+                " JOIN observation AS o ON o.source_id = c.source_id AND o.session = c.session"
+                " AND o.kind = 'utterance' AND o.pts0_ns = c.pts0_ns AND o.track = c.track"
+                f" WHERE c.kind = 'caption' AND c.n IN ({marks(some)}) AND o.text <> ''{gates.sql}",
+                (*some, *gates.parameters),
+            ).fetchall()
+        )
+    if not turns:
+        return
+    candidates.numbers = list(dict.fromkeys(turns.get(n, n) for n in candidates.numbers))
+    for photo, turn in turns.items():
+        if photo in candidates.bm25:
+            candidates.bm25[turn] = candidates.bm25.get(turn, 0.0) + candidates.bm25.pop(photo)
+        for found in candidates.cosines.values():
+            cosine = found.pop(photo, -1.0)
+            if turn in found:  # Else its own key is still to be compared; it holds the photo's words.
+                found[turn] = max(cosine, found[turn])
 
 
 def _with_words(

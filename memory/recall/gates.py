@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, marks, named_sources
+from memory.recall.dates import ranges_of
 from stream.messages import Cue
 
 
@@ -151,8 +153,52 @@ class KnownGate:
         return None if cue.as_of_commit is None else Clause("o.commit_no <= ?", (cue.as_of_commit,))
 
 
+class NamedDateGate:
+    """Of the turns of chats, those around a day or in a month that the question's own words name.
+
+    Only where the cue has no range of its own, and where something was said in that time. A film is
+    seldom asked for by the day of its recording, and many have none: other sources pass.
+    """
+
+    name = "named_date"
+
+    def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
+        """As `Gate.clause`."""
+        if (
+            cue.t0_ns is not None
+            or cue.t1_ns is not None
+            or not any(c.isdigit() or c.isupper() for c in cue.text)
+        ):
+            return None
+        ranges = ranges_of(cue.text, ()) or ranges_of(cue.text, _years(db))
+        said = "".join(" OR o.t0_ns >= ? AND o.t0_ns < ?" for _ in ranges)[4:]
+        told = tuple(bound for one in ranges for bound in one)
+        chats = "SELECT c.source_id FROM source AS c WHERE c.kind = 'chat'"
+        if (
+            not ranges
+            or not db.execute(
+                f"SELECT 1 FROM observation AS o WHERE ({said}) AND o.source_id IN ({chats}) LIMIT 1",  # noqa: S608
+                told,
+            ).fetchone()
+        ):
+            return None
+        return Clause(f"o.source_id NOT IN ({chats}) OR {said}", told)
+
+
+def _years(db: sqlite3.Connection) -> range:
+    """The years of what the store holds, at most the newest 20."""
+    first_ns, last_ns = db.execute(
+        "SELECT (SELECT MIN(t0_ns) FROM observation WHERE t0_ns IS NOT NULL),"
+        " (SELECT MAX(t0_ns) FROM observation WHERE t0_ns IS NOT NULL)"
+    ).fetchone()
+    if first_ns is None:
+        return range(0)
+    first, last = (datetime.fromtimestamp(ns / 1e9, UTC).year for ns in (first_ns, last_ns))
+    return range(max(first, last - 19), last + 1)
+
+
 REACH_GATES: tuple[Gate, ...] = (PositionGate(), SourceGate(), KnownGate())
-CONTENT_GATES: tuple[Gate, ...] = (KindGate(), PlaceGate(), PersonGate())
+CONTENT_GATES: tuple[Gate, ...] = (KindGate(), PlaceGate(), PersonGate(), NamedDateGate())
 """All gates but that of UTC time, which must also count what it left out for want of a date."""
 
 

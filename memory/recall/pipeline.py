@@ -19,16 +19,32 @@ from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
 from memory.recall.moments import Moment, distinct_moments, moments_of
-from memory.recall.scorers import CONTEXT_SCORERS, OWN_SCORERS, WISHES, Pool, Scored, Scorer, weighted
+from memory.recall.scorers import (
+    CONTEXT_SCORERS,
+    OWN_SCORERS,
+    WISHES,
+    Pool,
+    Scored,
+    Scorer,
+    turns_among,
+    weighted,
+)
 from memory.recall.verdict import coverage_of, own_text, share, verdict_of
 from memory.recall.words import Stemmer, content_words, rarity
-from memory.settings import RecallSettings
+from memory.settings import ChatWeights, RecallSettings
 from stream.messages import Cue, Evidence, EvidenceItem
 from stream.wire.bounds import fitting, shortened
 
+SCORERS = frozenset(one.name for one in (*OWN_SCORERS, *CONTEXT_SCORERS))
 Hop = Callable[[str], None]
 Scores = dict[int, tuple[float, dict[str, float]]]
 """Score and terms by row number."""
+
+
+def weights_of(settings: RecallSettings | ChatWeights) -> dict[str, float]:
+    """The weight of each scorer by its name; those of chats alone have none elsewhere."""
+    named = {name: float(value) for name, value in settings if name in SCORERS}
+    return named | {"image": settings.dense}
 
 
 def _no_hop(_: str) -> None:
@@ -96,6 +112,17 @@ class Recall:
             timings_ms=watch.laps_ms,
         )
 
+    def ranked(
+        self, db: sqlite3.Connection, cue: Cue, k: int, questions: Sequence[QuestionKey] = ()
+    ) -> list[Scored]:
+        """All that was scored for a cue, best first, each with its terms; for choosing weights.
+
+        Raises:
+            SourceGone: As a call.
+        """
+        found = self._candidates(db, gates_of(db, cue), content_words(cue.text), questions, k)
+        return self._rank(db, found, questions, k, cue.text)
+
     def _candidates(
         self,
         db: sqlite3.Connection,
@@ -120,34 +147,30 @@ class Recall:
         reach = self._settings.neighbours
         scores: Scores = {n: (0.0, {}) for n in found.numbers}
         moment_ns = int(self._settings.moment_s * 1e9)
-        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked)
+        turns = turns_among(db, found.numbers)
+        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked, turns)
         self._add_terms(scores, pool, OWN_SCORERS)
         best = sorted(scores, key=lambda n: (-scores[n][0], n))[: max(self._settings.pool, 2 * k)]
         items = observations_of(db, best)
-        self._add_terms(scores, replace(pool, numbers=best), CONTEXT_SCORERS)
+        self._add_terms(scores, replace(pool, numbers=best, turns=turns & set(best)), CONTEXT_SCORERS)
         ranked = [Scored(items[n], *scores[n]) for n in best if n in items]
         return sorted(ranked, key=lambda one: (-one.score, one.item.n))
 
     def _add_terms(self, scores: Scores, pool: Pool, scorers: Sequence[Scorer]) -> None:
-        weights = {
-            "dense": self._settings.dense,
-            "image": self._settings.dense,
-            "image_text": self._settings.image_text,
-            "lexical": self._settings.lexical,
-            "neighbour": self._settings.neighbour,
-            "parent": self._settings.parent,
-            "moment": self._settings.moment,
-            "sense": self._settings.sense,
-            "edge": self._settings.edge,
-        }
+        of_all, of_turns = weights_of(self._settings), weights_of(self._settings.chat)
         for scorer in scorers:
-            weight = weights[scorer.name]
-            raw = scorer.score(pool) if weight else {}
+            one, chat = of_all.get(scorer.name, 0.0), of_turns.get(scorer.name, 0.0)
+            counts = (one and len(pool.turns) < len(pool.numbers)) or (chat and pool.turns)
+            raw = scorer.score(pool) if counts else {}
             if not raw:
                 continue
-            terms_of_all = weighted(raw, pool.numbers, weight, is_wish=scorer.name in WISHES).tolist()
-            for n, added in zip(pool.numbers, terms_of_all, strict=True):
-                score, terms = scores[n]
+            # A term is told apart over all candidates; how much it counts depends on the source.
+            values = weighted(raw, pool.numbers, 1.0, is_wish=scorer.name in WISHES).tolist()
+            for n, value in zip(pool.numbers, values, strict=True):
+                weight = chat if n in pool.turns else one
+                if not weight:
+                    continue
+                added, (score, terms) = weight * value, scores[n]
                 scores[n] = (score + added, terms | {scorer.name: round(added, 4)})
 
     def _expand(

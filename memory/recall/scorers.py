@@ -8,6 +8,7 @@ hard stage; hence no stages.
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from memory.log.reader import MIDDLE, Logged, ends_of, marks, pages
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, keys_of
 from memory.recall.words import edge_of, sense_of
 
+SITTING_TURNS = 16
+"""Turns before and after that a sitting has at most."""
+SITTING_NS = 3_600_000_000_000
+"""How far from a turn its sitting reaches to either side."""
 EDGE_SHARE = 0.1
 """Part of a source over which the liking for its end falls to 1/e."""
 
@@ -50,6 +55,8 @@ class Pool:
     """Length of a moment; 0: there are none."""
     asked: str = ""
     """The words of the cue as they were put."""
+    turns: frozenset[int] = frozenset()
+    """Those of the numbers that are of chats."""
 
     @property
     def question(self) -> QuestionKey | None:
@@ -103,17 +110,7 @@ class NeighbourScorer:
         question = pool.question
         if question is None or not pool.reach:
             return {}
-        around = _around(pool.db, pool.numbers, pool.reach)
-        every = {one for near in around.values() for one in near}
-        owners, vectors = keys_of(pool.db, question, every)
-        rows = {n: place for place, n in enumerate(owners)}
-        scores: dict[int, float] = {}
-        for n, near in around.items():
-            places = [rows[one] for one in near if one in rows]
-            if places:
-                total = vectors[places].sum(axis=0)
-                scores[n] = float(total @ question.vector) / max(float(total @ total) ** 0.5, 1e-9)
-        return scores
+        return _mean_cosines(pool.db, question, _around(pool.db, pool.numbers, pool.reach))
 
 
 class ParentScorer:
@@ -129,6 +126,62 @@ class ParentScorer:
         parents = _events_of(pool.db, pool.numbers)
         cosines = digest_cosines(pool.db, question, set(parents.values()))
         return {n: cosines[span_id] for n, span_id in parents.items() if span_id in cosines}
+
+
+class NearWordsScorer:
+    """Words shared by the turns of a chat just before and after; an answer seldom repeats its question."""
+
+    name = "near_words"
+
+    def score(self, pool: Pool) -> Raw:
+        """Means of BM25."""
+        bm25 = pool.found.bm25
+        if not bm25 or not pool.reach or not pool.turns:
+            return {}
+        around = _around(pool.db, sorted(pool.turns), pool.reach)
+        return {n: sum(bm25.get(one, 0.0) for one in near) / len(near) for n, near in around.items() if near}
+
+
+class SittingScorer:
+    """Likeness of the sitting that holds a turn of a chat: what was said within an hour, as one mean vector.
+
+    Soft, as all context: chosen first and searched alone, sittings cost recall.
+    """
+
+    name = "sitting"
+
+    def score(self, pool: Pool) -> Raw:
+        """Cosines of the means."""
+        question = pool.question
+        if question is None or not pool.turns:
+            return {}
+        around = _around(pool.db, sorted(pool.turns), SITTING_TURNS, SITTING_NS)
+        return _mean_cosines(pool.db, question, {n: [n, *near] for n, near in around.items()})
+
+
+class PersonScorer:
+    """Being said by somebody whom the question names: a wish, since others speak of people too."""
+
+    name = "person"
+
+    def score(self, pool: Pool) -> Raw:
+        """1 for turns of who is named, 0 for other turns; nothing where no speaker is named."""
+        asked = set(re.findall(r"[^\W_]+", pool.asked.casefold()))
+        named = {
+            n: float(bool(asked & set(re.findall(r"[^\W_]{2,}", speaker.casefold()))))
+            for n, speaker, _ in _turns(pool)
+        }
+        return named if any(named.values()) else {}
+
+
+class LengthScorer:
+    """How much a turn of a chat says: small talk is short and crowds the index."""
+
+    name = "length"
+
+    def score(self, pool: Pool) -> Raw:
+        """Logarithms of the number of characters."""
+        return {n: math.log1p(chars) for n, _, chars in _turns(pool)}
 
 
 class MomentScorer:
@@ -199,17 +252,21 @@ OWN_SCORERS: tuple[Scorer, ...] = (
     LexicalScorer(),
     SenseScorer(),
     EdgeScorer(),
+    PersonScorer(),
+    LengthScorer(),
 )
 """Terms that need only the candidate itself; they choose the pool."""
 CONTEXT_SCORERS: tuple[Scorer, ...] = (
     NeighbourScorer(),
     ParentScorer(),
     MomentScorer(),
+    NearWordsScorer(),
+    SittingScorer(),
 )
 """Terms that look around; the pool's items alone get them."""
 
 
-WISHES = frozenset({"sense", "edge"})
+WISHES = frozenset({"sense", "edge", "person"})
 """Terms that say what the question would like: 0 to 1, and worth their weight at most."""
 
 
@@ -232,11 +289,58 @@ def weighted(
     return np.where(known, weight * (values - values[known].mean()) / (1.0 if is_wish else spread), 0.0)
 
 
-def _around(db: sqlite3.Connection, numbers: Sequence[int], reach: int) -> dict[int, list[int]]:
-    """The row numbers of up to `reach` observations of the same kind before and after each."""
+def turns_among(db: sqlite3.Connection, numbers: Sequence[int]) -> frozenset[int]:
+    """Those of the observations that are of chats."""
+    found: set[int] = set()
+    for some in pages(numbers):
+        rows = db.execute(
+            "SELECT o.n FROM observation AS o JOIN source AS s ON s.source_id = o.source_id"  # noqa: S608
+            f" AND s.session = o.session AND s.kind = 'chat' WHERE o.n IN ({marks(some)})",
+            some,
+        )
+        found.update(n for (n,) in rows)
+    return frozenset(found)
+
+
+def _turns(pool: Pool) -> list[tuple[int, str, int]]:
+    """Row number, speaker and number of characters of the pool's turns."""
+    return [
+        row
+        for some in pages(sorted(pool.turns))
+        for row in pool.db.execute(
+            f"SELECT n, speaker, length(text) FROM observation WHERE n IN ({marks(some)})",  # noqa: S608
+            some,
+        )
+    ]
+
+
+def _mean_cosines(
+    db: sqlite3.Connection, question: QuestionKey, groups: Mapping[int, Sequence[int]]
+) -> dict[int, float]:
+    """The likeness of the mean key of each group of observations; groups without a key are left out."""
+    owners, vectors = keys_of(db, question, {one for group in groups.values() for one in group})
+    rows = {n: place for place, n in enumerate(owners)}
+    scores: dict[int, float] = {}
+    for n, group in groups.items():
+        places = [rows[one] for one in group if one in rows]
+        if places:
+            total = vectors[places].sum(axis=0)
+            scores[n] = float(total @ question.vector) / max(float(total @ total) ** 0.5, 1e-9)
+    return scores
+
+
+def _around(
+    db: sqlite3.Connection, numbers: Sequence[int], reach: int, within_ns: int | None = None
+) -> dict[int, list[int]]:
+    """The row numbers of up to `reach` observations of the same kind before and after each.
+
+    Where `within_ns` is told, of those that begin no further away.
+    """
+    far_ns = 2**62 if within_ns is None else int(within_ns)
     sides = ", ".join(
         "(SELECT group_concat(n) FROM (SELECT p.n FROM observation AS p WHERE p.source_id = o.source_id"  # noqa: S608
         f" AND p.session = o.session AND p.kind = o.kind AND p.pts0_ns {side} o.pts0_ns AND p.text <> ''"
+        f" AND abs(p.pts0_ns - o.pts0_ns) <= {far_ns}"
         f" ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
         for side, order in (("<", "DESC"), (">", "ASC"))
     )

@@ -214,13 +214,14 @@ def puts_of(record: SourceRecord, chat: Chat, turns: Sequence[Placed]) -> Iterat
     batch: list[Observation] = []
     n_bytes = 0
     for one in turns:
-        for observation in _observations(record, chat, one):
-            size_bytes = len(observation.text.encode()) + 256
-            if batch and (len(batch) >= _BATCH_ITEMS or n_bytes + size_bytes > _BATCH_BYTES):
-                yield CommitPut(outbox_seq=0, sources=(record,), observations=tuple(batch))
-                batch, n_bytes = [], 0
-            batch.append(observation)
-            n_bytes += size_bytes
+        # Words and photo of a turn stay together: one key is made of both.
+        said = list(_observations(record, chat, one))
+        size_bytes = sum(len(observation.text.encode()) + 256 for observation in said)
+        if batch and (len(batch) + len(said) > _BATCH_ITEMS or n_bytes + size_bytes > _BATCH_BYTES):
+            yield CommitPut(outbox_seq=0, sources=(record,), observations=tuple(batch))
+            batch, n_bytes = [], 0
+        batch += said
+        n_bytes += size_bytes
     mark = TrackMark(
         source_id=record.source_id,
         session=record.session,

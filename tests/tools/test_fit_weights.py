@@ -1,0 +1,57 @@
+"""Fitting of weights: the search finds what helps, by other dialogues alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tools.fit_weights import Terms, ablated, fitted, left_out, mean_recall, recall_of
+
+NAMES = ("dense", "good", "noise")
+
+
+def table(chats=3, questions=12, size=60):
+    """Evidence has the largest `good`; `dense` and `noise` are random."""
+    random = np.random.default_rng(1)
+    made = []
+    for chat in range(chats):
+        for _ in range(questions):
+            values = random.normal(size=(size, 3)).astype(np.float32)
+            at = int(random.integers(size))
+            values[at, 1] = 4
+            made.append(Terms(chat, values, (at,), 0))
+    return made
+
+
+def test_evidence_that_is_no_candidate_counts_as_missed():
+    one = Terms(0, np.array([[3.0], [2.0], [1.0]], dtype=np.float32), (0,), 1)
+    assert recall_of(one, np.ones(1, dtype=np.float32), (1, 5)) == [0.5, 0.5]
+
+
+def test_ties_count_against_the_evidence():
+    one = Terms(0, np.zeros((6, 1), dtype=np.float32), (0,), 0)
+    assert recall_of(one, np.ones(1, dtype=np.float32), (5, 6)) == [0.0, 1.0]
+
+
+def test_the_search_turns_up_what_helps():
+    rows = table()
+    weights = fitted(rows, NAMES, {"dense": 1.0})
+    assert weights["dense"] == 1.0
+    assert weights["good"] > weights["noise"]
+    assert (
+        mean_recall(rows, NAMES, weights, (5,))[0] > mean_recall(rows, NAMES, {"dense": 1.0}, (5,))[0] + 0.3
+    )
+
+
+def test_a_dialogue_has_no_say_in_its_own_weights():
+    rows = table(2)
+    for one in rows:
+        if one.chat == 1:
+            one.values[:, 1] *= -1  # There it misleads; those weights must still come from dialogue 0.
+    told = left_out(rows, NAMES, {"dense": 1.0}, (5,))
+    assert told["weights"]["1"]["good"] > 0 == told["weights"]["0"]["good"]
+
+
+def test_a_scorer_that_helps_is_missed_and_more_so_when_shuffled():
+    told = ablated(table(), NAMES, {"dense": 1.0, "good": 1.5}, (5,))
+    assert told["good"]["shuffled"]["R@5"] <= told["good"]["off"]["R@5"] < told["none"]["off"]["R@5"]
+    assert "noise" not in told
