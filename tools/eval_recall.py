@@ -26,8 +26,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from memory.keys.index import FlatIndex, IndexShelf
+from memory.keys.index import IndexShelf
 from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
+from memory.keys.vectors import FlatIndex
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
 from memory.recall.candidates import QuestionKey
