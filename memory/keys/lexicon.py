@@ -37,7 +37,9 @@ BLOCKS = 3
 through are asked for."""
 SAMPLED_TEXTS = 64
 
-_NEW_TEXTS = "SELECT n, text FROM observation WHERE n > ? AND text <> '' ORDER BY n LIMIT ?"
+_NEW_TEXTS = (
+    "SELECT n, text || ' ' || speaker || ' ' || day FROM observation_text WHERE n > ? ORDER BY n LIMIT ?"
+)
 _MISSING = "SELECT COUNT(*) FROM (SELECT 1 FROM observation WHERE n > ? AND text <> '' LIMIT ?)"
 
 
