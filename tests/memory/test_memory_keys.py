@@ -454,6 +454,22 @@ def test_a_child_that_fails_does_not_keep_the_others_from_being_made(
         assert not shelf.is_building
 
 
+def test_a_child_that_cannot_be_started_is_a_failure_like_any(store, reader, take, tmp_path, monkeypatch):
+    def start(*_):
+        raise OSError(errno.EAGAIN, "no process")
+
+    monkeypatch.setattr(build_module, "start", start)
+    filled(store, take)
+    shelf = IndexShelf(tmp_path / "store" / "views", most_flat=100)
+    with reader.snapshot() as db:
+        shelf.ready(db, E)
+        with pytest.raises(OSError, match="no process"):
+            shelf.tend(db)
+        shelf.remove([3])
+        shelf.tend(db)
+    assert (shelf.builds_failed, shelf.is_building, shelf._gone_meanwhile) == (1, False, set())
+
+
 def test_lists_that_cannot_be_saved_are_used_all_the_same(store, reader, take, tmp_path, monkeypatch):
     filled(store, take, rows=1500)
     shelf = IndexShelf(tmp_path / "store" / "views", most_flat=1000)
