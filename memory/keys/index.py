@@ -155,32 +155,38 @@ class IndexShelf:
     def _start(self, view: str) -> None:
         """Starts a child that makes the words, or the lists of an encoder."""
         self._turns.begin(view)
-        store_dir = self.folder.parent
-        if view == STEM:
-            self._making = view
-            self._child = build.start("words", store_dir, str(self.folder))
-            return
-        folder = self.folder / BUILT
-        folder.mkdir(mode=0o700, exist_ok=True)
-        dimension = self._indexes[view].dimension
         # What is removed from now on may be in the child's snapshot.
         self._making = view
-        self._child = build.start("vectors", store_dir, str(folder), view, str(dimension), _stem(view))
+        store_dir, folder = self.folder.parent, self.folder / BUILT
+        try:
+            if view == STEM:
+                self._child = build.start("words", store_dir, str(self.folder))
+            else:
+                folder.mkdir(mode=0o700, exist_ok=True)
+                dimension = str(self._indexes[view].dimension)
+                self._child = build.start("vectors", store_dir, str(folder), view, dimension, _stem(view))
+        finally:
+            if self._child is None:
+                self._note_end(view, made=False)
 
     def _end(self, db: sqlite3.Connection, succeeded: bool) -> None:
-        """Takes what a child has made, if it has made it; whatever happens, nothing is being made then."""
+        """Takes what a child has made, if it has made it."""
         view, made = self._making, False
         try:
             if succeeded:
                 made = self.words.load(db) if view == STEM else self._take_built(db, view)
         finally:
-            with self._lock:
-                self._making = ""
-                self._gone_meanwhile.clear()
-            self.builds_failed += not made
-            self._turns.end(view, made=made)
+            self._note_end(view, made=made)
         if made and view != STEM:
             self.save()
+
+    def _note_end(self, view: str, *, made: bool) -> None:
+        """Whatever happened: nothing is being made now."""
+        with self._lock:
+            self._making = ""
+            self._gone_meanwhile.clear()
+        self.builds_failed += not made
+        self._turns.end(view, made=made)
 
     def _take_built(self, db: sqlite3.Connection, encoder_id: str) -> bool:
         """Puts what a child made in place of the index, with what came and went since; whether it could."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import random
 import sqlite3
@@ -15,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory.keys import build as build_module
 from memory.keys import files as files_module
 from memory.keys.gpu import faiss_library, free_bytes
 from memory.keys.index import IndexShelf
@@ -27,7 +25,6 @@ from memory.keys.keyers import (
     pack_vectors,
     unpack_vectors,
 )
-from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, IvfIndex
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
@@ -396,133 +393,6 @@ def test_what_comes_and_goes_while_lists_are_made_counts(store, reader, take, tm
         assert index.search(unit(1, 16, seed=1)[0], 10, few).ids.size == 4, (
             "few that are allowed are all found"
         )
-
-
-def lists_of(vectors, nlist, nprobe):
-    """An index of inverted lists with ids from 0 on."""
-    inner = faiss_library().index_factory(
-        vectors.shape[1], f"IVF{nlist},SQ8", faiss_library().METRIC_INNER_PRODUCT
-    )
-    inner.train(vectors)
-    inner.add_with_ids(vectors, np.arange(len(vectors)))
-    inner.nprobe = nprobe
-    return IvfIndex(E, inner)
-
-
-def test_views_that_fail_take_turns_and_wait_longer_each_time():
-    now_s = [0.0]
-    turns, begun = Turns(lambda: now_s[0]), []
-    while now_s[0] < 10 * 86_400:
-        view = turns.next_of(["words", "vectors"])
-        if view is not None:
-            turns.begin(view)
-            begun.append((view, now_s[0]))
-            turns.end(view, made=False)
-        now_s[0] += 60
-    assert [view for view, _ in begun[:6]] == ["words", "vectors"] * 3
-    at_s = [at for view, at in begun if view == "words"]
-    pauses = [after - before for before, after in pairwise(at_s)]
-    assert pauses[:4] == [120, 240, 480, 960]
-    assert pauses[-1] == 86_400
-    turns.end("words", made=True)
-    assert turns.next_of(["words", "vectors"]) == "words"
-
-
-def test_a_child_that_fails_does_not_keep_the_others_from_being_made(
-    store, reader, take, tmp_path, monkeypatch
-):
-    started, real = [], build_module.start
-
-    def start(what, *more):
-        started.append(what)
-        return real("nothing" if what == "words" else what, *more)
-
-    monkeypatch.setattr(build_module, "start", start)
-    filled(store, take, rows=1500)
-    shelf = IndexShelf(tmp_path / "store" / "views", most_flat=1000)
-    shelf.words.fewest_texts = 500
-    with reader.snapshot() as db:
-        shelf.ready(db, E)
-        deadline = time.monotonic() + 60
-        while shelf.ready(db, E).kind == "flat" and time.monotonic() < deadline:
-            shelf.tend(db)
-            time.sleep(0.02)
-        assert shelf.ready(db, E).kind == "ivf-sq8"
-        shelf.tend(db)
-        assert started == ["words", "vectors"], "the words wait"
-        assert shelf.builds_failed == 1
-        assert not shelf.is_building
-
-
-def test_lists_that_cannot_be_saved_are_used_all_the_same(store, reader, take, tmp_path, monkeypatch):
-    filled(store, take, rows=1500)
-    shelf = IndexShelf(tmp_path / "store" / "views", most_flat=1000)
-    with reader.snapshot() as db:
-        shelf.ready(db, E)
-        shelf.tend(db)
-        shelf.remove([3])
-
-        def full(*_):
-            raise OSError(errno.ENOSPC, "no room")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(files_module, "write_atomically", full)
-            with pytest.raises(OSError, match="no room"):
-                ended(shelf, db)
-        assert shelf._making == ""
-        assert shelf._gone_meanwhile == set()
-        shelf.remove([5])
-        index = shelf.ready(db, E)
-        assert (index.kind, len(index)) == ("ivf-sq8", 1498)
-        shelf.tend(db)
-        assert not shelf.is_building
-        assert shelf.save() == [E]
-
-
-def test_what_killed_writers_left_is_swept(tmp_path):
-    (tmp_path / "built").mkdir()
-    left = [tmp_path / ".e-1.faiss.partial", tmp_path / "built" / ".e.json.partial"]
-    kept = [tmp_path / "e.json", tmp_path / "built" / "e-1.faiss"]
-    for path in left + kept:
-        path.write_bytes(b"x")
-    IndexShelf(tmp_path)
-    assert [path.exists() for path in left + kept] == [False, False, True, True]
-
-
-@pytest.mark.parametrize("n_allowed", [3, 100, 900, 1900])
-def test_what_is_allowed_is_found_in_lists_far_from_the_question(n_allowed):
-    """All that the gates let through lies around another point than the question."""
-    ways = unit(2, 16, seed=3).repeat(2000, axis=0) + 0.3 * unit(4000, 16, seed=4)
-    vectors = (ways / np.linalg.norm(ways, axis=1, keepdims=True)).astype(np.float32)
-    index = lists_of(vectors, 64, 3)
-    allowed = np.arange(2000, 2000 + n_allowed)
-    query = vectors[7]
-    hits = index.search(query, 50, allowed)
-    best = allowed[np.argsort(-(vectors[allowed] @ query))[:50]]
-    assert len(hits.ids) == min(50, n_allowed)
-    assert len({*hits.ids.tolist()} & {*best[:10].tolist()}) >= min(9, n_allowed)
-
-
-def test_ids_and_checksum_of_lists_are_those_of_the_keys():
-    vectors = unit(500, 16, seed=8)
-    index, same = lists_of(vectors, 8, 2), lists_of(vectors, 8, 3)
-    assert sorted(index.ids().tolist()) == list(range(500))
-    assert index.checksum() == same.checksum()
-    index.remove(np.arange(100))
-    assert sorted(index.ids().tolist()) == list(range(100, 500))
-    assert index.checksum() != same.checksum()
-    index.remove(np.arange(500))
-    assert index.ids().tolist() == []
-
-
-def test_no_more_than_a_quarter_of_the_lists_is_looked_into(monkeypatch):
-    monkeypatch.setattr(build_module, "WANTED_RECALL", 1.1)
-    vectors = unit(4000, 16, seed=8)
-    inner = lists_of(vectors, 126, 1)._index
-    asked = build_module._Asked(vectors, np.random.default_rng(1))
-    asked.see(np.arange(4000), vectors)
-    asked.choose_probes(inner)
-    assert inner.nprobe == 126 // 4
 
 
 @pytest.mark.parametrize("kind", ["flat", "ivf-sq8"])
