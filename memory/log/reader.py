@@ -258,8 +258,10 @@ def named_sources(db: sqlite3.Connection, names: Sequence[str]) -> list[SourceRo
 
 
 def _names_of(uri: str) -> set[str]:
-    path = unquote(uri.removeprefix("file://"))
-    return {uri, path, PurePosixPath(path).name}
+    # As the uri writes it too: a name that is no UTF-8 can be written in no other way.
+    written = uri.removeprefix("file://")
+    path = unquote(written)
+    return {uri, path, PurePosixPath(path).name, written, PurePosixPath(written).name}
 
 
 def last_commit(db: sqlite3.Connection) -> int:

@@ -25,9 +25,14 @@ def find_original(source: LogSource, *, verify: bool = True, report: Report = la
         report: Told how much of a file is hashed, 0 to 1.
 
     Raises:
-        SourceRefused: If it was live: there is no file of it.
+        SourceRefused: If it was live, or a chat: there is no film of it.
         SourceGone: If it is at none of its places; the error says what is there instead.
     """
+    if source.kind == "chat":
+        raise SourceRefused(
+            f"{_first(source)} holds words alone; there is nothing to cut",
+            remedy="omnirecall export writes them",
+        )
     if source.kind != "file" or not source.content_hash:
         raise SourceRefused(
             f"{_first(source)} was live; there is no file of it", remedy="clips are cut from files"

@@ -66,6 +66,11 @@ def index(
     if dry_run:
         with _connect(store_dir, preset, config, idle_exit, dry_run=True) or nullcontext() as asked:
             _estimated(jobs, store_dir, asked, teller)
+        for job in jobs:
+            if job.is_over:
+                teller.file(job)
+        if jobs and all(job.outcome == "rejected" for job in jobs):
+            raise typer.Exit(3)
         return
     if watch or any(not job.is_over for job in jobs):
         connection = _connect(store_dir, preset, config, idle_exit)

@@ -22,9 +22,29 @@ Since = Annotated[
 Until = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Only what was recorded before this time.")
 ]
+
+
+def _writable(names: list[str] | None) -> list[str] | None:
+    """Names that are no UTF-8 in the letters of their uri: a message cannot carry their bytes."""
+    if not names:
+        return names
+    from os import fsencode
+    from urllib.parse import quote
+
+    return [
+        quote(fsencode(name)) if any("\ud800" <= letter <= "\udfff" for letter in name) else name
+        for name in names
+    ]
+
+
 Sources = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="NAME", help="Only this source, by file name, uri or id; repeatable."),
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        callback=_writable,
+        help="Only this source, by file name, uri or id; repeatable.",
+    ),
 ]
 Preset = Annotated[
     str, typer.Option("--preset", help="Preset of the processes, if they are started now: archive, live, …")

@@ -115,10 +115,12 @@ class Child:
         """
         code = self.process.returncode if self.process is not None else 0
         self.process = None
-        if wanted or (code == 0 and self.said_bye and not self.failed):
+        in_order = code == 0 and self.said_bye and not self.failed
+        # A source ends by itself; what serves never does, but for a signal that somebody sent it.
+        if wanted or (in_order and self.row.starts == "source"):
             self.state = State.ENDED
             return
-        self.last_error = why or self.failed or _told(code)
+        self.last_error = why or self.failed or ("was told to end" if in_order else _told(code))
         if self.failed:
             # It said itself that starting it again would not help.
             self.state = State.BROKEN

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from stream.disk import unwritable
 from stream.errors import RoleUnavailable
 from stream.wire.endpoints import run_dir_for
 
@@ -80,9 +81,12 @@ def _start(
     if config_file is not None:
         command += ["--config", str(config_file)]
     logs = store_dir / "logs"
-    for folder in (store_dir, logs):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (logs / "supervisor.log").touch(mode=0o600)
+    try:
+        for folder in (store_dir, logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (logs / "supervisor.log").touch(mode=0o600)
+    except OSError as error:
+        raise unwritable(store_dir, error) from error
     with (logs / "supervisor.log").open("ab") as log:
         # A session of its own: Ctrl-C in the terminal ends the command, not the processes.
         return subprocess.Popen(

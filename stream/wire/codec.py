@@ -78,11 +78,17 @@ def encode(message: Message, envelope: Envelope, parts: Sequence[OutPart] = ()) 
 
     Raises:
         TooLarge: If the message breaks the bounds that its receiver would reject it for.
+        Malformed: If a text of it is not UTF-8.
     """
     header: dict[str, Any] = msgspec.to_builtins(envelope, builtin_types=(bytes,))
     header["parts"] = [msgspec.to_builtins(out.part) for out in parts]
     header["body"] = msgspec.to_builtins(message, builtin_types=(bytes,))
-    frames = [message.TOPIC.encode(), bytes(msgpack.packb(header)), *(out.body for out in parts)]
+    try:
+        packed = bytes(msgpack.packb(header))
+    except UnicodeEncodeError as error:
+        # A file name as the system gives it, say: its uri is written in other letters.
+        raise Malformed(f"a text of {message.TOPIC} is not UTF-8: {error.object!r}") from error
+    frames = [message.TOPIC.encode(), packed, *(out.body for out in parts)]
     _check_size(frames)
     return frames
 

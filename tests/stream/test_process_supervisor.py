@@ -142,6 +142,17 @@ def test_a_frozen_and_a_hung_role_are_replaced_while_the_others_serve(toys):
     assert "silent" in after["audio"].last_error
 
 
+def test_roles_that_somebody_told_to_end_are_started_again(toys):
+    """Whoever sees their pids in `status` may well send them SIGTERM; commands would wait for ever."""
+    _, _, run_dir = toys()
+    before = {name: serving(run_dir, name).pid for name in ("memory", "video")}
+    for pid in before.values():
+        os.kill(pid, signal.SIGTERM)
+    for name, pid in before.items():
+        after = serving(run_dir, name, (pid,))
+        assert after.last_error == "was told to end"
+
+
 def test_a_role_that_cannot_start_is_left_alone_and_the_rest_serves(toys):
     _, _, run_dir = toys("ToyCrash")
     broken = wait_for(lambda: (r := status(run_dir)["reasoning"]).state == "broken" and r)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from stream.errors import Malformed, TooLarge, VersionMismatch, WireError
 from stream.messages import TOPICS, CommitPut, Envelope, Observation, Part, TrackMark, observation_id
+from stream.messages.cue import Cue, RecallAsk
 from stream.messages.media import ChangePoint, MediaFrame
 from stream.wire.codec import MAX_PARTS, decode, encode, pack_body, unpack_body
 from stream.wire.parts import array_part, blob_part, read_array
@@ -153,3 +154,9 @@ def test_golden_bytes_of_every_topic(topic):
 def test_an_observation_needs_its_id():
     with pytest.raises(TypeError):
         Observation(kind="shot")
+
+
+def test_a_text_that_is_no_utf8_is_named():
+    ask = RecallAsk(cue=Cue(text="bik\udce9s"))
+    with pytest.raises(Malformed, match="not UTF-8"):
+        encode(ask, ENVELOPE)
