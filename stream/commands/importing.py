@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from stream.commands.connection import Connection
 from stream.commands.folders import found_file
 from stream.commands.indexing import Indexing, Job, Outcome, silent
-from stream.errors import DiskFull, SourceError, StoreBusy
+from stream.errors import SourceError
 from stream.messages.control import SourceHeld, SourceOpen, SourceState
 
 if TYPE_CHECKING:
@@ -44,15 +44,7 @@ class Importing(Indexing):
         ask = SourceOpen(
             uri=job.uri, as_text=True, recorded_at_ns=job.recorded_at_ns, time_zone=self._time_zone
         )
-        try:
-            self._connection.ask("supervisor", SourceState, ask)
-        except (StoreBusy, DiskFull):
-            return False
-        except SourceError as error:
-            self._end(job, "rejected", error.message, error.remedy)
-        else:
-            job.outcome = "reading"
-        return True
+        return self._started(job, ask)
 
     def _follow(self, job: Job, state: SourceState, held: SourceHeld | None) -> None:
         """The process itself waits until memory has every source of the file."""

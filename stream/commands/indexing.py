@@ -315,7 +315,12 @@ class Indexing:
             except SourceError as error:
                 self._end(job, "rejected", error.message, error.remedy)
             return True
-        ask = SourceOpen(uri=job.uri, policy="lossless", recorded_at_ns=job.recorded_at_ns)
+        return self._started(
+            job, SourceOpen(uri=job.uri, policy="lossless", recorded_at_ns=job.recorded_at_ns)
+        )
+
+    def _started(self, job: Job, ask: SourceOpen) -> bool:
+        """Has a process read a file; False if there is no place for it now."""
         try:
             self._connection.ask("supervisor", SourceState, ask)
         except (StoreBusy, DiskFull):

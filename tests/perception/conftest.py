@@ -14,8 +14,11 @@ import msgpack
 import msgspec
 import pytest
 
+from perception.audio.service import AudioService
+from stream.config import Config
 from stream.messages.control import SourceOpen, StatusAsk, StatusRoles
 from stream.messages.observation import CommitPut
+from stream.process.surroundings import Surroundings
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
 
@@ -120,3 +123,23 @@ def house(tmp_path, monkeypatch):
     yield start
     for own in started:
         own.close()
+
+
+@pytest.fixture
+def audio_service(tmp_path):
+    """An audio service that no process runs, with these settings."""
+
+    def make(**values):
+        config = Config({"audio": values})
+        return AudioService(
+            Surroundings(
+                role="audio",
+                name="audio",
+                store_dir=tmp_path,
+                run_dir=tmp_path,
+                config=config,
+                settings=config.section("audio"),
+            )
+        )
+
+    return make

@@ -11,16 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from perception.audio import speech_places, whisper
-from perception.audio.service import AudioService
 from perception.audio.settings import GateSettings, SpeechSettings
 from perception.audio.speech import Recogniser
 from perception.audio.speech_places import place_in_id, places_of
 from perception.audio.voice import VoiceSegment
 from perception.audio.whisper import producer_id
-from stream.config import Config
 from stream.errors import ConfigError, ModelFailed
 from stream.models import model_file
-from stream.process.surroundings import Surroundings
 
 ON_CPU = {"int8", "int8_float32", "int16", "float32"}
 ON_GPU = {"int8", "int8_float32", "int8_float16", "float16", "bfloat16", "float32"}
@@ -131,19 +128,9 @@ def test_the_arithmetic_is_the_one_that_is_set_or_the_first_that_is_there(gpu):
         SpeechSettings(compute_type="int4")
 
 
-def test_the_process_says_that_it_hears_on_the_cpu(gpu, tmp_path, capsys):
+def test_the_process_says_that_it_hears_on_the_cpu(gpu, audio_service, capsys):
     gpu(encodes=False)
-    config = Config({"audio": {}})
-    service = AudioService(
-        Surroundings(
-            role="audio",
-            name="audio",
-            store_dir=tmp_path,
-            run_dir=tmp_path,
-            config=config,
-            settings=config.section("audio"),
-        )
-    )
+    service = audio_service()
     warned = []
     service.log = SimpleNamespace(
         warning=lambda event, **more: warned.append((event, more)), info=lambda *_, **__: None

@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 
 from perception.audio import service as audio
-from perception.audio.service import AudioService
 from perception.audio.speech import NS_PER_SAMPLE, Batch, Heard
 from perception.audio.voice import VoiceSegment
 from perception.intake import TrackId
-from stream.config import Config
 from stream.errors import ModelFailed
 from stream.messages.media import MediaState
-from stream.process.surroundings import Surroundings
 
 HZ = 16_000
 S = HZ * NS_PER_SAMPLE
@@ -25,18 +22,8 @@ S = HZ * NS_PER_SAMPLE
 class Hearing:
     """A service whose batches are heard, or not, when the test says so; `puts` is what was made durable."""
 
-    def __init__(self, tmp_path, monkeypatch):
-        config = Config({})
-        self.own = AudioService(
-            Surroundings(
-                role="audio",
-                name="audio",
-                store_dir=tmp_path,
-                run_dir=tmp_path,
-                config=config,
-                settings=config.section("audio"),
-            )
-        )
+    def __init__(self, audio_service, monkeypatch):
+        self.own = audio_service()
         self.own._recogniser = object()  # loaded: what fails is the hearing
         self.puts, self.ended = [], []
         monkeypatch.setattr(self.own, "put", self._put)
@@ -82,8 +69,8 @@ FAILED = "speech recognition failed"
 
 
 @pytest.fixture
-def hearing(tmp_path, monkeypatch):
-    return Hearing(tmp_path, monkeypatch)
+def hearing(audio_service, monkeypatch):
+    return Hearing(audio_service, monkeypatch)
 
 
 def test_a_gap_and_what_follows_it_wait_until_the_model_hears_again(hearing):

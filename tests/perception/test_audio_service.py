@@ -10,13 +10,10 @@ import wave
 import numpy as np
 import pytest
 
-from perception.audio.service import AudioService
 from stream.capture.demo_recipe import PASSAGES, SEGMENTS
 from stream.capture.file import chunks
-from stream.config import Config
 from stream.errors import ConfigError, ModelMissing
 from stream.models import demo_media, model_file
-from stream.process.surroundings import Surroundings
 from tools import tiny_models
 
 pytestmark = [pytest.mark.system, pytest.mark.model]
@@ -156,27 +153,13 @@ def test_a_model_that_fails_on_every_window_ends_the_process(house, tmp_path):
     assert all(mark < 3 * S for mark in marks_of(own))
 
 
-def service_in(tmp_path, **values):
-    config = Config({"audio": values})
-    return AudioService(
-        Surroundings(
-            role="audio",
-            name="audio",
-            store_dir=tmp_path,
-            run_dir=tmp_path,
-            config=config,
-            settings=config.section("audio"),
-        )
-    )
-
-
-def test_without_its_model_the_process_says_what_to_do(tmp_path, monkeypatch):
+def test_without_its_model_the_process_says_what_to_do(audio_service, tmp_path, monkeypatch):
     monkeypatch.setenv("OMNIRECALL_MODELS", str(tmp_path / "none"))
     with pytest.raises(ModelMissing, match="whisper-tiny") as caught:
-        service_in(tmp_path).set_up()
+        audio_service().set_up()
     assert "models pull" in caught.value.remedy
 
 
-def test_a_language_that_the_model_does_not_know_ends_it_before_it_listens(tmp_path):
+def test_a_language_that_the_model_does_not_know_ends_it_before_it_listens(audio_service):
     with pytest.raises(ConfigError, match=r"'fr' is no language of whisper-tiny\.en"):
-        service_in(tmp_path, speech={"language": "fr"}).set_up()
+        audio_service(speech={"language": "fr"}).set_up()
