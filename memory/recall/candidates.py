@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from memory.keys.index import IndexShelf
+from memory.keys.index import IndexShelf, stored_vectors
 from memory.keys.keyers import DIGEST, unpack_vectors
-from memory.keys.vectors import FlatIndex, Hits, IvfIndex
 from memory.log.reader import MIDDLE, marks, pages
 from memory.recall.gates import Gates
 from memory.recall.gathered import Gathered
@@ -77,7 +76,8 @@ def find(
         questions: The cue in the spaces of the encoders.
         limit: How many to take from each index.
     """
-    candidates = Candidates(bm25=_with_words(db, shelf, gates, words, limit) if words else {})
+    bm25 = _with_words(db, shelf, gates, words, limit) if words else {}
+    candidates = Candidates(bm25=bm25, gathered=Gathered(shelf))
     numbers = dict.fromkeys(candidates.bm25)
     for question in questions:
         near, children = _near(db, shelf, gates, question, limit)
@@ -142,8 +142,8 @@ def _fold_photos(db: sqlite3.Connection, gates: Gates, candidates: Candidates) -
     take two places, and neither would have all of its words.
     """
     turns: dict[int, int] = {}
-    placed = candidates.gathered.placed(db, candidates.numbers)
-    for some in pages(n for n, one in placed.items() if one.is_of_chat and one.kind == "caption"):
+    of_chats = candidates.gathered.turns(db, candidates.numbers)
+    for some in pages(n for n, one in of_chats.items() if one.kind == "caption"):
         turns.update(
             db.execute(
                 "SELECT c.n, o.n FROM observation AS c"  # noqa: S608
@@ -190,41 +190,22 @@ def _near(
         return {}, []
     allowed = None if gates.open else _allowed(db, gates, question.encoder_id)
     hits = shelf.search(index, question.vector, limit, allowed)
-    scores, owners = _owned(db, index, question, hits)
-    near: dict[int, float] = {}
-    events: list[tuple[float, bytes]] = []
-    for key_id, n, owner in owners:
-        if n is not None:
-            near[n] = max(scores[key_id], near.get(n, -1.0))
-        else:
-            events.append((scores[key_id], owner))
-    events.sort(reverse=True)
-    opened = [owner for _, owner in events[:EVENTS_OPENED]] if gates.open else []
-    return near, [n for span_id in opened for n in _children(db, span_id)]
-
-
-def _owned(
-    db: sqlite3.Connection, index: FlatIndex | IvfIndex, question: QuestionKey, hits: Hits
-) -> tuple[dict[int, float], list[tuple[int, int | None, bytes]]]:
-    """The true cosine of each key that was found, and whose it is: key, row number or None, owner.
-
-    A key that was taken away since the index was read has no row, and so no say.
-    """
-    vector = "x''" if index.is_exact else "k.vector"
-    rows: list[tuple[int, int | None, bytes, bytes]] = []
-    for some in pages(hits.ids.tolist()):
-        rows += db.execute(
-            f"SELECT k.key_id, o.n, k.owner, {vector} FROM key AS k LEFT JOIN observation AS o"  # noqa: S608
-            f" ON o.observation_id = k.owner WHERE k.key_id IN ({marks(some)})",
-            some,
-        )
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
     if not index.is_exact:
         # In the place of the products of their codes.
-        held = [row for row in rows if row[3] is not None]
-        vectors = unpack_vectors([row[3] for row in held], question.vector.size)
-        scores |= zip((row[0] for row in held), (vectors @ question.vector).tolist(), strict=True)
-    return scores, [row[:3] for row in rows]
+        there, vectors = stored_vectors(db, hits.ids.tolist(), question.vector.size)
+        scores = dict(zip(there, (vectors @ question.vector).tolist(), strict=True))
+    near: dict[int, float] = {}
+    events: list[tuple[float, int]] = []
+    owners = shelf.owners_of(question.encoder_id, np.fromiter(scores, np.int64, len(scores)))
+    for (key_id, score), n in zip(scores.items(), owners.tolist(), strict=True):
+        if n > 0:
+            near[n] = max(score, near.get(n, -1.0))
+        elif n == 0:
+            events.append((score, key_id))
+    events.sort(reverse=True)
+    opened = [key_id for _, key_id in events[:EVENTS_OPENED]] if gates.open else []
+    return near, [n for key_id in opened for n in _children(db, key_id)]
 
 
 def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:
@@ -237,11 +218,13 @@ def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArr
     return np.array([key_id for (key_id,) in rows], dtype=np.int64)
 
 
-def _children(db: sqlite3.Connection, span_id: bytes) -> list[int]:
+def _children(db: sqlite3.Connection, key_id: int) -> list[int]:
+    """Observations of the event whose digest has this key."""
     rows = db.execute(
-        "SELECT o.n FROM span AS s JOIN observation AS o ON o.source_id = s.source_id"  # noqa: S608
-        f" AND o.session = s.session AND {MIDDLE} >= s.pts0_ns AND {MIDDLE} < s.pts1_ns"
-        " WHERE s.span_id = ? AND o.text <> '' LIMIT ?",
-        (span_id, CHILDREN),
+        "SELECT o.n FROM key AS k JOIN span AS s ON s.span_id = k.owner"  # noqa: S608
+        " JOIN observation AS o ON o.source_id = s.source_id AND o.session = s.session"
+        f" AND {MIDDLE} >= s.pts0_ns AND {MIDDLE} < s.pts1_ns"
+        " WHERE k.key_id = ? AND o.text <> '' LIMIT ?",
+        (key_id, CHILDREN),
     )
     return [n for (n,) in rows]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from memory.keys.keyers import unpack_vectors
+from memory.keys.index import IndexShelf
 from memory.log.reader import marks, pages
 
 Vectors = npt.NDArray[np.float32]
@@ -21,17 +21,12 @@ FAR_NS = 2**62
 """Further than anything in a source lies from anything else."""
 
 
-class Placed(NamedTuple):
-    """Where an observation lies, of which kind it is, and what can be told of it without its text."""
+class Turn(NamedTuple):
+    """What scorers need of a turn of a chat; of a photo in a chat, its kind says that it is one."""
 
     kind: str
-    source_id: bytes
-    session: int
-    pts0_ns: int
-    pts1_ns: int
     speaker: str
     n_chars: int
-    is_of_chat: bool
 
 
 class KeptKeys:
@@ -48,24 +43,15 @@ class KeptKeys:
         self._places: dict[int, list[int]] = {}
         self._vectors: Vectors = np.empty((0, dimension), np.float32)
 
-    def read(self, db: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    def read(self, db: sqlite3.Connection, shelf: IndexShelf, numbers: Iterable[int]) -> None:
         """Reads the keys of those observations that were not looked up before."""
         unknown = set(numbers) - self._looked_up
-        rows: list[tuple[int, bytes]] = []
-        for some in pages(sorted(unknown)):
-            rows += db.execute(
-                # Without the hint SQLite may walk all keys of the encoder.
-                "SELECT o.n, k.vector FROM observation AS o CROSS JOIN key AS k INDEXED BY key_of_owner"  # noqa: S608
-                " ON k.owner = o.observation_id AND k.encoder_id = ? AND k.dimension = ?"
-                f" WHERE o.n IN ({marks(some)}) AND k.vector IS NOT NULL",
-                (self._encoder_id, self._dimension, *some),
-            )
         self._looked_up |= unknown
-        if not rows:
+        if not unknown:
             return
-        for place, (n, _) in enumerate(rows, start=len(self._vectors)):
+        owners, read = shelf.keys_of(db, self._encoder_id, self._dimension, unknown)
+        for place, n in enumerate(owners, start=len(self._vectors)):
             self._places.setdefault(n, []).append(place)
-        read = unpack_vectors([vector for _, vector in rows], self._dimension)
         self._vectors = np.concatenate([self._vectors, read]) if len(self._vectors) else read
 
     def place(self, n: int) -> int | None:
@@ -110,35 +96,40 @@ class KeptKeys:
 
 
 class Gathered:
-    """Rows and keys that one question has read so far. For one thread."""
+    """Rows and keys that one question has read so far. For one thread.
 
-    def __init__(self) -> None:
-        self._placed: dict[int, Placed] = {}
+    Args:
+        shelf: Where keys are; without it there are none.
+    """
+
+    def __init__(self, shelf: IndexShelf | None = None) -> None:
+        self._shelf = shelf
+        self._looked_up: set[int] = set()
+        self._turns: dict[int, Turn] = {}
         self._around: dict[tuple[int, int], dict[int, list[int]]] = {}
         self._keys: dict[tuple[str, int], KeptKeys] = {}
 
-    def placed(self, db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Placed]:
-        """Where each observation lies; what is not there is left out."""
-        for some in pages(n for n in numbers if n not in self._placed):
+    def turns(self, db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Turn]:
+        """Those of the observations that are of chats."""
+        unknown = set(numbers) - self._looked_up
+        for some in pages(sorted(unknown)):
             rows = db.execute(
-                "SELECT o.n, o.kind, o.source_id, o.session, o.pts0_ns, o.pts1_ns, o.speaker,"  # noqa: S608
-                " length(o.text), (SELECT s.kind FROM source AS s WHERE s.source_id = o.source_id"
-                f" AND s.session = o.session) FROM observation AS o WHERE o.n IN ({marks(some)})",
+                "SELECT o.n, o.kind, o.speaker, length(o.text) FROM observation AS o JOIN source AS s"  # noqa: S608
+                " ON s.source_id = o.source_id AND s.session = o.session AND s.kind = 'chat'"
+                f" WHERE o.n IN ({marks(some)})",
                 some,
             )
-            self._placed.update((row[0], Placed(*row[1:8], row[8] == "chat")) for row in rows)
-        return {n: self._placed[n] for n in numbers if n in self._placed}
-
-    def turns(self, db: sqlite3.Connection, numbers: Collection[int]) -> frozenset[int]:
-        """Those of the observations that are of chats."""
-        return frozenset(n for n, one in self.placed(db, numbers).items() if one.is_of_chat)
+            self._turns.update((n, Turn(*told)) for n, *told in rows)
+        self._looked_up |= unknown
+        return {n: self._turns[n] for n in numbers if n in self._turns}
 
     def keys(
         self, db: sqlite3.Connection, encoder_id: str, dimension: int, numbers: Iterable[int]
     ) -> KeptKeys:
         """The keys by an encoder, those of the observations among them."""
         kept = self._keys.setdefault((encoder_id, dimension), KeptKeys(encoder_id, dimension))
-        kept.read(db, numbers)
+        if self._shelf is not None:
+            kept.read(db, self._shelf, numbers)
         return kept
 
     def around(

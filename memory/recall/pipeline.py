@@ -150,7 +150,7 @@ class Recall:
     ) -> list[Scored]:
         """All candidates by their own terms; the best of them by those of their context too."""
         reach, moment_ns = self._settings.neighbours, int(self._settings.moment_s * 1e9)
-        turns = found.gathered.turns(db, found.numbers)
+        turns = frozenset(found.gathered.turns(db, found.numbers))
         pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked, turns)
         own = self._terms(pool, OWN_SCORERS)
         totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))

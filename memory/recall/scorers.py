@@ -12,14 +12,14 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from memory.log.reader import MIDDLE, Logged, ends_of, marks, pages
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines
-from memory.recall.gathered import KeptKeys, Placed
+from memory.recall.gathered import KeptKeys
 from memory.recall.words import edge_of, sense_of
 
 SITTING_TURNS = 16
@@ -63,10 +63,6 @@ class Pool:
     def question(self) -> QuestionKey | None:
         """The key of the cue's text, if it has one."""
         return next((one for one in self.questions if one.name == "dense"), None)
-
-    def placed(self) -> dict[int, Placed]:
-        """Where each of the numbers lies."""
-        return self.found.gathered.placed(self.db, self.numbers)
 
     def around(self, numbers: Sequence[int]) -> dict[int, list[int]]:
         """The neighbours of each of some observations, of its own kind."""
@@ -235,7 +231,7 @@ class SenseScorer:
     def score(self, pool: Pool) -> Raw:
         """1 for the kinds that are wished for, 0 for others; nothing where the question names none."""
         kinds = sense_of(pool.asked)
-        return {n: float(one.kind in kinds) for n, one in pool.placed().items()} if kinds else {}
+        return {n: float(one.kind in kinds) for n, one in _placed(pool).items()} if kinds else {}
 
 
 class EdgeScorer:
@@ -248,7 +244,7 @@ class EdgeScorer:
         edge = edge_of(pool.asked)
         if not edge:
             return {}
-        placed = pool.placed()
+        placed = _placed(pool)
         ends = ends_of(pool.db, {(one.source_id, one.session) for one in placed.values()})
         scores: dict[int, float] = {}
         for n, one in placed.items():
@@ -305,8 +301,8 @@ def weighted(
 
 def _turns(pool: Pool) -> list[tuple[int, str, int]]:
     """Row number, speaker and number of characters of the pool's turns."""
-    placed = pool.found.gathered.placed(pool.db, sorted(pool.turns))
-    return [(n, one.speaker, one.n_chars) for n, one in placed.items()]
+    turns = pool.found.gathered.turns(pool.db, sorted(pool.turns))
+    return [(n, one.speaker, one.n_chars) for n, one in turns.items()]
 
 
 def _mean_cosines(
@@ -315,6 +311,28 @@ def _mean_cosines(
     """The likeness of the mean key of each group of observations; groups without a key are left out."""
     kept = pool.keys(question, {one for group in groups.values() for one in group})
     return kept.mean_cosines(question.vector, groups)
+
+
+class _Placed(NamedTuple):
+    """Where an observation lies, and of which kind it is."""
+
+    kind: str
+    source_id: bytes
+    session: int
+    pts0_ns: int
+    pts1_ns: int
+
+
+def _placed(pool: Pool) -> dict[int, _Placed]:
+    found: dict[int, _Placed] = {}
+    for some in pages(pool.numbers):
+        rows = pool.db.execute(
+            "SELECT n, kind, source_id, session, pts0_ns, pts1_ns FROM observation"  # noqa: S608
+            f" WHERE n IN ({marks(some)})",
+            some,
+        )
+        found.update((n, _Placed(*told)) for n, *told in rows)
+    return found
 
 
 def _unit(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
