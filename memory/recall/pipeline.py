@@ -39,6 +39,8 @@ SCORERS = frozenset(one.name for one in (*OWN_SCORERS, *CONTEXT_SCORERS))
 Hop = Callable[[str], None]
 Scores = dict[int, tuple[float, dict[str, float]]]
 """Score and terms by row number."""
+Weights = tuple[dict[str, float], dict[str, float]]
+"""By name of scorer: those of turns of chats last, those of everything else first."""
 
 
 def weights_of(settings: RecallSettings | ChatWeights) -> dict[str, float]:
@@ -63,6 +65,11 @@ class Recall:
         self._shelf = shelf
         self._settings = settings
         self._stemmer = Stemmer()
+        self._weights = weights_of(settings), weights_of(settings.chat)
+
+    def weigh(self, others: Mapping[str, float], chat: Mapping[str, float]) -> None:
+        """From the next cue on, scores with these weights in the place of those of the settings."""
+        self._weights = dict(others), dict(chat)
 
     def __call__(
         self,
@@ -93,7 +100,7 @@ class Recall:
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
         watch.lap("candidates")
-        ranked = self._rank(db, found, questions, k, cue.text)
+        ranked = self._rank(db, found, questions, k, cue)
         watch.lap("score")
         ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
         moments: dict[int, Moment] = {}
@@ -121,7 +128,7 @@ class Recall:
             SourceGone: As a call.
         """
         found = self._candidates(db, gates_of(db, cue), content_words(cue.text), questions, k)
-        return self._rank(db, found, questions, k, cue.text)
+        return self._rank(db, found, questions, k, cue)
 
     def _candidates(
         self,
@@ -141,23 +148,26 @@ class Recall:
         found: Candidates,
         questions: Sequence[QuestionKey],
         k: int,
-        asked: str,
+        cue: Cue,
     ) -> list[Scored]:
         """All candidates by their own terms; the best of them by those of their context too."""
         reach = self._settings.neighbours
         scores: Scores = {n: (0.0, {}) for n in found.numbers}
         moment_ns = int(self._settings.moment_s * 1e9)
         turns = turns_among(db, found.numbers)
-        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked, turns)
-        self._add_terms(scores, pool, OWN_SCORERS)
+        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
+        weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
+        self._add_terms(scores, pool, OWN_SCORERS, weights)
         best = sorted(scores, key=lambda n: (-scores[n][0], n))[: max(self._settings.pool, 2 * k)]
         items = observations_of(db, best)
-        self._add_terms(scores, replace(pool, numbers=best, turns=turns & set(best)), CONTEXT_SCORERS)
+        self._add_terms(
+            scores, replace(pool, numbers=best, turns=turns & set(best)), CONTEXT_SCORERS, weights
+        )
         ranked = [Scored(items[n], *scores[n]) for n in best if n in items]
         return sorted(ranked, key=lambda one: (-one.score, one.item.n))
 
-    def _add_terms(self, scores: Scores, pool: Pool, scorers: Sequence[Scorer]) -> None:
-        of_all, of_turns = weights_of(self._settings), weights_of(self._settings.chat)
+    def _add_terms(self, scores: Scores, pool: Pool, scorers: Sequence[Scorer], weights: Weights) -> None:
+        of_all, of_turns = weights
         for scorer in scorers:
             one, chat = of_all.get(scorer.name, 0.0), of_turns.get(scorer.name, 0.0)
             counts = (one and len(pool.turns) < len(pool.numbers)) or (chat and pool.turns)
