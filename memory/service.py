@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import ClassVar, cast
 
+import msgspec
+
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
@@ -23,6 +25,7 @@ from memory.log.reader import LogReader, feed, last_commit, last_mark
 from memory.log.rows import log_rows
 from memory.log.status import status_of
 from memory.log.store import LogStore, PutItem
+from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
 from memory.settings import MemorySettings
@@ -32,6 +35,7 @@ from memory.spans.timeline import timeline
 from memory.traces import FollowedTraces
 from stream.errors import DiskFull, OmniRecallError, StoreBusy
 from stream.messages import CommitAck, CommitPut, RecallAsk
+from stream.messages.citations import WeightsAsk, WeightsTold
 from stream.messages.control import (
     HistoryAsk,
     LikenessAsk,
@@ -58,6 +62,8 @@ VIEWS_AGAIN_NS = 1_000_000_000
 """How long views wait after there was no room to write them."""
 BLOCK_BYTES = 512 << 10
 """Indexes, and copies of them to be saved, are larger, and go back to the system when they are freed."""
+MOST_STEPS = 200
+"""Steps of the journal of weights in one reply."""
 LIVE_TICK_NS = 1_000_000_000
 """How often live sources are looked at although nothing was committed."""
 
@@ -87,11 +93,14 @@ class MemoryService(Service):
         """Opens the store, which migrates it; indexes load beside the first questions."""
         give_back_blocks_from(BLOCK_BYTES)
         store_dir = self.surroundings.store_dir
+        recall = self._settings.recall
+        self._learner = Learner(recall)
         self._store = LogStore(
             store_dir,
             now_ns=self.clock.now_ns,
             window=self._settings.window,
             patience_s=self.surroundings.config.typed("supervisor", SupervisorSettings).handover_s,
+            learn=self._learner.learn if recall.learn else None,
         )
         self._opened.callback(self._store.close)
         self._reader = LogReader(store_dir)
@@ -104,9 +113,9 @@ class MemoryService(Service):
             segmenter_of(self._settings.spans), int(self._settings.spans.live_close_after_s * 1e9)
         )
         link = self._link = EncoderLink(self.surroundings.run_dir, self.name)
-        self._questions = Questions(
-            recall_reader, Recall(self._shelf, self._settings.recall), link, self._settings.recall
-        )
+        self._pipeline = Recall(self._shelf, recall)
+        self._weigh()
+        self._questions = Questions(recall_reader, self._pipeline, link, recall)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
         self._in_use += [self._writer, self._queries]
@@ -131,6 +140,7 @@ class MemoryService(Service):
         self.on(SourcesFind, lambda received: self._query(received, self._held))
         self.on(LikenessAsk, lambda received: self._query(received, self._alike))
         self.on(HistoryAsk, lambda received: self._query(received, self._history))
+        self.on(WeightsAsk, self._take_weights)
         self.listen("memory")
         self._keys.start()
 
@@ -198,11 +208,24 @@ class MemoryService(Service):
         self._committing = True
         started_ns = self.clock.monotonic_ns()
         self._writer.submit(
-            self._store.commit,
+            self._commit,
             [_put_item(received) for received in group],
             done=lambda acks: self._acknowledge(group, acks, started_ns),
             failed=lambda error: self._not_committed(group, error),
         )
+
+    def _commit(self, batch: list[PutItem]) -> list[CommitAck]:
+        """Runs in the writer lane; the next question is scored by what these citations taught."""
+        acks = self._store.commit(batch)
+        if any(item.message.citations for item in batch):
+            self._weigh()
+        return acks
+
+    def _weigh(self) -> None:
+        if self._learner.learns:
+            with self._reader.snapshot() as db:
+                weights = self._learner.weights(db)
+            self._pipeline.weigh(weights["other"], weights["chat"])
 
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
         self._committing = False
@@ -323,6 +346,34 @@ class MemoryService(Service):
     def _history(self, received: Received) -> Message:
         with self._reader.snapshot() as db:
             return history(db, self.surroundings.store_dir)
+
+    def _take_weights(self, received: Received) -> None:
+        """Taking back is for the writer; looking is not."""
+        ask = cast(WeightsAsk, received.message)
+        if not ask.revert:
+            self._query(received, self._weights)
+            return
+        self._writer.submit(
+            self._revert_weights,
+            received,
+            done=received.reply,
+            failed=lambda error: self._not_answered(received, error),
+        )
+
+    def _weights(self, received: Received) -> WeightsTold:
+        limit = max(0, min(cast(WeightsAsk, received.message).limit, MOST_STEPS))
+        with self._reader.snapshot() as db:
+            return WeightsTold(
+                learns=self._learner.learns,
+                weights=self._learner.rows(db),
+                steps=self._learner.steps(db, limit),
+            )
+
+    def _revert_weights(self, received: Received) -> Message:
+        with self._store.views() as db:
+            reverted = self._learner.revert(db, cast(WeightsAsk, received.message).turn_id)
+        self._weigh()
+        return msgspec.structs.replace(self._weights(received), reverted=reverted)
 
     def _take_status(self, received: Received) -> None:
         awaited = set(self._awaited)

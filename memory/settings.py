@@ -56,6 +56,12 @@ class ChatWeights(BaseModel):
     edge: float = Field(default=0.0, ge=0, description="weight of lying at the beginning, at the end")
     person: float = Field(default=1.5, ge=0, description="weight of being said by who is named")
     length: float = Field(default=0.5, ge=0, description="weight of how much a turn says")
+    use: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of having been cited by answers; off, since it pays where a person confirms "
+        "them only: those that answers cite by themselves found nothing more (tools.eval_recall --use)",
+    )
 
 
 class RecallSettings(BaseModel):
@@ -93,6 +99,11 @@ class RecallSettings(BaseModel):
         description="weight of lying where the question says: at the beginning, at the end; off for the same "
         "reason",
     )
+    use: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of having been cited by answers; off for the reason that chat.use tells",
+    )
     chat: ChatWeights = Field(
         default=ChatWeights(), description="the weights of the turns of chats, in the place of these"
     )
@@ -106,6 +117,12 @@ class RecallSettings(BaseModel):
     neighbours: int = Field(default=2, ge=0, le=10, description="neighbours before and after an item")
     group_gap_s: float = Field(
         default=10.0, ge=0, description="seconds within which repeated text is one item"
+    )
+    learn: bool = Field(
+        default=False,
+        description="whether the weights follow what answers cite, each at most 1.5 times up or down; "
+        "`omnirecall weights` shows them and takes them back. Off, since answers cite what already ranks "
+        "high: it pays only where citations are right (tools.eval_recall --learn)",
     )
     key_timeout_s: float = Field(
         default=2.0, gt=0, description="seconds to wait for a question's key before words alone are used"

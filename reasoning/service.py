@@ -15,14 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, cast
 
+from reasoning.citations import citations_of
 from reasoning.classes import classes_of
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
 from stream.errors import Cancelled, DeadlineExceeded, OmniRecallError, RoleUnavailable
 from stream.messages.answer import Answer
+from stream.messages.citations import Citations
 from stream.messages.control import SourceStatus, StatusAsk, StatusMemory
 from stream.messages.cue import Cue, RecallAsk
-from stream.messages.evidence import Evidence
+from stream.messages.evidence import Evidence, EvidenceItem
+from stream.messages.observation import CommitPut
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
@@ -65,6 +68,8 @@ class MemoryCalls:
         self._turn = turn
         self._timeout_s = timeout_s
         self._hop = hop
+        self.shown: list[tuple[EvidenceItem, ...]] = []
+        """What memory gave so far, recall by recall."""
 
     def recall(self, cue: Cue, k: int) -> Evidence:
         """At most `k` items for a cue.
@@ -80,6 +85,7 @@ class MemoryCalls:
             Evidence, RecallAsk(cue=cue, k=k), timeout_s=left_s, trace_id=self._turn.received.trace_id
         )
         self._hop("receive recall.evidence")
+        self.shown.append(evidence.items)
         return evidence
 
     def sources(self) -> Sequence[SourceStatus]:
@@ -122,13 +128,25 @@ class ReasoningService(Service):
         self._turns: dict[bytes, Turn] = {}
         self._epochs: OrderedDict[PeerKey, int] = OrderedDict()
         self._callers = threading.local()
+        self._tells_citations = self._settings.citations
 
     def set_up(self) -> None:
         """Reads the table of classes, so that no question waits for it, and listens."""
         classes_of("")
+        self._open_outbox()
         self.listen("reasoning")
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)
+
+    def _open_outbox(self) -> None:
+        """What an earlier process left is sent; without an outbox questions are answered all the same."""
+        if not self._tells_citations:
+            return
+        try:
+            _ = self.outbox
+        except OmniRecallError as error:
+            self._tells_citations = False
+            self.log.warning("citations_untold", error=type(error).__name__, message=error.message)
 
     def drain(self) -> bool:
         """Waits for the questions that are being answered."""
@@ -151,11 +169,11 @@ class ReasoningService(Service):
         self.lane("questions", self._settings.threads).submit(
             self._answer,
             turn,
-            done=lambda answer: self._answered(key, answer),
+            done=lambda told: self._answered(key, *told),
             failed=lambda error: self._failed_turn(key, error),
         )
 
-    def _answer(self, turn: Turn) -> Answer:
+    def _answer(self, turn: Turn) -> tuple[Answer, Citations | None]:
         """Runs in the lane."""
         asked: TurnOpen = turn.received.message
 
@@ -167,15 +185,27 @@ class ReasoningService(Service):
             self._callers.memory = Caller(run_dir, "memory", self.name)
         address = Path(ipc_address(run_dir, "memory").removeprefix("ipc://"))
         memory = MemoryCalls(self._callers.memory, address, turn, self._settings.memory_timeout_s, hop)
-        return Reasoner(memory, self._settings, hop).answer(asked.question, asked.cue, asked.k)
+        answer = Reasoner(memory, self._settings, hop).answer(asked.question, asked.cue, asked.k)
+        return answer, citations_of(asked.turn_id, answer, memory.shown)
 
-    def _answered(self, key: bytes, answer: Answer) -> None:
+    def _answered(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
         turn = self._turns.pop(key, None)
         if turn is None:
             return
         asked: TurnOpen = turn.received.message
         self.metrics.count(f"verdict_{answer.verdict}")
         turn.received.reply(TurnFinal(turn_id=asked.turn_id, turn_epoch=asked.turn_epoch, answer=answer))
+        if cited is not None and self._tells_citations:
+            self._tell_citations(cited)
+
+    def _tell_citations(self, cited: Citations) -> None:
+        """After the answer, on the durable way to memory; a lost one does no harm."""
+        try:
+            told = self.commit(CommitPut(outbox_seq=0, citations=(cited,)))
+        except OmniRecallError as error:
+            told = 0
+            self.log.warning("citations_lost", error=type(error).__name__)
+        self.metrics.count("citations_told" if told else "citations_lost")
 
     def _failed_turn(self, key: bytes, error: BaseException) -> None:
         turn = self._turns.pop(key, None)

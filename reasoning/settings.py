@@ -76,6 +76,11 @@ class ReasoningSettings(BaseModel):
     )
     sentence_words: int = Field(default=40, ge=8, le=80, description="words of a sentence at most")
     labels: int = Field(default=5, ge=1, le=10, description="labels told of a picture at most")
+    citations: bool = Field(
+        default=True,
+        description="whether memory is told which observations an answer cited (their ids; no words of "
+        "question or answer)",
+    )
     evidence: EvidenceSettings = Field(
         default=EvidenceSettings(), description="how evidence is weighed against the question"
     )

@@ -47,7 +47,7 @@ def type_name(kind: Any) -> str:
     name = kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
     for noise in ("stream.messages.", "typing.", "observation.", "media.", "control.", "evidence."):
         name = name.replace(noise, "")
-    for noise in ("span.", "log.", "act.", "answer.", "cue.", "envelope.", "turn."):
+    for noise in ("span.", "log.", "act.", "answer.", "cue.", "envelope.", "turn.", "citations."):
         name = name.replace(noise, "")
     name = name.replace(" | msgspec.UnsetType", "")
     return name.replace("NoneType", "None").replace("|", "\\|")

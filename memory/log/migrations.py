@@ -1,7 +1,7 @@
 """The schema of `log.sqlite`, one numbered function per step, never edited once released.
 
-The log proper (source, track, observation, act, tombstone, media, commit_log) is the
-truth; span, key, claim, place, person and the FTS5 table are views of it. The first
+The log proper (source, track, observation, act, citation, weight_step, tombstone, media,
+commit_log) is the truth; span, key, claim, place, person and the FTS5 table are views of it. The first
 step has the columns that later work needs, so that a store made today stays readable.
 
 A law stands in the schema itself: rows of the log are never edited. Triggers refuse an
@@ -299,6 +299,33 @@ INSERT INTO observation_fts (observation_fts) VALUES ('rebuild');
 """
 """Who said a turn of a chat, and on which day (UTC), are words of it too; other sources keep theirs."""
 
+_USE_TABLES = """
+CREATE TABLE citation (                         -- an answer rested on an observation
+  observation_id BLOB NOT NULL REFERENCES observation (observation_id) ON DELETE CASCADE,
+  turn_id        BLOB NOT NULL,
+  commit_no      INTEGER NOT NULL REFERENCES commit_log,
+  PRIMARY KEY (observation_id, turn_id)
+) WITHOUT ROWID;
+CREATE INDEX citation_of_turn ON citation (turn_id);
+
+CREATE TABLE weight_step (                      -- journal: what a turn's citations did to a weight
+  n         INTEGER PRIMARY KEY AUTOINCREMENT,
+  turn_id   BLOB NOT NULL,
+  commit_no INTEGER NOT NULL REFERENCES commit_log,
+  basis     TEXT NOT NULL,                      -- hash of the fixed weights that it started from
+  kind      TEXT NOT NULL,                      -- of source: chat, other
+  scorer    TEXT NOT NULL,
+  old       REAL NOT NULL,
+  new       REAL NOT NULL,
+  step      REAL NOT NULL                       -- log (new / old)
+);
+CREATE INDEX weight_step_of_basis ON weight_step (basis, kind, scorer, step);
+CREATE INDEX weight_step_of_turn ON weight_step (turn_id);
+CREATE TRIGGER citation_gone AFTER DELETE ON citation
+BEGIN DELETE FROM weight_step WHERE turn_id = OLD.turn_id; END;
+"""
+"""What was cited cannot be made anew; it goes with its observation, and what was learnt with it."""
+
 
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
@@ -313,9 +340,15 @@ def m002_fields_of_turns(db: sqlite3.Connection) -> None:
     _run(db, _FIELD_TABLES)
 
 
+def m003_citations(db: sqlite3.Connection) -> None:
+    """Which observations answers rested on, and what was learnt from it."""
+    _run(db, _USE_TABLES)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_the_log_and_its_views,
     m002_fields_of_turns,
+    m003_citations,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -45,6 +45,7 @@ def status_of(
         "observations": sum(of_source.values()),
         "sources": len(rows),
         "acts": _count(db, "SELECT COUNT(*) FROM act"),
+        "citations": _count(db, "SELECT COUNT(*) FROM citation"),
         "keys": _count(db, "SELECT COUNT(*) FROM key"),
         "media": _count(db, "SELECT COUNT(*) FROM media WHERE refs > 0"),
         "tombstones": _count(db, "SELECT COUNT(*) FROM tombstone"),

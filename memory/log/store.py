@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from memory.log.acts import add_act
+from memory.log.citations import add_citations
 from memory.log.database import LOG_NAME, connect_writer, named_error, transaction
 from memory.log.media import MediaFolder
 from memory.log.migrations import check_version, migrate
@@ -27,7 +28,7 @@ from memory.log.reader import DATED_LATER
 from memory.log.tombstones import Tombstones
 from memory.log.writer_lock import PATIENCE_S, WriterLock
 from stream.errors import Malformed
-from stream.messages import CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
+from stream.messages import Citations, CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
 from stream.messages.observation import Reject
 from stream.wire.parts import read_array
 
@@ -37,6 +38,8 @@ UNIT_TOLERANCE = 0.01
 """How far a delivered key's length may be from 1; float16 rounding alone costs 0.001."""
 
 Parts = Mapping[str, tuple[Part, bytes | memoryview]]
+Learn = Callable[[sqlite3.Connection, Citations, int], None]
+"""Learns from citations of a turn within the transaction that makes them durable, in this commit."""
 
 
 class PutItem(NamedTuple):
@@ -85,6 +88,7 @@ class LogStore:
         now_ns: UTC clock for the commit log.
         window: Batches that a sender may have in flight; told in each acknowledgement.
         patience_s: How long to wait for another process that writes to the store.
+        learn: Told the citations of each turn once; None: nothing is learnt from them.
 
     Raises:
         SchemaTooNew: If a newer release wrote the store; nothing was touched.
@@ -99,12 +103,14 @@ class LogStore:
         now_ns: Callable[[], int] = time.time_ns,
         window: int = 64,
         patience_s: float = PATIENCE_S,
+        learn: Learn | None = None,
     ) -> None:
         store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = store_dir / LOG_NAME
         check_version(self.path)
         self._now_ns = now_ns
         self._window = window
+        self._learn = learn
         self._lock = WriterLock(store_dir, patience_s)
         try:
             self.media = MediaFolder(store_dir / "media")
@@ -241,6 +247,8 @@ class LogStore:
             self._attempt(outcome, act.act_id, add_act, self._db, act, commit_no)
         for mark in message.marks:
             self._attempt(outcome, mark.source_id, self._move_mark, mark, commit_no)
+        for told in message.citations:
+            self._attempt(outcome, told.turn_id, self._add_citations, told, commit_no)
         return outcome
 
     def _attempt(
@@ -436,6 +444,13 @@ class LogStore:
                     commit_no,
                 ),
             )
+
+    def _add_citations(self, told: Citations, commit_no: int) -> bool | None:
+        """As `add_citations`; what is new is learnt from."""
+        added = add_citations(self._db, told, commit_no)
+        if added and self._learn is not None:
+            self._learn(self._db, told, commit_no)
+        return added
 
     def _move_mark(self, mark: TrackMark, commit_no: int) -> bool | None:
         """True if the mark moved; None if it stood there or further already (no duplicate: marks repeat)."""

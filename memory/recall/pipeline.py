@@ -42,6 +42,8 @@ SCORERS = frozenset(one.name for one in (*OWN_SCORERS, *CONTEXT_SCORERS))
 Hop = Callable[[str], None]
 Term = tuple[str, npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 """A scorer's name, what it adds to each of some scores, and whether it counts there."""
+Weights = tuple[dict[str, float], dict[str, float]]
+"""By name of scorer: those of turns of chats last, those of everything else first."""
 
 
 def weights_of(settings: RecallSettings | ChatWeights) -> dict[str, float]:
@@ -67,6 +69,11 @@ class Recall:
         self._settings = settings
         self._stemmer = Stemmer()
         self._sources = KnownSources()
+        self._weights = weights_of(settings), weights_of(settings.chat)
+
+    def weigh(self, others: Mapping[str, float], chat: Mapping[str, float]) -> None:
+        """From the next cue on, scores with these weights in the place of those of the settings."""
+        self._weights = dict(others), dict(chat)
 
     def __call__(
         self,
@@ -97,7 +104,7 @@ class Recall:
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
         watch.lap("candidates")
-        ranked = self._rank(db, found, questions, k, cue.text)
+        ranked = self._rank(db, found, questions, k, cue)
         watch.lap("score")
         ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
         moments: dict[int, Moment] = {}
@@ -126,7 +133,7 @@ class Recall:
             SourceGone: As a call.
         """
         found = self._candidates(db, gates_of(db, cue), content_words(cue.text), questions, k)
-        return self._rank(db, found, questions, k, cue.text)
+        return self._rank(db, found, questions, k, cue)
 
     def _candidates(
         self,
@@ -146,19 +153,22 @@ class Recall:
         found: Candidates,
         questions: Sequence[QuestionKey],
         k: int,
-        asked: str,
+        cue: Cue,
     ) -> list[Scored]:
         """All candidates by their own terms; the best of them by those of their context too."""
         reach, moment_ns = self._settings.neighbours, int(self._settings.moment_s * 1e9)
         turns = frozenset(found.gathered.turns(db, found.numbers))
-        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked, turns)
-        own = self._terms(pool, OWN_SCORERS)
+        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
+        weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
+        own = self._terms(pool, OWN_SCORERS, weights)
         totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))
         best = np.lexsort((pool.numbers, -totals))[: max(self._settings.pool, 2 * k)]
         numbers = [pool.numbers[place] for place in best.tolist()]
         items = observations_of(db, numbers)
         own = [(name, added[best], counts[best]) for name, added, counts in own]
-        around = self._terms(replace(pool, numbers=numbers, turns=turns & set(numbers)), CONTEXT_SCORERS)
+        around = self._terms(
+            replace(pool, numbers=numbers, turns=turns & set(numbers)), CONTEXT_SCORERS, weights
+        )
         totals = sum((added for _, added, _ in around), totals[best])
         terms: list[dict[str, float]] = [{} for _ in numbers]
         for name, added, counts in (*own, *around):
@@ -171,9 +181,9 @@ class Recall:
         ]
         return sorted(ranked, key=lambda one: (-one.score, one.item.n))
 
-    def _terms(self, pool: Pool, scorers: Sequence[Scorer]) -> list[Term]:
+    def _terms(self, pool: Pool, scorers: Sequence[Scorer], weights: Weights) -> list[Term]:
         """What each scorer adds to the score of each of the pool's numbers, and to which it adds at all."""
-        of_all, of_turns = weights_of(self._settings), weights_of(self._settings.chat)
+        of_all, of_turns = weights
         is_turn = np.array([n in pool.turns for n in pool.numbers], dtype=bool)
         terms: list[Term] = []
         for scorer in scorers:

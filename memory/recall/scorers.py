@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from memory.log.citations import times_cited
 from memory.log.reader import MIDDLE, Logged, ends_of, marks, pages
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines
 from memory.recall.gathered import KeptKeys
@@ -26,6 +27,8 @@ SITTING_TURNS = 16
 """Turns before and after that a sitting has at most."""
 SITTING_NS = 3_600_000_000_000
 """How far from a turn its sitting reaches to either side."""
+MANY_CITATIONS = 8
+"""Answers that cited an observation beyond which more make it no stronger."""
 EDGE_SHARE = 0.1
 """Part of a source over which the liking for its end falls to 1/e."""
 
@@ -58,6 +61,8 @@ class Pool:
     """The words of the cue as they were put."""
     turns: frozenset[int] = frozenset()
     """Those of the numbers that are of chats."""
+    as_of_commit: int | None = None
+    """What was not known then does not count; None: everything is."""
 
     @property
     def question(self) -> QuestionKey | None:
@@ -255,6 +260,24 @@ class EdgeScorer:
         return scores
 
 
+class UseScorer:
+    """Having been cited by answers: strength that is gained by nothing else, least of all by being found.
+
+    It knows no time: what was asked about once is as likely asked about again years later, and
+    forgetting by age kept less than chance did.
+    """
+
+    name = "use"
+
+    def score(self, pool: Pool) -> Raw:
+        """The logarithm of 1 + times cited, over that of 1 + `MANY_CITATIONS`, at most 1."""
+        times = times_cited(pool.db, pool.numbers, pool.as_of_commit)
+        if not times:
+            return {}
+        most = math.log1p(MANY_CITATIONS)
+        return {n: min(1.0, math.log1p(times.get(n, 0)) / most) for n in pool.numbers}
+
+
 OWN_SCORERS: tuple[Scorer, ...] = (
     DenseScorer(),
     DenseScorer("image"),
@@ -264,6 +287,7 @@ OWN_SCORERS: tuple[Scorer, ...] = (
     EdgeScorer(),
     PersonScorer(),
     LengthScorer(),
+    UseScorer(),
 )
 """Terms that need only the candidate itself; they choose the pool."""
 CONTEXT_SCORERS: tuple[Scorer, ...] = (
@@ -276,8 +300,8 @@ CONTEXT_SCORERS: tuple[Scorer, ...] = (
 """Terms that look around; the pool's items alone get them."""
 
 
-WISHES = frozenset({"sense", "edge", "person"})
-"""Terms that say what the question would like: 0 to 1, and worth their weight at most."""
+WISHES = frozenset({"sense", "edge", "person", "use"})
+"""Terms of 0 to 1 that are worth their weight at most: what the question would like, and use."""
 
 
 def weighted(
@@ -305,9 +329,7 @@ def _turns(pool: Pool) -> list[tuple[int, str, int]]:
     return [(n, one.speaker, one.n_chars) for n, one in turns.items()]
 
 
-def _mean_cosines(
-    pool: Pool, question: QuestionKey, groups: Mapping[int, Sequence[int]]
-) -> dict[int, float]:
+def _mean_cosines(pool: Pool, question: QuestionKey, groups: Mapping[int, Sequence[int]]) -> dict[int, float]:
     """The likeness of the mean key of each group of observations; groups without a key are left out."""
     kept = pool.keys(question, {one for group in groups.values() for one in group})
     return kept.mean_cosines(question.vector, groups)

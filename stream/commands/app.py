@@ -27,6 +27,7 @@ from stream.commands import (
     serve,
     status,
     timeline,
+    weights,
 )
 from stream.errors import OmniRecallError
 
@@ -67,6 +68,7 @@ app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
 app.command("export")(export.export)
 app.command("status")(status.status)
+app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")

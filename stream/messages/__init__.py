@@ -6,6 +6,7 @@
 from stream.messages import control, log, media, turn
 from stream.messages.act import Act
 from stream.messages.answer import Answer, Sentence
+from stream.messages.citations import Citations, ShownItem
 from stream.messages.cue import Cue, RecallAsk
 from stream.messages.envelope import TOPICS, Envelope, Message, Part, new_id
 from stream.messages.evidence import Coverage, Evidence, EvidenceItem, Gap
@@ -26,6 +27,7 @@ __all__ = [
     "TOPICS",
     "Act",
     "Answer",
+    "Citations",
     "CommitAck",
     "CommitPut",
     "Coverage",
@@ -41,6 +43,7 @@ __all__ = [
     "Part",
     "RecallAsk",
     "Sentence",
+    "ShownItem",
     "SourceRecord",
     "Span",
     "TrackMark",

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from stream.messages.act import Act
+from stream.messages.citations import Citations
 from stream.messages.envelope import Message, topic
 
 ID_BYTES = 16
@@ -148,11 +149,12 @@ class TrackMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("commit.put")
-class CommitPut(Message, frozen=True, kw_only=True):
+class CommitPut(Message, frozen=True, kw_only=True, omit_defaults=True):
     """perception, capture, gateway, reasoning → memory: one durable batch, in order.
 
     `outbox_seq` is the sender's number of this batch; the sender repeats the batch until
-    it is acknowledged, and memory recognises everything in it for ever by its ids.
+    it is acknowledged, and memory recognises everything in it for ever by its ids. Fields at
+    their default stay away.
     """
 
     outbox_seq: int
@@ -160,6 +162,7 @@ class CommitPut(Message, frozen=True, kw_only=True):
     observations: tuple[Observation, ...] = ()
     acts: tuple[Act, ...] = ()
     marks: tuple[TrackMark, ...] = ()
+    citations: tuple[Citations, ...] = ()
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):

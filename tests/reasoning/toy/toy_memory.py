@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from stream.messages import Evidence, EvidenceItem, RecallAsk
+from stream.messages import CommitAck, CommitPut, Evidence, EvidenceItem, RecallAsk
 from stream.process.service import Received, Service
 
 
@@ -16,6 +16,13 @@ class ToyMemory(Service):
     def set_up(self) -> None:
         self.listen("memory")
         self.on(RecallAsk, self._recall)
+        self.on(CommitPut, self._commit)
+
+    def _commit(self, received: Received) -> None:
+        """Counts citations, which its beats tell, and acknowledges."""
+        put: CommitPut = received.message
+        self.metrics.count("cited", sum(len(one.cited) for one in put.citations))
+        received.reply(CommitAck(outbox_seq=put.outbox_seq, commit_no=1))
 
     def _recall(self, received: Received) -> None:
         self.lane("queries", threads=4).submit(evidence, received.message, done=received.reply)

@@ -1,0 +1,36 @@
+"""What memory is told of an answer: the observations that it cited, out of those that it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream.messages import Answer, Citations, EvidenceItem, ShownItem
+
+MOST_RECALLS = 4
+"""Recalls of one turn that are told, the first ones; most questions have one to three."""
+
+
+def citations_of(
+    turn_id: bytes, answer: Answer, recalls: Sequence[Sequence[EvidenceItem]]
+) -> Citations | None:
+    """The citations of an answer, None where it is none or cites nothing.
+
+    What only comes nearest ("I am not sure") is no use that a memory should grow by.
+
+    Args:
+        turn_id: The turn.
+        answer: What was answered.
+        recalls: The items that memory gave, recall by recall.
+    """
+    cited = tuple(dict.fromkeys(item.observation_id for item in answer.citations))
+    if answer.verdict != "answered" or not cited or not turn_id:
+        return None
+    telling = [items for items in recalls if any(item.observation_id in cited for item in items)]
+    return Citations(
+        turn_id=turn_id, cited=cited, shown=tuple(_shown(items) for items in telling[:MOST_RECALLS])
+    )
+
+
+def _shown(items: Sequence[EvidenceItem]) -> tuple[ShownItem, ...]:
+    ranked = sorted(items, key=lambda item: (-item.score, item.observation_id))
+    return tuple(ShownItem(observation_id=one.observation_id, scorers=one.scorers) for one in ranked)
