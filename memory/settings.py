@@ -56,6 +56,9 @@ class ChatWeights(BaseModel):
     edge: float = Field(default=0.0, ge=0, description="weight of lying at the beginning, at the end")
     person: float = Field(default=1.5, ge=0, description="weight of being said by who is named")
     length: float = Field(default=0.5, ge=0, description="weight of how much a turn says")
+    fact: float = Field(
+        default=1.5, ge=0, description="weight of the best of what a turn states, sentence by sentence"
+    )
     use: float = Field(
         default=0.0,
         ge=0,

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.index import IndexShelf
-from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
+from memory.keys.keyers import DigestKeyer, FactKeyer, TextKeyer, add_keys
 from memory.keys.vectors import FlatIndex
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
@@ -142,7 +142,7 @@ class Ours:
         with self._store.views() as db:
             while made.advance(db, 0, self._store.touched).more:
                 pass
-            for keyer in (TextKeyer(), DigestKeyer()):
+            for keyer in (TextKeyer(), DigestKeyer(), FactKeyer()):
                 while drafts := keyer.pending(db, E, 0, 32):
                     add_keys(db, drafts, encoder.encode([draft.text for draft in drafts]), E, 1)
         self._shelf = IndexShelf(folder / "views")
