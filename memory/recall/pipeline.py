@@ -99,7 +99,7 @@ class Recall:
             SourceGone: If the cue names a source that the store does not have.
         """
         watch = _Watch(hop)
-        gates = gates_of(db, cue)
+        gates = gates_of(db, cue, named_dates=self._settings.named_dates)
         watch.lap("gates")
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
@@ -132,7 +132,13 @@ class Recall:
         Raises:
             SourceGone: As a call.
         """
-        found = self._candidates(db, gates_of(db, cue), content_words(cue.text), questions, k)
+        found = self._candidates(
+            db,
+            gates_of(db, cue, named_dates=self._settings.named_dates),
+            content_words(cue.text),
+            questions,
+            k,
+        )
         return self._rank(db, found, questions, k, cue)
 
     def _candidates(
