@@ -123,7 +123,7 @@ class RecallSettings(BaseModel):
     )
     named_dates: bool = Field(
         default=True,
-        description="whether a day or month that a question names leaves out the turns of chats of other times",
+        description="whether a day or month that a question names leaves the turns of other times out",
     )
     neighbours: int = Field(default=2, ge=0, le=10, description="neighbours before and after an item")
     group_gap_s: float = Field(
