@@ -101,7 +101,7 @@ def test_every_cell_asks_of_the_same_segments_with_fewer_words(monkeypatch):
         early, late = (cues[pair.shown[place]] for place in (pair.first, 1 - pair.first))
         assert early.at < late.at
         by_cell.setdefault(pair.labels["dropped"], []).append((early.at, late.at))
-        length = int(pair.labels["words"])
+        length = int(pair.labels["cell"].split()[-2])
         kept = early.text.split()
         assert len(kept) == length - round(DROPPED[pair.labels["dropped"]] * length)
         words = iter(book.words[early.at : early.at + length])
