@@ -282,6 +282,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"no cell {unknown[0]!r}", remedy=f"cells are {', '.join(DROPPED)}")
     if options.excerpts < 1 or options.piece_words < 1:
         raise ConfigError("--excerpts and --piece-words are at least 1", remedy="give larger numbers")
+    if options.videos is not None:
+        read_set(options.videos)  # A folder that cannot be read is told before minutes are spent on books.
 
 
 if __name__ == "__main__":
