@@ -73,18 +73,15 @@ def measure_books(options: argparse.Namespace) -> Tally:
     Raises:
         ConfigError: If it holds no books, or none that is long enough.
     """
-    from perception.encoder.text import TextEncoder
-    from stream.models import model_file
+    from tools.chat_stores import text_encoder
 
     books = read_books(options.books)
     cues, pairs = drawn_set(books, options.cells.split(","), options.excerpts, options.seed)
     if not pairs:
         raise ConfigError(f"no book of {options.books} is long enough", remedy="give books of 300 words")
-    name = "all-minilm-l6-v2"
-    encoder = TextEncoder(model_file(name, "model.onnx"), model_file(name, "tokenizer.json"))
     found: dict[str, list[Found]] = {}
     with tempfile.TemporaryDirectory(prefix="omnirecall-order-") as folder:
-        search = BookSearch(books, options.piece_words, encoder, Path(folder), MemorySettings())
+        search = BookSearch(books, options.piece_words, text_encoder(), Path(folder), MemorySettings())
         note(f"{len(books)} books in {len(search.spots)} pieces; {len(cues)} cues")
         for place, cue in enumerate(cues, start=1):
             for system, one in search.found(cue.text).items():

@@ -109,7 +109,8 @@ class Recall:
         ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
         moments: dict[int, Moment] = {}
         if unit == "moment" and self._settings.moment_s:
-            moments = moments_of(db, [one.item for one in ranked], int(self._settings.moment_s * 1e9))
+            length_ns, turns = int(self._settings.moment_s * 1e9), self._settings.moment_turns
+            moments = moments_of(db, [one.item for one in ranked], length_ns, turns)
             ranked = distinct_moments(ranked, moments, k)
         known = self._sources.of(db)
         items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known)
