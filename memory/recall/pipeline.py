@@ -39,8 +39,6 @@ SCORERS = frozenset(one.name for one in (*OWN_SCORERS, *CONTEXT_SCORERS))
 Hop = Callable[[str], None]
 Scores = dict[int, tuple[float, dict[str, float]]]
 """Score and terms by row number."""
-Weights = tuple[dict[str, float], dict[str, float]]
-"""By name of scorer: those of turns of chats last, those of everything else first."""
 
 
 def weights_of(settings: RecallSettings | ChatWeights) -> dict[str, float]:
@@ -156,18 +154,15 @@ class Recall:
         moment_ns = int(self._settings.moment_s * 1e9)
         turns = turns_among(db, found.numbers)
         pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
-        weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
-        self._add_terms(scores, pool, OWN_SCORERS, weights)
+        self._add_terms(scores, pool, OWN_SCORERS)
         best = sorted(scores, key=lambda n: (-scores[n][0], n))[: max(self._settings.pool, 2 * k)]
         items = observations_of(db, best)
-        self._add_terms(
-            scores, replace(pool, numbers=best, turns=turns & set(best)), CONTEXT_SCORERS, weights
-        )
+        self._add_terms(scores, replace(pool, numbers=best, turns=turns & set(best)), CONTEXT_SCORERS)
         ranked = [Scored(items[n], *scores[n]) for n in best if n in items]
         return sorted(ranked, key=lambda one: (-one.score, one.item.n))
 
-    def _add_terms(self, scores: Scores, pool: Pool, scorers: Sequence[Scorer], weights: Weights) -> None:
-        of_all, of_turns = weights
+    def _add_terms(self, scores: Scores, pool: Pool, scorers: Sequence[Scorer]) -> None:
+        of_all, of_turns = self._weights
         for scorer in scorers:
             one, chat = of_all.get(scorer.name, 0.0), of_turns.get(scorer.name, 0.0)
             counts = (one and len(pool.turns) < len(pool.numbers)) or (chat and pool.turns)
