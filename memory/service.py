@@ -105,7 +105,7 @@ class MemoryService(Service):
         self._opened.callback(self._store.close)
         self._reader = LogReader(store_dir)
         self._opened.callback(self._reader.close)
-        recall_reader = LogReader(store_dir, RECALL_CACHE_KIB)
+        recall_reader = LogReader(store_dir, RECALL_CACHE_KIB, is_mapped=True)
         self._opened.callback(recall_reader.close)
         self._shelf = IndexShelf(store_dir / "views", gpu=self._settings.gpu)
         self._opened.callback(self._shelf.close)

@@ -15,6 +15,7 @@ import hashlib
 import sqlite3
 import subprocess
 import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from memory.keys.files import read_view, remove_view, sweep_partials, write_view
 from memory.keys.gpu import Ids, Vectors
 from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, Lexicon
+from memory.keys.owners import Owners
 from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
-from memory.log.reader import last_commit, last_given
+from memory.log.reader import last_commit, last_given, marks, pages
 from stream.errors import Corrupt
 
 MOST_FLAT = 100_000
@@ -62,12 +64,16 @@ class IndexShelf:
         self._child: subprocess.Popen[bytes] | None = None
         self._making = ""
         self._gone_meanwhile: set[int] = set()
+        self._opening = threading.Lock()
+        self._is_opening = False
+        self._gone_opening: set[int] = set()
         self._measured: dict[str, dict[str, Any]] = {}
         self.builds_failed = 0
         self.most_flat = most_flat
         self._gpu = gpu
         self._lock = threading.RLock()
         self._indexes: dict[str, FlatIndex | IvfIndex] = {}
+        self._owners: dict[str, Owners] = {}
         self._last_key: dict[str, int] = {}
         self._saved: dict[str, tuple[int, int]] = {}
         self._changes: dict[str, int] = {}
@@ -80,14 +86,37 @@ class IndexShelf:
         time; later ones add what came since.
         """
         with self._lock:
-            index = self._indexes.get(encoder_id)
-            if index is None:
-                index = self._open(db, encoder_id)
-                if index is None:
-                    return None
-                self._indexes[encoder_id] = index
+            is_there = encoder_id in self._indexes
+        if not is_there and not self._open_once(db, encoder_id):
+            return None
+        with self._lock:
+            index = self._indexes[encoder_id]
             self._catch_up(db, index)
             return index
+
+    def owners_of(self, encoder_id: str, ids: Ids) -> Ids:
+        """The row number of each key's observation; 0 for a span's key, -1 for one that is gone."""
+        with self._lock:
+            return self._owners[encoder_id].numbers_of(ids)
+
+    def keys_of(
+        self, db: sqlite3.Connection, encoder_id: str, dimension: int, numbers: Iterable[int]
+    ) -> tuple[list[int], Vectors]:
+        """Keys of observations by an encoder: row numbers of their owners, and vectors (K, D) float32.
+
+        Those of a flat index are taken from it, others read from the store. Of an encoder for which
+        `ready` has not been called there are none.
+        """
+        with self._lock:
+            index = self._indexes.get(encoder_id)
+            if index is None or index.dimension != dimension:
+                return [], np.empty((0, dimension), np.float32)
+            of, ids = self._owners[encoder_id].keys_of(np.array(sorted(numbers), dtype=np.int64))
+            if isinstance(index, FlatIndex):
+                return of.tolist(), index.vectors(ids)
+        owner = dict(zip(ids.tolist(), of.tolist(), strict=True))
+        there, vectors = stored_vectors(db, list(owner), dimension)
+        return [owner[key_id] for key_id in there], vectors
 
     def search(self, index: FlatIndex | IvfIndex, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
         """As `FlatIndex.search`, while nobody changes the index."""
@@ -98,7 +127,9 @@ class IndexShelf:
         """Takes keys that are gone from the store out of all indexes."""
         with self._lock:
             self._gone_meanwhile.update(ids if self._making else ())
+            self._gone_opening.update(ids if self._is_opening else ())
             for encoder_id, index in self._indexes.items():
+                self._owners[encoder_id].remove(ids)
                 if index.remove(np.array(ids, dtype=np.int64)):
                     self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
 
@@ -197,13 +228,21 @@ class IndexShelf:
             return False
         finally:
             remove_view(folder, _stem(encoder_id))
+        owners, _ = _matched(db, index)
         with self._lock:
-            self._match(db, index)
             # What was removed after this snapshot: from now on it is removed from the new index.
-            index.remove(np.array(sorted(self._gone_meanwhile), dtype=np.int64))
-            self._indexes[encoder_id] = index
+            self._take(index, owners, self._gone_meanwhile)
             self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
         return True
+
+    def _take(self, index: FlatIndex | IvfIndex, owners: tuple[Ids, Ids], gone: set[int]) -> None:
+        """Puts an index in its place, without the keys that are gone since it was matched with the store."""
+        ids, _ = owners
+        index.remove(np.array(sorted(gone), dtype=np.int64))
+        self._indexes[index.encoder_id] = index
+        self._owners[index.encoder_id] = Owners(*owners)
+        self._owners[index.encoder_id].remove(gone)
+        self._last_key[index.encoder_id] = int(ids[-1]) if len(ids) else 0
 
     @property
     def is_building(self) -> bool:
@@ -235,7 +274,34 @@ class IndexShelf:
                 for encoder_id, index in self._indexes.items()
             }
 
-    def _open(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | IvfIndex | None:
+    def _open_once(self, db: sqlite3.Connection, encoder_id: str) -> bool:
+        """Loads an index or makes it anew; whether there is one.
+
+        That takes a while in a large store, and the lock is not held meanwhile: who asks in the space
+        of another encoder, or for the status, does not wait.
+        """
+        with self._opening:
+            with self._lock:
+                if encoder_id in self._indexes:
+                    return True
+                self._is_opening = True
+            try:
+                opened = self._open(db, encoder_id)
+                with self._lock:
+                    if opened is not None:
+                        index, owners, has_changed = opened
+                        self._take(index, owners, self._gone_opening)
+                        self._changes[encoder_id] = self._changes.get(encoder_id, 0) + has_changed
+                return opened is not None
+            finally:
+                with self._lock:
+                    self._is_opening = False
+                    self._gone_opening.clear()
+
+    def _open(
+        self, db: sqlite3.Connection, encoder_id: str
+    ) -> tuple[FlatIndex | IvfIndex, tuple[Ids, Ids], bool] | None:
+        """The index of an encoder, its keys with their owners, and whether it differs from its file."""
         row = db.execute(
             "SELECT dimension FROM key WHERE encoder_id = ? AND vector IS NOT NULL LIMIT 1", (encoder_id,)
         ).fetchone()
@@ -245,30 +311,13 @@ class IndexShelf:
         index: FlatIndex | IvfIndex
         try:
             index = self._load(db, encoder_id, dimension, self.folder)
-            self._saved[encoder_id] = (len(index), 0)
+            self._saved[encoder_id] = (len(index), self._changes.get(encoder_id, 0))
         except (Corrupt, OSError, ValueError, TypeError, KeyError):
             self.rebuilt += (self.folder / f"{_stem(encoder_id)}.json").exists()
             self._measured.pop(encoder_id, None)
             index = FlatIndex(encoder_id, dimension, gpu=self._gpu)
-        if self._match(db, index):
-            self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
-        return index
-
-    def _match(self, db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
-        """Adds what only the store has and removes what only the index has; whether there was any."""
-        encoder_id, dimension = index.encoder_id, index.dimension
-        stored = np.array(
-            [key_id for (key_id,) in db.execute(_KEY_IDS, (encoder_id, dimension))], dtype=np.int64
-        )
-        there = index.ids()
-        gone, missing = np.setdiff1d(there, stored), np.setdiff1d(stored, there)
-        index.remove(gone)
-        for start in range(0, len(missing), READ_ROWS):
-            ids = missing[start : start + READ_ROWS]
-            index.add(*_read_keys(db, encoder_id, ids, dimension))
-        self._last_key[encoder_id] = int(stored[-1]) if len(stored) else 0
-        index.commit_no = last_commit(db)
-        return bool(len(missing) or len(gone))
+        owners, has_changed = _matched(db, index)
+        return index, owners, has_changed
 
     def _load(
         self, db: sqlite3.Connection, encoder_id: str, dimension: int, folder: Path
@@ -295,22 +344,59 @@ class IndexShelf:
         encoder_id = index.encoder_id
         while True:
             rows = db.execute(
-                "SELECT key_id, vector FROM key WHERE encoder_id = ? AND key_id > ? AND vector IS NOT NULL"
-                " AND dimension = ? ORDER BY key_id LIMIT ?",
+                "SELECT k.key_id, k.vector, COALESCE(o.n, 0) FROM key AS k"
+                " LEFT JOIN observation AS o ON o.observation_id = k.owner"
+                " WHERE k.encoder_id = ? AND k.key_id > ? AND k.vector IS NOT NULL"
+                " AND k.dimension = ? ORDER BY k.key_id LIMIT ?",
                 (encoder_id, self._last_key[encoder_id], index.dimension, READ_ROWS),
             ).fetchall()
             if rows:
                 ids = np.array([row[0] for row in rows], dtype=np.int64)
                 index.add(ids, unpack_vectors([row[1] for row in rows], index.dimension))
+                self._owners[encoder_id].add(ids, np.array([row[2] for row in rows], dtype=np.int64))
                 self._last_key[encoder_id] = int(ids[-1])
             if len(rows) < READ_ROWS:
                 break
         index.commit_no = last_commit(db)
 
 
-_KEY_IDS = (
-    "SELECT key_id FROM key WHERE encoder_id = ? AND vector IS NOT NULL AND dimension = ? ORDER BY key_id"
+_KEY_OWNERS = (
+    "SELECT k.key_id, COALESCE(o.n, 0) FROM key AS k LEFT JOIN observation AS o"
+    " ON o.observation_id = k.owner WHERE k.encoder_id = ? AND k.vector IS NOT NULL AND k.dimension = ?"
+    " ORDER BY k.key_id"
 )
+
+
+def _matched(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> tuple[tuple[Ids, Ids], bool]:
+    """Adds what only the store has and removes what only the index has.
+
+    Returns:
+        The keys of the store and their owners as `Owners` takes them; whether there was any difference.
+    """
+    encoder_id, dimension = index.encoder_id, index.dimension
+    rows = np.array(db.execute(_KEY_OWNERS, (encoder_id, dimension)).fetchall(), dtype=np.int64)
+    stored, numbers = rows.reshape(-1, 2).T.copy()
+    there = index.ids()
+    gone, missing = np.setdiff1d(there, stored), np.setdiff1d(stored, there)
+    index.remove(gone)
+    for start in range(0, len(missing), READ_ROWS):
+        ids = missing[start : start + READ_ROWS]
+        index.add(*_read_keys(db, encoder_id, ids, dimension))
+    index.commit_no = last_commit(db)
+    return (stored, numbers), bool(len(missing) or len(gone))
+
+
+def stored_vectors(
+    db: sqlite3.Connection, key_ids: Sequence[int], dimension: int
+) -> tuple[list[int], Vectors]:
+    """Keys as the store has them: ids of those that are there, and vectors (K, D) float32."""
+    rows: list[tuple[int, bytes]] = []
+    for some in pages(key_ids):
+        rows += db.execute(
+            f"SELECT key_id, vector FROM key WHERE key_id IN ({marks(some)}) AND vector IS NOT NULL",  # noqa: S608
+            some,
+        )
+    return [key_id for key_id, _ in rows], unpack_vectors([vector for _, vector in rows], dimension)
 
 
 def _read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int) -> tuple[Ids, Vectors]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from memory.keys.facts import FACT, facts_of
 from memory.log.reader import marks
 
 KIND_OF_KEY: Mapping[str, str] = {
@@ -35,17 +36,26 @@ _KIND_SQL = (
     + " ELSE 'text' END"
 )
 _TOLD_SQL = (
-    "CASE WHEN t.speaker || t.day = '' THEN o.text ELSE trim(t.day || ' ' || t.speaker) || ': ' || o.text"
+    "CASE WHEN t.speaker || t.day = '' THEN o.text ELSE ltrim(t.speaker || ': ', ': ') || o.text"
     " || COALESCE((SELECT ' ' || c.text FROM observation AS c WHERE c.source_id = o.source_id"
     " AND c.session = o.session AND c.kind = 'caption' AND c.pts0_ns = o.pts0_ns"
     " AND c.track = o.track AND c.text <> '' LIMIT 1), '') END"
 )
-"""What the key of an observation is made of: that of a turn of a chat holds its day, speaker and photo."""
+"""What the key of an observation is made of: that of a turn of a chat holds its speaker and photo.
+
+Its day is a word for the text index and a gate; in the key it cost recall (tools.ablate).
+"""
 _TEXTS = (
     f"FROM observation AS o WHERE o.n > ? AND o.text <> '' AND o.kind NOT IN ({marks(WITHOUT_KEY)})"  # noqa: S608
     " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = o.observation_id"
     f" AND k.kind = {_KIND_SQL} AND k.encoder_id = ?)"
 )
+_STATED = (
+    "FROM observation AS o JOIN observation_text AS t ON t.n = o.n WHERE o.n > ? AND o.kind = 'utterance'"
+    " AND o.text <> '' AND t.speaker || t.day <> '' AND NOT EXISTS (SELECT 1 FROM key AS k"
+    " INDEXED BY key_of_owner WHERE k.owner = o.observation_id AND k.kind = ? AND k.encoder_id = ?)"
+)
+"""Turns of chats that have no keys of their facts yet."""
 _DIGESTS = (
     "FROM span AS s WHERE s.level = 'event' AND s.digest <> '' AND s.ended_commit IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = s.span_id"
@@ -65,6 +75,8 @@ class KeyDraft:
     kind: str
     text: str
     n: int = 0
+    part: str = ""
+    """Which of several keys of the same kind."""
 
 
 class Keyer(Protocol):
@@ -103,6 +115,27 @@ class DigestKeyer:
         return [KeyDraft(span_id, level, DIGEST, text) for span_id, level, text in rows]
 
 
+class FactKeyer:
+    """A key per fact of a turn of a chat; all of a turn together, since any says that it has them."""
+
+    def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
+        """As `Keyer.pending`, in whole turns: more than `limit` only where one turn has more."""
+        rows = db.execute(
+            f"SELECT o.n, o.observation_id, o.text, t.speaker {_STATED} ORDER BY o.n LIMIT ?",
+            (after_n, FACT, encoder_id, limit),
+        )
+        drafts: list[KeyDraft] = []
+        for n, owner, text, speaker in rows:
+            facts = facts_of(text, speaker)
+            if drafts and len(drafts) + len(facts) > limit:
+                break
+            drafts += [
+                KeyDraft(owner, "observation", FACT, fact, n, str(place))
+                for place, fact in enumerate(facts, start=1)
+            ]
+        return drafts
+
+
 def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
     """How many keys are still to be made, of observations after row `after_n` and of events.
 
@@ -138,8 +171,8 @@ def add_keys(
     added = 0
     for draft, vector in zip(drafts, pack_vectors(vectors), strict=True):
         added += db.execute(
-            "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit)"
-            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM observation WHERE"
+            "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit, terms)"
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9 WHERE EXISTS (SELECT 1 FROM observation WHERE"
             " observation_id = ?1) OR EXISTS (SELECT 1 FROM span WHERE span_id = ?1 AND digest = ?8)"
             " ON CONFLICT DO NOTHING",
             (
@@ -151,6 +184,7 @@ def add_keys(
                 vector,
                 made_commit,
                 draft.text,
+                draft.part,
             ),
         ).rowcount
     return added

@@ -35,6 +35,8 @@ MOST_MISSING = 4_096
 BLOCKS = 3
 """How often the hits that are looked up are made four times as many, before all that the gates let
 through are asked for."""
+MOST_DELETED = 16
+"""Hits looked up beyond those wanted where there are no gates."""
 SAMPLED_TEXTS = 64
 
 _NEW_TEXTS = (
@@ -179,7 +181,8 @@ class Lexicon:
         if len(tokens) > len(words):
             return None  # A word of several tokens is a phrase, and places within texts are not kept here.
         stems = list(dict.fromkeys(stem for stem, _ in tokens))
-        wanted = 4 * limit
+        # Where nothing is shut out, only texts that were deleted since are not there.
+        wanted = 4 * limit if gates_sql else limit + MOST_DELETED
         for _ in range(BLOCKS):
             numbers, scores = best(segments, stems, wanted)
             there = _admitted(db, numbers.tolist(), gates_sql, parameters)

@@ -205,6 +205,13 @@ class FlatIndex(_FaissIndex):
         found: Vectors = self._index.reconstruct(key_id)
         return found
 
+    def vectors(self, ids: Ids) -> Vectors:
+        """Keys that are there, (N, D) float32."""
+        if not len(ids):
+            return np.empty((0, self.dimension), np.float32)
+        found: Vectors = self._index.reconstruct_batch(ids)
+        return found
+
     def holds(self, key_id: int, vector: Vectors) -> bool:
         """Whether the key under this id is this vector."""
         return bool(np.allclose(self.vector(key_id), vector, atol=1e-5))

@@ -19,6 +19,11 @@ READER_CACHE_KIB = 1_024
 needs no more than it uses in one look."""
 RECALL_CACHE_KIB = 16_384
 """For questions, 16 MB; SQLite's own 2 MB are read anew for each question to a large store."""
+MAPPED_BYTES = 2**31 - 2**16
+"""Of the file, read where the system's cache has it instead of being copied page by page; the most
+that SQLite maps. Nobody shortens the file while the store is open."""
+STATEMENTS = 512
+"""Prepared statements that a reader keeps; Python's own 128 are fewer than the forms of one question."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -58,7 +63,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(
-    path: Path, *, alone: bool = False, cache_kib: int = READER_CACHE_KIB
+    path: Path, *, alone: bool = False, cache_kib: int = READER_CACHE_KIB, is_mapped: bool = False
 ) -> sqlite3.Connection:
     """A connection that cannot write, for use by the thread that made it.
 
@@ -67,6 +72,7 @@ def connect_reader(
         alone: Nobody has it open and its write-ahead log is empty; then not even the
             files beside it are made.
         cache_kib: Most of the pages that it keeps, in KiB.
+        is_mapped: Read through a map of the file (`MAPPED_BYTES`).
 
     Raises:
         StoreError: One of its kinds, if the file is missing or no database.
@@ -79,9 +85,11 @@ def connect_reader(
             timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
             check_same_thread=False,
+            cached_statements=STATEMENTS,
         )
         db.execute("PRAGMA query_only=ON")
         db.execute(f"PRAGMA cache_size=-{cache_kib}")
+        db.execute(f"PRAGMA mmap_size={MAPPED_BYTES if is_mapped else 0}")
         db.execute("PRAGMA foreign_keys=ON")
     except sqlite3.Error as error:
         raise named_error(error, path) from error

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 SQL_VALUES = 500
 """Values bound to one statement; SQLite takes 32 766."""
+PAGE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, SQL_VALUES)
 LIVE_KINDS = ("camera", "microphone", "network")
 
 MIDDLE = "(o.pts0_ns / 2 + o.pts1_ns / 2)"
@@ -125,11 +126,15 @@ class LogReader:
     Args:
         store_dir: Folder of the store; its writer must have made the log before.
         cache_kib: Most of the pages that each connection keeps, in KiB.
+        is_mapped: As `connect_reader`.
     """
 
-    def __init__(self, store_dir: Path, cache_kib: int = READER_CACHE_KIB) -> None:
+    def __init__(
+        self, store_dir: Path, cache_kib: int = READER_CACHE_KIB, *, is_mapped: bool = False
+    ) -> None:
         self.path = store_dir / LOG_NAME
         self._cache_kib = cache_kib
+        self._is_mapped = is_mapped
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
@@ -139,7 +144,7 @@ class LogReader:
         """The calling thread's connection."""
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
-            db = connect_reader(self.path, cache_kib=self._cache_kib)
+            db = connect_reader(self.path, cache_kib=self._cache_kib, is_mapped=self._is_mapped)
             self._local.db = db
             with self._lock:
                 self._connections.append(db)
@@ -187,9 +192,16 @@ def observations_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int,
 
 
 def pages(values: Iterable[T]) -> list[list[T]]:
-    """Values in lists that one statement can bind."""
+    """Values in lists that one statement can bind; for `IN (…)`, since the last may stand there again.
+
+    Lists are of few lengths, so that statements are prepared once and not for each length.
+    """
     every = list(values)
-    return [every[start : start + SQL_VALUES] for start in range(0, len(every), SQL_VALUES)]
+    made = [every[start : start + SQL_VALUES] for start in range(0, len(every), SQL_VALUES)]
+    for some in made:
+        wanted = next(size for size in PAGE_SIZES if size >= len(some))
+        some += some[-1:] * (wanted - len(some))
+    return made
 
 
 def marks(values: Sequence[object]) -> str:
@@ -220,15 +232,35 @@ def sources(db: sqlite3.Connection, only: tuple[bytes, int] | None = None) -> li
     ]
 
 
-def ends_of(db: sqlite3.Connection) -> dict[tuple[bytes, int], int]:
-    """Where each source and session ends, as far as it is known, in ns; without any, it is left out."""
+def ends_of(
+    db: sqlite3.Connection, only: Iterable[tuple[bytes, int]] | None = None
+) -> dict[tuple[bytes, int], int]:
+    """Where each source and session (or `only` some) ends, in ns; left out where that is not known."""
+    rows = sources(db) if only is None else [row for one in set(only) for row in sources(db, one)]
     ends: dict[tuple[bytes, int], int] = {}
-    for row in sources(db):
+    for row in rows:
         read_ns = max((track.through_pts_ns or 0 for track in row.tracks), default=0)
         end_ns = read_ns if row.is_read or row.duration_ns is None else max(read_ns, row.duration_ns)
         if end_ns:
             ends[row.source_id, row.session] = end_ns
     return ends
+
+
+def through_of(rows: Sequence[SourceRow]) -> int | None:
+    """UTC up to which every source of known time was perceived: the least of those still being read."""
+    reading: list[int] = []
+    read: list[int] = []
+    for row in rows:
+        if row.t_origin_ns is None or not row.tracks:
+            continue
+        ends = [track.through_pts_ns or 0 for track in row.tracks if row.is_read or not track.eof]
+        if row.is_read:
+            read.append(row.t_origin_ns + max(ends))
+        else:
+            reading.append(row.t_origin_ns + min(ends))
+    if reading:
+        return min(reading)
+    return max(read, default=None)
 
 
 def named_sources(db: sqlite3.Connection, names: Sequence[str]) -> list[SourceRow]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from memory.keys.index import IndexShelf
+from memory.keys.index import IndexShelf, stored_vectors
 from memory.keys.keyers import DIGEST, unpack_vectors
 from memory.log.reader import MIDDLE, marks, pages
 from memory.recall.gates import Gates
+from memory.recall.gathered import Gathered
 from memory.recall.words import match_query
 
 EVENTS_OPENED = 3
@@ -54,6 +55,7 @@ class Candidates:
     numbers: list[int] = field(default_factory=list)
     cosines: dict[str, dict[int, float]] = field(default_factory=dict)
     bm25: dict[int, float] = field(default_factory=dict)
+    gathered: Gathered = field(default_factory=Gathered)
 
 
 def find(
@@ -74,7 +76,8 @@ def find(
         questions: The cue in the spaces of the encoders.
         limit: How many to take from each index.
     """
-    candidates = Candidates(bm25=_with_words(db, shelf, gates, words, limit) if words else {})
+    bm25 = _with_words(db, shelf, gates, words, limit) if words else {}
+    candidates = Candidates(bm25=bm25, gathered=Gathered(shelf))
     numbers = dict.fromkeys(candidates.bm25)
     for question in questions:
         near, children = _near(db, shelf, gates, question, limit)
@@ -84,7 +87,9 @@ def find(
     _fold_photos(db, gates, candidates)
     for question in questions:
         found = candidates.cosines[question.name]
-        found |= cosines_of(db, question, [n for n in candidates.numbers if n not in found])
+        found |= _cosines_of(
+            db, candidates.gathered, question, [n for n in candidates.numbers if n not in found]
+        )
     return candidates
 
 
@@ -108,31 +113,6 @@ def in_gates(db: sqlite3.Connection, gates: Gates, limit: int) -> Candidates:
     return Candidates()
 
 
-def cosines_of(db: sqlite3.Connection, question: QuestionKey, numbers: Iterable[int]) -> dict[int, float]:
-    """The likeness of observations to a question; of one with several keys, the best."""
-    owners, vectors = keys_of(db, question, numbers)
-    found: dict[int, float] = {}
-    for n, cosine in zip(owners, (vectors @ question.vector).tolist(), strict=True):
-        found[n] = max(cosine, found.get(n, -1.0))
-    return found
-
-
-def keys_of(
-    db: sqlite3.Connection, question: QuestionKey, numbers: Iterable[int]
-) -> tuple[list[int], npt.NDArray[np.float32]]:
-    """Keys by the encoder of a question: row numbers of their owners, and vectors (K, D) float32."""
-    rows: list[tuple[int, bytes]] = []
-    for some in pages(numbers):
-        rows += db.execute(
-            # Without the hint SQLite may walk all keys of the encoder.
-            "SELECT o.n, k.vector FROM observation AS o CROSS JOIN key AS k INDEXED BY key_of_owner"  # noqa: S608
-            " ON k.owner = o.observation_id AND k.encoder_id = ? AND k.dimension = ?"
-            f" WHERE o.n IN ({marks(some)}) AND k.vector IS NOT NULL",
-            (question.encoder_id, question.vector.size, *some),
-        )
-    return [n for n, _ in rows], unpack_vectors([vector for _, vector in rows], question.vector.size)
-
-
 def digest_cosines(
     db: sqlite3.Connection, question: QuestionKey, span_ids: Iterable[bytes]
 ) -> dict[bytes, float]:
@@ -149,6 +129,14 @@ def digest_cosines(
     return dict(zip((owner for owner, _ in rows), (vectors @ question.vector).tolist(), strict=True))
 
 
+def _cosines_of(
+    db: sqlite3.Connection, gathered: Gathered, question: QuestionKey, numbers: Sequence[int]
+) -> dict[int, float]:
+    """The likeness of observations to a question; of one with several keys, the best."""
+    kept = gathered.keys(db, question.encoder_id, question.vector.size, numbers)
+    return kept.cosines(question.vector, numbers)
+
+
 def _fold_photos(db: sqlite3.Connection, gates: Gates, candidates: Candidates) -> None:
     """The photo of a chat's turn is a part of that turn, where the gates let the turn through.
 
@@ -156,14 +144,14 @@ def _fold_photos(db: sqlite3.Connection, gates: Gates, candidates: Candidates) -
     take two places, and neither would have all of its words.
     """
     turns: dict[int, int] = {}
-    for some in pages(candidates.numbers):
+    of_chats = candidates.gathered.turns(db, candidates.numbers)
+    for some in pages(n for n, one in of_chats.items() if one.kind == "caption"):
         turns.update(
             db.execute(
-                "SELECT c.n, o.n FROM observation AS c JOIN source AS s ON s.source_id = c.source_id"  # noqa: S608
-                " AND s.session = c.session AND s.kind = 'chat'"
+                "SELECT c.n, o.n FROM observation AS c"  # noqa: S608
                 " JOIN observation AS o ON o.source_id = c.source_id AND o.session = c.session"
                 " AND o.kind = 'utterance' AND o.pts0_ns = c.pts0_ns AND o.track = c.track"
-                f" WHERE c.kind = 'caption' AND c.n IN ({marks(some)}) AND o.text <> ''{gates.sql}",
+                f" WHERE c.n IN ({marks(some)}) AND o.text <> ''{gates.sql}",
                 (*some, *gates.parameters),
             ).fetchall()
         )
@@ -206,37 +194,20 @@ def _near(
     hits = shelf.search(index, question.vector, limit, allowed)
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
     if not index.is_exact:
-        scores |= _exact_scores(db, question, list(scores))
+        # In the place of the products of their codes.
+        there, vectors = stored_vectors(db, hits.ids.tolist(), question.vector.size)
+        scores = dict(zip(there, (vectors @ question.vector).tolist(), strict=True))
     near: dict[int, float] = {}
-    events: list[tuple[float, bytes]] = []
-    # A key that was taken away since the index was read has no row, and so no say.
-    for some in pages(scores):
-        for key_id, n, owner in db.execute(
-            "SELECT k.key_id, o.n, k.owner FROM key AS k LEFT JOIN observation AS o"  # noqa: S608
-            f" ON o.observation_id = k.owner WHERE k.key_id IN ({marks(some)})",
-            some,
-        ):
-            if n is not None:
-                near[n] = max(scores[key_id], near.get(n, -1.0))
-            else:
-                events.append((scores[key_id], owner))
+    events: list[tuple[float, int]] = []
+    owners = shelf.owners_of(question.encoder_id, np.fromiter(scores, np.int64, len(scores)))
+    for (key_id, score), n in zip(scores.items(), owners.tolist(), strict=True):
+        if n > 0:
+            near[n] = max(score, near.get(n, -1.0))
+        elif n == 0:
+            events.append((score, key_id))
     events.sort(reverse=True)
-    opened = [owner for _, owner in events[:EVENTS_OPENED]] if gates.open else []
-    return near, [n for span_id in opened for n in _children(db, span_id)]
-
-
-def _exact_scores(db: sqlite3.Connection, question: QuestionKey, key_ids: list[int]) -> dict[int, float]:
-    """The cosines of keys as the store has them, in the place of those of their codes."""
-    rows = [
-        row
-        for some in pages(key_ids)
-        for row in db.execute(
-            f"SELECT key_id, vector FROM key WHERE key_id IN ({marks(some)}) AND vector IS NOT NULL",  # noqa: S608
-            some,
-        )
-    ]
-    vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
-    return dict(zip((key_id for key_id, _ in rows), (vectors @ question.vector).tolist(), strict=True))
+    opened = [key_id for _, key_id in events[:EVENTS_OPENED]] if gates.open else []
+    return near, [n for key_id in opened for n in _children(db, key_id)]
 
 
 def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:
@@ -249,11 +220,13 @@ def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArr
     return np.array([key_id for (key_id,) in rows], dtype=np.int64)
 
 
-def _children(db: sqlite3.Connection, span_id: bytes) -> list[int]:
+def _children(db: sqlite3.Connection, key_id: int) -> list[int]:
+    """Observations of the event whose digest has this key."""
     rows = db.execute(
-        "SELECT o.n FROM span AS s JOIN observation AS o ON o.source_id = s.source_id"  # noqa: S608
-        f" AND o.session = s.session AND {MIDDLE} >= s.pts0_ns AND {MIDDLE} < s.pts1_ns"
-        " WHERE s.span_id = ? AND o.text <> '' LIMIT ?",
-        (span_id, CHILDREN),
+        "SELECT o.n FROM key AS k JOIN span AS s ON s.span_id = k.owner"  # noqa: S608
+        " JOIN observation AS o ON o.source_id = s.source_id AND o.session = s.session"
+        f" AND {MIDDLE} >= s.pts0_ns AND {MIDDLE} < s.pts1_ns"
+        " WHERE k.key_id = ? AND o.text <> '' LIMIT ?",
+        (key_id, CHILDREN),
     )
     return [n for (n,) in rows]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from memory.log.media import media_path
-from memory.log.reader import COLUMNS, MIDDLE, WORD_COLUMNS, Logged, logged
+from memory.log.reader import MIDDLE, WORD_COLUMNS, Logged, logged, marks, observations_of, pages
+from memory.recall.gathered import numbers_in
 from memory.recall.scorers import Scored
 from memory.spans.digest import distinct
 
@@ -18,78 +19,103 @@ LONGEST_NS = 600_000_000_000
 """A shot that began longer ago than this is not looked for by overlap."""
 
 
-def neighbours(db: sqlite3.Connection, item: Logged, reach: int) -> list[Logged]:
-    """Observations with other texts around an item, in time order.
+def neighbours(
+    db: sqlite3.Connection, items: Sequence[Logged], around: Mapping[int, Sequence[int]]
+) -> list[list[Logged]]:
+    """Observations with other texts around each item, in time order.
 
-    `reach` of its own kind before and after, and a few of other kinds that overlap it or
-    nearly do, the closest first.
+    Args:
+        db: A snapshot.
+        items: What is to be shown.
+        around: By row number, the observations of an item's own kind before and after it; to them come
+            a few of other kinds that overlap it or nearly do, the closest first.
     """
-    around: list[Logged] = []
-    for side, order in (("<", "DESC"), (">", "ASC")):
-        rows = db.execute(
-            f"SELECT {WORD_COLUMNS} FROM observation AS o WHERE o.source_id = ? AND o.session = ?"  # noqa: S608
-            f" AND o.kind = ? AND o.pts0_ns {side} ? AND o.text <> '' ORDER BY o.pts0_ns {order} LIMIT ?",
-            (item.source_id, item.session, item.kind, item.pts0_ns, reach),
-        )
-        around += (logged(row) for row in rows)
-    around += _of_other_kinds(db, item)
-    around.sort(key=lambda one: (one.pts0_ns, one.n))
-    texts = set(distinct([item.text, *(one.text for one in around)])[1:])
-    return [one for one in around if one.text in texts]
-
-
-def _of_other_kinds(db: sqlite3.Connection, item: Logged) -> list[Logged]:
-    found: list[Logged] = []
-    for kind in ("shot", "utterance", "seen_text", "caption"):
-        if kind == item.kind:
-            continue
-        rows = db.execute(
-            f"SELECT {WORD_COLUMNS} FROM observation AS o WHERE o.source_id = ? AND o.session = ?"  # noqa: S608
-            " AND o.kind = ? AND o.pts0_ns >= ? AND o.pts0_ns < ? AND o.pts1_ns > ? AND o.text <> ''"
-            f" ORDER BY abs({MIDDLE} - ?) LIMIT ?",
-            (
-                item.source_id,
-                item.session,
-                kind,
-                item.pts0_ns - LONGEST_NS,
-                item.pts1_ns + NEAR_NS,
-                item.pts0_ns - NEAR_NS,
-                item.middle_ns,
-                OTHER_KINDS,
-            ),
-        )
-        found += (logged(row) for row in rows)
+    numbers = {item.n: [*around.get(item.n, ()), *others] for item, others in _of_other_kinds(db, items)}
+    rows = _with_words(db, {n for some in numbers.values() for n in some})
+    found: list[list[Logged]] = []
+    for item in items:
+        near = sorted((rows[n] for n in numbers[item.n] if n in rows), key=lambda one: (one.pts0_ns, one.n))
+        texts = set(distinct([item.text, *(one.text for one in near)])[1:])
+        found.append([one for one in near if one.text in texts])
     return found
 
 
-def span_of(db: sqlite3.Connection, item: Logged) -> tuple[bytes, str, str]:
-    """The span that holds an item: id, level and thumbnail path; the event, else the shot, else nothing."""
+def _with_words(db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Logged]:
+    """Observations by their row numbers, without pictures."""
+    return {
+        row[0]: logged(row)
+        for some in pages(numbers)
+        for row in db.execute(
+            f"SELECT {WORD_COLUMNS} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
+            some,
+        )
+    }
+
+
+_OF_OTHER_KINDS = ", ".join(
+    "(SELECT group_concat(n) FROM (SELECT p.n,"  # noqa: S608
+    f" abs({MIDDLE.replace('o.', 'p.')} - {MIDDLE}) AS away FROM observation AS p"
+    " WHERE p.source_id = o.source_id"
+    f" AND p.session = o.session AND p.kind = '{kind}' AND p.kind <> o.kind"
+    f" AND p.pts0_ns >= o.pts0_ns - {LONGEST_NS} AND p.pts0_ns < o.pts1_ns + {NEAR_NS}"
+    f" AND p.pts1_ns > o.pts0_ns - {NEAR_NS} AND p.text <> ''"
+    f" ORDER BY away LIMIT {OTHER_KINDS}))"
+    for kind in ("shot", "utterance", "seen_text", "caption")
+)
+
+
+def _of_other_kinds(db: sqlite3.Connection, items: Sequence[Logged]) -> list[tuple[Logged, list[int]]]:
+    """The row numbers of what lies around each item and is of another kind."""
+    found: dict[int, list[int]] = {}
+    for some in pages(item.n for item in items):
+        rows = db.execute(
+            f"SELECT o.n, {_OF_OTHER_KINDS} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
+            some,
+        )
+        found.update((n, [one for joined in kinds for one in numbers_in(joined)]) for n, *kinds in rows)
+    return [(item, found.get(item.n, [])) for item in items]
+
+
+def spans_of(db: sqlite3.Connection, items: Sequence[Logged]) -> dict[int, tuple[bytes, str, str]]:
+    """The span that holds each item, by row number: id, level and thumbnail path.
+
+    That of its event, else of its shot; items in neither are left out.
+    """
+    found: dict[int, tuple[bytes, str, str]] = {}
     for level in ("event", "shot"):
-        row = db.execute(
-            "SELECT s.span_id, s.pts1_ns, f.media_hash, f.media_type FROM span AS s"
-            " LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE s.level = ? AND s.source_id = ?"
-            " AND s.session = ? AND s.pts0_ns <= ? AND s.ended_commit IS NULL"
-            " ORDER BY s.pts0_ns DESC LIMIT 1",
-            (level, item.source_id, item.session, item.middle_ns),
-        ).fetchone()
-        if row is not None and item.middle_ns < row[1]:
-            return bytes(row[0]), level, media_path(row[2], row[3]) if row[2] else ""
-    return b"", "", ""
+        for some in pages(item.n for item in items if item.n not in found):
+            rows = db.execute(
+                f"SELECT o.n, {MIDDLE}, s.span_id, s.pts1_ns, f.media_hash, f.media_type"  # noqa: S608
+                " FROM observation AS o JOIN span AS s ON s.span_id = (SELECT t.span_id FROM span AS t"
+                " WHERE t.level = ? AND t.source_id = o.source_id AND t.session = o.session"
+                f" AND t.pts0_ns <= {MIDDLE} AND t.ended_commit IS NULL ORDER BY t.pts0_ns DESC LIMIT 1)"
+                f" LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE o.n IN ({marks(some)})",
+                (level, *some),
+            )
+            for n, middle_ns, span_id, end_ns, digest, media_type in rows:
+                if middle_ns < end_ns:
+                    found[n] = span_id, level, media_path(digest, media_type) if digest else ""
+    return found
 
 
-def thumbnail_of(db: sqlite3.Connection, item: Logged) -> str:
-    """A picture of what was to be seen at an item: its own, else that of the shot around its middle."""
-    if item.thumbnail:
-        return item.thumbnail
-    row = db.execute(
-        f"SELECT {COLUMNS} FROM observation AS o WHERE o.source_id = ? AND o.session = ?"  # noqa: S608
-        " AND o.kind = 'shot' AND o.pts0_ns <= ? ORDER BY o.pts0_ns DESC LIMIT 1",
-        (item.source_id, item.session, item.middle_ns),
-    ).fetchone()
-    if row is None:
-        return ""
-    shot = logged(row)
-    return shot.thumbnail if item.middle_ns < shot.pts1_ns else ""
+def thumbnails_of(db: sqlite3.Connection, items: Sequence[Logged]) -> dict[int, str]:
+    """A picture of what was to be seen at each item: its own, else that of the shot around its middle."""
+    found = {item.n: item.thumbnail for item in items if item.thumbnail}
+    shots: dict[int, int] = {}
+    for some in pages(item.n for item in items if not item.thumbnail):
+        shots |= db.execute(
+            "SELECT o.n, (SELECT s.n FROM observation AS s WHERE s.source_id = o.source_id"  # noqa: S608
+            f" AND s.session = o.session AND s.kind = 'shot' AND s.pts0_ns <= {MIDDLE}"
+            f" ORDER BY s.pts0_ns DESC LIMIT 1) AS shot FROM observation AS o WHERE o.n IN ({marks(some)})"
+            " AND shot IS NOT NULL",
+            some,
+        )
+    rows = observations_of(db, list(set(shots.values())))
+    for item in items:
+        shot = rows.get(shots.get(item.n, 0))
+        if shot is not None and item.middle_ns < shot.pts1_ns:
+            found[item.n] = shot.thumbnail
+    return found
 
 
 def grouped(ranked: Sequence[Scored], gap_ns: int) -> list[Scored]:

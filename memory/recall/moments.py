@@ -39,7 +39,7 @@ def moments_of(db: sqlite3.Connection, items: Sequence[Logged], length_ns: int) 
         length_ns: How long a moment is.
     """
     keyframes = _keyframes(db, [item.n for item in items if item.kind == "shot"])
-    ends = ends_of(db)
+    ends = ends_of(db, {(item.source_id, item.session) for item in items})
     moments: dict[int, Moment] = {}
     for item in items:
         begin = max(0, keyframes.get(item.n, item.middle_ns) - length_ns // 2)

@@ -12,12 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
 from memory.keys.index import IndexShelf
-from memory.log.reader import Logged, last_commit, observations_of, sources
+from memory.log.reader import Logged, last_commit, observations_of
 from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
+from memory.recall.known_sources import KnownSources, Sources
 from memory.recall.moments import Moment, distinct_moments, moments_of
 from memory.recall.scorers import (
     CONTEXT_SCORERS,
@@ -26,7 +30,6 @@ from memory.recall.scorers import (
     Pool,
     Scored,
     Scorer,
-    turns_among,
     weighted,
 )
 from memory.recall.verdict import coverage_of, own_text, share, verdict_of
@@ -37,8 +40,10 @@ from stream.wire.bounds import fitting, shortened
 
 SCORERS = frozenset(one.name for one in (*OWN_SCORERS, *CONTEXT_SCORERS))
 Hop = Callable[[str], None]
-Scores = dict[int, tuple[float, dict[str, float]]]
-"""Score and terms by row number."""
+Term = tuple[str, npt.NDArray[np.float64], npt.NDArray[np.bool_]]
+"""A scorer's name, what it adds to each of some scores, and whether it counts there."""
+Weights = tuple[dict[str, float], dict[str, float]]
+"""By name of scorer: those of turns of chats last, those of everything else first."""
 
 
 def weights_of(settings: RecallSettings | ChatWeights) -> dict[str, float]:
@@ -63,6 +68,7 @@ class Recall:
         self._shelf = shelf
         self._settings = settings
         self._stemmer = Stemmer()
+        self._sources = KnownSources()
         self._weights = weights_of(settings), weights_of(settings.chat)
 
     def weigh(self, others: Mapping[str, float], chat: Mapping[str, float]) -> None:
@@ -105,13 +111,14 @@ class Recall:
         if unit == "moment" and self._settings.moment_s:
             moments = moments_of(db, [one.item for one in ranked], int(self._settings.moment_s * 1e9))
             ranked = distinct_moments(ranked, moments, k)
-        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments)
+        known = self._sources.of(db)
+        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known)
         watch.lap("expand")
         asked = bool(words or questions)
         return Evidence(
             items=tuple(items),
             verdict=verdict_of([item.grounding for item in items], asked=asked),
-            coverage=coverage_of(db, cue, gates),
+            coverage=coverage_of(db, cue, gates, known),
             as_of_commit=last_commit(db) if cue.as_of_commit is None else cue.as_of_commit,
             considered=len(found.numbers),
             timings_ms=watch.laps_ms,
@@ -149,20 +156,36 @@ class Recall:
         cue: Cue,
     ) -> list[Scored]:
         """All candidates by their own terms; the best of them by those of their context too."""
-        reach = self._settings.neighbours
-        scores: Scores = {n: (0.0, {}) for n in found.numbers}
-        moment_ns = int(self._settings.moment_s * 1e9)
-        turns = turns_among(db, found.numbers)
+        reach, moment_ns = self._settings.neighbours, int(self._settings.moment_s * 1e9)
+        turns = frozenset(found.gathered.turns(db, found.numbers))
         pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
-        self._add_terms(scores, pool, OWN_SCORERS)
-        best = sorted(scores, key=lambda n: (-scores[n][0], n))[: max(self._settings.pool, 2 * k)]
-        items = observations_of(db, best)
-        self._add_terms(scores, replace(pool, numbers=best, turns=turns & set(best)), CONTEXT_SCORERS)
-        ranked = [Scored(items[n], *scores[n]) for n in best if n in items]
+        weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
+        own = self._terms(pool, OWN_SCORERS, weights)
+        totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))
+        best = np.lexsort((pool.numbers, -totals))[: max(self._settings.pool, 2 * k)]
+        numbers = [pool.numbers[place] for place in best.tolist()]
+        items = observations_of(db, numbers)
+        own = [(name, added[best], counts[best]) for name, added, counts in own]
+        around = self._terms(
+            replace(pool, numbers=numbers, turns=turns & set(numbers)), CONTEXT_SCORERS, weights
+        )
+        totals = sum((added for _, added, _ in around), totals[best])
+        terms: list[dict[str, float]] = [{} for _ in numbers]
+        for name, added, counts in (*own, *around):
+            for place in np.flatnonzero(counts).tolist():
+                terms[place][name] = round(float(added[place]), 4)
+        ranked = [
+            Scored(items[n], score, told)
+            for n, score, told in zip(numbers, totals.tolist(), terms, strict=True)
+            if n in items
+        ]
         return sorted(ranked, key=lambda one: (-one.score, one.item.n))
 
-    def _add_terms(self, scores: Scores, pool: Pool, scorers: Sequence[Scorer]) -> None:
-        of_all, of_turns = self._weights
+    def _terms(self, pool: Pool, scorers: Sequence[Scorer], weights: Weights) -> list[Term]:
+        """What each scorer adds to the score of each of the pool's numbers, and to which it adds at all."""
+        of_all, of_turns = weights
+        is_turn = np.array([n in pool.turns for n in pool.numbers], dtype=bool)
+        terms: list[Term] = []
         for scorer in scorers:
             one, chat = of_all.get(scorer.name, 0.0), of_turns.get(scorer.name, 0.0)
             counts = (one and len(pool.turns) < len(pool.numbers)) or (chat and pool.turns)
@@ -170,13 +193,10 @@ class Recall:
             if not raw:
                 continue
             # A term is told apart over all candidates; how much it counts depends on the source.
-            values = weighted(raw, pool.numbers, 1.0, is_wish=scorer.name in WISHES).tolist()
-            for n, value in zip(pool.numbers, values, strict=True):
-                weight = chat if n in pool.turns else one
-                if not weight:
-                    continue
-                added, (score, terms) = weight * value, scores[n]
-                scores[n] = (score + added, terms | {scorer.name: round(added, 4)})
+            values = weighted(raw, pool.numbers, 1.0, is_wish=scorer.name in WISHES)
+            weights = np.where(is_turn, chat, one)
+            terms.append((scorer.name, weights * values, weights != 0.0))
+        return terms
 
     def _expand(
         self,
@@ -186,20 +206,25 @@ class Recall:
         words: Sequence[str],
         questions: Sequence[QuestionKey],
         moments: Mapping[int, Moment],
+        known: Sources,
     ) -> list[EvidenceItem]:
-        around = [expand.neighbours(db, one.item, self._settings.neighbours) for one in chosen]
-        groundings = self._ground(db, [one.item for one in chosen], around, words)
-        for one, grounding in zip(chosen, groundings, strict=True):
-            grounding |= _likeness(found.cosines, questions, one.item)
-        places = {(row.source_id, row.session): (place, row.uri) for place, row in enumerate(sources(db))}
+        logged = [one.item for one in chosen]
+        near = found.gathered.around(db, [item.n for item in logged], self._settings.neighbours)
+        around = expand.neighbours(db, logged, near)
+        groundings = self._ground(db, logged, around, words)
+        for item, grounding in zip(logged, groundings, strict=True):
+            grounding |= _likeness(found.cosines, questions, item)
+        spans, pictures = expand.spans_of(db, logged), expand.thumbnails_of(db, logged)
+        places = {origin: place for place, origin in enumerate(known.every)}
         items = fitting(
             _evidence_item(
-                db,
                 one,
                 near,
                 grounding,
-                places[one.item.source_id, one.item.session][1],
+                known.every[one.item.source_id, one.item.session].uri,
                 moments.get(one.item.n),
+                spans.get(one.item.n, (b"", "", "")),
+                pictures.get(one.item.n, ""),
             )
             for one, near, grounding in zip(chosen, around, groundings, strict=True)
         )
@@ -208,7 +233,7 @@ class Recall:
             key=lambda item: (
                 item.t0_ns is None,
                 item.t0_ns or 0,
-                places[item.source_id, item.session][0],
+                places[item.source_id, item.session],
                 item.pts0_ns,
             ),
         )
@@ -252,15 +277,16 @@ def _likeness(
 
 
 def _evidence_item(
-    db: sqlite3.Connection,
     one: Scored,
     near: Sequence[Logged],
     grounding: dict[str, float],
     uri: str,
     moment: Moment | None,
+    span: tuple[bytes, str, str],
+    picture: str,
 ) -> EvidenceItem:
     item = one.item
-    span_id, level, span_picture = expand.span_of(db, item)
+    span_id, level, span_picture = span
     return EvidenceItem(
         observation_id=item.observation_id,
         span_id=span_id,
@@ -278,7 +304,7 @@ def _evidence_item(
         speaker=shortened(item.speaker, NAME_CHARS),
         language=item.language,
         confidence=item.confidence,
-        thumbnail=expand.thumbnail_of(db, item) or span_picture,
+        thumbnail=picture or span_picture,
         score=round(one.score, 4),
         scorers=one.terms,
         grounding=grounding,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from memory.log.citations import times_cited
 from memory.log.reader import MIDDLE, Logged, ends_of, marks, pages
-from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, keys_of
+from memory.recall.candidates import Candidates, QuestionKey, digest_cosines
+from memory.recall.gathered import KeptKeys
 from memory.recall.words import edge_of, sense_of
 
 SITTING_TURNS = 16
@@ -68,6 +69,14 @@ class Pool:
         """The key of the cue's text, if it has one."""
         return next((one for one in self.questions if one.name == "dense"), None)
 
+    def around(self, numbers: Sequence[int]) -> dict[int, list[int]]:
+        """The neighbours of each of some observations, of its own kind."""
+        return self.found.gathered.around(self.db, numbers, self.reach)
+
+    def keys(self, question: QuestionKey, numbers: Iterable[int]) -> KeptKeys:
+        """The keys of some observations by the encoder of a question."""
+        return self.found.gathered.keys(self.db, question.encoder_id, question.vector.size, numbers)
+
 
 class Scorer(Protocol):
     """One term of the score."""
@@ -115,7 +124,7 @@ class NeighbourScorer:
         question = pool.question
         if question is None or not pool.reach:
             return {}
-        return _mean_cosines(pool.db, question, _around(pool.db, pool.numbers, pool.reach))
+        return _mean_cosines(pool, question, pool.around(pool.numbers))
 
 
 class ParentScorer:
@@ -143,7 +152,7 @@ class NearWordsScorer:
         bm25 = pool.found.bm25
         if not bm25 or not pool.reach or not pool.turns:
             return {}
-        around = _around(pool.db, sorted(pool.turns), pool.reach)
+        around = pool.around(sorted(pool.turns))
         return {n: sum(bm25.get(one, 0.0) for one in near) / len(near) for n, near in around.items() if near}
 
 
@@ -160,8 +169,8 @@ class SittingScorer:
         question = pool.question
         if question is None or not pool.turns:
             return {}
-        around = _around(pool.db, sorted(pool.turns), SITTING_TURNS, SITTING_NS)
-        return _mean_cosines(pool.db, question, {n: [n, *near] for n, near in around.items()})
+        around = pool.found.gathered.around(pool.db, sorted(pool.turns), SITTING_TURNS, SITTING_NS)
+        return _mean_cosines(pool, question, {n: [n, *near] for n, near in around.items()})
 
 
 class PersonScorer:
@@ -205,14 +214,14 @@ class MomentScorer:
         if question is None or not pool.moment_ns:
             return {}
         together = _in_moment(pool.db, pool.numbers, pool.moment_ns)
-        owners, vectors = keys_of(pool.db, question, {n for near in together.values() for n, _ in near})
-        rows = {n: place for place, n in enumerate(owners)}
+        kept = pool.keys(question, {n for near in together.values() for n, _ in near})
+        vectors = kept.vectors
         scores: dict[int, float] = {}
         for n, near in together.items():
             places: dict[str, list[int]] = {}
             for one, kind in near:
-                if one in rows:
-                    places.setdefault(kind, []).append(rows[one])
+                if (place := kept.place(one)) is not None:
+                    places.setdefault(kind, []).append(place)
             if places:
                 total = sum(_unit(vectors[some].sum(axis=0)) for some in places.values())
                 scores[n] = float(_unit(np.asarray(total)) @ question.vector)
@@ -240,9 +249,10 @@ class EdgeScorer:
         edge = edge_of(pool.asked)
         if not edge:
             return {}
-        ends = ends_of(pool.db)
+        placed = _placed(pool)
+        ends = ends_of(pool.db, {(one.source_id, one.session) for one in placed.values()})
         scores: dict[int, float] = {}
-        for n, one in _placed(pool).items():
+        for n, one in placed.items():
             end_ns = ends.get((one.source_id, one.session), 0)
             if end_ns:
                 away_ns = one.pts0_ns if edge == "beginning" else max(0, end_ns - one.pts1_ns)
@@ -307,80 +317,26 @@ def weighted(
     where it cannot tell them apart. A wish, whose values are 0 to 1, adds at most its weight:
     divided by the spread, the rarer its kind, the nearer it would come to a gate.
     """
-    known = np.array([n in raw for n in numbers], dtype=bool)
+    values = np.array([raw.get(n, math.nan) for n in numbers], dtype=np.float64)
+    known = ~np.isnan(values)
     if not known.any():
         return np.zeros(len(numbers))
-    values = np.array([raw.get(n, 0.0) for n in numbers], dtype=np.float64)
     spread = float(values[known].std())
     if spread < 1e-9:
         return np.zeros(len(numbers))
     return np.where(known, weight * (values - values[known].mean()) / (1.0 if is_wish else spread), 0.0)
 
 
-def turns_among(db: sqlite3.Connection, numbers: Sequence[int]) -> frozenset[int]:
-    """Those of the observations that are of chats."""
-    found: set[int] = set()
-    for some in pages(numbers):
-        rows = db.execute(
-            "SELECT o.n FROM observation AS o JOIN source AS s ON s.source_id = o.source_id"  # noqa: S608
-            f" AND s.session = o.session AND s.kind = 'chat' WHERE o.n IN ({marks(some)})",
-            some,
-        )
-        found.update(n for (n,) in rows)
-    return frozenset(found)
-
-
 def _turns(pool: Pool) -> list[tuple[int, str, int]]:
     """Row number, speaker and number of characters of the pool's turns."""
-    return [
-        row
-        for some in pages(sorted(pool.turns))
-        for row in pool.db.execute(
-            f"SELECT n, speaker, length(text) FROM observation WHERE n IN ({marks(some)})",  # noqa: S608
-            some,
-        )
-    ]
+    turns = pool.found.gathered.turns(pool.db, sorted(pool.turns))
+    return [(n, one.speaker, one.n_chars) for n, one in turns.items()]
 
 
-def _mean_cosines(
-    db: sqlite3.Connection, question: QuestionKey, groups: Mapping[int, Sequence[int]]
-) -> dict[int, float]:
+def _mean_cosines(pool: Pool, question: QuestionKey, groups: Mapping[int, Sequence[int]]) -> dict[int, float]:
     """The likeness of the mean key of each group of observations; groups without a key are left out."""
-    owners, vectors = keys_of(db, question, {one for group in groups.values() for one in group})
-    rows = {n: place for place, n in enumerate(owners)}
-    scores: dict[int, float] = {}
-    for n, group in groups.items():
-        places = [rows[one] for one in group if one in rows]
-        if places:
-            total = vectors[places].sum(axis=0)
-            scores[n] = float(total @ question.vector) / max(float(total @ total) ** 0.5, 1e-9)
-    return scores
-
-
-def _around(
-    db: sqlite3.Connection, numbers: Sequence[int], reach: int, within_ns: int | None = None
-) -> dict[int, list[int]]:
-    """The row numbers of up to `reach` observations of the same kind before and after each.
-
-    Where `within_ns` is told, of those that begin no further away.
-    """
-    far_ns = 2**62 if within_ns is None else int(within_ns)
-    sides = ", ".join(
-        "(SELECT group_concat(n) FROM (SELECT p.n FROM observation AS p WHERE p.source_id = o.source_id"  # noqa: S608
-        f" AND p.session = o.session AND p.kind = o.kind AND p.pts0_ns {side} o.pts0_ns AND p.text <> ''"
-        f" AND abs(p.pts0_ns - o.pts0_ns) <= {far_ns}"
-        f" ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
-        for side, order in (("<", "DESC"), (">", "ASC"))
-    )
-    around: dict[int, list[int]] = {}
-    for some in pages(numbers):
-        for n, before, after in db.execute(
-            f"SELECT o.n, {sides} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
-            some,
-        ):
-            joined = ",".join(side for side in (before, after) if side)
-            around[n] = [int(one) for one in joined.split(",")] if joined else []
-    return around
+    kept = pool.keys(question, {one for group in groups.values() for one in group})
+    return kept.mean_cosines(question.vector, groups)
 
 
 class _Placed(NamedTuple):

@@ -18,8 +18,9 @@ import msgpack
 import msgspec
 
 from memory.bounds import NAME_CHARS
-from memory.log.reader import T0, T1, Logged, SourceRow, named_sources, sources
+from memory.log.reader import T0, T1, Logged, SourceRow, named_sources
 from memory.recall.gates import Gates, wanted_range
+from memory.recall.known_sources import Origin, Sources
 from stream.messages import Coverage, Cue, Gap
 from stream.wire.bounds import fitting, shortened
 
@@ -105,7 +106,7 @@ def _verdict_of_item(grounding: Mapping[str, float], bars: Bars) -> Verdict:
     return "uncertain" if any(value >= doubtful for value, _, doubtful in ways) else "absent"
 
 
-def coverage_of(db: sqlite3.Connection, cue: Cue, gates: Gates) -> Coverage:
+def coverage_of(db: sqlite3.Connection, cue: Cue, gates: Gates, known: Sources) -> Coverage:
     """How far the memory reaches, and where it has holes that the cue asks about.
 
     Holes are looked for by source, position and time only: of a stretch that nobody
@@ -115,18 +116,18 @@ def coverage_of(db: sqlite3.Connection, cue: Cue, gates: Gates) -> Coverage:
         db: A snapshot.
         cue: What is asked.
         gates: Its gates.
+        known: The sources that it sees.
     """
-    rows = sources(db)
-    uris = {(row.source_id, row.session): row.uri for row in rows}
-    whole = _newest_gaps(db, gates, f"NOT GLOB '{CAPTION_GAPS}'", MOST_GAPS, uris)
+    rows = known.every
+    whole = _newest_gaps(db, gates, f"NOT GLOB '{CAPTION_GAPS}'", MOST_GAPS, rows)
     room = MOST_GAPS - len(whole)
-    of_captions = _newest_gaps(db, gates, f"GLOB '{CAPTION_GAPS}'", CAPTION_GAP_ROWS, uris) if room else []
+    of_captions = _newest_gaps(db, gates, f"GLOB '{CAPTION_GAPS}'", CAPTION_GAP_ROWS, rows) if room else []
     chosen = [*whole, *_joined(of_captions)[:room]]
     kept = chosen[: len(fitting((held.gap for held in chosen), GAP_BYTES))]
     return Coverage(
-        through_ns=_through(rows),
+        through_ns=known.through_ns,
         gaps=tuple(held.gap for held in sorted(kept, key=lambda held: held.n)),
-        unfinished=_unfinished(db, cue, rows),
+        unfinished=_unfinished(db, cue, known.unread),
         undated=gates.undated,
     )
 
@@ -140,10 +141,10 @@ class _Held(NamedTuple):
 
 
 def _newest_gaps(
-    db: sqlite3.Connection, gates: Gates, producer: str, most: int, uris: Mapping[tuple[bytes, int], str]
+    db: sqlite3.Connection, gates: Gates, producer: str, most: int, rows: Mapping[Origin, SourceRow]
 ) -> list[_Held]:
-    """Gaps whose producer fits a condition, newest first."""
-    rows = db.execute(
+    """Gaps whose producer fits a condition, newest first; `rows` are the sources."""
+    gaps = db.execute(
         f"SELECT o.n, o.source_id, o.session, o.pts0_ns, o.pts1_ns, {T0}, {T1}, o.payload"  # noqa: S608
         f" FROM observation AS o WHERE o.kind = 'gap' AND o.producer_id {producer}{gates.reach.sql}"
         " ORDER BY o.n DESC LIMIT ?",
@@ -154,7 +155,7 @@ def _newest_gaps(
             n,
             (source_id, session),
             Gap(
-                uri=uris.get((source_id, session), ""),
+                uri=rows[source_id, session].uri if (source_id, session) in rows else "",
                 pts0_ns=pts0_ns,
                 pts1_ns=pts1_ns,
                 t0_ns=t0_ns,
@@ -162,7 +163,7 @@ def _newest_gaps(
                 **_told(payload),
             ),
         )
-        for n, source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, payload in rows
+        for n, source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, payload in gaps
     ]
 
 
@@ -196,13 +197,13 @@ def _as_one(first: _Held, second: _Held) -> _Held:
     return _Held(max(first.n, second.n), first.origin, gap)
 
 
-def _unfinished(db: sqlite3.Connection, cue: Cue, rows: Sequence[SourceRow]) -> tuple[str, ...]:
+def _unfinished(db: sqlite3.Connection, cue: Cue, unread: Sequence[SourceRow]) -> tuple[str, ...]:
     """The sources, newest first, whose part that is still to be read may hold what is asked for."""
     named = {row.source_id for row in named_sources(db, cue.sources)} if cue.sources else None
     uris = [
         row.uri
-        for row in reversed(rows)
-        if not row.is_read and (named is None or row.source_id in named) and _may_come(cue, row)
+        for row in reversed(unread)
+        if (named is None or row.source_id in named) and _may_come(cue, row)
     ]
     more = len(uris) - MOST_UNFINISHED
     return (*uris[:MOST_UNFINISHED], f"and {more} more") if more > 0 else tuple(uris)
@@ -220,23 +221,6 @@ def _may_come(cue: Cue, row: SourceRow) -> bool:
         return True
     t0_ns, t1_ns = wanted_range(cue.t0_ns, cue.t1_ns)
     return row.t_origin_ns + read_ns < t1_ns and row.t_origin_ns + end_ns > t0_ns
-
-
-def _through(rows: Sequence[SourceRow]) -> int | None:
-    """UTC up to which every source of known time was perceived: the least of those still being read."""
-    reading: list[int] = []
-    read: list[int] = []
-    for row in rows:
-        if row.t_origin_ns is None or not row.tracks:
-            continue
-        marks = [track.through_pts_ns or 0 for track in row.tracks if row.is_read or not track.eof]
-        if row.is_read:
-            read.append(row.t_origin_ns + max(marks))
-        else:
-            reading.append(row.t_origin_ns + min(marks))
-    if reading:
-        return min(reading)
-    return max(read, default=None)
 
 
 def own_text(item: Logged) -> str:

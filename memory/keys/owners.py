@@ -1,0 +1,95 @@
+"""Whose each key of an index is: row numbers of observations by key, and keys by row number.
+
+In the store that is a look-up in three trees, and a question asks for it some hundred times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from memory.keys.gpu import Ids
+
+MOST_APART = 8_192
+"""Keys that came since and keys that went, before the large arrays are made anew."""
+
+
+class Owners:
+    """Keys in order of their ids, which only grow. Not thread-safe; `IndexShelf` holds the lock.
+
+    Args:
+        ids: Key ids in ascending order, (N,) int64.
+        numbers: Row numbers of their observations, (N,) int64; 0 for the keys of spans.
+    """
+
+    def __init__(self, ids: Ids, numbers: Ids) -> None:
+        self._base = _Part(ids, numbers)
+        self._since = _Part(ids[:0], numbers[:0])
+        self._gone: set[int] = set()
+
+    def add(self, ids: Ids, numbers: Ids) -> None:
+        """Keys whose ids are above all that are here."""
+        if not len(ids):
+            return
+        self._since = self._since.with_more(ids, numbers)
+        if len(self._since.ids) + len(self._gone) > MOST_APART:
+            self._merge()
+
+    def remove(self, ids: Collection[int]) -> None:
+        """Keys that are gone."""
+        self._gone.update(ids)
+        if len(self._gone) > MOST_APART:
+            self._merge()
+
+    def numbers_of(self, ids: Ids) -> Ids:
+        """The observation of each key: its row number, 0 for a span's, -1 for a key that is not here."""
+        found = self._base.numbers_of(ids)
+        later = self._since.numbers_of(ids)
+        found = np.where(later >= 0, later, found)
+        if self._gone:
+            found[[one in self._gone for one in ids.tolist()]] = -1
+        return found
+
+    def keys_of(self, numbers: Ids) -> tuple[Ids, Ids]:
+        """The keys of observations: for each its observation's row number, and its id."""
+        parts = [self._base.keys_of(numbers), self._since.keys_of(numbers)]
+        of, ids = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+        if self._gone:
+            there = np.array([one not in self._gone for one in ids.tolist()], dtype=bool)
+            of, ids = of[there], ids[there]
+        return of, ids
+
+    def _merge(self) -> None:
+        whole = self._base.with_more(self._since.ids, self._since.numbers)
+        there = ~np.isin(whole.ids, np.array(sorted(self._gone), dtype=np.int64))
+        self._base = _Part(whole.ids[there], whole.numbers[there])
+        self._since = _Part(whole.ids[:0], whole.numbers[:0])
+        self._gone = set()
+
+
+class _Part:
+    """Some keys in order of their ids, and in order of their observations."""
+
+    def __init__(self, ids: Ids, numbers: Ids) -> None:
+        self.ids, self.numbers = ids, numbers
+        order = np.argsort(numbers, kind="stable")
+        self._sorted_numbers, self._sorted_ids = numbers[order], ids[order]
+
+    def with_more(self, ids: Ids, numbers: Ids) -> _Part:
+        return _Part(np.concatenate([self.ids, ids]), np.concatenate([self.numbers, numbers]))
+
+    def numbers_of(self, ids: Ids) -> Ids:
+        if not len(self.ids):
+            return np.full(len(ids), -1, np.int64)
+        places = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        found: Ids = np.where(self.ids[places] == ids, self.numbers[places], -1)
+        return found
+
+    def keys_of(self, numbers: Ids) -> tuple[Ids, Ids]:
+        first = np.searchsorted(self._sorted_numbers, numbers, "left")
+        counts = np.searchsorted(self._sorted_numbers, numbers, "right") - first
+        of = np.repeat(numbers, counts)
+        # The n-th key of an observation lies n places behind its first.
+        behind = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return of, self._sorted_ids[np.repeat(first, counts) + behind]
