@@ -44,18 +44,25 @@ class ChatWeights(BaseModel):
     image_text: float = Field(
         default=1.0, ge=0, description="weight of the likeness of a picture to the text"
     )
-    lexical: float = Field(default=1.0, ge=0, description="weight of shared words (BM25)")
-    neighbour: float = Field(default=0.25, ge=0, description="weight of the turns just around it")
+    lexical: float = Field(default=0.5, ge=0, description="weight of shared words (BM25)")
+    neighbour: float = Field(default=0.5, ge=0, description="weight of the turns just around it")
     near_words: float = Field(
         default=0.75, ge=0, description="weight of the words of the turns just around it"
     )
     parent: float = Field(default=0.0, ge=0, description="weight of the event that holds it")
-    sitting: float = Field(default=0.5, ge=0, description="weight of what was said within an hour of it")
+    sitting: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of what was said within an hour of it; off: it found nothing more",
+    )
     moment: float = Field(default=0.0, ge=0, description="weight of what else was said in the same moment")
     sense: float = Field(default=0.0, ge=0, description="weight of being of the sense that is named")
     edge: float = Field(default=0.0, ge=0, description="weight of lying at the beginning, at the end")
-    person: float = Field(default=1.5, ge=0, description="weight of being said by who is named")
-    length: float = Field(default=0.5, ge=0, description="weight of how much a turn says")
+    person: float = Field(default=3.0, ge=0, description="weight of being said by who is named")
+    length: float = Field(default=1.0, ge=0, description="weight of how much a turn says")
+    fact: float = Field(
+        default=1.5, ge=0, description="weight of the best of what a turn states, sentence by sentence"
+    )
     use: float = Field(
         default=0.0,
         ge=0,
@@ -73,7 +80,7 @@ class RecallSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     candidates: int = Field(default=200, ge=10, description="items taken from each index before scoring")
-    pool: int = Field(default=64, ge=10, description="best items that get the scores of their context")
+    pool: int = Field(default=128, ge=10, description="best items that get the scores of their context")
     dense: float = Field(default=1.0, ge=0, description="weight of the likeness of meaning")
     image_text: float = Field(
         default=1.0,
@@ -113,6 +120,10 @@ class RecallSettings(BaseModel):
         le=600,
         description="seconds of the moment that an observation stands for, also in a search; 0: no moments, "
         "a search gives the observations themselves",
+    )
+    named_dates: bool = Field(
+        default=True,
+        description="whether a day or month that a question names leaves the turns of other times out",
     )
     neighbours: int = Field(default=2, ge=0, le=10, description="neighbours before and after an item")
     group_gap_s: float = Field(

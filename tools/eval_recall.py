@@ -20,14 +20,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from memory.keys.index import IndexShelf
-from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
+from memory.keys.keyers import DigestKeyer, FactKeyer, TextKeyer, add_keys
 from memory.keys.vectors import FlatIndex
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
@@ -40,7 +40,7 @@ from memory.spans.segment import segmenter_of
 from perception.encoder.text import TextEncoder
 from stream.capture.text import read
 from stream.capture.turns import Chat, placed, puts_of, record_of
-from stream.messages import Cue
+from stream.messages import Cue, EvidenceItem
 from stream.models import model_file
 from tools.fit_weights import Terms, ablated, fitted, left_out
 from tools.video_metrics import interval
@@ -95,16 +95,29 @@ def z(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return made
 
 
-class Baselines:
-    """Flat, lexical and hybrid search over the turns of one chat."""
+def told_texts(chat: Chat) -> tuple[list[str], list[str]]:
+    """What its file calls each turn of a chat, and its key: date, speaker, words and photo caption."""
+    turns = placed(chat.turns, ZoneInfo("UTC"))
+    texts = []
+    for one in turns:
+        day = time.strftime("%d %B %Y", time.gmtime((one.t0_ns or 0) / 1e9))
+        texts.append(f"{day} {one.turn.speaker}: {one.turn.text} {one.turn.caption}".strip())
+    return [one.turn.ref for one in turns], texts
 
-    def __init__(self, chat: Chat, encoder: TextEncoder) -> None:
-        turns = placed(chat.turns, ZoneInfo("UTC"))
-        self.refs = [one.turn.ref for one in turns]
-        texts = []
-        for one in turns:
-            day = time.strftime("%d %B %Y", time.gmtime((one.t0_ns or 0) / 1e9))
-            texts.append(f"{day} {one.turn.speaker}: {one.turn.text} {one.turn.caption}".strip())
+
+class Encoder(Protocol):
+    """What makes keys of texts: (N, D) float32, rows of unit length."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """The keys, in the order of the texts."""
+        ...
+
+
+class Baselines:
+    """Flat, lexical and hybrid search over texts, each with the name by which it is told."""
+
+    def __init__(self, refs: Sequence[str], texts: Sequence[str], encoder: Encoder) -> None:
+        self.refs = list(refs)
         vectors = np.concatenate([encoder.encode(texts[at : at + 32]) for at in range(0, len(texts), 32)])
         self._index = FlatIndex(E, vectors.shape[1])
         self._index.add(np.arange(len(texts), dtype=np.int64), vectors)
@@ -112,47 +125,61 @@ class Baselines:
         self._db.execute("CREATE VIRTUAL TABLE t USING fts5 (x, tokenize='porter unicode61')")
         self._db.executemany("INSERT INTO t (rowid, x) VALUES (?, ?)", enumerate(texts))
 
-    def ranked(self, text: str, key: Vectors) -> dict[str, list[str]]:
-        """The turns of each system, best first."""
+    def scores(self, text: str, key: Vectors) -> dict[str, npt.NDArray[np.float64]]:
+        """What each system gives each text, larger for better."""
         hits = self._index.search(key, len(self.refs))
         dense, lexical = np.zeros(len(self.refs)), np.zeros(len(self.refs))
         dense[hits.ids] = hits.scores
         query = match_query(re.findall(r"[^\W_]+", text.casefold()))
         for row, rank in self._db.execute("SELECT rowid, rank FROM t WHERE t MATCH ?", (query,)):
             lexical[row] = -rank
-        scores = {"flat": dense, "bm25": lexical, "hybrid": z(dense) + z(lexical)}
+        return {"flat": dense, "bm25": lexical, "hybrid": z(dense) + z(lexical)}
+
+    def ranked(self, text: str, key: Vectors) -> dict[str, list[str]]:
+        """The texts of each system by name, best first."""
+        scores = self.scores(text, key)
         return {n: [self.refs[p] for p in np.argsort(-s, kind="stable")] for n, s in scores.items()}
 
 
 class Ours:
-    """A store of one chat, and recall over it."""
+    """A store of chats, and recall over it."""
 
-    def __init__(self, chat: Chat, encoder: TextEncoder, folder: Path, settings: MemorySettings) -> None:
+    def __init__(
+        self, chats: Sequence[Chat], encoder: Encoder, folder: Path, settings: MemorySettings
+    ) -> None:
         self._store = LogStore(folder)
         self._reader = LogReader(folder)
-        turns = placed(chat.turns, ZoneInfo("UTC"))
-        record = record_of(chat, turns, "/chat", "UTC", "container")
-        refs = {one.turn.number: one.turn.ref for one in turns}
         self._refs: dict[bytes, str] = {}
-        for put in puts_of(record, chat, turns):
-            self._store.commit([PutItem("eval", put, {})])
-            for one in put.observations:
-                self._refs[one.observation_id] = refs[int(str(one.payload["turn"]))]
+        for place, chat in enumerate(chats):
+            self._commit(chat, f"/chat/{place}")
         made = Consolidator(segmenter_of(SpanSettings()), 10**10)
         with self._store.views() as db:
             while made.advance(db, 0, self._store.touched).more:
                 pass
-            for keyer in (TextKeyer(), DigestKeyer()):
+            for keyer in (TextKeyer(), DigestKeyer(), FactKeyer()):
                 while drafts := keyer.pending(db, E, 0, 32):
                     add_keys(db, drafts, encoder.encode([draft.text for draft in drafts]), E, 1)
         self._shelf = IndexShelf(folder / "views")
         self._recall = Recall(self._shelf, settings.recall)
 
+    def _commit(self, chat: Chat, uri: str) -> None:
+        turns = placed(chat.turns, ZoneInfo("UTC"))
+        record = record_of(chat, turns, uri, "UTC", "container")
+        refs = {one.turn.number: one.turn.ref for one in turns}
+        for put in puts_of(record, chat, turns):
+            self._store.commit([PutItem("eval", put, {})])
+            for one in put.observations:
+                self._refs[one.observation_id] = refs[int(str(one.payload["turn"]))]
+
+    def hits(self, text: str, key: Vectors, k: int) -> list[EvidenceItem]:
+        """What recall gives for a cue, best first."""
+        with self._reader.snapshot() as db:
+            told = self._recall(db, Cue(text=text), k, [QuestionKey("dense", E, key)])
+        return sorted(told.items, key=lambda item: -item.score)
+
     def ranked(self, text: str, key: Vectors) -> list[str]:
         """The turns, best first, each once."""
-        with self._reader.snapshot() as db:
-            told = self._recall(db, Cue(text=text), DEPTH, [QuestionKey("dense", E, key)])
-        items = sorted(told.items, key=lambda item: -item.score)
+        items = self.hits(text, key, DEPTH)
         return list(dict.fromkeys(self._refs[item.observation_id] for item in items))
 
     def terms(self, asked: Asked, key: Vectors, recall: Recall) -> Terms:
@@ -215,8 +242,8 @@ def measured(path: Path, settings: MemorySettings, *, fit: bool = False) -> dict
     table: list[Terms] = []
     with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
         for place, chat in enumerate(chats):
-            baselines = Baselines(chat, encoder)
-            ours = Ours(chat, encoder, Path(folder) / str(place), settings)
+            baselines = Baselines(*told_texts(chat), encoder)
+            ours = Ours([chat], encoder, Path(folder) / str(place), settings)
             for one in (one for one in asked if one.chat == place):
                 key = encoder.encode([one.text])[0]
                 ranked = baselines.ranked(one.text, key) | {"ours": ours.ranked(one.text, key)}

@@ -133,11 +133,15 @@ class NaiveSearch:
         self._bm25 = Bm25([window.text for window in windows])
         self._vectors = encode([window.text for window in windows])
 
-    def ranked(self, question: str, how: str) -> list[Stretch]:
-        """All windows, best first; `how` is `naive`, `dense` or `bm25`."""
+    def scores(self, question: str) -> dict[str, npt.NDArray[Any]]:
+        """What each way of searching gives each window, larger for better: `naive`, `dense`, `bm25`."""
         dense = self._vectors @ self._encode([question])[0]
         words = self._bm25.scores(question)
-        scores = {"dense": dense, "bm25": words, "naive": _z(dense) + _z(words)}[how]
+        return {"dense": dense, "bm25": words, "naive": _z(dense) + _z(words)}
+
+    def ranked(self, question: str, how: str) -> list[Stretch]:
+        """All windows, best first."""
+        scores = self.scores(question)[how]
         return [self.windows[place].stretch for place in np.argsort(-scores, kind="stable")]
 
 
@@ -215,7 +219,7 @@ def _looked(path: Path) -> Iterator[Looked]:
     lite = "efficientnet-lite0"
     encoder = ImageEncoder(model_file(lite, "features.onnx"))
     head = LabelHead(model_file(lite, "head.npz"), model_file(lite, "labels.txt"))
-    for t_s, picture in _frames(path):
+    for t_s, picture in frames(path):
         read = reader(np.ascontiguousarray(picture[:, :, ::-1]))
         lines = zip(read.txts or (), read.scores or (), strict=True)
         text = " ".join(line for line, score in lines if score >= OCR_CONFIDENCE)
@@ -223,7 +227,7 @@ def _looked(path: Path) -> Iterator[Looked]:
         yield Looked(t_s, text, dict(labels))
 
 
-def _frames(path: Path) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
+def frames(path: Path) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
     """A frame every `FRAME_EVERY_S`: its position in seconds, and (H, W, 3) uint8 RGB."""
     import av
 

@@ -1,7 +1,8 @@
 """A folder of videos with questions, as `tools.eval_video` takes it.
 
 `qa.jsonl`: a question a line (`id video kind question accept t0 t1`; both times null: the
-answer is in no video). `boundaries.json`: video → `cuts` and `tol` in seconds.
+answer is in no video). `boundaries.json`: video → `cuts` and `tol` in seconds, and maybe
+`segments`: what is to be seen between two cuts, in a few words each.
 `videos.json`: a list of `video file duration`.
 """
 
@@ -18,13 +19,14 @@ from tools.video_metrics import Stretch
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One video; `cuts_s` is None where its boundaries are not known."""
+    """One video; `cuts_s` is None where its boundaries are not known, `segments` where not described."""
 
     name: str
     path: Path
     duration_s: float
     cuts_s: tuple[float, ...] | None
     tolerance_s: float
+    segments: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,24 @@ def read_set(folder: Path) -> VideoSet:
         known = boundaries.get(told["video"])
         cuts = None if known is None else tuple(float(cut) for cut in known["cuts"])
         tolerance_s = 0.0 if known is None else float(known["tol"])
-        films.append(Film(str(told["video"]), path, float(told["duration"]), cuts, tolerance_s))
+        segments = None if known is None or cuts is None else _segments(folder, told["video"], known, cuts)
+        films.append(Film(str(told["video"]), path, float(told["duration"]), cuts, tolerance_s, segments))
     questions = _questions(folder / "qa.jsonl", {film.name for film in films})
     return VideoSet(folder, tuple(films), questions)
+
+
+def _segments(
+    folder: Path, video: str, known: dict[str, Any], cuts: tuple[float, ...]
+) -> tuple[str, ...] | None:
+    told = known.get("segments")
+    if told is None:
+        return None
+    if not isinstance(told, list) or len(told) != len(cuts) + 1:
+        raise ConfigError(
+            f"{folder / 'boundaries.json'}: {video} has {len(cuts)} cuts and not {len(cuts) + 1} segments",
+            remedy="describe what lies before, between and behind the cuts, or take segments away",
+        )
+    return tuple(str(one) for one in told)
 
 
 def _questions(path: Path, videos: set[str]) -> tuple[Asked, ...]:

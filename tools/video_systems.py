@@ -21,10 +21,11 @@ from typing import Literal
 import msgpack
 
 from stream.commands.timeline import PAGE
-from stream.errors import OmniRecallError, SourceError, StoreBusy
+from stream.errors import OmniRecallError, SourceError, StoreBusy, WireError
 from stream.messages import Cue, Evidence, EvidenceItem, RecallAsk
 from stream.messages.answer import Answer, Verdict
 from stream.messages.span import TimelineAsk, TimelineSpans
+from stream.wire.parts import OutPart
 from tools.house import House
 from tools.video_metrics import Stretch, Told
 from tools.video_set import Asked, Film, VideoSet
@@ -98,13 +99,20 @@ def _open(house: House, film: Film) -> str:
 
 def searched(house: House, videos: VideoSet, questions: Sequence[Asked]) -> dict[str, list[Hit]]:
     """The hits of each question, best first, as `omnirecall search` gets them."""
-    found: dict[str, list[Hit]] = {}
-    for asked in questions:
-        ask = RecallAsk(cue=Cue(text=asked.question), k=HITS, unit="moment")
-        evidence = house.caller("memory").ask_for(Evidence, ask, timeout_s=30)
-        items = sorted(evidence.items, key=lambda item: -item.score)
-        found[asked.name] = [_hit(videos, item) for item in items]
-    return found
+    return {asked.name: search(house, videos, Cue(text=asked.question)) for asked in questions}
+
+
+def search(house: House, videos: VideoSet, cue: Cue, parts: Sequence[OutPart] = ()) -> list[Hit]:
+    """The hits of a cue, best first; `parts` has the picture that it names, if it does.
+
+    Raises:
+        OmniRecallError: As memory raises.
+    """
+    reply = house.caller("memory").ask(RecallAsk(cue=cue, k=HITS, unit="moment"), parts, timeout_s=30)
+    if not isinstance(reply.message, Evidence):
+        raise WireError(f"memory answered a search with {reply.topic}")
+    items = sorted(reply.message.items, key=lambda item: -item.score)
+    return [_hit(videos, item) for item in items]
 
 
 def replied(house: House, videos: VideoSet, questions: Sequence[Asked]) -> dict[str, Reply]:
@@ -152,6 +160,21 @@ def ends_by_length(store: Path) -> set[tuple[str, float]]:
         for uri, pts1_ns, payload in rows
         if msgpack.unpackb(payload).get("why") == "max"
     }
+
+
+def keyframes_s(store: Path, videos: VideoSet) -> dict[str, list[float]]:
+    """Where the pictures lie that the store keeps of shots, in seconds by video."""
+    with contextlib.closing(sqlite3.connect(f"file:{store / LOG}?mode=ro", uri=True)) as db:
+        rows = db.execute(
+            "SELECT u.uri, o.payload FROM observation AS o JOIN source_uri AS u ON u.source_id = o.source_id"
+            " WHERE o.kind = 'shot' AND o.payload IS NOT NULL"
+        ).fetchall()
+    found: dict[str, list[float]] = {}
+    for uri, payload in rows:
+        told = msgpack.unpackb(payload).get("keyframe_pts_ns")
+        if isinstance(told, int):
+            found.setdefault(videos.video_of(uri), []).append(told / 1e9)
+    return found
 
 
 def _merged(cuts_s: Sequence[float]) -> list[float]:

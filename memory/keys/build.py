@@ -47,7 +47,8 @@ WANTED_RECALL = 0.98
 """What is set; .97 is what is promised."""
 _PR_SET_PDEATHSIG = 1
 _KEY_IDS = (
-    "SELECT key_id FROM key WHERE encoder_id = ? AND vector IS NOT NULL AND dimension = ? ORDER BY key_id"
+    "SELECT key_id FROM key WHERE encoder_id = ? AND vector IS NOT NULL AND dimension = ? AND kind <> 'fact'"
+    " ORDER BY key_id"
 )
 
 
@@ -162,7 +163,7 @@ class _Asked:
 def _keys(db: sqlite3.Connection, encoder_id: str, dimension: int) -> Iterator[tuple[Ids, Vectors]]:
     rows = db.execute(
         "SELECT key_id, vector FROM key WHERE encoder_id = ? AND vector IS NOT NULL AND dimension = ?"
-        " ORDER BY key_id",
+        " AND kind <> 'fact' ORDER BY key_id",
         (encoder_id, dimension),
     )
     while batch := rows.fetchmany(KEYS_READ):

@@ -303,7 +303,9 @@ class IndexShelf:
     ) -> tuple[FlatIndex | IvfIndex, tuple[Ids, Ids], bool] | None:
         """The index of an encoder, its keys with their owners, and whether it differs from its file."""
         row = db.execute(
-            "SELECT dimension FROM key WHERE encoder_id = ? AND vector IS NOT NULL LIMIT 1", (encoder_id,)
+            "SELECT dimension FROM key WHERE encoder_id = ? AND kind <> 'fact' AND vector IS NOT NULL"
+            " LIMIT 1",
+            (encoder_id,),
         ).fetchone()
         if row is None:
             return None
@@ -344,17 +346,20 @@ class IndexShelf:
         encoder_id = index.encoder_id
         while True:
             rows = db.execute(
-                "SELECT k.key_id, k.vector, COALESCE(o.n, 0) FROM key AS k"
+                "SELECT k.key_id, CASE WHEN k.kind <> 'fact' THEN k.vector END, COALESCE(o.n, 0)"
+                " FROM key AS k"
                 " LEFT JOIN observation AS o ON o.observation_id = k.owner"
                 " WHERE k.encoder_id = ? AND k.key_id > ? AND k.vector IS NOT NULL"
                 " AND k.dimension = ? ORDER BY k.key_id LIMIT ?",
                 (encoder_id, self._last_key[encoder_id], index.dimension, READ_ROWS),
             ).fetchall()
             if rows:
-                ids = np.array([row[0] for row in rows], dtype=np.int64)
-                index.add(ids, unpack_vectors([row[1] for row in rows], index.dimension))
-                self._owners[encoder_id].add(ids, np.array([row[2] for row in rows], dtype=np.int64))
-                self._last_key[encoder_id] = int(ids[-1])
+                # Facts are no part of an index, but they are passed here, not looked at again each time.
+                own = [row for row in rows if row[1] is not None]
+                ids = np.array([row[0] for row in own], dtype=np.int64)
+                index.add(ids, unpack_vectors([row[1] for row in own], index.dimension))
+                self._owners[encoder_id].add(ids, np.array([row[2] for row in own], dtype=np.int64))
+                self._last_key[encoder_id] = int(rows[-1][0])
             if len(rows) < READ_ROWS:
                 break
         index.commit_no = last_commit(db)
@@ -363,7 +368,7 @@ class IndexShelf:
 _KEY_OWNERS = (
     "SELECT k.key_id, COALESCE(o.n, 0) FROM key AS k LEFT JOIN observation AS o"
     " ON o.observation_id = k.owner WHERE k.encoder_id = ? AND k.vector IS NOT NULL AND k.dimension = ?"
-    " ORDER BY k.key_id"
+    " AND k.kind <> 'fact' ORDER BY k.key_id"
 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from memory.keys.facts import FACT
 from memory.keys.index import IndexShelf, stored_vectors
 from memory.keys.keyers import DIGEST, unpack_vectors
 from memory.log.reader import MIDDLE, marks, pages
@@ -87,9 +88,8 @@ def find(
     _fold_photos(db, gates, candidates)
     for question in questions:
         found = candidates.cosines[question.name]
-        found |= _cosines_of(
-            db, candidates.gathered, question, [n for n in candidates.numbers if n not in found]
-        )
+        others = [n for n in candidates.numbers if n not in found]
+        found |= _cosines_of(db, candidates.gathered, question, others)
     return candidates
 
 
@@ -127,6 +127,22 @@ def digest_cosines(
         )
     vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
     return dict(zip((owner for owner, _ in rows), (vectors @ question.vector).tolist(), strict=True))
+
+
+def fact_cosines(db: sqlite3.Connection, question: QuestionKey, numbers: Iterable[int]) -> dict[int, float]:
+    """The likeness of the best fact of each turn to a question; those without such keys are left out."""
+    found: dict[int, float] = {}
+    for some in pages(numbers):
+        rows = db.execute(
+            "SELECT o.n, k.vector FROM observation AS o CROSS JOIN key AS k INDEXED BY key_of_owner"  # noqa: S608
+            " ON k.owner = o.observation_id AND k.kind = ? AND k.encoder_id = ? AND k.dimension = ?"
+            f" WHERE o.n IN ({marks(some)}) AND k.vector IS NOT NULL",
+            (FACT, question.encoder_id, question.vector.size, *some),
+        ).fetchall()
+        vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
+        for (n, _), cosine in zip(rows, (vectors @ question.vector).tolist(), strict=True):
+            found[n] = max(cosine, found.get(n, -1.0))
+    return found
 
 
 def _cosines_of(
@@ -214,8 +230,8 @@ def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArr
     rows = db.execute(
         "SELECT k.key_id FROM observation AS o"  # noqa: S608
         " CROSS JOIN key AS k INDEXED BY key_of_owner ON k.owner = o.observation_id"
-        f" WHERE k.encoder_id = ? AND k.vector IS NOT NULL{gates.sql}",
-        (encoder_id, *gates.parameters),
+        f" WHERE k.encoder_id = ? AND k.kind <> ? AND k.vector IS NOT NULL{gates.sql}",
+        (encoder_id, FACT, *gates.parameters),
     )
     return np.array([key_id for (key_id,) in rows], dtype=np.int64)
 

@@ -2,6 +2,7 @@
 
 A day is written "7 May 2023", "May 7th, 2023", "the 7th of May", with or without a year; a
 month has its year or stands after "in". A month alone is too often a name ("May", "April").
+What is dated by a month, or by a day before or after it, was told of within some weeks.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from datetime import UTC, datetime, timedelta
 
 DAY_REACH = timedelta(days=2)
 """A turn tells of a day on the days around it too; +-2 days found more than +-14, and more than 0."""
+
+MONTH_REACH = timedelta(days=15)
+"""Half of the stretch itself: of what was done in a month people also tell soon after, and before."""
+LOOSE_REACH = timedelta(days=30)
+"""How far before a day reaches "before" it, and after it "after"."""
 
 _MONTHS = (
     "january february march april may june july august september october november december".split()  # noqa: SIM905
@@ -27,6 +33,7 @@ _NAMED_DAY = (
     re.compile(rf"\b(?P<month>{_MONTH})\b\.?\s+{_DAY}\b{_YEAR}?"),
     re.compile(r"\b(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)\b"),
 )
+_LOOSE = re.compile(r"\b(?:(?P<before>before|until|till|by)|after|since|from)\s+(?:the\s+)?$", re.I)
 _NAMED_MONTH = (
     re.compile(rf"\b(?P<month>{_MONTH})\b\.?{_YEAR}"),
     re.compile(rf"\b(?:[Ii]n|[Dd]uring)\s+(?P<month>{_MONTH})\b(?!\s*\d)"),
@@ -41,17 +48,26 @@ def ranges_of(text: str, years: Sequence[int]) -> list[tuple[int, int]]:
         years: Years that a date without one may be of.
     """
     found = [
-        (day - DAY_REACH, day + DAY_REACH + timedelta(days=1))
+        (day - before, day + after + timedelta(days=1))
         for match in _matches(_NAMED_DAY, text)
+        for before, after in (_reach(text[: match.start()]),)
         for day in _dates(match, years, match["day"])
     ]
     if not found:
         found = [
-            (first, (first + timedelta(days=32)).replace(day=1))
+            (first - MONTH_REACH, (first + timedelta(days=32)).replace(day=1) + MONTH_REACH)
             for match in _matches(_NAMED_MONTH, text)
             for first in _dates(match, years, "1")
         ]
     return [(_ns(begin), _ns(end)) for begin, end in found]
+
+
+def _reach(words_before: str) -> tuple[timedelta, timedelta]:
+    """How far before and after a day its question reaches, by the word that leads to it."""
+    told = _LOOSE.search(words_before)
+    if told is None:
+        return DAY_REACH, DAY_REACH
+    return (LOOSE_REACH, DAY_REACH) if told["before"] else (DAY_REACH, LOOSE_REACH)
 
 
 def _matches(patterns: Sequence[re.Pattern[str]], text: str) -> list[re.Match[str]]:

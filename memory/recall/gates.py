@@ -202,14 +202,15 @@ CONTENT_GATES: tuple[Gate, ...] = (KindGate(), PlaceGate(), PersonGate(), NamedD
 """All gates but that of UTC time, which must also count what it left out for want of a date."""
 
 
-def gates_of(db: sqlite3.Connection, cue: Cue) -> Gates:
-    """The conditions of a cue.
+def gates_of(db: sqlite3.Connection, cue: Cue, *, named_dates: bool = True) -> Gates:
+    """The conditions of a cue; `named_dates`: those of the dates in its words among them.
 
     Raises:
         SourceGone: As `SourceGate.clause`.
     """
     reach = _clauses(db, cue, REACH_GATES)
-    clauses = [*reach, *_clauses(db, cue, CONTENT_GATES)]
+    content = CONTENT_GATES if named_dates else tuple(g for g in CONTENT_GATES if g.name != "named_date")
+    clauses = [*reach, *_clauses(db, cue, content)]
     timed = UtcGate().clause(db, cue)
     undated = 0
     if timed is not None:

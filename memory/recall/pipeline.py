@@ -99,7 +99,7 @@ class Recall:
             SourceGone: If the cue names a source that the store does not have.
         """
         watch = _Watch(hop)
-        gates = gates_of(db, cue)
+        gates = gates_of(db, cue, named_dates=self._settings.named_dates)
         watch.lap("gates")
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
@@ -132,7 +132,13 @@ class Recall:
         Raises:
             SourceGone: As a call.
         """
-        found = self._candidates(db, gates_of(db, cue), content_words(cue.text), questions, k)
+        found = self._candidates(
+            db,
+            gates_of(db, cue, named_dates=self._settings.named_dates),
+            content_words(cue.text),
+            questions,
+            k,
+        )
         return self._rank(db, found, questions, k, cue)
 
     def _candidates(
@@ -162,7 +168,7 @@ class Recall:
         weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
         own = self._terms(pool, OWN_SCORERS, weights)
         totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))
-        best = np.lexsort((pool.numbers, -totals))[: max(self._settings.pool, 2 * k)]
+        best = np.lexsort((np.asarray(pool.numbers), -totals))[: max(self._settings.pool, 2 * k)]
         numbers = [pool.numbers[place] for place in best.tolist()]
         items = observations_of(db, numbers)
         own = [(name, added[best], counts[best]) for name, added, counts in own]
@@ -194,8 +200,8 @@ class Recall:
                 continue
             # A term is told apart over all candidates; how much it counts depends on the source.
             values = weighted(raw, pool.numbers, 1.0, is_wish=scorer.name in WISHES)
-            weights = np.where(is_turn, chat, one)
-            terms.append((scorer.name, weights * values, weights != 0.0))
+            weight = np.where(is_turn, chat, one)
+            terms.append((scorer.name, weight * values, weight != 0.0))
         return terms
 
     def _expand(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from memory.log.citations import times_cited
 from memory.log.reader import MIDDLE, Logged, ends_of, marks, pages
-from memory.recall.candidates import Candidates, QuestionKey, digest_cosines
+from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, fact_cosines
 from memory.recall.gathered import KeptKeys
 from memory.recall.words import edge_of, sense_of
 
@@ -188,6 +188,19 @@ class PersonScorer:
         return named if any(named.values()) else {}
 
 
+class FactScorer:
+    """Likeness of the best of the facts that a turn of a chat states (`memory.keys.facts`)."""
+
+    name = "fact"
+
+    def score(self, pool: Pool) -> Raw:
+        """Cosines."""
+        question = pool.question
+        if question is None or not pool.turns:
+            return {}
+        return fact_cosines(pool.db, question, sorted(pool.turns))
+
+
 class LengthScorer:
     """How much a turn of a chat says: small talk is short and crowds the index."""
 
@@ -300,6 +313,7 @@ CONTEXT_SCORERS: tuple[Scorer, ...] = (
     MomentScorer(),
     NearWordsScorer(),
     SittingScorer(),
+    FactScorer(),
 )
 """Terms that look around; the pool's items alone get them."""
 

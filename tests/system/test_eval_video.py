@@ -10,7 +10,7 @@ import av
 import pytest
 
 from stream.models import demo_media
-from tools import eval_video, video_store
+from tools import eval_order, eval_video, video_store
 from tools.video_set import read_set
 from tools.video_systems import copy_without
 
@@ -100,6 +100,21 @@ def test_a_folder_is_measured_and_its_store_used_again(folder, tmp_path, capsys)
     assert whole.execute("SELECT * FROM observation_fts WHERE observation_fts MATCH 'tabby'").fetchall()
     for db in (whole, left):
         db.close()
+
+
+def test_what_came_first_is_read_off_the_same_store(folder, tmp_path):
+    out = tmp_path / "out.json"
+    assert eval_order.main(["--videos", str(folder), "--json", str(out), "--store", str(tmp_path / "s")]) == 0
+    told = json.loads(out.read_text())
+    assert (told["tool"], told["config"]["store"]) == ("eval_order", "indexed")
+    kinds = told["by"]["video_kind"]
+    assert set(kinds) == {"picture", "labelled", "mixed"}, "one question makes no pair of its own kind"
+    assert told["items"] == sum(row["pairs"] for row in kinds.values()) > 10
+    assert kinds["picture"]["systems"]["ours"]["v_acc"] >= 0.9, "frames of two shots that are nothing alike"
+    assert kinds["picture"]["systems"]["flat"]["v_acc"] >= 0.9
+    assert kinds["picture"]["systems"]["bm25"]["v_acc"] == 0.5, "words find no picture"
+    assert told["systems"]["shuffled"]["v_acc"] < told["systems"]["ours"]["v_acc"]
+    assert told["systems"]["chance"]["v_acc"] == 0.5
 
 
 def test_a_store_of_something_else_is_refused(folder, tmp_path, capsys, monkeypatch):
