@@ -67,7 +67,7 @@ class ChatWeights(BaseModel):
         default=0.0,
         ge=0,
         description="weight of having been cited by answers; off, since it pays where a person confirms "
-        "them only: those that answers cite by themselves found nothing more (tools.eval_recall --use)",
+        "them only: those that answers cite by themselves found nothing more (tools.eval_citations)",
     )
 
 
@@ -140,7 +140,7 @@ class RecallSettings(BaseModel):
         default=False,
         description="whether the weights follow what answers cite, each at most 1.5 times up or down; "
         "`omnirecall weights` shows them and takes them back. Off, since answers cite what already ranks "
-        "high: it pays only where citations are right (tools.eval_recall --learn)",
+        "high: it pays only where citations are right (tools.eval_citations)",
     )
     key_timeout_s: float = Field(
         default=2.0, gt=0, description="seconds to wait for a question's key before words alone are used"

@@ -29,7 +29,7 @@ from stream.messages.citations import WeightRow, WeightStep
 STEP = 0.02
 """Size of a step for a gradient of 1, in log weight. Chosen with `REACH` so that in no stream tried
 (right citations; those that answers made by themselves, a third of them right) recall fell by a
-point (tools.eval_recall --learn)."""
+point (tools.eval_citations)."""
 LARGEST_STEP = 0.05
 """No single turn moves a log weight further."""
 REACH = 1.5
@@ -41,7 +41,7 @@ LARGEST_TERM = 1e3
 LEAST_STEP = 1e-6
 """What moves no weight by more is not written."""
 KINDS = ("other", "chat")
-"""Kinds of source with weights of their own, in the order of `memory.recall.pipeline.Weights`."""
+"""Kinds of source with weights of their own: everything but chats, and chats."""
 
 Terms = npt.NDArray[np.float64]
 
@@ -69,8 +69,15 @@ def log_step(shown: Terms, cited: Sequence[int]) -> Terms:
         margins = np.clip(scores[row] - scores[others], -50.0, 50.0)
         gradient += ((shown[row] - shown[others]) / (1.0 + np.exp(margins))[:, None]).mean(axis=0)
     gradient /= len(cited)
-    step: Terms = np.clip(STEP * (gradient - gradient.mean()), -LARGEST_STEP, LARGEST_STEP)
+    step: Terms = STEP * (gradient - gradient.mean())
     return step
+
+
+def moved(logs: Terms, step: Terms) -> Terms:
+    """The logarithms of learnt over fixed weights after a step, both (T,), within their bounds."""
+    reach = math.log(REACH)
+    after: Terms = np.clip(logs + np.clip(step, -LARGEST_STEP, LARGEST_STEP), -reach, reach)
+    return after
 
 
 class Learner:
@@ -105,15 +112,13 @@ class Learner:
         kinds = _kinds_of(db, sorted(items))
         cited = frozenset(told.cited)
         learnt = self._learnt(db)
-        reach = math.log(REACH)
         for kind, fixed in self.fixed.items():
-            steps = np.zeros(len(fixed))
+            step = np.zeros(len(fixed))
             for shown in told.shown:
                 own = [one for one in shown[:MOST_SHOWN] if kinds.get(one.observation_id) == kind]
-                steps += _step_of(own, cited, list(fixed))
-            for name, step in zip(fixed, steps.tolist(), strict=True):
-                before = learnt.get((kind, name), 0.0)
-                after = min(reach, max(-reach, before + min(LARGEST_STEP, max(-LARGEST_STEP, step))))
+                step += _step_of(own, cited, list(fixed))
+            logs = np.array([learnt.get((kind, name), 0.0) for name in fixed])
+            for name, before, after in zip(fixed, logs.tolist(), moved(logs, step).tolist(), strict=True):
                 if abs(after - before) >= LEAST_STEP:
                     old, new = (fixed[name] * math.exp(log) for log in (before, after))
                     db.execute(

@@ -273,6 +273,11 @@ class EdgeScorer:
         return scores
 
 
+def strength(times: int) -> float:
+    """0 to 1 by how many answers cited something: its logarithm, until `MANY_CITATIONS`."""
+    return min(1.0, math.log1p(times) / math.log1p(MANY_CITATIONS))
+
+
 class UseScorer:
     """Having been cited by answers: strength that is gained by nothing else, least of all by being found.
 
@@ -283,12 +288,11 @@ class UseScorer:
     name = "use"
 
     def score(self, pool: Pool) -> Raw:
-        """The logarithm of 1 + times cited, over that of 1 + `MANY_CITATIONS`, at most 1."""
+        """Strengths; nothing where none was ever cited."""
         times = times_cited(pool.db, pool.numbers, pool.as_of_commit)
         if not times:
             return {}
-        most = math.log1p(MANY_CITATIONS)
-        return {n: min(1.0, math.log1p(times.get(n, 0)) / most) for n in pool.numbers}
+        return {n: strength(times.get(n, 0)) for n in pool.numbers}
 
 
 OWN_SCORERS: tuple[Scorer, ...] = (

@@ -12,7 +12,7 @@ from memory.log import migrations
 from memory.log.citations import times_cited
 from memory.log.database import connect_writer
 from memory.log.store import LogStore, PutItem
-from memory.recall.learner import LARGEST_STEP, REACH, Learner, log_step
+from memory.recall.learner import LARGEST_STEP, REACH, Learner, log_step, moved
 from memory.recall.pipeline import Recall, weights_of
 from memory.settings import ChatWeights, RecallSettings
 from stream.messages import Citations, CommitPut, Cue, ShownItem
@@ -171,7 +171,9 @@ def test_where_there_is_nothing_to_compare_nothing_is_learnt(cited):
 
 
 def test_a_single_turn_moves_no_weight_far():
-    assert np.abs(log_step(PAIRS * 1e3, [0])).max() <= LARGEST_STEP
+    step = log_step(PAIRS * 1e3, [0])
+    assert np.abs(step).max() > 1
+    assert np.abs(moved(np.zeros(3), step)).max() == LARGEST_STEP
 
 
 @pytest.fixture

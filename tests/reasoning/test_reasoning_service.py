@@ -77,6 +77,20 @@ def test_a_question_is_answered(house):
     assert final.answer.timings_ms["recall"] > 0
 
 
+def test_memory_is_told_what_was_cited(house):
+    def cited():
+        with Caller(house, "supervisor", "test") as supervisor:
+            status = supervisor.ask_for(StatusRoles, StatusAsk(), timeout_s=5)
+        return next(role.counters.get("cited", 0) for role in status.roles if role.name == "memory")
+
+    before = cited()
+    ask(house, "When is the rent due?")
+    ends_at_s = time.monotonic() + 20
+    while cited() <= before:
+        assert time.monotonic() < ends_at_s, "it was not told"
+        time.sleep(0.1)
+
+
 def test_the_way_of_a_question_is_traced(house):
     trace_id = new_id()
     ask(house, "When is the rent due?", trace_id=trace_id)

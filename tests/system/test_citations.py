@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -123,8 +125,11 @@ def test_citations_outlive_a_killed_memory_and_a_killed_reasoning(house):
     before = terms(house)
     memory_pid = house.roles()["memory"].pid
     answer = ask(house, b"turn-1", "Who keeps bees?")
-    house.kill("memory")
+    os.kill(memory_pid, signal.SIGSTOP)  # So fast that the citations mostly find it stopped.
+    told = {"citations_told": 1.0}
+    house.wait_for(lambda: told.items() <= house.roles()["reasoning"].counters.items(), 30, "they are told")
     house.kill("reasoning")
+    os.kill(memory_pid, signal.SIGKILL)
     house.wait_for(lambda: house.roles()["memory"].pid not in (0, memory_pid), 60, "memory is back")
     cited(house, len(answer.citations))
     assert {step.turn_id for step in weights(house).steps} == {b"turn-1"}
