@@ -31,8 +31,8 @@ from memory.log.database import LOG_NAME, connect_reader
 
 NICENESS = 15
 BATCH = 65_536
-LISTS_PER_ROOT = 2
-"""Lists per square root of the number of keys: 2 000 for a million."""
+LISTS_PER_ROOT = 4
+"""Lists per square root of the number of keys: 4 000 for a million."""
 PER_LIST, LEAST_PER_LIST = 64, 40
 """Keys per list that train it, and the fewest; FAISS warns below 39."""
 KEYS_READ = 4_096
