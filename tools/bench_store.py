@@ -170,7 +170,7 @@ class Filler:
 
     def _add_events(self, first: int, n: int, rows: Vectors, commit: int) -> None:
         """An event of each ten texts that are whole here."""
-        starts = [at for at in range(-first % EVENT_SPANS, n - EVENT_SPANS + 1, EVENT_SPANS)]
+        starts = list(range(-first % EVENT_SPANS, n - EVENT_SPANS + 1, EVENT_SPANS))
         spans = []
         for at in starts:
             source, place = divmod(first + at, SOURCE_SPANS)

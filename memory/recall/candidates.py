@@ -87,7 +87,9 @@ def find(
     _fold_photos(db, gates, candidates)
     for question in questions:
         found = candidates.cosines[question.name]
-        found |= _cosines_of(db, candidates.gathered, question, [n for n in candidates.numbers if n not in found])
+        found |= _cosines_of(
+            db, candidates.gathered, question, [n for n in candidates.numbers if n not in found]
+        )
     return candidates
 
 

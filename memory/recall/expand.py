@@ -34,9 +34,7 @@ def neighbours(
     rows = _with_words(db, {n for some in numbers.values() for n in some})
     found: list[list[Logged]] = []
     for item in items:
-        near = sorted(
-            (rows[n] for n in numbers[item.n] if n in rows), key=lambda one: (one.pts0_ns, one.n)
-        )
+        near = sorted((rows[n] for n in numbers[item.n] if n in rows), key=lambda one: (one.pts0_ns, one.n))
         texts = set(distinct([item.text, *(one.text for one in near)])[1:])
         found.append([one for one in near if one.text in texts])
     return found

@@ -154,7 +154,9 @@ class Recall:
         pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked, turns)
         own = self._terms(pool, OWN_SCORERS)
         totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))
-        best = np.lexsort((pool.numbers, -totals))[: max(self._settings.pool, 2 * k)]
+        best = np.lexsort((np.array(pool.numbers, dtype=np.int64), -totals))[
+            : max(self._settings.pool, 2 * k)
+        ]
         numbers = [pool.numbers[place] for place in best.tolist()]
         items = observations_of(db, numbers)
         own = [(name, added[best], counts[best]) for name, added, counts in own]

@@ -305,9 +305,7 @@ def _turns(pool: Pool) -> list[tuple[int, str, int]]:
     return [(n, one.speaker, one.n_chars) for n, one in turns.items()]
 
 
-def _mean_cosines(
-    pool: Pool, question: QuestionKey, groups: Mapping[int, Sequence[int]]
-) -> dict[int, float]:
+def _mean_cosines(pool: Pool, question: QuestionKey, groups: Mapping[int, Sequence[int]]) -> dict[int, float]:
     """The likeness of the mean key of each group of observations; groups without a key are left out."""
     kept = pool.keys(question, {one for group in groups.values() for one in group})
     return kept.mean_cosines(question.vector, groups)
