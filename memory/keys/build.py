@@ -42,6 +42,11 @@ FOUND = 50
 candidates and orders them by the keys in the store (`memory.recall.candidates`)."""
 MOST_PROBED, LEAST_PROBED = 4, 8
 """At most one in so many lists is looked into, whatever the recall is then; and so many in any case."""
+COMPARED = 6.2
+"""At least this times n^(2/3) of n keys are compared. The queries made here lie near one key, and the
+keys nearest to it near each other; a person's question lies between topics. Of 20 000 turns of meetings
+(MiniLM), the true ten of the questions to them were found at .97 with 12 of 502 lists for queries made
+here and with 117 for the real ones; the share of lists needed fell with the cube root of n."""
 QUESTION_COSINE = 0.6
 WANTED_RECALL = 0.98
 """What is set; .97 is what is promised."""
@@ -149,8 +154,8 @@ class _Asked:
 
     def choose_probes(self, inner: Any) -> float:
         """Sets the fewest probes, in steps of 1.4, that give the recall wanted; returns it."""
-        probes = float(LEAST_PROBED)
         most = min(max(inner.nlist // MOST_PROBED, LEAST_PROBED), inner.nlist)
+        probes = max(float(LEAST_PROBED), COMPARED * inner.nlist / max(inner.ntotal, 1) ** (1 / 3))
         while True:
             inner.nprobe = min(int(probes), most)
             recall = self.recall(inner)
