@@ -133,7 +133,7 @@ def lexical_cost(db: sqlite3.Connection, shelf: IndexShelf, questions: Sequence[
 
 
 def recall_at_10(db: sqlite3.Connection, shelf: IndexShelf, queries: Vectors) -> float:
-    """How many of the ten nearest keys are among those found: as near as the tenth, since keys may be alike."""
+    """The share of the ten nearest keys, or of others as near as the tenth, among those found."""
     scores = np.full((len(queries), 10), -2.0, np.float32)
     rows = db.execute("SELECT vector FROM key WHERE encoder_id = ?", (ENCODER,))
     while batch := rows.fetchmany(BATCH):
