@@ -169,7 +169,8 @@ class Recall:
         weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
         own = self._terms(pool, OWN_SCORERS, weights)
         totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))
-        best = np.lexsort((np.asarray(pool.numbers), -totals))[: max(self._settings.pool, 2 * k)]
+        best = np.lexsort((np.array(pool.numbers, dtype=np.int64), -totals))
+        best = best[: max(self._settings.pool, 2 * k)]
         numbers = [pool.numbers[place] for place in best.tolist()]
         items = observations_of(db, numbers)
         own = [(name, added[best], counts[best]) for name, added, counts in own]

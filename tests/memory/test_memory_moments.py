@@ -257,9 +257,10 @@ def test_a_wish_is_worth_its_weight_and_no_more():
     assert 0.4 < weighted(lone, numbers, 0.5, is_wish=True)[0] <= 0.5
 
 
-def test_each_kind_of_a_moment_has_an_equal_say(store, reader, take):
+def test_each_kind_of_a_moment_has_an_equal_say(store, reader, shelf, take):
     """Many readings of one text must not drown the one sentence that was said."""
     from memory.recall.candidates import Candidates
+    from memory.recall.gathered import Gathered
     from memory.recall.scorers import MomentScorer, Pool
 
     film = take()
@@ -277,6 +278,8 @@ def test_each_kind_of_a_moment_has_an_equal_say(store, reader, take):
             for (n,) in db.execute("SELECT n FROM observation WHERE text IN ('a photo', 'alone') ORDER BY n")
         )
         question = QuestionKey("dense", E, axes[0])
-        scores = MomentScorer().score(Pool(db, [shot, alone], Candidates(), [question], 2, 8 * S))
+        assert shelf.ready(db, E)
+        found = Candidates(gathered=Gathered(shelf))
+        scores = MomentScorer().score(Pool(db, [shot, alone], found, [question], 2, 8 * S))
     assert alone not in scores
     assert scores[shot] == pytest.approx(0.5**0.5, abs=0.01)
