@@ -117,6 +117,18 @@ def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
     return total
 
 
+def count_texts(db: sqlite3.Connection) -> int:
+    """How many keys an encoder has once all are made. Walks the log: some 0.5 s for a million texts."""
+    every = db.execute(
+        f"SELECT COUNT(*) FROM observation WHERE text <> '' AND kind NOT IN ({marks(WITHOUT_KEY)})",  # noqa: S608
+        WITHOUT_KEY,
+    ).fetchone()[0]
+    digests = db.execute(
+        "SELECT COUNT(*) FROM span WHERE level = 'event' AND digest <> '' AND ended_commit IS NULL"
+    ).fetchone()[0]
+    return int(every) + int(digests)
+
+
 def add_keys(
     db: sqlite3.Connection,
     drafts: Sequence[KeyDraft],

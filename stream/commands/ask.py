@@ -58,7 +58,7 @@ def ask(
 def show(answer: Answer) -> None:
     """The answer for people: its sentences with the numbers of their citations, then these."""
     from stream.commands.playable import away_uris
-    from stream.commands.terminal import clean, say
+    from stream.commands.terminal import clean, note, say
 
     plain = " ".join(sentence.text for sentence in answer.sentences)
     marked = [
@@ -72,6 +72,8 @@ def show(answer: Answer) -> None:
         say(f"  [{number}] {whereabouts(item, away)}")
     for conflict in answer.conflicts:
         say(f"  but: {clean(conflict)}")
+    for notice in answer.notices:
+        note(f"note: {clean(notice)}")
 
 
 def whereabouts(item: EvidenceItem, away: Collection[str]) -> str:

@@ -56,6 +56,7 @@ def search(
                 "verdict": found.verdict,
                 "coverage": coverage_json(found.coverage),
                 "considered": found.considered,
+                "notices": list(found.notices),
                 "timings_ms": found.timings_ms,
             }
         )
@@ -66,7 +67,7 @@ def search(
 def _show(found: Evidence) -> None:
     from stream.commands.ask import whereabouts
     from stream.commands.playable import away_uris
-    from stream.commands.terminal import clean, say
+    from stream.commands.terminal import clean, note, say
 
     if not found.items:
         say("nothing found")
@@ -74,3 +75,5 @@ def _show(found: Evidence) -> None:
     for item in sorted(found.items, key=lambda item: -item.score):
         say(f"{item.score:6.2f}  {whereabouts(item, away)}")
         say(f"        {clean(item.text)}")
+    for notice in found.notices:
+        note(f"note: {clean(notice)}")
