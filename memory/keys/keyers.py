@@ -38,9 +38,11 @@ _TOLD_SQL = (
     "CASE WHEN t.speaker || t.day = '' THEN o.text ELSE trim(t.day || ' ' || t.speaker) || ': ' || o.text"
     " || COALESCE((SELECT ' ' || c.text FROM observation AS c WHERE c.source_id = o.source_id"
     " AND c.session = o.session AND c.kind = 'caption' AND c.pts0_ns = o.pts0_ns"
-    " AND c.track = o.track AND c.text <> '' LIMIT 1), '') END"
+    " AND c.track = o.track AND c.text <> '' AND c.commit_no <= o.commit_no LIMIT 1), '') END"
 )
-"""What the key of an observation is made of: that of a turn of a chat holds its day, speaker and photo."""
+"""What the key of an observation is made of: that of a turn of a chat holds its day, speaker and photo.
+
+Nothing that was committed after it, so that a key says of it what was known then."""
 _TEXTS = (
     f"FROM observation AS o WHERE o.n > ? AND o.text <> '' AND o.kind NOT IN ({marks(WITHOUT_KEY)})"  # noqa: S608
     " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = o.observation_id"

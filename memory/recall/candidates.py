@@ -14,6 +14,7 @@ from memory.keys.index import IndexShelf
 from memory.keys.keyers import DIGEST, unpack_vectors
 from memory.log.reader import MIDDLE, marks, pages
 from memory.recall.gates import Gates
+from memory.recall.past import bm25_of, last_n_of
 from memory.recall.words import match_query
 
 EVENTS_OPENED = 3
@@ -183,9 +184,12 @@ def _with_words(
     db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
 ) -> dict[int, float]:
     """BM25 of the best rows that have any of the words."""
-    found = shelf.words.search(db, words, limit, gates.sql, gates.parameters)
+    through_n = None if gates.as_of is None else last_n_of(db, gates.as_of)
+    found = shelf.words.search(db, words, limit, gates.sql, gates.parameters, through_n=through_n)
     if found is not None:
         return found
+    if through_n is not None:
+        return bm25_of(db, words, limit, through_n, gates.sql, gates.parameters)
     join = "" if gates.open else " JOIN observation AS o ON o.n = f.rowid"
     rows = db.execute(
         f"SELECT f.rowid, -f.rank FROM observation_fts AS f{join}"  # noqa: S608

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from memory.log.media import media_path
-from memory.log.reader import COLUMNS, MIDDLE, WORD_COLUMNS, Logged, logged
+from memory.log.reader import COLUMNS, MIDDLE, WORD_COLUMNS, Logged, known_by, logged
 from memory.recall.scorers import Scored
 from memory.spans.digest import distinct
 
@@ -18,27 +18,28 @@ LONGEST_NS = 600_000_000_000
 """A shot that began longer ago than this is not looked for by overlap."""
 
 
-def neighbours(db: sqlite3.Connection, item: Logged, reach: int) -> list[Logged]:
+def neighbours(db: sqlite3.Connection, item: Logged, reach: int, as_of: int | None = None) -> list[Logged]:
     """Observations with other texts around an item, in time order.
 
     `reach` of its own kind before and after, and a few of other kinds that overlap it or
-    nearly do, the closest first.
+    nearly do, the closest first; those known at a commit, where one is told.
     """
     around: list[Logged] = []
     for side, order in (("<", "DESC"), (">", "ASC")):
         rows = db.execute(
             f"SELECT {WORD_COLUMNS} FROM observation AS o WHERE o.source_id = ? AND o.session = ?"  # noqa: S608
-            f" AND o.kind = ? AND o.pts0_ns {side} ? AND o.text <> '' ORDER BY o.pts0_ns {order} LIMIT ?",
+            f" AND o.kind = ? AND o.pts0_ns {side} ? AND o.text <> ''{known_by(as_of)}"
+            f" ORDER BY o.pts0_ns {order} LIMIT ?",
             (item.source_id, item.session, item.kind, item.pts0_ns, reach),
         )
         around += (logged(row) for row in rows)
-    around += _of_other_kinds(db, item)
+    around += _of_other_kinds(db, item, as_of)
     around.sort(key=lambda one: (one.pts0_ns, one.n))
     texts = set(distinct([item.text, *(one.text for one in around)])[1:])
     return [one for one in around if one.text in texts]
 
 
-def _of_other_kinds(db: sqlite3.Connection, item: Logged) -> list[Logged]:
+def _of_other_kinds(db: sqlite3.Connection, item: Logged, as_of: int | None) -> list[Logged]:
     found: list[Logged] = []
     for kind in ("shot", "utterance", "seen_text", "caption"):
         if kind == item.kind:
@@ -46,7 +47,7 @@ def _of_other_kinds(db: sqlite3.Connection, item: Logged) -> list[Logged]:
         rows = db.execute(
             f"SELECT {WORD_COLUMNS} FROM observation AS o WHERE o.source_id = ? AND o.session = ?"  # noqa: S608
             " AND o.kind = ? AND o.pts0_ns >= ? AND o.pts0_ns < ? AND o.pts1_ns > ? AND o.text <> ''"
-            f" ORDER BY abs({MIDDLE} - ?) LIMIT ?",
+            f"{known_by(as_of)} ORDER BY abs({MIDDLE} - ?) LIMIT ?",
             (
                 item.source_id,
                 item.session,
@@ -62,28 +63,33 @@ def _of_other_kinds(db: sqlite3.Connection, item: Logged) -> list[Logged]:
     return found
 
 
-def span_of(db: sqlite3.Connection, item: Logged) -> tuple[bytes, str, str]:
-    """The span that holds an item: id, level and thumbnail path; the event, else the shot, else nothing."""
+def span_of(db: sqlite3.Connection, item: Logged, as_of: int | None = None) -> tuple[bytes, str, str]:
+    """The span that holds an item: id, level and thumbnail path; the event, else the shot, else nothing.
+
+    As of a commit, of those made by then, and without the picture, which may have changed since.
+    """
+    made = "" if as_of is None else f" AND s.made_commit <= {int(as_of)}"
     for level in ("event", "shot"):
         row = db.execute(
-            "SELECT s.span_id, s.pts1_ns, f.media_hash, f.media_type FROM span AS s"
+            "SELECT s.span_id, s.pts1_ns, f.media_hash, f.media_type FROM span AS s"  # noqa: S608
             " LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE s.level = ? AND s.source_id = ?"
-            " AND s.session = ? AND s.pts0_ns <= ? AND s.ended_commit IS NULL"
+            f" AND s.session = ? AND s.pts0_ns <= ? AND s.ended_commit IS NULL{made}"
             " ORDER BY s.pts0_ns DESC LIMIT 1",
             (level, item.source_id, item.session, item.middle_ns),
         ).fetchone()
         if row is not None and item.middle_ns < row[1]:
-            return bytes(row[0]), level, media_path(row[2], row[3]) if row[2] else ""
+            picture = media_path(row[2], row[3]) if row[2] and as_of is None else ""
+            return bytes(row[0]), level, picture
     return b"", "", ""
 
 
-def thumbnail_of(db: sqlite3.Connection, item: Logged) -> str:
+def thumbnail_of(db: sqlite3.Connection, item: Logged, as_of: int | None = None) -> str:
     """A picture of what was to be seen at an item: its own, else that of the shot around its middle."""
     if item.thumbnail:
         return item.thumbnail
     row = db.execute(
         f"SELECT {COLUMNS} FROM observation AS o WHERE o.source_id = ? AND o.session = ?"  # noqa: S608
-        " AND o.kind = 'shot' AND o.pts0_ns <= ? ORDER BY o.pts0_ns DESC LIMIT 1",
+        f" AND o.kind = 'shot' AND o.pts0_ns <= ?{known_by(as_of)} ORDER BY o.pts0_ns DESC LIMIT 1",
         (item.source_id, item.session, item.middle_ns),
     ).fetchone()
     if row is None:

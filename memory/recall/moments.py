@@ -27,7 +27,9 @@ class Moment(NamedTuple):
     pts1_ns: int
 
 
-def moments_of(db: sqlite3.Connection, items: Sequence[Logged], length_ns: int) -> dict[int, Moment]:
+def moments_of(
+    db: sqlite3.Connection, items: Sequence[Logged], length_ns: int, as_of: int | None = None
+) -> dict[int, Moment]:
     """The moment of each observation, by row number: `length_ns` around its middle.
 
     That of a shot lies around the picture that its caption was made of. A moment ends with
@@ -37,9 +39,10 @@ def moments_of(db: sqlite3.Connection, items: Sequence[Logged], length_ns: int) 
         db: A snapshot.
         items: The observations.
         length_ns: How long a moment is.
+        as_of: The commit at which ends of sources are looked up; None: now.
     """
     keyframes = _keyframes(db, [item.n for item in items if item.kind == "shot"])
-    ends = ends_of(db)
+    ends = ends_of(db, as_of)
     moments: dict[int, Moment] = {}
     for item in items:
         begin = max(0, keyframes.get(item.n, item.middle_ns) - length_ns // 2)

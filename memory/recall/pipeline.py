@@ -14,11 +14,12 @@ from typing import Literal
 
 from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
 from memory.keys.index import IndexShelf
-from memory.log.reader import Logged, last_commit, observations_of, sources
+from memory.log.reader import Logged, last_commit, observations_of, sources_at
 from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
 from memory.recall.moments import Moment, distinct_moments, moments_of
+from memory.recall.past import last_n_of, rarity_of
 from memory.recall.scorers import (
     CONTEXT_SCORERS,
     OWN_SCORERS,
@@ -93,14 +94,15 @@ class Recall:
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
         watch.lap("candidates")
-        ranked = self._rank(db, found, questions, k, cue.text)
+        ranked = self._rank(db, found, questions, k, cue)
         watch.lap("score")
         ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
         moments: dict[int, Moment] = {}
         if unit == "moment" and self._settings.moment_s:
-            moments = moments_of(db, [one.item for one in ranked], int(self._settings.moment_s * 1e9))
+            length_ns = int(self._settings.moment_s * 1e9)
+            moments = moments_of(db, [one.item for one in ranked], length_ns, gates.as_of)
             ranked = distinct_moments(ranked, moments, k)
-        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments)
+        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, gates.as_of)
         watch.lap("expand")
         asked = bool(words or questions)
         return Evidence(
@@ -121,7 +123,7 @@ class Recall:
             SourceGone: As a call.
         """
         found = self._candidates(db, gates_of(db, cue), content_words(cue.text), questions, k)
-        return self._rank(db, found, questions, k, cue.text)
+        return self._rank(db, found, questions, k, cue)
 
     def _candidates(
         self,
@@ -141,14 +143,14 @@ class Recall:
         found: Candidates,
         questions: Sequence[QuestionKey],
         k: int,
-        asked: str,
+        cue: Cue,
     ) -> list[Scored]:
         """All candidates by their own terms; the best of them by those of their context too."""
         reach = self._settings.neighbours
         scores: Scores = {n: (0.0, {}) for n in found.numbers}
         moment_ns = int(self._settings.moment_s * 1e9)
         turns = turns_among(db, found.numbers)
-        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, asked, turns)
+        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
         self._add_terms(scores, pool, OWN_SCORERS)
         best = sorted(scores, key=lambda n: (-scores[n][0], n))[: max(self._settings.pool, 2 * k)]
         items = observations_of(db, best)
@@ -181,12 +183,15 @@ class Recall:
         words: Sequence[str],
         questions: Sequence[QuestionKey],
         moments: Mapping[int, Moment],
+        as_of: int | None,
     ) -> list[EvidenceItem]:
-        around = [expand.neighbours(db, one.item, self._settings.neighbours) for one in chosen]
-        groundings = self._ground(db, [one.item for one in chosen], around, words)
+        around = [expand.neighbours(db, one.item, self._settings.neighbours, as_of) for one in chosen]
+        groundings = self._ground(db, [one.item for one in chosen], around, words, as_of)
         for one, grounding in zip(chosen, groundings, strict=True):
             grounding |= _likeness(found.cosines, questions, one.item)
-        places = {(row.source_id, row.session): (place, row.uri) for place, row in enumerate(sources(db))}
+        places = {
+            (row.source_id, row.session): (place, row.uri) for place, row in enumerate(sources_at(db, as_of))
+        }
         items = fitting(
             _evidence_item(
                 db,
@@ -195,6 +200,7 @@ class Recall:
                 grounding,
                 places[one.item.source_id, one.item.session][1],
                 moments.get(one.item.n),
+                as_of,
             )
             for one, near, grounding in zip(chosen, around, groundings, strict=True)
         )
@@ -214,6 +220,7 @@ class Recall:
         items: Sequence[Logged],
         around: Sequence[Sequence[Logged]],
         words: Sequence[str],
+        as_of: int | None,
     ) -> list[dict[str, float]]:
         """How far each item supports the cue by words, its own and those around it."""
         asked, *stems = self._stemmer.stems(
@@ -223,7 +230,7 @@ class Recall:
                 *(" ".join(own_text(one) for one in near) for near in around),
             ]
         )
-        weights = rarity(db, asked, self._shelf.words)
+        weights = self._rarity(db, asked, words, as_of)
         groundings: list[dict[str, float]] = []
         for place in range(len(items)):
             own, near = stems[place], stems[len(items) + place]
@@ -233,6 +240,16 @@ class Recall:
                 grounding["lexical_own"] = round(share(own, weights), 4)
             groundings.append(grounding)
         return groundings
+
+    def _rarity(
+        self, db: sqlite3.Connection, asked: set[str], words: Sequence[str], as_of: int | None
+    ) -> dict[str, float]:
+        """How rare each stem of a cue is, or was at a commit."""
+        if as_of is None:
+            return rarity(db, asked, self._shelf.words)
+        of_words = zip(words, self._stemmer.stems(words), strict=True)
+        words_of = {stem: word for word, stems in of_words for stem in sorted(stems)}
+        return rarity_of(db, words_of, last_n_of(db, as_of), self._shelf.words)
 
 
 def _likeness(
@@ -253,9 +270,10 @@ def _evidence_item(
     grounding: dict[str, float],
     uri: str,
     moment: Moment | None,
+    as_of: int | None,
 ) -> EvidenceItem:
     item = one.item
-    span_id, level, span_picture = expand.span_of(db, item)
+    span_id, level, span_picture = expand.span_of(db, item, as_of)
     return EvidenceItem(
         observation_id=item.observation_id,
         span_id=span_id,
@@ -273,7 +291,7 @@ def _evidence_item(
         speaker=shortened(item.speaker, NAME_CHARS),
         language=item.language,
         confidence=item.confidence,
-        thumbnail=expand.thumbnail_of(db, item) or span_picture,
+        thumbnail=expand.thumbnail_of(db, item, as_of) or span_picture,
         score=round(one.score, 4),
         scorers=one.terms,
         grounding=grounding,

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from memory.log.reader import MIDDLE, Logged, ends_of, marks, pages
+from memory.log.reader import MIDDLE, Logged, ends_of, known_by, marks, pages
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, keys_of
 from memory.recall.words import edge_of, sense_of
 
@@ -57,6 +57,8 @@ class Pool:
     """The words of the cue as they were put."""
     turns: frozenset[int] = frozenset()
     """Those of the numbers that are of chats."""
+    as_of: int | None = None
+    """The commit of which they may know; None: all."""
 
     @property
     def question(self) -> QuestionKey | None:
@@ -110,7 +112,7 @@ class NeighbourScorer:
         question = pool.question
         if question is None or not pool.reach:
             return {}
-        return _mean_cosines(pool.db, question, _around(pool.db, pool.numbers, pool.reach))
+        return _mean_cosines(pool.db, question, _around(pool, pool.numbers, pool.reach))
 
 
 class ParentScorer:
@@ -121,8 +123,8 @@ class ParentScorer:
     def score(self, pool: Pool) -> Raw:
         """Cosines of the digests."""
         question = pool.question
-        if question is None:
-            return {}
+        if question is None or pool.as_of is not None:
+            return {}  # Of a digest nobody knows what it was at an earlier commit.
         parents = _events_of(pool.db, pool.numbers)
         cosines = digest_cosines(pool.db, question, set(parents.values()))
         return {n: cosines[span_id] for n, span_id in parents.items() if span_id in cosines}
@@ -138,7 +140,7 @@ class NearWordsScorer:
         bm25 = pool.found.bm25
         if not bm25 or not pool.reach or not pool.turns:
             return {}
-        around = _around(pool.db, sorted(pool.turns), pool.reach)
+        around = _around(pool, sorted(pool.turns), pool.reach)
         return {n: sum(bm25.get(one, 0.0) for one in near) / len(near) for n, near in around.items() if near}
 
 
@@ -155,7 +157,7 @@ class SittingScorer:
         question = pool.question
         if question is None or not pool.turns:
             return {}
-        around = _around(pool.db, sorted(pool.turns), SITTING_TURNS, SITTING_NS)
+        around = _around(pool, sorted(pool.turns), SITTING_TURNS, SITTING_NS)
         return _mean_cosines(pool.db, question, {n: [n, *near] for n, near in around.items()})
 
 
@@ -199,7 +201,7 @@ class MomentScorer:
         question = pool.question
         if question is None or not pool.moment_ns:
             return {}
-        together = _in_moment(pool.db, pool.numbers, pool.moment_ns)
+        together = _in_moment(pool.db, pool.numbers, pool.moment_ns, pool.as_of)
         owners, vectors = keys_of(pool.db, question, {n for near in together.values() for n, _ in near})
         rows = {n: place for place, n in enumerate(owners)}
         scores: dict[int, float] = {}
@@ -235,7 +237,7 @@ class EdgeScorer:
         edge = edge_of(pool.asked)
         if not edge:
             return {}
-        ends = ends_of(pool.db)
+        ends = ends_of(pool.db, pool.as_of)
         scores: dict[int, float] = {}
         for n, one in _placed(pool).items():
             end_ns = ends.get((one.source_id, one.session), 0)
@@ -330,7 +332,7 @@ def _mean_cosines(
 
 
 def _around(
-    db: sqlite3.Connection, numbers: Sequence[int], reach: int, within_ns: int | None = None
+    pool: Pool, numbers: Sequence[int], reach: int, within_ns: int | None = None
 ) -> dict[int, list[int]]:
     """The row numbers of up to `reach` observations of the same kind before and after each.
 
@@ -340,13 +342,13 @@ def _around(
     sides = ", ".join(
         "(SELECT group_concat(n) FROM (SELECT p.n FROM observation AS p WHERE p.source_id = o.source_id"  # noqa: S608
         f" AND p.session = o.session AND p.kind = o.kind AND p.pts0_ns {side} o.pts0_ns AND p.text <> ''"
-        f" AND abs(p.pts0_ns - o.pts0_ns) <= {far_ns}"
+        f" AND abs(p.pts0_ns - o.pts0_ns) <= {far_ns}{known_by(pool.as_of, 'p')}"
         f" ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
         for side, order in (("<", "DESC"), (">", "ASC"))
     )
     around: dict[int, list[int]] = {}
     for some in pages(numbers):
-        for n, before, after in db.execute(
+        for n, before, after in pool.db.execute(
             f"SELECT o.n, {sides} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
             some,
         ):
@@ -383,7 +385,7 @@ def _unit(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _in_moment(
-    db: sqlite3.Connection, numbers: Sequence[int], moment_ns: int
+    db: sqlite3.Connection, numbers: Sequence[int], moment_ns: int, as_of: int | None = None
 ) -> dict[int, list[tuple[int, str]]]:
     """Row number and kind of what else belongs to the moment around each observation's middle.
 
@@ -397,7 +399,7 @@ def _in_moment(
             " CROSS JOIN observation AS p INDEXED BY observation_middle"
             " ON p.source_id = o.source_id AND p.session = o.session"
             f" AND {middle} >= {MIDDLE} - ? AND {middle} < {MIDDLE} + ?"
-            " AND p.kind <> 'frame' AND p.text <> ''"
+            f" AND p.kind <> 'frame' AND p.text <> ''{known_by(as_of, 'p')}"
             f" WHERE o.n IN ({marks(some)})",
             (half_ns, half_ns, *some),
         ).fetchall()
@@ -405,7 +407,8 @@ def _in_moment(
             "SELECT o.n, p.n, p.kind FROM observation AS o CROSS JOIN observation AS p"  # noqa: S608
             " ON p.n = (SELECT s.n FROM observation AS s WHERE s.source_id = o.source_id"
             f" AND s.session = o.session AND s.kind = 'shot' AND s.pts0_ns <= {MIDDLE}"
-            f" ORDER BY s.pts0_ns DESC LIMIT 1) AND p.pts1_ns > {MIDDLE} WHERE o.n IN ({marks(some)})",
+            f"{known_by(as_of, 's')} ORDER BY s.pts0_ns DESC LIMIT 1) AND p.pts1_ns > {MIDDLE}"
+            f" WHERE o.n IN ({marks(some)})",
             some,
         )
         for n, other, kind in (*rows, *shots):

@@ -18,7 +18,7 @@ import msgpack
 import msgspec
 
 from memory.bounds import NAME_CHARS
-from memory.log.reader import T0, T1, Logged, SourceRow, named_sources, sources
+from memory.log.reader import T0, T1, Logged, SourceRow, named_sources, sources_at
 from memory.recall.gates import Gates, wanted_range
 from stream.messages import Coverage, Cue, Gap
 from stream.wire.bounds import fitting, shortened
@@ -116,7 +116,7 @@ def coverage_of(db: sqlite3.Connection, cue: Cue, gates: Gates) -> Coverage:
         cue: What is asked.
         gates: Its gates.
     """
-    rows = sources(db)
+    rows = sources_at(db, gates.as_of)
     uris = {(row.source_id, row.session): row.uri for row in rows}
     whole = _newest_gaps(db, gates, f"NOT GLOB '{CAPTION_GAPS}'", MOST_GAPS, uris)
     room = MOST_GAPS - len(whole)
@@ -198,7 +198,9 @@ def _as_one(first: _Held, second: _Held) -> _Held:
 
 def _unfinished(db: sqlite3.Connection, cue: Cue, rows: Sequence[SourceRow]) -> tuple[str, ...]:
     """The sources, newest first, whose part that is still to be read may hold what is asked for."""
-    named = {row.source_id for row in named_sources(db, cue.sources)} if cue.sources else None
+    named = (
+        {row.source_id for row in named_sources(db, cue.sources, cue.as_of_commit)} if cue.sources else None
+    )
     uris = [
         row.uri
         for row in reversed(rows)

@@ -23,6 +23,7 @@ def ask(
     since: options.Since = None,
     until: options.Until = None,
     source: options.Sources = None,
+    as_of: options.AsOf = None,
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -38,7 +39,7 @@ def ask(
     from stream.messages.turn import TurnFinal, TurnOpen
 
     store_dir = options.store_dir(store)
-    gates = options.gates(since, until, source)
+    gates = options.gates(since, until, source, as_of)
     with to_store(store_dir, preset, config, idle_exit) as connection:
         connected_s = time.perf_counter()
         turn = TurnOpen(turn_id=new_id(), question=question, cue=gates)

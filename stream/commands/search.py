@@ -24,6 +24,7 @@ def search(
     since: options.Since = None,
     until: options.Until = None,
     source: options.Sources = None,
+    as_of: options.AsOf = None,
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -42,7 +43,9 @@ def search(
     from stream.messages.evidence import Evidence
 
     store_dir = options.store_dir(store)
-    wanted = msgspec.structs.replace(options.gates(since, until, source), text=cue, kinds=tuple(kind or ()))
+    wanted = msgspec.structs.replace(
+        options.gates(since, until, source, as_of), text=cue, kinds=tuple(kind or ())
+    )
     with to_store(store_dir, preset, config, idle_exit) as connection:
         found = connection.ask(
             "memory", Evidence, RecallAsk(cue=wanted, k=k, unit="moment"), trace_id=new_id()
