@@ -387,6 +387,7 @@ class KeyMaker:
             # A clock that questions are told by too: those begun before it may hold old keys.
             self._taken_over_s = time.monotonic()
             self._replaced = None
+            self._away.clear()
             self._told.taken_over = True
 
     def _removed(self, encoder_id: str, n: int) -> None:

@@ -3,8 +3,12 @@
 Row numbers only grow, so what was known at a commit are the texts up to a number. BM25 weighs a word by
 how many texts have it, and a text by how long others are; both are counted here among those of that time
 alone, so that nothing that came later moves an order. In a store with postings these are asked; else
-FTS5 finds the texts, and their tokens are counted by its own tokenizer. Only what was forgotten since is
-missing: nobody can tell any more that it was there.
+FTS5 finds the texts, and their tokens are counted by its own tokenizer.
+
+What an answer as of a commit may still owe to a later time, and all of it: what was forgotten since is
+missing; keys are compared by the encoder that answers now; the date of a recording that its owner told
+later counts; lists of a large index, which are approximate, are those of now. Events are views made
+after the fact: their digests neither find nor score, and a span is named only if it was made by then.
 """
 
 from __future__ import annotations
