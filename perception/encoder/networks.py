@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from perception.encoder.pretrained import Device
 
 TEXT_FILES = {"fp32": "model.onnx", "int8": "model-int8.onnx"}
+OWN_TEXT_MODELS = {f"{DEFAULT_TEXT_MODEL}:{precision}": precision for precision in TEXT_FILES}
+"""The model of texts of this release, by the name of each precision."""
 MOST_TEXT_NETWORKS = 3
 """Networks of texts held at once: the configured one, and those that a store speaks while it changes."""
 
@@ -128,9 +130,8 @@ class Encoders:
         return self._texts[name]
 
     def _open_text(self, name: str) -> TextNetwork:
-        base, _, precision = name.partition(":")
-        if base == DEFAULT_TEXT_MODEL:
-            network = model_file(DEFAULT_TEXT_MODEL, TEXT_FILES[precision])
+        if name in OWN_TEXT_MODELS:
+            network = model_file(DEFAULT_TEXT_MODEL, TEXT_FILES[OWN_TEXT_MODELS[name]])
             tokenizer = model_file(DEFAULT_TEXT_MODEL, "tokenizer.json")
             return TextEncoder(network, tokenizer, self._threads)
         from perception.encoder.sentences import SentenceEncoder
@@ -205,9 +206,9 @@ class Encoders:
             ModelMissing: If it is the id of an encoder that nothing here makes keys of.
         """
         settings = self._settings
-        for precision, encoder_id in TEXT_ENCODER_IDS.items():
-            if asked in (encoder_id, f"{DEFAULT_TEXT_MODEL}:{precision}"):
-                return f"{DEFAULT_TEXT_MODEL}:{precision}"
+        for name, precision in OWN_TEXT_MODELS.items():
+            if asked in (name, TEXT_ENCODER_IDS[precision]):
+                return name
         if not asked and settings.text_model != DEFAULT_TEXT_MODEL:
             return settings.text_model
         if asked in ("", DEFAULT_TEXT_MODEL):
@@ -222,9 +223,8 @@ class Encoders:
         return asked
 
     def _text_id(self, name: str) -> str:
-        base, _, precision = name.partition(":")
-        if base == DEFAULT_TEXT_MODEL:
-            return TEXT_ENCODER_IDS[precision]
+        if name in OWN_TEXT_MODELS:
+            return TEXT_ENCODER_IDS[OWN_TEXT_MODELS[name]]
         return self._id_of("encoder.text_model", name)
 
     def _image_id(self) -> str:
