@@ -205,6 +205,8 @@ class KeyMaker:
         if wanted is None:
             # The encoder tells by its keys who it is; there may be nothing to make them of.
             return self._batch_of(Speaks("", ""))
+        if self._why_not:
+            return None  # What is configured is not known: nothing takes over, and nothing is taken away.
         if answering is not None and answering != wanted:
             return None if self._is_away(wanted) else Takeover(wanted)
         return self._removal(wanted)
@@ -365,7 +367,7 @@ class KeyMaker:
             self._busy = False
             if work is not None:
                 self._again_in(SWEEP_AGAIN_S)
-            elif self._link.known_spaces is None or self._away:
+            elif self._link.known_spaces is None or self._away or self._why_not:
                 # The encoder may not be there yet, and a model may be brought back.
                 self._again_in(self._settings.encode_retry_s)
 

@@ -17,7 +17,7 @@ from memory.keys.speaks import Choice, Speaks
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
 from memory.settings import MemorySettings, RecallSettings
-from stream.errors import ModelFailed, ModelMissing
+from stream.errors import ModelFailed, ModelMissing, RoleUnavailable
 from stream.messages import Cue, RecallAsk
 from stream.messages.control import ReindexAsk
 from stream.messages.media import SpaceTold
@@ -44,7 +44,7 @@ class EncoderByHand:
 
     def __init__(self, configured=OLD):
         self.configured = configured
-        self.gone, self.fails_on = set(), ""
+        self.gone, self.fails_on, self.is_away = set(), "", False
         self.asked = []
 
     @property
@@ -55,6 +55,8 @@ class EncoderByHand:
         return self.known_spaces
 
     def text_space(self, model, timeout_s):
+        if self.is_away:
+            raise RoleUnavailable("the encoder is starting")
         return self._named(model)
 
     def known_text(self, model):
@@ -233,6 +235,19 @@ def test_what_is_wanted_again_while_it_is_taken_away_is_made_again(
     link.configured = OLD
     made.turn(16)
     assert (speaks.answering(store._db), counts(store)) == (OLD, {OLD.encoder_id: 20})
+
+
+def test_until_the_encoder_is_there_nothing_is_taken_away(store, reader, tmp_path, making):
+    made = again(store, reader, tmp_path, EncoderByHand(NEW))
+    made.turn(2)
+    link = EncoderByHand(NEW)
+    link.is_away = True
+    made = again(store, reader, tmp_path, link)
+    made.turn(4)
+    assert counts(store) == {OLD.encoder_id: 20, NEW.encoder_id: 8}
+    link.is_away = False
+    made.turn(8)
+    assert counts(store) == {NEW.encoder_id: 20}
 
 
 def test_a_store_of_an_earlier_release_says_no_model(store, reader, tmp_path, making):
