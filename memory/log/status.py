@@ -41,12 +41,12 @@ def status_of(
             says whether it is `searched`.
     """
     rows = sources(db)
-    of_source = _observations(db)
+    of_source, held = _observations(db), keys_by_encoder(db)
     counts = {
         "observations": sum(of_source.values()),
         "sources": len(rows),
         "acts": _count(db, "SELECT COUNT(*) FROM act"),
-        "keys": _count(db, "SELECT COUNT(*) FROM key"),
+        "keys": sum(held.values()),
         "media": _count(db, "SELECT COUNT(*) FROM media WHERE refs > 0"),
         "tombstones": _count(db, "SELECT COUNT(*) FROM tombstone"),
     }
@@ -57,7 +57,6 @@ def status_of(
         )
     }
     if searched is not None:
-        held = keys_by_encoder(db)
         told = {name: index | {"searched": name in searched} for name, index in indexes.items()}
         # Keys that were replaced and kept have no index.
         told |= {
