@@ -18,6 +18,8 @@ import msgspec
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
+from memory.keys.reindex import Reindex
+from memory.keys.speaks import Choice, answering, choose
 from memory.likeness import alike
 from memory.log.database import RECALL_CACHE_KIB
 from memory.log.held import held, history
@@ -40,6 +42,7 @@ from stream.messages.control import (
     HistoryAsk,
     LikenessAsk,
     LikenessFound,
+    ReindexAsk,
     SourcesFind,
     SourcesFound,
     StatusAsk,
@@ -127,7 +130,9 @@ class MemoryService(Service):
             self._settings,
             self._writer,
             self.lane("background"),
+            self._questions.oldest_s,
         )
+        self._reindex = Reindex(link, self._keys)
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -137,6 +142,7 @@ class MemoryService(Service):
         self.on(TimelineAsk, lambda received: self._query(received, self._timeline))
         self.on(LogAsk, lambda received: self._query(received, self._log_rows))
         self.on(StatusAsk, self._take_status)
+        self.on(ReindexAsk, self._take_reindex)
         self.on(SourcesFind, lambda received: self._query(received, self._held))
         self.on(LikenessAsk, lambda received: self._query(received, self._alike))
         self.on(HistoryAsk, lambda received: self._query(received, self._history))
@@ -163,6 +169,8 @@ class MemoryService(Service):
 
     def _tell_keys(self) -> None:
         told = self._keys.take_told()
+        if told.taken_over:
+            self.log.info("encoder_took_over", encoder=self._keys.wanted and self._keys.wanted.encoder_id)
         for error in told.failures:
             self.log.warning("keys_wait", error=error)
         if told.added:
@@ -375,21 +383,56 @@ class MemoryService(Service):
         self._weigh()
         return msgspec.structs.replace(self._weights(received), reverted=reverted)
 
+    def _take_reindex(self, received: Received) -> None:
+        """Tells how it goes; to begin, finds the model first, then notes the choice, then tells."""
+        ask = cast(ReindexAsk, received.message)
+        if not ask.begin:
+            self._query(received, self._reindex_told)
+            return
+
+        def failed(error: BaseException) -> None:
+            self._not_answered(received, error)
+
+        def resolved(choice: Choice | None) -> None:
+            self._writer.submit(self._choose, choice, ask.keep_old, done=noted, failed=failed)
+
+        def noted(_: None) -> None:
+            self._keys.wake()
+            self._query(received, self._reindex_told)
+
+        self._queries.submit(self._reindex.resolve, ask, done=resolved, failed=failed)
+
+    def _choose(self, choice: Choice | None, keep_old: bool | None) -> None:
+        with self._store.views() as db:
+            choose(db, choice, keep_old)
+
+    def _reindex_told(self, _: Received) -> Message:
+        with self._reader.snapshot() as db:
+            return self._reindex.told(db)
+
     def _take_status(self, received: Received) -> None:
         awaited = set(self._awaited)
         self._query(received, lambda _: self._status(awaited))
 
     def _status(self, awaited: set[tuple[bytes, int]]) -> Message:
         spaces = self._link.known_spaces
-        searched = None if spaces is None else {spaces.text, spaces.image}
         with self._reader.snapshot() as db:
-            return status_of(
+            answers = answering(db)
+            text = answers.encoder_id if answers is not None else spaces.text if spaces is not None else ""
+            told = status_of(
                 db,
                 self.surroundings.store_dir,
                 self._shelf.describe(),
                 self._keys.count_pending(db),
                 awaited,
-                searched,
+                None if spaces is None else {text, spaces.image},
+            )
+            wanted = self._reindex.wanted(db)
+            is_changing = wanted is not None and answers is not None and wanted.encoder_id != text
+            return msgspec.structs.replace(
+                told,
+                lexicon=self._shelf.words.describe(),
+                reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )
 
 

@@ -92,7 +92,7 @@ class Reasoner:
         self._hop("reasoning.answer")
         timings = {**turn.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
         timings = {name: round(ms, 3) for name, ms in timings.items()}
-        return msgspec.structs.replace(answer, timings_ms=timings)
+        return msgspec.structs.replace(answer, timings_ms=timings, notices=tuple(turn.notices))
 
 
 class _Turn:
@@ -108,6 +108,7 @@ class _Turn:
         self._k = k
         self._coverage = Coverage()
         self.timings_ms: dict[str, float] = {}
+        self.notices: dict[str, None] = {}
 
     def run(self, weighed: Callable[[], None]) -> Answer:
         """The answer; `weighed` is called when the evidence has been chosen."""
@@ -351,6 +352,7 @@ class _Turn:
             key = f"memory.{name}"
             self.timings_ms[key] = self.timings_ms.get(key, 0.0) + ms
         self._coverage = evidence.coverage
+        self.notices |= dict.fromkeys(evidence.notices)
         return list(evidence.items)
 
     def _fitting_sources(self) -> list[SourceStatus]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from memory.keys.speaks import Speaks
 from stream.errors import ConfigError, DeadlineExceeded, ModelError, RoleUnavailable, WireError
 from stream.messages.media import EncodeAsk, EncodeKeys, SpaceAsk, SpaceTold
 from stream.wire.caller import Caller
@@ -51,6 +52,7 @@ class EncoderLink:
         self._local = threading.local()
         self._away_until_s = 0.0
         self._spaces: SpaceTold | None = None
+        self._texts: dict[str, Speaks] = {}
 
     @property
     def known_spaces(self) -> SpaceTold | None:
@@ -70,6 +72,26 @@ class EncoderLink:
             if isinstance(reply.message, SpaceTold):
                 self._spaces = reply.message
         return self._spaces
+
+    def text_space(self, model: str, timeout_s: float) -> Speaks:
+        """The encoder of texts of a model, or of the configured one where `model` is empty.
+
+        Raises:
+            ModelError, ConfigError: If there is no such model.
+            RoleUnavailable, DeadlineExceeded, WireError: As `ask`.
+        """
+        if model not in self._texts:
+            told = self._caller().ask(SpaceAsk(only="text", model=model), (), timeout_s=timeout_s).message
+            if not isinstance(told, SpaceTold):
+                raise WireError(f"the encoder answered space.ask with {told.TOPIC}")
+            # One that does not know the question yet tells all spaces, and no name of the model.
+            found = Speaks(told.text, told.text_model or told.text)
+            self._texts |= {model: found, found.model: found}
+        return self._texts[model]
+
+    def known_text(self, model: str) -> Speaks | None:
+        """As `text_space`, if it was told before."""
+        return self._texts.get(model)
 
     def question(self, ask: EncodeAsk, parts: tuple[OutPart, ...], timeout_s: float) -> Keys:
         """Keys of a question; waits for an encoder that is just starting, but not again and again.

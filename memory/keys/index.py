@@ -143,6 +143,13 @@ class IndexShelf:
                 if index.remove(np.array(ids, dtype=np.int64)):
                     self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
 
+    def drop(self, encoder_id: str) -> None:
+        """Takes the index of an encoder away, its file too; its keys are none of the index's business."""
+        with self._lock:
+            for held in (self._indexes, self._last_key, self._saved, self._changes, self._measured):
+                held.pop(encoder_id, None)
+        remove_view(self.folder, _stem(encoder_id))
+
     def save(self) -> list[str]:
         """Writes every index that changed since its last save; returns their encoders."""
         saved: list[str] = []

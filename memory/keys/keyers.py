@@ -39,11 +39,12 @@ _TOLD_SQL = (
     "CASE WHEN t.speaker || t.day = '' THEN o.text ELSE ltrim(t.speaker || ': ', ': ') || o.text"
     " || COALESCE((SELECT ' ' || c.text FROM observation AS c WHERE c.source_id = o.source_id"
     " AND c.session = o.session AND c.kind = 'caption' AND c.pts0_ns = o.pts0_ns"
-    " AND c.track = o.track AND c.text <> '' LIMIT 1), '') END"
+    " AND c.track = o.track AND c.text <> '' AND c.commit_no <= o.commit_no LIMIT 1), '') END"
 )
 """What the key of an observation is made of: that of a turn of a chat holds its speaker and photo.
 
-Its day is a word for the text index and a gate; in the key it cost recall (tools.ablate).
+Its day is a word for the text index and a gate; in the key it cost recall (tools.ablate). Nothing that
+was committed after it, so that a key says of it what was known then.
 """
 _TEXTS = (
     f"FROM observation AS o WHERE o.n > ? AND o.text <> '' AND o.kind NOT IN ({marks(WITHOUT_KEY)})"  # noqa: S608
@@ -148,6 +149,18 @@ def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
     ):
         total += int(db.execute(f"SELECT COUNT(*) FROM (SELECT 1 {sql} LIMIT ?)", parameters).fetchone()[0])  # noqa: S608
     return total
+
+
+def count_texts(db: sqlite3.Connection) -> int:
+    """How many keys an encoder has once all are made. Walks the log: some 0.5 s for a million texts."""
+    every = db.execute(
+        f"SELECT COUNT(*) FROM observation WHERE text <> '' AND kind NOT IN ({marks(WITHOUT_KEY)})",  # noqa: S608
+        WITHOUT_KEY,
+    ).fetchone()[0]
+    digests = db.execute(
+        "SELECT COUNT(*) FROM span WHERE level = 'event' AND digest <> '' AND ended_commit IS NULL"
+    ).fetchone()[0]
+    return int(every) + int(digests)
 
 
 def add_keys(

@@ -145,13 +145,20 @@ class Lexicon:
             if len(texts) < READ_TEXTS:
                 return
 
-    def counts(self, db: sqlite3.Connection, stems: Sequence[str]) -> tuple[int, list[int]] | None:
-        """How many texts there are, and how many with each stem; None where FTS5 is to be asked."""
+    def counts(
+        self, db: sqlite3.Connection, stems: Sequence[str], through_n: int | None = None
+    ) -> tuple[int, list[int]] | None:
+        """How many texts there are, and how many with each stem; None where FTS5 is to be asked.
+
+        Where `through_n` is told, of the texts up to that row number.
+        """
         if not self._can_answer(db):
             return None
         self.catch_up(db)
         with self._lock:
             segments = self._segments()
+        if through_n is not None:
+            segments = [segment.through(through_n, stems) for segment in segments]
         total = sum(len(segment) for segment in segments)
         return total, [sum(segment.count(stem) for segment in segments) for stem in stems]
 
@@ -162,6 +169,8 @@ class Lexicon:
         limit: int,
         gates_sql: str = "",
         parameters: Sequence[object] = (),
+        *,
+        through_n: int | None = None,
     ) -> dict[int, float] | None:
         """BM25 by row number of the best texts with any of the words; None where FTS5 is to be asked.
 
@@ -171,6 +180,7 @@ class Lexicon:
             limit: How many.
             gates_sql: Conditions on a row `o`, each begun by AND.
             parameters: Of the conditions.
+            through_n: Texts are weighed as if those up to this row number were all; None: all.
         """
         if not self._can_answer(db):
             return None
@@ -181,6 +191,11 @@ class Lexicon:
         if len(tokens) > len(words):
             return None  # A word of several tokens is a phrase, and places within texts are not kept here.
         stems = list(dict.fromkeys(stem for stem, _ in tokens))
+        if through_n is not None:
+            segments = [segment.through(through_n, stems) for segment in segments]
+            texts = sum(len(segment) for segment in segments)
+            for segment in segments:
+                segment.weigh(sum(one.tokens for one in segments) / max(texts, 1))
         # Where nothing is shut out, only texts that were deleted since are not there.
         wanted = 4 * limit if gates_sql else limit + MOST_DELETED
         for _ in range(BLOCKS):

@@ -2,31 +2,72 @@
 
 The loop calls `turn`; everything slow happens in lanes. A batch of texts is read, encoded
 and written by one lane after the other, so that commits and questions go in between.
+
+Where another encoder is wanted than the one that answers questions, the one that answers gets its
+keys first, so that what is new is found; then the other's are made, then it takes over, then the
+old keys go (`memory.keys.speaks`). Nothing is queued: a process that is killed goes on from the store.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from memory.keys import speaks
 from memory.keys.encoder import EncoderLink, Keys
 from memory.keys.index import IndexShelf
 from memory.keys.keyers import DigestKeyer, KeyDraft, TextKeyer, add_keys, count_pending
+from memory.keys.speaks import Speaks
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
 from memory.settings import MemorySettings
-from stream.errors import ModelFailed, OmniRecallError
+from stream.errors import ConfigError, ModelError, ModelFailed, ModelMissing, OmniRecallError
 from stream.messages.media import EncodeAsk
 from stream.process.lanes import Lane
 
-Made = tuple[list[KeyDraft], Keys]
+AWAY_S = 60.0
+"""How long a model that is not at hand is not asked for again; its keys wait meanwhile."""
+REMOVED_AT_A_TIME = 2_000
+"""Keys of a replaced encoder that one transaction takes away, some 20 ms."""
+SWEEP_AGAIN_S = 0.2
+"""How long old keys wait at a time for questions that were begun while they answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Keys that were made and are to be written."""
+
+    drafts: list[KeyDraft]
+    keys: Keys
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """An encoder that has all its keys, and is to answer from now on."""
+
+    to: Speaks
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An encoder that was replaced, some of whose keys are to go; `waits`: not yet."""
+
+    encoder_id: str
+    waits: bool = False
+
+
+Work = Batch | Takeover | Removal
 
 
 @dataclass(slots=True)
 class Told:
-    """What happened since it was last asked: keys written, and names of errors that were met."""
+    """What happened since it was last asked: keys written, names of errors that were met, a takeover."""
 
     added: int = 0
+    taken_over: bool = False
     failures: list[str] = field(default_factory=list)
 
 
@@ -41,6 +82,8 @@ class KeyMaker:
         settings: Sizes and pauses.
         writer: The lane that writes.
         background: The lane that waits for the encoder and the disk.
+        oldest_question_s: When the oldest question that is being answered was begun, monotonic; None
+            where there is none.
     """
 
     def __init__(
@@ -52,14 +95,21 @@ class KeyMaker:
         settings: MemorySettings,
         writer: Lane,
         background: Lane,
+        oldest_question_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._store, self._reader, self._shelf, self._link = store, reader, shelf, link
         self._settings = settings
         self._writer, self._background = writer, background
-        self._encoder_id = ""
-        self._cursor = 0
+        self._oldest_question_s = oldest_question_s
+        self._answering: Speaks | None = None
+        self._wanted: Speaks | None = None
+        self._cursors: dict[str, int] = {}
+        self._away: dict[str, tuple[float, str]] = {}
+        self._warmed = self._why_not = ""
+        self._replaced: list[str] | None = None
+        self._taken_over_s = 0.0
         self._batch = settings.encode_batch
-        self._unencodable: set[bytes] = set()
+        self._unencodable: dict[str, set[bytes]] = {}
         self._busy = self._due = False
         self._now_ns = self._next_ns = 0
         self._save_ns = 0
@@ -101,58 +151,160 @@ class KeyMaker:
         told, self._told = self._told, Told()
         return told
 
-    def count_pending(self, db: sqlite3.Connection) -> int:
-        """How many keys are still to be made; for any thread with a connection of its own."""
-        return count_pending(db, self._encoder_id, self._cursor)
+    def count_pending(self, db: sqlite3.Connection, encoder_id: str | None = None) -> int:
+        """How many keys are still to be made, of an encoder or of the one that is wanted.
+
+        For any thread with a connection of its own.
+        """
+        if encoder_id is None:
+            wanted = self._wanted or self._answering
+            encoder_id = wanted.encoder_id if wanted else ""
+        return count_pending(db, encoder_id, self._cursors.get(encoder_id, 0))
+
+    @property
+    def wanted(self) -> Speaks | None:
+        """The encoder that is to answer; None while that is not known."""
+        return self._wanted
+
+    def unencodable(self, encoder_id: str) -> int:
+        """How many texts an encoder failed on."""
+        return len(self._unencodable.get(encoder_id, ()))
+
+    def problems(self) -> tuple[str, ...]:
+        """Why the encoder that is wanted, or the one that answers, cannot be asked; none where they can."""
+        away = (why for _, why in list(self._away.values()))
+        return tuple(why for why in (self._why_not, *away) if why)
 
     # In the background lane.
 
-    def _load(self) -> str:
+    def _load(self) -> Speaks | None:
         with self._reader.snapshot() as db:
-            row = db.execute("SELECT value FROM view_state WHERE name = 'text_encoder'").fetchone()
-            for encoder_id in _encoders(db):
+            answering = speaks.answering(db)
+            first = [answering.encoder_id] if answering else []
+            for encoder_id in dict.fromkeys([*first, *speaks.encoders(db)]):
                 self._shelf.ready(db, encoder_id)
             self._shelf.words.load(db)
-        return str(row[0]) if row else ""
+        return answering
 
-    def _make(self) -> Made | None:
-        spaces = self._link.spaces(self._settings.encode_timeout_s)
-        if spaces is not None and spaces.text != self._encoder_id:
-            # Another text model than the store's: its texts are encoded anew, side by side.
-            self._encoder_id, self._cursor = spaces.text, 0
+    def _make(self) -> Work | None:
+        """What is to be written next, if anything."""
         with self._reader.snapshot() as db:
-            if self._encoder_id:
-                self._shelf.ready(db, self._encoder_id)
-            drafts = self._drafts(db)
-        if not drafts:
+            self._answering = answering = speaks.answering(db)
+            choice = speaks.chosen(db)
+        self._link.spaces(self._settings.encode_timeout_s)
+        before, self._wanted = self._wanted, self._wanted_by(choice) or answering
+        if self._wanted != before:
+            self._replaced = None  # What was to go may be what is wanted.
+        wanted = self._wanted
+        is_other = answering is not None and wanted is not None and answering.encoder_id != wanted.encoder_id
+        if answering is not None and is_other:
+            self._warm(answering)
+        for one in (answering, wanted) if is_other else (wanted,):
+            if one is not None and (work := self._batch_of(one)) is not None:
+                return work
+        if wanted is None:
+            # The encoder tells by its keys who it is; there may be nothing to make them of.
+            return self._batch_of(Speaks("", ""))
+        if self._why_not:
+            return None  # What is configured is not known: nothing takes over, and nothing is taken away.
+        if answering is not None and answering != wanted:
+            return None if self._is_away(wanted) else Takeover(wanted)
+        return self._removal(wanted)
+
+    def _wanted_by(self, choice: speaks.Choice | None) -> Speaks | None:
+        """The encoder that is to answer, by choice or configuration; None where it cannot be told."""
+        timeout_s = self._settings.encode_timeout_s
+        self._why_not = ""
+        try:
+            configured = self._link.text_space("", timeout_s)
+            if choice is None or choice.instead_of != configured.encoder_id:
+                return configured
+            return self._link.text_space(choice.model, timeout_s)
+        except OmniRecallError as error:
+            self._why_not = error.message
+            return None  # Whoever asks for a key next is told why.
+
+    def _warm(self, answering: Speaks) -> None:
+        """Has a model that answers, and is not the wanted one, loaded before the first question."""
+        if self._warmed != answering.encoder_id and not self._is_away(answering):
+            self._keys_of(answering, ("",))
+            self._warmed = answering.encoder_id
+
+    def _batch_of(self, one: Speaks) -> Batch | None:
+        """The next keys of an encoder; None where there are none to make, or its model is not at hand."""
+        with self._reader.snapshot() as db:
+            if one.encoder_id:
+                self._shelf.ready(db, one.encoder_id)
+            drafts = self._drafts(db, one.encoder_id, self._batch)
+        if not drafts or self._is_away(one):
             return None
-        ask = EncodeAsk(encoder="text", lane="bulk", texts=tuple(draft.text for draft in drafts))
+        try:
+            keys = self._keys_of(one, tuple(draft.text for draft in drafts))
+        except ModelFailed:
+            self._spare(one.encoder_id, drafts)
+            raise
+        return None if keys is None else Batch(drafts, keys, one.model)
+
+    def _keys_of(self, one: Speaks, texts: tuple[str, ...]) -> Keys | None:
+        """Keys by the model of an encoder; None, and noted, where it is not at hand or another by now."""
+        ask = EncodeAsk(encoder="text", lane="bulk", texts=texts, model=one.model)
         try:
             keys = self._link.ask(ask, (), self._settings.encode_timeout_s)
-        except ModelFailed:
-            self._spare(drafts)
-            raise
-        return drafts, keys
+        except (ModelError, ConfigError) as error:
+            # What is wanted is asked for again and again, and its errors told; what was, is given up.
+            if isinstance(error, ModelFailed) or one == self._wanted or not one.encoder_id:
+                raise
+            self._note_away(one, error.message)
+            return None
+        if one.encoder_id and keys.encoder_id != one.encoder_id:
+            self._note_away(one, f"{one.model} makes keys of {keys.encoder_id} now")
+            return None
+        self._away.pop(one.encoder_id, None)
+        return keys
 
-    def _drafts(self, db: sqlite3.Connection) -> list[KeyDraft]:
+    def _note_away(self, one: Speaks, why: str) -> None:
+        self._away[one.encoder_id] = (time.monotonic() + AWAY_S, why)
+        self._told.failures.append(ModelMissing.__name__)
+
+    def _is_away(self, one: Speaks) -> bool:
+        return time.monotonic() < self._away.get(one.encoder_id, (0.0, ""))[0]
+
+    def _drafts(self, db: sqlite3.Connection, encoder_id: str, most: int) -> list[KeyDraft]:
         # More than a batch, since some may be known to fail.
-        limit = self._batch + len(self._unencodable)
+        unencodable = self._unencodable.get(encoder_id, set())
+        limit = most + len(unencodable)
         newest = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0])
-        drafts = TextKeyer().pending(db, self._encoder_id, self._cursor, limit)
-        if not drafts and self._encoder_id:
+        cursor = self._cursors.get(encoder_id, 0)
+        drafts = TextKeyer().pending(db, encoder_id, cursor, limit)
+        if not drafts and encoder_id:
             # Whatever this snapshot holds has its key; what comes later has a larger number.
-            self._cursor = max(self._cursor, newest)
+            self._cursors[encoder_id] = max(cursor, newest)
         if len(drafts) < limit:
-            drafts += DigestKeyer().pending(db, self._encoder_id, 0, limit)
-        return [draft for draft in drafts if draft.owner not in self._unencodable][: self._batch]
+            drafts += DigestKeyer().pending(db, encoder_id, 0, limit)
+        return [draft for draft in drafts if draft.owner not in unencodable][:most]
 
-    def _spare(self, drafts: list[KeyDraft]) -> None:
+    def _spare(self, encoder_id: str, drafts: list[KeyDraft]) -> None:
         """One text on which the model fails must not hold up all others: find it, leave it out."""
         if len(drafts) == 1:
-            self._unencodable.add(drafts[0].owner)
+            self._unencodable.setdefault(encoder_id, set()).add(drafts[0].owner)
             self._batch = self._settings.encode_batch
         else:
             self._batch = 1
+
+    def _removal(self, answering: Speaks) -> Removal | None:
+        """Keys that answer no more, once no question is on its way that was begun while they did."""
+        with self._reader.snapshot() as db:
+            if self._replaced is None:
+                self._replaced = speaks.replaced(db, {answering.encoder_id})
+                for encoder_id in self._replaced:
+                    self._cursors.pop(encoder_id, None)
+            if not self._replaced or speaks.keeps_old(db):
+                return None
+        oldest_s = self._oldest_question_s()
+        waits = oldest_s is not None and oldest_s <= self._taken_over_s
+        if not waits:
+            self._shelf.drop(self._replaced[0])
+        return Removal(self._replaced[0], waits)
 
     def _tend(self) -> None:
         self._save()
@@ -161,49 +313,90 @@ class KeyMaker:
 
     def _save(self) -> None:
         with self._reader.snapshot() as db:
-            for encoder_id in _encoders(db):
-                self._shelf.ready(db, encoder_id)
+            gone = self._replaced or ()
+            for encoder_id in gone:
+                self._shelf.drop(encoder_id)
+            for encoder_id in speaks.encoders(db):
+                if encoder_id not in gone:
+                    self._shelf.ready(db, encoder_id)
         self._shelf.save()
 
     # In the writer lane.
 
-    def _write(self, drafts: list[KeyDraft], keys: Keys) -> int:
+    def _write(self, batch: Batch) -> int:
+        keys = batch.keys
         with self._store.views() as db:
-            added = add_keys(db, drafts, keys.vectors, keys.encoder_id, self._store.last_commit)
-            db.execute("INSERT OR REPLACE INTO view_state VALUES ('text_encoder', ?)", (keys.encoder_id,))
+            added = add_keys(db, batch.drafts, keys.vectors, keys.encoder_id, self._store.last_commit)
+            if speaks.answering(db) is None:
+                speaks.answer_with(db, Speaks(keys.encoder_id, batch.model or keys.encoder_id))
         return added
+
+    def _take_over(self, to: Speaks) -> bool:
+        """Makes an encoder the one that answers, if it has a key of every text; whether it has."""
+        with self._store.views() as db:
+            if self._drafts(db, to.encoder_id, 1):
+                return False
+            speaks.answer_with(db, to)
+        return True
+
+    def _remove(self, encoder_id: str) -> int:
+        with self._store.views() as db:
+            return speaks.remove_keys(db, encoder_id, REMOVED_AT_A_TIME)
 
     # In the loop.
 
-    def _loaded(self, encoder_id: str) -> None:
+    def _loaded(self, answering: Speaks | None) -> None:
         self._busy = False
-        self._encoder_id = self._encoder_id or encoder_id
+        self._answering = self._answering or answering
 
-    def _made(self, made: Made | None) -> None:
-        if made is None:
+    def _made(self, work: Work | None) -> None:
+        if isinstance(work, Batch):
+            self._writer.submit(
+                self._write, work, done=lambda added: self._written(work, added), failed=self._failed
+            )
+        elif isinstance(work, Takeover):
+            self._writer.submit(self._take_over, work.to, done=self._taken_over, failed=self._failed)
+        elif isinstance(work, Removal) and not work.waits:
+            self._writer.submit(
+                self._remove,
+                work.encoder_id,
+                done=lambda n: self._removed(work.encoder_id, n),
+                failed=self._failed,
+            )
+        else:
             self._busy = False
-            if self._link.known_spaces is None:  # The encoder may not be there yet.
-                self._due = True
-                self._next_ns = self._now_ns + int(self._settings.encode_retry_s * 1e9)
-            return
-        drafts, keys = made
-        self._writer.submit(
-            self._write,
-            drafts,
-            keys,
-            done=lambda added: self._written(drafts, keys.encoder_id, added),
-            failed=self._failed,
-        )
+            if work is not None:
+                self._again_in(SWEEP_AGAIN_S)
+            elif self._link.known_spaces is None or self._away or self._why_not:
+                # The encoder may not be there yet, and a model may be brought back.
+                self._again_in(self._settings.encode_retry_s)
 
-    def _written(self, drafts: list[KeyDraft], encoder_id: str, added: int) -> None:
+    def _again_in(self, seconds: float) -> None:
+        self._due = True
+        self._next_ns = self._now_ns + int(seconds * 1e9)
+
+    def _written(self, batch: Batch, added: int) -> None:
         self._busy = False
         self._due = True
         self._told.added += added
-        if encoder_id == self._encoder_id:
-            self._cursor = max(self._cursor, *(draft.n for draft in drafts))
-        else:
-            # Another encoder than before: everything is to be encoded by it, side by side.
-            self._encoder_id, self._cursor = encoder_id, 0
+        encoder_id, last = batch.keys.encoder_id, max(draft.n for draft in batch.drafts)
+        self._cursors[encoder_id] = max(self._cursors.get(encoder_id, 0), last)
+
+    def _taken_over(self, has: bool) -> None:
+        self._busy = False
+        self._due = True
+        if has:
+            # A clock that questions are told by too: those begun before it may hold old keys.
+            self._taken_over_s = time.monotonic()
+            self._replaced = None
+            self._away.clear()
+            self._told.taken_over = True
+
+    def _removed(self, encoder_id: str, n: int) -> None:
+        self._busy = False
+        self._due = True
+        if n == 0 and self._replaced is not None:
+            self._replaced = [one for one in self._replaced if one != encoder_id]
 
     def _saved(self, _: None) -> None:
         self._busy = False
@@ -221,7 +414,3 @@ class KeyMaker:
             self._saved_at_end = True  # The index is a cache: it is rebuilt from the log.
         if not isinstance(error, ModelFailed):
             self._next_ns = self._now_ns + int(self._settings.encode_retry_s * 1e9)
-
-
-def _encoders(db: sqlite3.Connection) -> list[str]:
-    return [row[0] for row in db.execute("SELECT DISTINCT encoder_id FROM key WHERE vector IS NOT NULL")]

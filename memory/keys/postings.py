@@ -83,6 +83,25 @@ class Segment:
                 touched.append(places)
         return np.concatenate(touched), scores
 
+    def through(self, last_n: int, terms: Sequence[str]) -> Segment:
+        """The same as if the texts up to a row number were all, with the postings of these stems alone."""
+        n_texts = int(np.searchsorted(self.numbers, last_n, side="right"))
+        kept = [term for term in dict.fromkeys(terms) if term in self._terms]
+        parts = []
+        for term in kept:
+            start, end = self._starts[self._terms[term]], self._starts[self._terms[term] + 1]
+            # Places ascend within a stem.
+            parts.append(slice(start, start + np.searchsorted(self._places[start:end], n_texts)))
+        sizes = [part.stop - part.start for part in parts]
+        return Segment(
+            self.numbers[:n_texts],
+            self.lengths[:n_texts],
+            kept,
+            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+            np.concatenate([np.empty(0, np.int32), *(self._places[part] for part in parts)]),
+            np.concatenate([np.empty(0, np.uint8), *(self._times[part] for part in parts)]),
+        )
+
     def rows(self) -> Iterable[tuple[str, npt.NDArray[np.int32], npt.NDArray[np.uint8]]]:
         """Each stem with its places and times."""
         for term, place in self._terms.items():

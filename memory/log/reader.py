@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -209,6 +209,59 @@ def marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
 
 
+def known_by(as_of: int | None, table: str = "o") -> str:
+    """A condition, begun by AND, on a row that was committed by then; nothing where `as_of` is None."""
+    return "" if as_of is None else f" AND {table}.commit_no <= {int(as_of)}"
+
+
+def sources_at(db: sqlite3.Connection, as_of: int | None) -> list[SourceRow]:
+    """As `sources`, as far as they were known at a commit; None: now.
+
+    Where a mark stood then is not kept. A track that had ended by then has its last mark; of others
+    the end of what had been perceived of it stands for the mark. A uri that was met again after
+    another has lost its first time; where none is left from then, the earliest is told.
+    """
+    if as_of is None:
+        return sources(db)
+    first = {
+        (source_id, session)
+        for source_id, session in db.execute(
+            "SELECT source_id, session FROM source WHERE commit_no <= ?", (as_of,)
+        )
+    }
+    rows = [row for row in sources(db) if (row.source_id, row.session) in first]
+    return [replace(row, uri=_uri_at(db, row, as_of), tracks=_tracks_at(db, row, as_of)) for row in rows]
+
+
+def _uri_at(db: sqlite3.Connection, row: SourceRow, as_of: int) -> str:
+    found = db.execute(
+        "SELECT uri FROM source_uri WHERE source_id = ? AND session = ?"
+        " ORDER BY commit_no > ?, CASE WHEN commit_no > ? THEN n ELSE -n END LIMIT 1",
+        (row.source_id, row.session, as_of, as_of),
+    ).fetchone()
+    return str(found[0]) if found is not None else row.uri
+
+
+def _tracks_at(db: sqlite3.Connection, row: SourceRow, as_of: int) -> tuple[TrackRow, ...]:
+    key = (row.source_id, row.session)
+    reached: dict[int, int] = dict(
+        db.execute(
+            "SELECT track, MAX(pts1_ns) FROM observation WHERE source_id = ? AND session = ?"
+            " AND commit_no <= ? GROUP BY track",
+            (*key, as_of),
+        ).fetchall()
+    )
+    told = db.execute(
+        "SELECT track, media, through_pts_ns, eof AND mark_commit <= ? FROM track"
+        " WHERE source_id = ? AND session = ? AND commit_no <= ? ORDER BY track",
+        (as_of, *key, as_of),
+    )
+    return tuple(
+        TrackRow(track, media, through if ended else reached.get(track), bool(ended))
+        for track, media, through, ended in told
+    )
+
+
 def sources(db: sqlite3.Connection, only: tuple[bytes, int] | None = None) -> list[SourceRow]:
     """All sources and sessions (or `only` one), in the order in which they were first committed."""
     where = "" if only is None else "WHERE s.source_id = ? AND s.session = ?"
@@ -233,10 +286,16 @@ def sources(db: sqlite3.Connection, only: tuple[bytes, int] | None = None) -> li
 
 
 def ends_of(
-    db: sqlite3.Connection, only: Iterable[tuple[bytes, int]] | None = None
+    db: sqlite3.Connection, only: Iterable[tuple[bytes, int]] | None = None, as_of: int | None = None
 ) -> dict[tuple[bytes, int], int]:
-    """Where each source and session (or `only` some) ends, in ns; left out where that is not known."""
-    rows = sources(db) if only is None else [row for one in set(only) for row in sources(db, one)]
+    """Where each source and session (or `only` some) ends, in ns; left out where that is not known.
+
+    As far as it was known at a commit, where one is told.
+    """
+    if only is None or as_of is not None:
+        rows = sources_at(db, as_of)
+    else:
+        rows = [row for one in set(only) for row in sources(db, one)]
     ends: dict[tuple[bytes, int], int] = {}
     for row in rows:
         read_ns = max((track.through_pts_ns or 0 for track in row.tracks), default=0)
@@ -263,11 +322,11 @@ def through_of(rows: Sequence[SourceRow]) -> int | None:
     return max(read, default=None)
 
 
-def named_sources(db: sqlite3.Connection, names: Sequence[str]) -> list[SourceRow]:
-    """The sources of these names: id in hexadecimal, file name, or whole uri.
+def named_sources(db: sqlite3.Connection, names: Sequence[str], as_of: int | None = None) -> list[SourceRow]:
+    """The sources of these names: id in hexadecimal, file name, or whole uri; those known at a commit.
 
     Raises:
-        SourceGone: If there is none of a name.
+        SourceGone: If there is none of a name now; one that is of a later commit is left out.
     """
     rows = sources(db)
     places: dict[tuple[bytes, int], set[str]] = {}
@@ -286,7 +345,10 @@ def named_sources(db: sqlite3.Connection, names: Sequence[str]) -> list[SourceRo
                 remedy="omnirecall status lists the sources",
             )
         found += matching
-    return found
+    if as_of is None:
+        return found
+    then = {(row.source_id, row.session): row for row in sources_at(db, as_of)}
+    return [then[key] for row in found if (key := (row.source_id, row.session)) in then]
 
 
 def _names_of(uri: str) -> set[str]:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from memory.keys.speaks import keys_by_encoder
 from memory.log.migrations import SCHEMA_VERSION
 from memory.log.reader import T0, SourceRow, last_commit, sources
 from stream.messages.control import SourceStatus, StatusMemory, TrackStatus
@@ -40,13 +41,13 @@ def status_of(
             says whether it is `searched`.
     """
     rows = sources(db)
-    of_source = _observations(db)
+    of_source, held = _observations(db), keys_by_encoder(db)
     counts = {
         "observations": sum(of_source.values()),
         "sources": len(rows),
         "acts": _count(db, "SELECT COUNT(*) FROM act"),
         "citations": _count(db, "SELECT COUNT(*) FROM citation"),
-        "keys": _count(db, "SELECT COUNT(*) FROM key"),
+        "keys": sum(held.values()),
         "media": _count(db, "SELECT COUNT(*) FROM media WHERE refs > 0"),
         "tombstones": _count(db, "SELECT COUNT(*) FROM tombstone"),
     }
@@ -58,8 +59,13 @@ def status_of(
     }
     if searched is not None:
         told = {name: index | {"searched": name in searched} for name, index in indexes.items()}
-        unsearched = [str(index["n"]) for index in told.values() if not index["searched"]]
-        counts["unsearched_keys"] = sum(int(n) for n in unsearched)
+        # Keys that were replaced and kept have no index.
+        told |= {
+            name: {"kind": "none", "n": n, "searched": False}
+            for name, n in held.items()
+            if name not in told and name not in searched
+        }
+        counts["unsearched_keys"] = sum(n for name, n in held.items() if name not in searched)
         indexes = told
     return StatusMemory(
         commit_no=last_commit(db),

@@ -18,6 +18,7 @@ from memory.keys.vectors import Hits
 from memory.log.reader import MIDDLE, marks, pages
 from memory.recall.gates import Gates
 from memory.recall.gathered import Gathered
+from memory.recall.past import bm25_of, last_n_of
 from memory.recall.words import match_query
 
 EVENTS_OPENED = 3
@@ -81,7 +82,7 @@ def find(
     """
     begun = [_begun(db, shelf, gates, question, limit) for question in questions]
     bm25 = _with_words(db, shelf, gates, words, limit) if words else {}
-    candidates = Candidates(bm25=bm25, gathered=Gathered(shelf))
+    candidates = Candidates(bm25=bm25, gathered=Gathered(shelf, gates.as_of))
     numbers = dict.fromkeys(candidates.bm25)
     for question, search in zip(questions, begun, strict=True):
         near, children = _near(db, shelf, gates, question, search)
@@ -190,9 +191,12 @@ def _with_words(
     db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
 ) -> dict[int, float]:
     """BM25 of the best rows that have any of the words."""
-    found = shelf.words.search(db, words, limit, gates.sql, gates.parameters)
+    through_n = None if gates.as_of is None else last_n_of(db, gates.as_of)
+    found = shelf.words.search(db, words, limit, gates.sql, gates.parameters, through_n=through_n)
     if found is not None:
         return found
+    if through_n is not None:
+        return bm25_of(db, words, limit, through_n, gates.sql, gates.parameters)
     join = "" if gates.open else " JOIN observation AS o ON o.n = f.rowid"
     rows = db.execute(
         f"SELECT f.rowid, -f.rank FROM observation_fts AS f{join}"  # noqa: S608

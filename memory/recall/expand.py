@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
 from memory.log.media import media_path
-from memory.log.reader import MIDDLE, WORD_COLUMNS, Logged, logged, marks, observations_of, pages
+from memory.log.reader import MIDDLE, WORD_COLUMNS, Logged, known_by, logged, marks, observations_of, pages
 from memory.recall.gathered import numbers_in
 from memory.recall.scorers import Scored
 from memory.spans.digest import distinct
@@ -20,7 +20,10 @@ LONGEST_NS = 600_000_000_000
 
 
 def neighbours(
-    db: sqlite3.Connection, items: Sequence[Logged], around: Mapping[int, Sequence[int]]
+    db: sqlite3.Connection,
+    items: Sequence[Logged],
+    around: Mapping[int, Sequence[int]],
+    as_of: int | None = None,
 ) -> list[list[Logged]]:
     """Observations with other texts around each item, in time order.
 
@@ -29,8 +32,11 @@ def neighbours(
         items: What is to be shown.
         around: By row number, the observations of an item's own kind before and after it; to them come
             a few of other kinds that overlap it or nearly do, the closest first.
+        as_of: The commit of which they may know; None: all.
     """
-    numbers = {item.n: [*around.get(item.n, ()), *others] for item, others in _of_other_kinds(db, items)}
+    numbers = {
+        item.n: [*around.get(item.n, ()), *others] for item, others in _of_other_kinds(db, items, as_of)
+    }
     rows = _with_words(db, {n for some in numbers.values() for n in some})
     found: list[list[Logged]] = []
     for item in items:
@@ -52,35 +58,39 @@ def _with_words(db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, L
     }
 
 
-_OF_OTHER_KINDS = ", ".join(
-    "(SELECT group_concat(n) FROM (SELECT p.n,"  # noqa: S608
-    f" abs({MIDDLE.replace('o.', 'p.')} - {MIDDLE}) AS away FROM observation AS p"
-    " WHERE p.source_id = o.source_id"
-    f" AND p.session = o.session AND p.kind = '{kind}' AND p.kind <> o.kind"
-    f" AND p.pts0_ns >= o.pts0_ns - {LONGEST_NS} AND p.pts0_ns < o.pts1_ns + {NEAR_NS}"
-    f" AND p.pts1_ns > o.pts0_ns - {NEAR_NS} AND p.text <> ''"
-    f" ORDER BY away LIMIT {OTHER_KINDS}))"
-    for kind in ("shot", "utterance", "seen_text", "caption")
-)
-
-
-def _of_other_kinds(db: sqlite3.Connection, items: Sequence[Logged]) -> list[tuple[Logged, list[int]]]:
+def _of_other_kinds(
+    db: sqlite3.Connection, items: Sequence[Logged], as_of: int | None
+) -> list[tuple[Logged, list[int]]]:
     """The row numbers of what lies around each item and is of another kind."""
+    others = ", ".join(
+        "(SELECT group_concat(n) FROM (SELECT p.n,"  # noqa: S608
+        f" abs({MIDDLE.replace('o.', 'p.')} - {MIDDLE}) AS away FROM observation AS p"
+        " WHERE p.source_id = o.source_id"
+        f" AND p.session = o.session AND p.kind = '{kind}' AND p.kind <> o.kind"
+        f" AND p.pts0_ns >= o.pts0_ns - {LONGEST_NS} AND p.pts0_ns < o.pts1_ns + {NEAR_NS}"
+        f" AND p.pts1_ns > o.pts0_ns - {NEAR_NS} AND p.text <> ''{known_by(as_of, 'p')}"
+        f" ORDER BY away LIMIT {OTHER_KINDS}))"
+        for kind in ("shot", "utterance", "seen_text", "caption")
+    )
     found: dict[int, list[int]] = {}
     for some in pages(item.n for item in items):
         rows = db.execute(
-            f"SELECT o.n, {_OF_OTHER_KINDS} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
+            f"SELECT o.n, {others} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
             some,
         )
         found.update((n, [one for joined in kinds for one in numbers_in(joined)]) for n, *kinds in rows)
     return [(item, found.get(item.n, [])) for item in items]
 
 
-def spans_of(db: sqlite3.Connection, items: Sequence[Logged]) -> dict[int, tuple[bytes, str, str]]:
+def spans_of(
+    db: sqlite3.Connection, items: Sequence[Logged], as_of: int | None = None
+) -> dict[int, tuple[bytes, str, str]]:
     """The span that holds each item, by row number: id, level and thumbnail path.
 
-    That of its event, else of its shot; items in neither are left out.
+    That of its event, else of its shot; items in neither are left out. As of a commit, of those made
+    by then, and without the picture, which may have changed since.
     """
+    made = "" if as_of is None else f" AND t.made_commit <= {int(as_of)}"
     found: dict[int, tuple[bytes, str, str]] = {}
     for level in ("event", "shot"):
         for some in pages(item.n for item in items if item.n not in found):
@@ -88,24 +98,27 @@ def spans_of(db: sqlite3.Connection, items: Sequence[Logged]) -> dict[int, tuple
                 f"SELECT o.n, {MIDDLE}, s.span_id, s.pts1_ns, f.media_hash, f.media_type"  # noqa: S608
                 " FROM observation AS o JOIN span AS s ON s.span_id = (SELECT t.span_id FROM span AS t"
                 " WHERE t.level = ? AND t.source_id = o.source_id AND t.session = o.session"
-                f" AND t.pts0_ns <= {MIDDLE} AND t.ended_commit IS NULL ORDER BY t.pts0_ns DESC LIMIT 1)"
+                f" AND t.pts0_ns <= {MIDDLE} AND t.ended_commit IS NULL{made} ORDER BY t.pts0_ns DESC LIMIT 1)"
                 f" LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE o.n IN ({marks(some)})",
                 (level, *some),
             )
             for n, middle_ns, span_id, end_ns, digest, media_type in rows:
                 if middle_ns < end_ns:
-                    found[n] = span_id, level, media_path(digest, media_type) if digest else ""
+                    picture = media_path(digest, media_type) if digest and as_of is None else ""
+                    found[n] = span_id, level, picture
     return found
 
 
-def thumbnails_of(db: sqlite3.Connection, items: Sequence[Logged]) -> dict[int, str]:
+def thumbnails_of(
+    db: sqlite3.Connection, items: Sequence[Logged], as_of: int | None = None
+) -> dict[int, str]:
     """A picture of what was to be seen at each item: its own, else that of the shot around its middle."""
     found = {item.n: item.thumbnail for item in items if item.thumbnail}
     shots: dict[int, int] = {}
     for some in pages(item.n for item in items if not item.thumbnail):
         shots |= db.execute(
             "SELECT o.n, (SELECT s.n FROM observation AS s WHERE s.source_id = o.source_id"  # noqa: S608
-            f" AND s.session = o.session AND s.kind = 'shot' AND s.pts0_ns <= {MIDDLE}"
+            f" AND s.session = o.session AND s.kind = 'shot' AND s.pts0_ns <= {MIDDLE}{known_by(as_of, 's')}"
             f" ORDER BY s.pts0_ns DESC LIMIT 1) AS shot FROM observation AS o WHERE o.n IN ({marks(some)})"
             " AND shot IS NOT NULL",
             some,

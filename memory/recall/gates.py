@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, marks, named_sources
+from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, marks, named_sources
 from memory.recall.dates import ranges_of
 from stream.messages import Cue
 
@@ -40,13 +40,14 @@ class Gates:
 
     `undated` counts the items that only the UTC gate left out, because their recording
     time is not known. `reach` are the conditions on where and when alone, for what is
-    neither said nor seen, such as a gap.
+    neither said nor seen, such as a gap. `as_of` is the commit of which the whole of recall may know.
     """
 
     sql: str
     parameters: tuple[object, ...]
     undated: int
     reach: Clause
+    as_of: int | None = None
 
     @property
     def open(self) -> bool:
@@ -105,7 +106,7 @@ class SourceGate:
         """
         if not cue.sources:
             return None
-        ids = sorted({row.source_id for row in named_sources(db, cue.sources)})
+        ids = sorted({row.source_id for row in named_sources(db, cue.sources, cue.as_of_commit)})
         return Clause(f"o.source_id IN ({marks(ids)})", tuple(ids))
 
 
@@ -170,14 +171,16 @@ class NamedDateGate:
             or not any(c.isdigit() or c.isupper() for c in cue.text)
         ):
             return None
-        ranges = ranges_of(cue.text, ()) or ranges_of(cue.text, _years(db))
+        as_of = cue.as_of_commit
+        ranges = ranges_of(cue.text, ()) or ranges_of(cue.text, _years(db, as_of))
         said = "".join(" OR o.t0_ns >= ? AND o.t0_ns < ?" for _ in ranges)[4:]
         told = tuple(bound for one in ranges for bound in one)
         chats = "SELECT c.source_id FROM source AS c WHERE c.kind = 'chat'"
         if (
             not ranges
             or not db.execute(
-                f"SELECT 1 FROM observation AS o WHERE ({said}) AND o.source_id IN ({chats}) LIMIT 1",  # noqa: S608
+                f"SELECT 1 FROM observation AS o WHERE ({said}) AND o.source_id IN ({chats})"  # noqa: S608
+                f"{known_by(as_of)} LIMIT 1",
                 told,
             ).fetchone()
         ):
@@ -185,11 +188,11 @@ class NamedDateGate:
         return Clause(f"o.source_id NOT IN ({chats}) OR {said}", told)
 
 
-def _years(db: sqlite3.Connection) -> range:
-    """The years of what the store holds, at most the newest 20."""
+def _years(db: sqlite3.Connection, as_of: int | None) -> range:
+    """The years of what the store holds, or held at a commit, at most the newest 20."""
+    dated = f"FROM observation AS o WHERE o.t0_ns IS NOT NULL{known_by(as_of)}"
     first_ns, last_ns = db.execute(
-        "SELECT (SELECT MIN(t0_ns) FROM observation WHERE t0_ns IS NOT NULL),"
-        " (SELECT MAX(t0_ns) FROM observation WHERE t0_ns IS NOT NULL)"
+        f"SELECT (SELECT MIN(o.t0_ns) {dated}), (SELECT MAX(o.t0_ns) {dated})"
     ).fetchone()
     if first_ns is None:
         return range(0)
@@ -225,7 +228,7 @@ def gates_of(db: sqlite3.Connection, cue: Cue, *, named_dates: bool = True) -> G
         clauses.append(timed)
         reach.append(timed)
     joined = _joined(clauses)
-    return Gates(joined.sql, joined.parameters, undated, _joined(reach))
+    return Gates(joined.sql, joined.parameters, undated, _joined(reach), cue.as_of_commit)
 
 
 def wanted_range(low: int | None, high: int | None) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.index import IndexShelf
-from memory.log.reader import marks, pages
+from memory.log.reader import known_by, marks, pages
 
 Vectors = npt.NDArray[np.float32]
 FAR_NS = 2**62
@@ -100,9 +100,11 @@ class Gathered:
 
     Args:
         shelf: Where keys are; without it there are none.
+        as_of: The commit of which the question may know; None: all.
     """
 
-    def __init__(self, shelf: IndexShelf | None = None) -> None:
+    def __init__(self, shelf: IndexShelf | None = None, as_of: int | None = None) -> None:
+        self._as_of = as_of
         self._shelf = shelf
         self._looked_up: set[int] = set()
         self._turns: dict[int, Turn] = {}
@@ -143,7 +145,7 @@ class Gathered:
         sides = ", ".join(
             "(SELECT group_concat(n) FROM (SELECT p.n FROM observation AS p WHERE p.source_id = o.source_id"  # noqa: S608
             f" AND p.session = o.session AND p.kind = o.kind AND p.pts0_ns {side} o.pts0_ns AND p.text <> ''"
-            f" AND abs(p.pts0_ns - o.pts0_ns) <= {int(within_ns)}"
+            f" AND abs(p.pts0_ns - o.pts0_ns) <= {int(within_ns)}{known_by(self._as_of, 'p')}"
             f" ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
             for side, order in (("<", "DESC"), (">", "ASC"))
         )

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from memory.log.reader import SourceRow, last_commit, sources, through_of
+from memory.log.reader import SourceRow, last_commit, sources, sources_at, through_of
 
 Origin = tuple[bytes, int]
 """Source and session."""
@@ -45,9 +45,12 @@ class KnownSources:
         self._lock = threading.Lock()
         self._newest: Sources | None = None
 
-    def of(self, db: sqlite3.Connection) -> Sources:
-        """The sources that a snapshot sees."""
+    def of(self, db: sqlite3.Connection, as_of: int | None = None) -> Sources:
+        """The sources that a snapshot sees; those of a commit, where one is told, are read each time."""
         commit_no = last_commit(db)
+        if as_of is not None:
+            rows = {(row.source_id, row.session): row for row in sources_at(db, as_of)}
+            return _made(commit_no, (), rows)
         # What goes, and an origin that the owner told later, have no commit beside them.
         shape = db.execute("SELECT COUNT(*), COUNT(t_origin_ns), TOTAL(commit_no) FROM source").fetchone()
         with self._lock:

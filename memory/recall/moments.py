@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgpack
 
-from memory.log.reader import Logged, ends_of, marks, pages
+from memory.log.reader import Logged, ends_of, known_by, marks, pages
 from memory.recall.gathered import Gathered
 from memory.recall.scorers import Scored
 
@@ -33,7 +33,11 @@ class Moment(NamedTuple):
 
 
 def moments_of(
-    db: sqlite3.Connection, items: Sequence[Logged], length_ns: int, turns: int = 0
+    db: sqlite3.Connection,
+    items: Sequence[Logged],
+    length_ns: int,
+    turns: int = 0,
+    as_of: int | None = None,
 ) -> dict[int, Moment]:
     """The moment of each observation, by row number: `length_ns` around its middle.
 
@@ -45,9 +49,10 @@ def moments_of(
         items: The observations.
         length_ns: How long a moment is.
         turns: Of a chat, how many before and after a turn are of its moment; 0: seconds count there too.
+        as_of: The commit at which all is looked up; None: now.
     """
     keyframes = _keyframes(db, [item.n for item in items if item.kind == "shot"])
-    ends = ends_of(db, {(item.source_id, item.session) for item in items})
+    ends = ends_of(db, {(item.source_id, item.session) for item in items}, as_of)
     moments: dict[int, Moment] = {}
     for item in items:
         begin = max(0, keyframes.get(item.n, item.middle_ns) - length_ns // 2)
@@ -55,7 +60,7 @@ def moments_of(
         end = max(min(begin + length_ns, ends.get((item.source_id, item.session), 2**62)), item.pts1_ns)
         moments[item.n] = Moment(begin, min(end, begin + length_ns))
     if turns:
-        moments |= _of_turns(db, sorted(Gathered().turns(db, list(moments))), turns)
+        moments |= _of_turns(db, sorted(Gathered().turns(db, list(moments))), turns, as_of)
     return moments
 
 
@@ -85,12 +90,14 @@ def _is_same(item: Logged, moment: Moment, other: Logged, at: Moment) -> bool:
     return shared > SAME_SHARE * shorter
 
 
-def _of_turns(db: sqlite3.Connection, numbers: Sequence[int], turns: int) -> dict[int, Moment]:
+def _of_turns(
+    db: sqlite3.Connection, numbers: Sequence[int], turns: int, as_of: int | None
+) -> dict[int, Moment]:
     """From the beginning of the earliest to the end of the latest turn around each."""
     sides = ", ".join(
         f"(SELECT {end}(pts{bound}_ns) FROM (SELECT p.pts{bound}_ns FROM observation AS p"  # noqa: S608
         " WHERE p.source_id = o.source_id AND p.session = o.session AND p.kind = 'utterance'"
-        f" AND p.pts0_ns {side} o.pts0_ns AND abs(p.pts0_ns - o.pts0_ns) <= {TURNS_WITHIN_NS}"
+        f" AND p.pts0_ns {side} o.pts0_ns AND abs(p.pts0_ns - o.pts0_ns) <= {TURNS_WITHIN_NS}{known_by(as_of, 'p')}"
         f" ORDER BY p.pts0_ns {order} LIMIT {int(turns)}))"
         for end, bound, side, order in (("min", 0, "<", "DESC"), ("max", 1, ">", "ASC"))
     )

@@ -23,6 +23,7 @@ from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
 from memory.recall.known_sources import KnownSources, Sources
 from memory.recall.moments import Moment, distinct_moments, moments_of
+from memory.recall.past import last_n_of, rarity_of
 from memory.recall.scorers import (
     CONTEXT_SCORERS,
     OWN_SCORERS,
@@ -110,10 +111,10 @@ class Recall:
         moments: dict[int, Moment] = {}
         if unit == "moment" and self._settings.moment_s:
             length_ns, turns = int(self._settings.moment_s * 1e9), self._settings.moment_turns
-            moments = moments_of(db, [one.item for one in ranked], length_ns, turns)
+            moments = moments_of(db, [one.item for one in ranked], length_ns, turns, gates.as_of)
             ranked = distinct_moments(ranked, moments, k)
-        known = self._sources.of(db)
-        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known)
+        known = self._sources.of(db, gates.as_of)
+        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known, gates.as_of)
         watch.lap("expand")
         asked = bool(words or questions)
         return Evidence(
@@ -215,14 +216,15 @@ class Recall:
         questions: Sequence[QuestionKey],
         moments: Mapping[int, Moment],
         known: Sources,
+        as_of: int | None,
     ) -> list[EvidenceItem]:
         logged = [one.item for one in chosen]
         near = found.gathered.around(db, [item.n for item in logged], self._settings.neighbours)
-        around = expand.neighbours(db, logged, near)
-        groundings = self._ground(db, logged, around, words)
+        around = expand.neighbours(db, logged, near, as_of)
+        groundings = self._ground(db, logged, around, words, as_of)
         for item, grounding in zip(logged, groundings, strict=True):
             grounding |= _likeness(found.cosines, questions, item)
-        spans, pictures = expand.spans_of(db, logged), expand.thumbnails_of(db, logged)
+        spans, pictures = expand.spans_of(db, logged, as_of), expand.thumbnails_of(db, logged, as_of)
         places = {origin: place for place, origin in enumerate(known.every)}
         items = fitting(
             _evidence_item(
@@ -252,6 +254,7 @@ class Recall:
         items: Sequence[Logged],
         around: Sequence[Sequence[Logged]],
         words: Sequence[str],
+        as_of: int | None,
     ) -> list[dict[str, float]]:
         """How far each item supports the cue by words, its own and those around it."""
         asked, *stems = self._stemmer.stems(
@@ -261,7 +264,7 @@ class Recall:
                 *(" ".join(own_text(one) for one in near) for near in around),
             ]
         )
-        weights = rarity(db, asked, self._shelf.words)
+        weights = self._rarity(db, asked, words, as_of)
         groundings: list[dict[str, float]] = []
         for place in range(len(items)):
             own, near = stems[place], stems[len(items) + place]
@@ -271,6 +274,16 @@ class Recall:
                 grounding["lexical_own"] = round(share(own, weights), 4)
             groundings.append(grounding)
         return groundings
+
+    def _rarity(
+        self, db: sqlite3.Connection, asked: set[str], words: Sequence[str], as_of: int | None
+    ) -> dict[str, float]:
+        """How rare each stem of a cue is, or was at a commit."""
+        if as_of is None:
+            return rarity(db, asked, self._shelf.words)
+        of_words = zip(words, self._stemmer.stems(words), strict=True)
+        words_of = {stem: word for word, stems in of_words for stem in sorted(stems)}
+        return rarity_of(db, words_of, last_n_of(db, as_of), self._shelf.words)
 
 
 def _likeness(

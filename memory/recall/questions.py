@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
+from memory.bounds import TEXT_CHARS
 from memory.keys.encoder import EncoderLink
+from memory.keys.speaks import Speaks, answering
 from memory.log.reader import LogReader
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
 from memory.settings import RecallSettings
-from stream.errors import OmniRecallError
+from stream.errors import ModelMissing, OmniRecallError
 from stream.messages import Cue, Evidence, RecallAsk
 from stream.messages.media import EncodeAsk
+from stream.wire.bounds import shortened
 from stream.wire.codec import Decoded
 from stream.wire.parts import OutPart
+
+TAKEOVERS = 3
+"""How often a question is encoded anew because another encoder took over meanwhile; it seldom does once."""
 
 
 class Questions:
@@ -37,44 +44,79 @@ class Questions:
         self._recall = recall
         self._link = link
         self._settings = settings
+        self._numbers = itertools.count()
+        self._began_s: dict[int, float] = {}
+
+    def oldest_s(self) -> float | None:
+        """When the oldest question that is being answered was begun, monotonic; None where there is none."""
+        return min(list(self._began_s.values()), default=None)
 
     def answer(self, asked: Decoded, hop: Callable[[str], None]) -> Evidence:
         """The evidence for a request.
 
-        Without an encoder, words alone decide, and `timings_ms` says so by `lexical_only`. Where
-        the image model has a text side, the cue is looked for among the pictures as well.
+        Without an encoder, words alone decide; `timings_ms` says so by `lexical_only`, and `notices`
+        why. Where the image model has a text side, the cue is looked for among the pictures as well.
+        The cue is put to the encoder that answers in the very snapshot that is searched.
 
         Raises:
             OmniRecallError: As recall; and why there is no key, where a picture is all
                 that was asked with.
         """
+        number = next(self._numbers)
+        self._began_s[number] = time.monotonic()
+        try:
+            return self._answer(asked, hop)
+        finally:
+            del self._began_s[number]
+
+    def _answer(self, asked: Decoded, hop: Callable[[str], None]) -> Evidence:
         ask = cast(RecallAsk, asked.message)
         started_s = time.perf_counter()
-        questions: list[QuestionKey] = []
-        failure: OmniRecallError | None = None
-        if ask.cue.text or ask.cue.image_part:
-            try:
-                questions = self._keys(asked, ask.cue)
-            except OmniRecallError as error:
-                failure = error
-                if not ask.cue.text:
-                    raise
-        key_ms = (time.perf_counter() - started_s) * 1e3
-        with self._reader.snapshot() as db:
-            evidence = self._recall(db, ask.cue, ask.k, questions, hop, unit=ask.unit)
+        for last in range(TAKEOVERS - 1, -1, -1):
+            with self._reader.snapshot() as db:
+                speaks = answering(db)
+            questions, failure = self._questions(asked, ask.cue, speaks)
+            key_ms = (time.perf_counter() - started_s) * 1e3
+            with self._reader.snapshot() as db:
+                if questions and last and answering(db) != speaks:
+                    continue
+                evidence = self._recall(db, ask.cue, ask.k, questions, hop, unit=ask.unit)
+            break
         timings = evidence.timings_ms | {
             "question_key": round(key_ms, 3),
             "total": round((time.perf_counter() - started_s) * 1e3, 3),
         }
-        if failure is not None:
-            timings["lexical_only"] = 1.0
-        return msgspec.structs.replace(evidence, timings_ms=timings)
+        if failure is None:
+            return msgspec.structs.replace(evidence, timings_ms=timings)
+        timings["lexical_only"] = 1.0
+        notice = shortened(f"found by words alone, not by meaning: {failure.message}", TEXT_CHARS)
+        return msgspec.structs.replace(evidence, timings_ms=timings, notices=(notice,))
 
-    def _keys(self, asked: Decoded, cue: Cue) -> list[QuestionKey]:
+    def _questions(
+        self, asked: Decoded, cue: Cue, speaks: Speaks | None
+    ) -> tuple[list[QuestionKey], OmniRecallError | None]:
+        """The keys of a cue; without an encoder none, and why, where there are words to go by."""
+        if not (cue.text or cue.image_part):
+            return [], None
+        try:
+            return self._keys(asked, cue, speaks), None
+        except OmniRecallError as error:
+            if not cue.text:
+                raise
+            return [], error
+
+    def _keys(self, asked: Decoded, cue: Cue, speaks: Speaks | None) -> list[QuestionKey]:
         questions: list[QuestionKey] = []
         if cue.text:
-            ask = EncodeAsk(encoder="text", lane="question", texts=(cue.text,))
+            model = speaks.model if speaks is not None else ""
+            ask = EncodeAsk(encoder="text", lane="question", texts=(cue.text,), model=model)
             encoder_id, vectors, _ = self._link.question(ask, (), self._time_left_s(asked))
+            if speaks is not None and encoder_id != speaks.encoder_id:
+                raise ModelMissing(
+                    f"the keys of this store are by {speaks.encoder_id}, and {model} makes keys of"
+                    f" {encoder_id} now",
+                    remedy="omnirecall reindex",
+                )
             questions.append(QuestionKey("dense", encoder_id, vectors[0]))
             questions += self._among_pictures(asked, cue.text)
         if cue.image_part:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.log.citations import times_cited
-from memory.log.reader import MIDDLE, Logged, ends_of, marks, pages
+from memory.log.reader import MIDDLE, Logged, ends_of, known_by, marks, pages
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, fact_cosines
 from memory.recall.gathered import KeptKeys
 from memory.recall.words import edge_of, sense_of
@@ -61,8 +61,8 @@ class Pool:
     """The words of the cue as they were put."""
     turns: frozenset[int] = frozenset()
     """Those of the numbers that are of chats."""
-    as_of_commit: int | None = None
-    """What was not known then does not count; None: everything is."""
+    as_of: int | None = None
+    """The commit of which they may know; None: all."""
 
     @property
     def question(self) -> QuestionKey | None:
@@ -135,8 +135,8 @@ class ParentScorer:
     def score(self, pool: Pool) -> Raw:
         """Cosines of the digests."""
         question = pool.question
-        if question is None:
-            return {}
+        if question is None or pool.as_of is not None:
+            return {}  # Of a digest nobody knows what it was at an earlier commit.
         parents = _events_of(pool.db, pool.numbers)
         cosines = digest_cosines(pool.db, question, set(parents.values()))
         return {n: cosines[span_id] for n, span_id in parents.items() if span_id in cosines}
@@ -226,7 +226,7 @@ class MomentScorer:
         question = pool.question
         if question is None or not pool.moment_ns:
             return {}
-        together = _in_moment(pool.db, pool.numbers, pool.moment_ns)
+        together = _in_moment(pool.db, pool.numbers, pool.moment_ns, pool.as_of)
         kept = pool.keys(question, {n for near in together.values() for n, _ in near})
         vectors = kept.vectors
         scores: dict[int, float] = {}
@@ -263,7 +263,7 @@ class EdgeScorer:
         if not edge:
             return {}
         placed = _placed(pool)
-        ends = ends_of(pool.db, {(one.source_id, one.session) for one in placed.values()})
+        ends = ends_of(pool.db, {(one.source_id, one.session) for one in placed.values()}, pool.as_of)
         scores: dict[int, float] = {}
         for n, one in placed.items():
             end_ns = ends.get((one.source_id, one.session), 0)
@@ -289,7 +289,7 @@ class UseScorer:
 
     def score(self, pool: Pool) -> Raw:
         """Strengths; nothing where none was ever cited."""
-        times = times_cited(pool.db, pool.numbers, pool.as_of_commit)
+        times = times_cited(pool.db, pool.numbers, pool.as_of)
         if not times:
             return {}
         return {n: strength(times.get(n, 0)) for n in pool.numbers}
@@ -381,7 +381,7 @@ def _unit(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _in_moment(
-    db: sqlite3.Connection, numbers: Sequence[int], moment_ns: int
+    db: sqlite3.Connection, numbers: Sequence[int], moment_ns: int, as_of: int | None = None
 ) -> dict[int, list[tuple[int, str]]]:
     """Row number and kind of what else belongs to the moment around each observation's middle.
 
@@ -395,7 +395,7 @@ def _in_moment(
             " CROSS JOIN observation AS p INDEXED BY observation_middle"
             " ON p.source_id = o.source_id AND p.session = o.session"
             f" AND {middle} >= {MIDDLE} - ? AND {middle} < {MIDDLE} + ?"
-            " AND p.kind <> 'frame' AND p.text <> ''"
+            f" AND p.kind <> 'frame' AND p.text <> ''{known_by(as_of, 'p')}"
             f" WHERE o.n IN ({marks(some)})",
             (half_ns, half_ns, *some),
         ).fetchall()
@@ -403,7 +403,8 @@ def _in_moment(
             "SELECT o.n, p.n, p.kind FROM observation AS o CROSS JOIN observation AS p"  # noqa: S608
             " ON p.n = (SELECT s.n FROM observation AS s WHERE s.source_id = o.source_id"
             f" AND s.session = o.session AND s.kind = 'shot' AND s.pts0_ns <= {MIDDLE}"
-            f" ORDER BY s.pts0_ns DESC LIMIT 1) AND p.pts1_ns > {MIDDLE} WHERE o.n IN ({marks(some)})",
+            f"{known_by(as_of, 's')} ORDER BY s.pts0_ns DESC LIMIT 1) AND p.pts1_ns > {MIDDLE}"
+            f" WHERE o.n IN ({marks(some)})",
             some,
         )
         for n, other, kind in (*rows, *shots):

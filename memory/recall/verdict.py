@@ -199,7 +199,9 @@ def _as_one(first: _Held, second: _Held) -> _Held:
 
 def _unfinished(db: sqlite3.Connection, cue: Cue, unread: Sequence[SourceRow]) -> tuple[str, ...]:
     """The sources, newest first, whose part that is still to be read may hold what is asked for."""
-    named = {row.source_id for row in named_sources(db, cue.sources)} if cue.sources else None
+    named = (
+        {row.source_id for row in named_sources(db, cue.sources, cue.as_of_commit)} if cue.sources else None
+    )
     uris = [
         row.uri
         for row in reversed(unread)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
@@ -11,11 +12,11 @@ from perception.encoder.image import IMAGE_ENCODER_ID, ImageEncoder, decode_jpeg
 from perception.encoder.schedule import Slice
 from perception.encoder.settings import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, EncoderSettings
 from perception.encoder.text import TEXT_ENCODER_IDS, TextEncoder
-from stream.errors import ConfigError, Malformed
+from stream.errors import ConfigError, Malformed, ModelMissing
 from stream.messages.envelope import Part
 from stream.messages.media import SpaceTold
 from stream.models import model_file
-from stream.models.named import NamedModel, named_model
+from stream.models.named import NamedModel, is_folder, named_model
 from stream.wire.parts import read_array
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from perception.encoder.pretrained import Device
 
 TEXT_FILES = {"fp32": "model.onnx", "int8": "model-int8.onnx"}
+OWN_TEXT_MODELS = {f"{DEFAULT_TEXT_MODEL}:{precision}": precision for precision in TEXT_FILES}
+"""The model of texts of this release, by the name of each precision."""
+MOST_TEXT_NETWORKS = 3
+"""Networks of texts held at once: the configured one, and those that a store speaks while it changes."""
 
 
 class TextNetwork(Protocol):
@@ -71,7 +76,7 @@ class Encoders:
     def __init__(self, settings: EncoderSettings, threads: int) -> None:
         self._settings = settings
         self._threads = threads
-        self._text: TextNetwork | None = None
+        self._texts: OrderedDict[str, TextNetwork] = OrderedDict()
         self._image: ImageNetwork | None = None
         self._joint: JointEncoder | None = None
         self._device: Device | None = None
@@ -96,24 +101,42 @@ class Encoders:
         """
         image = self._image_id()
         image_text = "" if self.has_default_image else image
-        return SpaceTold(text=self._text_id(), image=image, image_text=image_text)
+        text_model = self._text_model("")
+        return SpaceTold(
+            text=self._text_id(text_model), image=image, image_text=image_text, text_model=text_model
+        )
 
-    def text(self) -> TextNetwork:
-        """The text encoder.
+    def text_space(self, model: str) -> SpaceTold:
+        """Whose keys a model of texts makes; empty for the configured one. Loads no weights.
+
+        Raises as `text`.
+        """
+        name = self._text_model(model)
+        return SpaceTold(text=self._text_id(name), image="", text_model=name)
+
+    def text(self, model: str = "") -> TextNetwork:
+        """The encoder of texts, of the configured model or the named one.
 
         Raises ModelMissing, ModelDamaged or ConfigError; tries again when asked again.
         """
-        if self._text is None:
-            if self._settings.text_model == DEFAULT_TEXT_MODEL:
-                network = model_file(DEFAULT_TEXT_MODEL, TEXT_FILES[self._settings.text_precision])
-                tokenizer = model_file(DEFAULT_TEXT_MODEL, "tokenizer.json")
-                self._text = TextEncoder(network, tokenizer, self._threads)
-            else:
-                from perception.encoder.sentences import SentenceEncoder
+        name = self._text_model(model)
+        if name not in self._texts:
+            made = self._open_text(name)
+            others = [one for one in self._texts if one != self._text_model("")]
+            for other in others[: max(0, len(others) - MOST_TEXT_NETWORKS + 2)]:
+                del self._texts[other]  # the one that was not used for longest
+            self._texts[name] = made
+        self._texts.move_to_end(name)
+        return self._texts[name]
 
-                model = other_model(self._settings.text_model, "encoder.text_model")
-                self._text = SentenceEncoder(model, self._on(), self._threads)
-        return self._text
+    def _open_text(self, name: str) -> TextNetwork:
+        if name in OWN_TEXT_MODELS:
+            network = model_file(DEFAULT_TEXT_MODEL, TEXT_FILES[OWN_TEXT_MODELS[name]])
+            tokenizer = model_file(DEFAULT_TEXT_MODEL, "tokenizer.json")
+            return TextEncoder(network, tokenizer, self._threads)
+        from perception.encoder.sentences import SentenceEncoder
+
+        return SentenceEncoder(other_model(name, "encoder.text_model"), self._on(), self._threads)
 
     def image(self) -> ImageNetwork:
         """The image encoder; raises as `text` does."""
@@ -150,10 +173,11 @@ class Encoders:
         """Keys of a slice."""
         kind = slice_.work.kind
         if kind == "text":
-            text = self.text()
+            text = self.text(slice_.work.model)
             started_s = time.perf_counter()
             keys = text.encode(slice_.items)
-            return Made(keys, self._text_id(), time.perf_counter() - started_s)
+            seconds = time.perf_counter() - started_s
+            return Made(keys, self._text_id(self._text_model(slice_.work.model)), seconds)
         if kind == "image_text":
             import numpy as np
 
@@ -174,10 +198,34 @@ class Encoders:
             self._device = choose_device(self._settings.device)
         return self._device
 
-    def _text_id(self) -> str:
-        if self._settings.text_model == DEFAULT_TEXT_MODEL:
-            return TEXT_ENCODER_IDS[self._settings.text_precision]
-        return self._id_of("encoder.text_model", self._settings.text_model)
+    def _text_model(self, asked: str) -> str:
+        """The one name of a model of texts: a folder, an id of a hub, or that of this release with `:fp32`.
+
+        Raises:
+            ConfigError: If it is none of these.
+            ModelMissing: If it is the id of an encoder that nothing here makes keys of.
+        """
+        settings = self._settings
+        for name, precision in OWN_TEXT_MODELS.items():
+            if asked in (name, TEXT_ENCODER_IDS[precision]):
+                return name
+        if not asked and settings.text_model != DEFAULT_TEXT_MODEL:
+            return settings.text_model
+        if asked in ("", DEFAULT_TEXT_MODEL):
+            return f"{DEFAULT_TEXT_MODEL}:{settings.text_precision}"
+        if is_encoder_id(asked):
+            if asked == self._text_id(self._text_model("")):
+                return self._text_model("")
+            raise ModelMissing(
+                f"which model made the keys of {asked} is not known to this store",
+                remedy="name that model in encoder.text_model, or run: omnirecall reindex",
+            )
+        return asked
+
+    def _text_id(self, name: str) -> str:
+        if name in OWN_TEXT_MODELS:
+            return TEXT_ENCODER_IDS[OWN_TEXT_MODELS[name]]
+        return self._id_of("encoder.text_model", name)
 
     def _image_id(self) -> str:
         if self.has_default_image:
@@ -185,11 +233,17 @@ class Encoders:
         return self._id_of("encoder.image_model", self._settings.image_model)
 
     def _id_of(self, setting: str, configured: str) -> str:
-        if setting not in self._ids:
+        if configured not in self._ids:
             from perception.encoder.pretrained import torch_encoder_id
 
-            self._ids[setting] = torch_encoder_id(other_model(configured, setting), self._on())
-        return self._ids[setting]
+            self._ids[configured] = torch_encoder_id(other_model(configured, setting), self._on())
+        return self._ids[configured]
+
+
+def is_encoder_id(name: str) -> bool:
+    """Whether a name is that of an encoder (`model@revision/torch-fp32`), not of a model."""
+    kind = name.rpartition("/")[2]
+    return not is_folder(name) and "@" in name and kind.startswith(("torch-", "onnx-"))
 
 
 def other_model(configured: str, setting: str) -> NamedModel:

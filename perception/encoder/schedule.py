@@ -33,7 +33,8 @@ TEXT_MOST_CHARS = 1200
 class Work:
     """One request as the schedule sees it.
 
-    `items` are texts or pictures; `deadline_ns` is UTC, 0 for none; `tag` is the caller's.
+    `items` are texts or pictures; `deadline_ns` is UTC, 0 for none; `tag` is the caller's;
+    `model` names a model of texts other than the configured one.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Work:
     n_bytes: int
     deadline_ns: int = 0
     tag: Any = None
+    model: str = ""
     order: list[int] = field(init=False)
     taken: int = field(init=False, default=0)
 
@@ -88,7 +90,7 @@ class Schedule:
         self._most_requests = most_requests
         self._most_bytes = most_bytes
         self._lanes: dict[LaneName, deque[Work]] = {"question": deque(), "bulk": deque()}
-        self._unit_s = dict(FIRST_GUESS_S)
+        self._unit_s: dict[tuple[Kind, str], float] = {}
         self._bytes = 0
         self.expired = 0
 
@@ -146,14 +148,18 @@ class Schedule:
     def learn(self, done: Slice, seconds: float) -> None:
         """Notes how long a slice took."""
         measured = seconds / max(done.units, 1e-9)
-        kind = done.work.kind
-        self._unit_s[kind] += LEARNING_RATE * (measured - self._unit_s[kind])
+        before = self._seconds_of(done.work)
+        self._unit_s[done.work.kind, done.work.model] = before + LEARNING_RATE * (measured - before)
+
+    def _seconds_of(self, work: Work) -> float:
+        """Seconds per unit, of each model of texts by itself."""
+        return self._unit_s.get((work.kind, work.model), FIRST_GUESS_S[work.kind])
 
     def _cut(self, work: Work) -> Slice:
         rows: list[int] = []
-        units = 0.0
+        units, unit_s = 0.0, self._seconds_of(work)
         for row, more in self._left(work):
-            if rows and (units + more) * self._unit_s[work.kind] > self._slice_s:
+            if rows and (units + more) * unit_s > self._slice_s:
                 break
             rows.append(row)
             units += more

@@ -115,6 +115,15 @@ class EncoderService(Service):
 
     def _take_spaces(self, received: Received) -> None:
         """Answers at once where no torch is needed, else from the thread that has loaded it."""
+        ask: SpaceAsk = received.message
+        if ask.only == "text":
+            self.lane("compute").submit(
+                self._encoders.text_space,
+                ask.model,
+                done=received.reply,
+                failed=lambda error: received.fail(_named(error, "text")),
+            )
+            return
         if self._spaces is not None:
             received.reply(self._spaces)
             return
@@ -190,7 +199,9 @@ def work_of(ask: EncodeAsk, received: Received, settings: EncoderSettings) -> Wo
         raise Malformed(f"encode.ask for {ask.encoder} holds nothing to encode")
     if is_text:
         n_bytes = sum(len(text.encode()) for text in ask.texts)
-        return Work(ask.encoder, ask.lane, ask.texts, n_bytes, received.envelope.deadline_ns)
+        work = Work(ask.encoder, ask.lane, ask.texts, n_bytes, received.envelope.deadline_ns)
+        work.model = ask.model if ask.encoder == "text" else ""
+        return work
     pictures = [_image_part(received, f"image{index}") for index in range(n)]
     n_bytes = sum(body.nbytes for _, body in pictures)
     return Work("image", ask.lane, pictures, n_bytes, received.envelope.deadline_ns)

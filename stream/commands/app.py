@@ -23,6 +23,7 @@ from stream.commands import (
     import_,
     index,
     models,
+    reindex,
     search,
     serve,
     status,
@@ -67,6 +68,7 @@ app.command("search")(search.search)
 app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
 app.command("export")(export.export)
+app.command("reindex")(reindex.reindex)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)

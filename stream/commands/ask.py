@@ -23,6 +23,7 @@ def ask(
     since: options.Since = None,
     until: options.Until = None,
     source: options.Sources = None,
+    as_of: options.AsOf = None,
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -38,7 +39,7 @@ def ask(
     from stream.messages.turn import TurnFinal, TurnOpen
 
     store_dir = options.store_dir(store)
-    gates = options.gates(since, until, source)
+    gates = options.gates(since, until, source, as_of)
     with to_store(store_dir, preset, config, idle_exit) as connection:
         connected_s = time.perf_counter()
         turn = TurnOpen(turn_id=new_id(), question=question, cue=gates)
@@ -58,7 +59,7 @@ def ask(
 def show(answer: Answer) -> None:
     """The answer for people: its sentences with the numbers of their citations, then these."""
     from stream.commands.playable import away_uris
-    from stream.commands.terminal import clean, say
+    from stream.commands.terminal import clean, note, say
 
     plain = " ".join(sentence.text for sentence in answer.sentences)
     marked = [
@@ -72,6 +73,8 @@ def show(answer: Answer) -> None:
         say(f"  [{number}] {whereabouts(item, away)}")
     for conflict in answer.conflicts:
         say(f"  but: {clean(conflict)}")
+    for notice in answer.notices:
+        note(f"note: {clean(notice)}")
 
 
 def whereabouts(item: EvidenceItem, away: Collection[str]) -> str:

@@ -179,6 +179,9 @@ def unsearched_keys(store_dir: Path) -> Check:
             memory = connection.memory()
     except OmniRecallError as error:
         return Check("keys", "warn", f"memory does not answer: {error.message}", error.remedy)
+    if memory.reindex:
+        made, total = memory.reindex.get("made", 0), memory.reindex.get("total", 0)
+        return Check("keys", "ok", f"made anew: {made} of {total} keys; until then the old ones answer")
     n = memory.counts.get("unsearched_keys", 0)
     if not n:
         return Check("keys", "ok", "every index is of a configured encoder")
@@ -187,7 +190,8 @@ def unsearched_keys(store_dir: Path) -> Check:
         "keys",
         "warn",
         f"{n} keys are of encoders that are not configured and are not searched: {others}",
-        "name that model again in the configuration, or leave them: words still find what they belong to",
+        "name that model again in the configuration, or leave them: words still find what they belong to; "
+        "omnirecall reindex --remove-old takes keys of texts that were kept away",
     )
 
 

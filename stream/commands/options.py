@@ -46,6 +46,15 @@ Sources = Annotated[
         help="Only this source, by file name, uri or id; repeatable.",
     ),
 ]
+AsOf = Annotated[
+    int | None,
+    typer.Option(
+        "--as-of",
+        metavar="COMMIT",
+        min=0,
+        help="As the store was at this commit: nothing that came later shows. status tells the newest.",
+    ),
+]
 Preset = Annotated[
     str, typer.Option("--preset", help="Preset of the processes, if they are started now: archive, live, …")
 ]
@@ -62,8 +71,8 @@ IdleExit = Annotated[
 DEFAULT_IDLE_EXIT_S = 600.0
 
 
-def gates(since: str | None, until: str | None, sources: list[str] | None) -> Cue:
-    """What `--since`, `--until` and `--source` let through, as a cue without words.
+def gates(since: str | None, until: str | None, sources: list[str] | None, as_of: int | None = None) -> Cue:
+    """What `--since`, `--until`, `--source` and `--as-of` let through, as a cue without words.
 
     Raises:
         ConfigError: If a time is not understood.
@@ -71,7 +80,12 @@ def gates(since: str | None, until: str | None, sources: list[str] | None) -> Cu
     from stream.commands.dates import utc_ns
     from stream.messages.cue import Cue
 
-    return Cue(t0_ns=utc_ns(since, "--since"), t1_ns=utc_ns(until, "--until"), sources=tuple(sources or ()))
+    return Cue(
+        t0_ns=utc_ns(since, "--since"),
+        t1_ns=utc_ns(until, "--until"),
+        sources=tuple(sources or ()),
+        as_of_commit=as_of,
+    )
 
 
 def store_dir(told: Path | None) -> Path:

@@ -24,6 +24,7 @@ def search(
     since: options.Since = None,
     until: options.Until = None,
     source: options.Sources = None,
+    as_of: options.AsOf = None,
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -42,7 +43,9 @@ def search(
     from stream.messages.evidence import Evidence
 
     store_dir = options.store_dir(store)
-    wanted = msgspec.structs.replace(options.gates(since, until, source), text=cue, kinds=tuple(kind or ()))
+    wanted = msgspec.structs.replace(
+        options.gates(since, until, source, as_of), text=cue, kinds=tuple(kind or ())
+    )
     with to_store(store_dir, preset, config, idle_exit) as connection:
         found = connection.ask(
             "memory", Evidence, RecallAsk(cue=wanted, k=k, unit="moment"), trace_id=new_id()
@@ -56,6 +59,7 @@ def search(
                 "verdict": found.verdict,
                 "coverage": coverage_json(found.coverage),
                 "considered": found.considered,
+                "notices": list(found.notices),
                 "timings_ms": found.timings_ms,
             }
         )
@@ -66,7 +70,7 @@ def search(
 def _show(found: Evidence) -> None:
     from stream.commands.ask import whereabouts
     from stream.commands.playable import away_uris
-    from stream.commands.terminal import clean, say
+    from stream.commands.terminal import clean, note, say
 
     if not found.items:
         say("nothing found")
@@ -74,3 +78,5 @@ def _show(found: Evidence) -> None:
     for item in sorted(found.items, key=lambda item: -item.score):
         say(f"{item.score:6.2f}  {whereabouts(item, away)}")
         say(f"        {clean(item.text)}")
+    for notice in found.notices:
+        note(f"note: {clean(notice)}")

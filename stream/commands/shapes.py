@@ -45,6 +45,7 @@ def answer_json(answer: Answer, store_dir: Path) -> Json:
         "citations": [item_json(item, store_dir, away) for item in answer.citations],
         "conflicts": list(answer.conflicts),
         "coverage": coverage_json(answer.coverage),
+        "notices": list(answer.notices),
         "timings_ms": answer.timings_ms,
     }
 

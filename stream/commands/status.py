@@ -67,6 +67,8 @@ def _document(
             "bytes": memory.n_bytes,
             "indexes": memory.indexes,
             "pending_keys": memory.pending_keys,
+            "lexicon": memory.lexicon,
+            "reindex": memory.reindex,
             "sources": [
                 held_json(source, offline=source.uri in offline)
                 for offline in (offline_uris(memory.sources),)
@@ -113,6 +115,12 @@ def _show_memory(memory: StatusMemory) -> None:
     say(f"on disk: {disk or 'nothing'}; {memory.pending_keys} keys to make")
     for name, index in memory.indexes.items():
         say(f"index {name}: " + ", ".join(f"{key} {value}" for key, value in index.items()))
+    if memory.lexicon:
+        say("words: " + ", ".join(f"{key} {value}" for key, value in memory.lexicon.items()))
+    if memory.reindex:
+        made, total = memory.reindex.get("made", 0), memory.reindex.get("total", 0)
+        old, new = memory.reindex.get("answering", ""), memory.reindex.get("wanted", "")
+        say(f"reindex: {old} answers; {made} of {total} keys of {new} are made")
     if memory.sources:
         offline = offline_uris(memory.sources)
         rows = [

@@ -18,8 +18,8 @@ class Sentence(msgspec.Struct, frozen=True, kw_only=True):
     citations: tuple[int, ...] = ()
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person is told, and what it rests on."""
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person is told, and what it rests on; `notices` say what it was answered without."""
 
     answer: str
     verdict: Verdict
@@ -28,3 +28,4 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[str, ...] = ()
     coverage: Coverage = Coverage()
     timings_ms: dict[str, float] = {}
+    notices: tuple[str, ...] = ()

@@ -285,8 +285,12 @@ class HistoryTold(Message, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @topic("status.memory")
-class StatusMemory(Message, frozen=True, kw_only=True):
-    """memory → commands, gateway: counts, sizes and health of the store."""
+class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → commands, gateway: counts, sizes and health of the store.
+
+    `lexicon` is how texts are found by their words; `reindex` is told while another encoder is
+    wanted than the one that answers, as `reindex.told` has it.
+    """
 
     commit_no: int
     schema: int
@@ -295,6 +299,45 @@ class StatusMemory(Message, frozen=True, kw_only=True):
     indexes: dict[str, dict[str, object]] = {}
     sources: tuple[SourceStatus, ...] = ()
     pending_keys: int = 0
+    lexicon: dict[str, object] = {}
+    reindex: dict[str, object] = {}
+
+
+@topic("reindex.ask")
+class ReindexAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """commands → memory: how does making the keys of texts anew go?
+
+    With `begin` the model that answers questions is chosen first: `text`, or that of the
+    configuration where it is empty. `keep_old` says whether replaced keys stay; None: as before.
+    """
+
+    begin: bool = False
+    text: str = ""
+    keep_old: bool | None = None
+
+
+@topic("reindex.told")
+class ReindexTold(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → commands: whose keys answer, whose are made, and how many there are.
+
+    `answering` and `wanted` are ids of encoders, empty where they are not known, with their
+    models. `made` of `total` keys of the wanted one are there; `unencodable` texts it fails on.
+    `replaced` are keys by encoder that answer no more, which stay if `keep_old`. `over`: the
+    wanted one answers, and nothing is left to do. `problems` say why it does not go on.
+    """
+
+    answering: str = ""
+    answering_model: str = ""
+    answering_keys: int = 0
+    wanted: str = ""
+    wanted_model: str = ""
+    made: int = 0
+    total: int = 0
+    unencodable: int = 0
+    replaced: dict[str, int] = {}
+    keep_old: bool = False
+    over: bool = False
+    problems: tuple[str, ...] = ()
 
 
 @topic("error.reply")

@@ -76,8 +76,11 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("recall.evidence")
-class Evidence(Message, frozen=True, kw_only=True):
-    """memory → reasoning, gateway, commands: items in time order, coverage and verdict."""
+class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → reasoning, gateway, commands: items in time order, coverage and verdict.
+
+    `notices` are for the person: what this was answered without.
+    """
 
     items: tuple[EvidenceItem, ...] = ()
     verdict: Literal["found", "uncertain", "absent"] = "absent"
@@ -86,3 +89,4 @@ class Evidence(Message, frozen=True, kw_only=True):
     as_of_commit: int = 0
     considered: int = 0
     timings_ms: dict[str, float] = {}
+    notices: tuple[str, ...] = ()

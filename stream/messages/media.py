@@ -123,18 +123,20 @@ class MediaAudio(Message, frozen=True, kw_only=True):
 
 
 @topic("encode.ask")
-class EncodeAsk(Message, frozen=True, kw_only=True):
+class EncodeAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     """video, memory → encoder: texts, or parts `image0…` (`jpeg` or `rgb24`), to be made keys.
 
     `text` and `image` each speak to their own index; `image_text` are texts in the space of the
     pictures, where the image model has such a side (`space.told`). Lane `question` overtakes
-    lane `bulk`.
+    lane `bulk`. `model` is a model of texts in the place of the configured one, as `space.told`
+    names it, or the id of an encoder that it may be known by.
     """
 
     encoder: Literal["text", "image", "image_text"]
     lane: Literal["question", "bulk"]
     texts: tuple[str, ...] = ()
     n_images: int = 0
+    model: str = ""
 
 
 @topic("encode.keys")
@@ -152,20 +154,28 @@ class EncodeKeys(Message, frozen=True, kw_only=True):
 
 
 @topic("space.ask")
-class SpaceAsk(Message, frozen=True, kw_only=True):
-    """memory → encoder: whose keys are made for texts, for pictures, and for texts among pictures?"""
+class SpaceAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → encoder: whose keys are made for texts, for pictures, and for texts among pictures?
+
+    With `only` `text` of texts alone, by `model` or, where that is empty, by the configured one.
+    """
+
+    only: Literal["", "text"] = ""
+    model: str = ""
 
 
 @topic("space.told")
-class SpaceTold(Message, frozen=True, kw_only=True):
-    """encoder → memory: the ids of the configured encoders.
+class SpaceTold(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """encoder → memory: the ids of the configured encoders, or of the model of texts that was named.
 
-    `image_text` is that of `image` where its model has a text side, else empty.
+    `image_text` is that of `image` where its model has a text side, else empty. `text_model` is
+    the model of texts by the name under which `encode.ask` finds it again.
     """
 
     text: str
     image: str
     image_text: str = ""
+    text_model: str = ""
 
 
 @topic("clip.want")

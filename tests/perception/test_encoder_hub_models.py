@@ -115,6 +115,35 @@ def test_slices_of_each_kind_run(folders):
     assert made.logit.tolist() == pytest.approx([np.exp(2.0), -3.0], rel=1e-5)
 
 
+def test_texts_by_another_model_than_the_configured_one(folders):
+    """What a store speaks while it changes its encoder: each model by its name, or by the id of its keys."""
+    mean, first = (str(folders[kind]) for kind in ("mean", "first"))
+    own = encoders(text_model=mean)
+
+    def made(model):
+        return own.run(Slice(Work("text", "question", ["a red boat"], 10, model=model), (0,), 1.0))
+
+    ids = {model: made(model).encoder_id for model in ("", mean, first)}
+    assert ids[""] == ids[mean] == f"{named_model(mean).id}/torch-fp32"
+    assert ids[first] == f"{named_model(first).id}/torch-fp32"
+    assert np.allclose(made("").keys, made(ids[""]).keys)
+    assert not np.allclose(made(first).keys, made(mean).keys)
+    assert own.text_space("").text_model == mean
+    assert own.text_space(first).text == ids[first]
+    for told in ("all-minilm-l6-v2", "all-minilm-l6-v2:fp32", "all-minilm-l6-v2@1110a243/onnx-fp32"):
+        space = own.text_space(told)
+        assert (space.text, space.text_model) == (
+            "all-minilm-l6-v2@1110a243/onnx-fp32",
+            "all-minilm-l6-v2:fp32",
+        )
+    with pytest.raises(ModelMissing, match="not known to this store"):
+        own.text_space("tiny-gone@0123456789ab/torch-fp32")
+    with pytest.raises(ModelMissing):
+        own.text_space("/nowhere/at/all")
+    with pytest.raises(ConfigError):
+        own.text_space("all-minilm-l6-v2:fp64")
+
+
 def test_texts_among_pictures_need_a_text_side():
     with pytest.raises(ConfigError, match="no text side"):
         encoders().run(Slice(Work("image_text", "question", ["cat"], 3), (0,), 1.0))

@@ -301,6 +301,16 @@ def test_what_lacks_captions_only_is_told_apart_from_what_nobody_saw():
     ]
 
 
+def test_what_memory_did_without_is_told_once(walk, memory_of):
+    memory = memory_of(*walk)
+    recall = memory.recall
+    notices = ("found by words alone",)
+    memory.recall = lambda cue, k: msgspec.structs.replace(recall(cue, k), notices=notices)
+    assert Reasoner(memory, SETTINGS).answer("What comes after the harbour?", Cue()).notices == notices
+    memory.recall = recall
+    assert Reasoner(memory, SETTINGS).answer("What comes after the harbour?", Cue()).notices == ()
+
+
 def test_timings_are_told(ask):
     timings = ask("What drink is shown?").timings_ms
     assert timings["recalls"] >= 1

@@ -37,6 +37,13 @@ def test_turns_are_found_by_words_and_dates_and_again_adds_nothing(tmp_path):
     assert outcomes[1][str(chat)] == "already there"
     found = omnirecall("search", "kitten", "--store", store, "--since", "2024-04-01T00:00Z", "--json")
     assert [hit["text"] for hit in json.loads(found.stdout)["hits"]] == [rows[1]["text"]]
+    for as_of, n in ((0, 0), (1_000_000, 2)):
+        then = omnirecall("search", "kitten", "--store", store, "--as-of", as_of, "--json")
+        assert len(json.loads(then.stdout)["hits"]) == n
+    answer = json.loads(
+        omnirecall("ask", "Who has a kitten?", "--store", store, "--as-of", 0, "--json").stdout
+    )
+    assert (answer["verdict"], answer["citations"]) == ("not_seen", [])
     with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
         assert db.execute("SELECT COUNT(*) FROM observation").fetchone() == (2,)
     assert omnirecall("import", bad, "--store", store, "--json").returncode == 3

@@ -109,7 +109,8 @@ def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path
     assert answer.citations[0].kind == "caption"
 
     # The same store, pictures by the model of this release and texts by another: texts get keys of
-    # their new encoder beside the old ones; the old keys of pictures are told, and searched no more.
+    # their new encoder, which then takes over and the old ones go; the old keys of pictures, which
+    # nothing can make anew, are told, and searched no more.
     n_texts = keys_of(store)["all-minilm-l6-v2@1110a243/onnx-fp32"]
     assert n_texts >= 6
     sentences = tiny_models.make_sentences(tmp_path / "tiny-bert")
@@ -118,6 +119,7 @@ def test_another_image_model_and_captions_by_configuration_alone(walls, tmp_path
     with House(store, overrides=told) as house:
         house.wait_for(lambda: "unsearched_keys" in house.memory().counts, 60, "the encoder is known")
         house.wait_for(lambda: keys_of(store).get(text_id) == n_texts, 60, "all texts have new keys")
+        house.wait_for(lambda: set(keys_of(store)) == {text_id, encoder_id}, 60, "the old ones are gone")
         per_encoder = keys_of(store)
         others = sum(n for name, n in per_encoder.items() if name != text_id)
         house.wait_for(lambda: house.memory().counts["unsearched_keys"] == others, 60, "old keys are told")

@@ -1,0 +1,154 @@
+"""`omnirecall reindex`: the keys of texts anew by another model, side by side, while questions go on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream.commands import options
+from stream.commands.index import INTERRUPTED
+
+if TYPE_CHECKING:
+    from stream.commands.connection import Connection
+    from stream.commands.outcomes import Teller
+    from stream.messages.control import ReindexTold
+
+BEGIN_TIMEOUT_S = 240.0
+POLL_S = 0.5
+PATIENCE_S = 60.0
+"""How long processes that were killed may take to come back."""
+STUCK_S = 20.0
+"""How long a problem may last without any key being made; then the command says it and ends."""
+
+
+def reindex(
+    text: Annotated[
+        str,
+        typer.Option(
+            "--text",
+            metavar="MODEL",
+            help="The model of texts: all-minilm-l6-v2 (or :fp32, :int8), a folder, or a hub id. "
+            "By default that of the configuration.",
+        ),
+    ] = "",
+    keep_old: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-old/--remove-old", help="Whether the keys that were replaced stay. By default not."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--status", "--dry-run", help="Say how it stands, and end; nothing is changed.")
+    ] = False,
+    store: options.Store = None,
+    preset: options.Preset = "archive",
+    config: options.ConfigFile = None,
+    idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make the keys anew by another model; until it is done, the old ones answer. Again goes on."""
+    from stream.commands.connection import to_store
+    from stream.commands.outcomes import Teller
+    from stream.messages.control import ReindexAsk, ReindexTold
+
+    teller = Teller(as_json=as_json)
+    with to_store(options.store_dir(store), preset, config, idle_exit) as connection:
+        ask = ReindexAsk() if dry_run else ReindexAsk(begin=True, text=text, keep_old=keep_old)
+        told = connection.ask("memory", ReindexTold, ask, timeout_s=BEGIN_TIMEOUT_S)
+        teller.event("state", words_of(told), **json_of(told))
+        if dry_run:
+            return
+        try:
+            told = _follow(connection, told, teller)
+        except KeyboardInterrupt:
+            teller.event("interrupted", "stopped following; it goes on by itself while the processes run")
+            raise typer.Exit(INTERRUPTED) from None
+    teller.event("end", words_of(told), **json_of(told))
+
+
+def _follow(connection: Connection, told: ReindexTold, teller: Teller) -> ReindexTold:
+    """Draws how it goes until it is over.
+
+    Raises:
+        ModelError: If it cannot go on.
+        RoleUnavailable, DeadlineExceeded: If memory stays away.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from stream.commands.terminal import console
+    from stream.errors import ModelError
+
+    screen = console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    moved_s = time.monotonic()
+    with Progress(*columns, TimeRemainingColumn(), console=screen, disable=not screen.is_terminal) as drawn:
+        bar = drawn.add_task("keys", total=None)
+        while not told.over:
+            drawn.update(bar, completed=told.made, total=told.total or None, description=_doing(told))
+            time.sleep(POLL_S)
+            before, told = told, _asked(connection)
+            if (told.made, told.replaced) != (before.made, before.replaced):
+                moved_s = time.monotonic()
+                teller.event("progress", "", **json_of(told))
+            elif told.problems and time.monotonic() - moved_s > STUCK_S and told.made < told.total:
+                raise ModelError(told.problems[0], remedy="bring the model back, then: omnirecall reindex")
+        drawn.update(bar, completed=told.made, total=told.total or None)
+    return told
+
+
+def _asked(connection: Connection) -> ReindexTold:
+    """How it goes; a memory that was killed is given time to come back."""
+    from stream.errors import DeadlineExceeded, RoleUnavailable
+    from stream.messages.control import ReindexAsk, ReindexTold
+
+    ends_at_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return connection.ask("memory", ReindexTold, ReindexAsk(), timeout_s=10.0)
+        except (RoleUnavailable, DeadlineExceeded):
+            if time.monotonic() > ends_at_s:
+                raise
+        time.sleep(POLL_S)
+
+
+def _doing(told: ReindexTold) -> str:
+    removing = told.answering == told.wanted and told.replaced and not told.keep_old
+    return "taking old keys away" if removing else "keys"
+
+
+def words_of(told: ReindexTold) -> str:
+    """How it stands, for people."""
+    lines = [
+        f"answering: {told.answering_keys} keys of {told.answering}"
+        if told.answering
+        else "answering: words alone; there are no keys yet"
+    ]
+    if told.wanted and told.wanted != told.answering:
+        lines.append(f"being made: {told.made} of {told.total} keys of {told.wanted}")
+    elif told.made < told.total - told.unencodable:
+        lines.append(f"to be made: {told.total - told.made}")
+    if told.unencodable:
+        lines.append(f"left out: {told.unencodable} texts on which the model fails")
+    for encoder_id, n in told.replaced.items():
+        lines.append(f"replaced: {n} keys of {encoder_id}, {'kept' if told.keep_old else 'to be removed'}")
+    return "\n".join([*lines, *(f"problem: {problem}" for problem in told.problems)])
+
+
+def json_of(told: ReindexTold) -> dict[str, Any]:
+    """How it stands, for programs."""
+    return {
+        "answering": told.answering,
+        "answering_model": told.answering_model,
+        "answering_keys": told.answering_keys,
+        "wanted": told.wanted,
+        "wanted_model": told.wanted_model,
+        "made": told.made,
+        "total": told.total,
+        "unencodable": told.unencodable,
+        "replaced": told.replaced,
+        "keep_old": told.keep_old,
+        "over": told.over,
+        "problems": list(told.problems),
+    }
