@@ -108,7 +108,7 @@ class Ours:
     def ranked(self, text: str, key: Vectors) -> list[str]:
         """The turns, best first, each once."""
         items = self.store.hits(text, key, DEPTH)
-        return list(dict.fromkeys(self._ref(item.observation_id) for item in items))
+        return list(dict.fromkeys(self.ref(item.observation_id) for item in items))
 
     def terms(self, asked: Asked, key: Vectors, recall: Recall) -> Terms:
         """The terms of all candidates of a question, each turn once."""
@@ -116,14 +116,15 @@ class Ours:
             told = recall.ranked(db, Cue(text=asked.text), EVERY, [QuestionKey("dense", ENCODER, key)])
         rows: dict[str, list[float]] = {}
         for one in told:
-            ref = self._ref(one.item.observation_id)
+            ref = self.ref(one.item.observation_id)
             rows.setdefault(ref, [one.terms.get(name, 0.0) for name in TERMS])
         places = {ref: place for place, ref in enumerate(rows)}
         values = np.array(list(rows.values()), dtype=np.float32).reshape(len(rows), len(TERMS))
         evidence = tuple(sorted(places[ref] for ref in asked.evidence & places.keys()))
         return Terms(asked.chat, values, evidence, len(asked.evidence) - len(evidence))
 
-    def _ref(self, observation_id: bytes) -> str:
+    def ref(self, observation_id: bytes) -> str:
+        """What its file calls the turn of an observation."""
         return self.store.turns[self.store.place_of[observation_id]].turn.ref
 
 

@@ -137,15 +137,16 @@ class FactKeyer:
         return drafts
 
 
-def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
+def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int, facts_after_n: int = 0) -> int:
     """How many keys are still to be made, of observations after row `after_n` and of events.
 
-    Counts at most `COUNT_LIMIT` of each.
+    Of facts, how many turns after row `facts_after_n` have none. Counts at most `COUNT_LIMIT` of each.
     """
     total = 0
     for sql, parameters in (
         (_TEXTS, (after_n, *WITHOUT_KEY, encoder_id, COUNT_LIMIT)),
         (_DIGESTS, (DIGEST, encoder_id, COUNT_LIMIT)),
+        (_STATED, (facts_after_n, FACT, encoder_id, COUNT_LIMIT)),
     ):
         total += int(db.execute(f"SELECT COUNT(*) FROM (SELECT 1 {sql} LIMIT ?)", parameters).fetchone()[0])  # noqa: S608
     return total

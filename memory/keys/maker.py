@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 
 from memory.keys import speaks
 from memory.keys.encoder import EncoderLink, Keys
+from memory.keys.facts import MOST_FACTS
 from memory.keys.index import IndexShelf
-from memory.keys.keyers import DigestKeyer, KeyDraft, TextKeyer, add_keys, count_pending
+from memory.keys.keyers import DigestKeyer, FactKeyer, KeyDraft, TextKeyer, add_keys, count_pending
 from memory.keys.speaks import Speaks
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
@@ -104,6 +105,7 @@ class KeyMaker:
         self._answering: Speaks | None = None
         self._wanted: Speaks | None = None
         self._cursors: dict[str, int] = {}
+        self._fact_cursors: dict[str, int] = {}
         self._away: dict[str, tuple[float, str]] = {}
         self._warmed = self._why_not = ""
         self._replaced: list[str] | None = None
@@ -159,7 +161,8 @@ class KeyMaker:
         if encoder_id is None:
             wanted = self._wanted or self._answering
             encoder_id = wanted.encoder_id if wanted else ""
-        return count_pending(db, encoder_id, self._cursors.get(encoder_id, 0))
+        cursors = (one.get(encoder_id, 0) for one in (self._cursors, self._fact_cursors))
+        return count_pending(db, encoder_id, *cursors)
 
     @property
     def wanted(self) -> Speaks | None:
@@ -167,8 +170,8 @@ class KeyMaker:
         return self._wanted
 
     def unencodable(self, encoder_id: str) -> int:
-        """How many texts an encoder failed on."""
-        return len(self._unencodable.get(encoder_id, ()))
+        """How many keys there are at most that an encoder failed to make: of a text, and of its facts."""
+        return 2 * len(self._unencodable.get(encoder_id, ()))
 
     def problems(self) -> tuple[str, ...]:
         """Why the encoder that is wanted, or the one that answers, cannot be asked; none where they can."""
@@ -281,11 +284,24 @@ class KeyMaker:
             self._cursors[encoder_id] = max(cursor, newest)
         if len(drafts) < limit:
             drafts += DigestKeyer().pending(db, encoder_id, 0, limit)
-        return [draft for draft in drafts if draft.owner not in unencodable][:most]
+        drafts = [draft for draft in drafts if draft.owner not in unencodable][:most]
+        return drafts or self._fact_drafts(db, encoder_id, most, newest)
+
+    def _fact_drafts(self, db: sqlite3.Connection, encoder_id: str, most: int, newest: int) -> list[KeyDraft]:
+        """The facts of some whole turns; they come last, since without them turns are found already."""
+        unencodable = self._unencodable.get(encoder_id, set())
+        cursor = self._fact_cursors.get(encoder_id, 0)
+        found = FactKeyer().pending(db, encoder_id, cursor, most + MOST_FACTS * len(unencodable))
+        if not found and encoder_id:
+            self._fact_cursors[encoder_id] = max(cursor, newest)
+        drafts = [draft for draft in found if draft.owner not in unencodable]
+        while len(drafts) > most and drafts[0].owner != drafts[-1].owner:
+            drafts = [draft for draft in drafts if draft.owner != drafts[-1].owner]
+        return drafts
 
     def _spare(self, encoder_id: str, drafts: list[KeyDraft]) -> None:
         """One text on which the model fails must not hold up all others: find it, leave it out."""
-        if len(drafts) == 1:
+        if len({draft.owner for draft in drafts}) == 1:
             self._unencodable.setdefault(encoder_id, set()).add(drafts[0].owner)
             self._batch = self._settings.encode_batch
         else:
@@ -298,6 +314,7 @@ class KeyMaker:
                 self._replaced = speaks.replaced(db, {answering.encoder_id})
                 for encoder_id in self._replaced:
                     self._cursors.pop(encoder_id, None)
+                    self._fact_cursors.pop(encoder_id, None)
             if not self._replaced or speaks.keeps_old(db):
                 return None
         oldest_s = self._oldest_question_s()

@@ -34,9 +34,8 @@ def neighbours(
             a few of other kinds that overlap it or nearly do, the closest first.
         as_of: The commit of which they may know; None: all.
     """
-    numbers = {
-        item.n: [*around.get(item.n, ()), *others] for item, others in _of_other_kinds(db, items, as_of)
-    }
+    others = _of_other_kinds(db, items, as_of)
+    numbers = {item.n: [*around.get(item.n, ()), *more] for item, more in others}
     rows = _with_words(db, {n for some in numbers.values() for n in some})
     found: list[list[Logged]] = []
     for item in items:
@@ -98,7 +97,8 @@ def spans_of(
                 f"SELECT o.n, {MIDDLE}, s.span_id, s.pts1_ns, f.media_hash, f.media_type"  # noqa: S608
                 " FROM observation AS o JOIN span AS s ON s.span_id = (SELECT t.span_id FROM span AS t"
                 " WHERE t.level = ? AND t.source_id = o.source_id AND t.session = o.session"
-                f" AND t.pts0_ns <= {MIDDLE} AND t.ended_commit IS NULL{made} ORDER BY t.pts0_ns DESC LIMIT 1)"
+                f" AND t.pts0_ns <= {MIDDLE} AND t.ended_commit IS NULL{made}"
+                " ORDER BY t.pts0_ns DESC LIMIT 1)"
                 f" LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE o.n IN ({marks(some)})",
                 (level, *some),
             )

@@ -97,8 +97,8 @@ def _of_turns(
     sides = ", ".join(
         f"(SELECT {end}(pts{bound}_ns) FROM (SELECT p.pts{bound}_ns FROM observation AS p"  # noqa: S608
         " WHERE p.source_id = o.source_id AND p.session = o.session AND p.kind = 'utterance'"
-        f" AND p.pts0_ns {side} o.pts0_ns AND abs(p.pts0_ns - o.pts0_ns) <= {TURNS_WITHIN_NS}{known_by(as_of, 'p')}"
-        f" ORDER BY p.pts0_ns {order} LIMIT {int(turns)}))"
+        f" AND p.pts0_ns {side} o.pts0_ns AND abs(p.pts0_ns - o.pts0_ns) <= {TURNS_WITHIN_NS}"
+        f"{known_by(as_of, 'p')} ORDER BY p.pts0_ns {order} LIMIT {int(turns)}))"
         for end, bound, side, order in (("min", 0, "<", "DESC"), ("max", 1, ">", "ASC"))
     )
     found: dict[int, Moment] = {}
