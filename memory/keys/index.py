@@ -438,7 +438,7 @@ def _read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int
 
 
 def _agrees(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
-    """Whether some keys of an index, the newest among them, are what the store holds under their ids.
+    """Whether some keys of an index, the newest among them, are there, and what the store holds as them.
 
     A store that was restored gives ids anew that a newer index file has already, or will give them.
     """
@@ -448,11 +448,14 @@ def _agrees(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
     if ids[-1] > last_given(db, "key"):
         return False
     spread = np.linspace(0, len(ids) - 1, min(len(ids), SAMPLED_KEYS)).astype(np.int64)
+    known = 0
     for one in ids[np.unique(spread)]:
         there, vectors = _read_keys(db, index.encoder_id, np.array([one]), index.dimension)
+        known += len(there)
         if len(there) and not index.holds(int(one), vectors[0]):
             return False
-    return True
+    # A store that was encoded anew has other ids: what shares none of them is no index of it.
+    return known > 0
 
 
 def _stem(encoder_id: str) -> str:

@@ -56,11 +56,11 @@ def reindex(
     teller = Teller(as_json=as_json)
     with to_store(options.store_dir(store), preset, config, idle_exit) as connection:
         ask = ReindexAsk() if dry_run else ReindexAsk(begin=True, text=text, keep_old=keep_old)
-        told = connection.ask("memory", ReindexTold, ask, timeout_s=BEGIN_TIMEOUT_S)
-        teller.event("state", words_of(told), **json_of(told))
-        if dry_run:
-            return
         try:
+            told = connection.ask("memory", ReindexTold, ask, timeout_s=BEGIN_TIMEOUT_S)
+            teller.event("state", words_of(told), **json_of(told))
+            if dry_run:
+                return
             told = _follow(connection, told, teller)
         except KeyboardInterrupt:
             teller.event("interrupted", "stopped following; it goes on by itself while the processes run")

@@ -297,6 +297,25 @@ def test_an_index_that_reaches_beyond_the_store_is_not_believed(store, reader, t
     assert same.rebuilt == 0, "keys that were deleted do not make it another store"
 
 
+def test_an_index_that_shares_no_key_with_the_store_is_not_believed(store, reader, take, tmp_path):
+    """As where all keys were made anew under other ids: lists that others trained must not be kept."""
+    filled(store, take)
+    shelf = IndexShelf(tmp_path / "views")
+    with reader.snapshot() as db:
+        shelf.ready(db, E)
+    shelf.save()
+    store._db.execute("DELETE FROM key")
+    with store.views() as db:
+        drafts = TextKeyer().pending(db, E, 0, 100_000)
+        add_keys(db, drafts, unit(len(drafts), 16, seed=9), E, store.last_commit)
+    again = IndexShelf(tmp_path / "views")
+    with reader.snapshot() as db:
+        index = again.ready(db, E)
+        assert again.rebuilt == 1
+        query = unit(1, 16, seed=5)[0]
+        assert index.search(query, 10).ids.tolist() == brute(db, query, 10)
+
+
 def test_a_crash_while_saving_leaves_the_old_index(store, reader, take, tmp_path, monkeypatch):
     filled(store, take)
     shelf = IndexShelf(tmp_path / "views")
