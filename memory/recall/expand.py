@@ -31,7 +31,7 @@ def neighbours(
             a few of other kinds that overlap it or nearly do, the closest first.
     """
     numbers = {item.n: [*around.get(item.n, ()), *others] for item, others in _of_other_kinds(db, items)}
-    rows = _with_words(db, {n for some in numbers.values() for n in some})
+    rows = _texts_of(db, {n for some in numbers.values() for n in some})
     found: list[list[Logged]] = []
     for item in items:
         near = sorted((rows[n] for n in numbers[item.n] if n in rows), key=lambda one: (one.pts0_ns, one.n))
@@ -40,7 +40,7 @@ def neighbours(
     return found
 
 
-def _with_words(db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Logged]:
+def _texts_of(db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Logged]:
     """Observations by their row numbers, without pictures."""
     return {
         row[0]: logged(row)
