@@ -8,8 +8,8 @@ Each question takes some content words of one text and a vector at a cosine of .
 left out. Views are made by the children that make them in a real store. With `--store`, stores are kept
 in that folder and used again.
 
-Prints, per size, p50 and p95 in milliseconds of wall time and of the thread's CPU time, beside the load
-of the machine: dense and lexical candidates, the whole pipeline with the median of each stage, and the
+Prints, per size, p50 and p95 in milliseconds of wall time and of CPU time, beside the load of the
+machine: dense and lexical candidates, the whole pipeline with the median of each stage, and the
 pipeline for questions to turns of chats; recall at 10 against exact search, of these questions and of
 `--queries`; how often a question's own text is among ten by postings and by FTS5; and how far commits
 of the real writer and questions slow each other, in one process as in the memory role.
@@ -60,19 +60,22 @@ COMMITS_HZ, COMMIT_ROWS = 20, 10
 TURNS, TURN_S = 4, 4.0
 """Commits alone, questions alone and both take turns, so that neither has the quieter machine."""
 Asked = Callable[[Question], Any]
+Took = tuple[float, float]
+
+
+def took(work: Callable[[Any], Any], argument: Any, clock_s: Callable[[], float] = time.process_time) -> Took:
+    """What a call takes: milliseconds of wall time, and of CPU time of the process, or of the thread."""
+    began_s, cpu_s = time.perf_counter(), clock_s()
+    work(argument)
+    return (time.perf_counter() - began_s) * 1e3, (clock_s() - cpu_s) * 1e3
 
 
 def timed(ask: Asked, questions: Sequence[Question]) -> dict[str, float]:
     """Milliseconds of one question at a time, of wall and of CPU, the first ten left out."""
-    wall_ms, cpu_ms = [], []
-    for question in [*questions[:10], *questions]:
-        started_s, cpu_s = time.perf_counter(), time.thread_time()
-        ask(question)
-        wall_ms.append((time.perf_counter() - started_s) * 1e3)
-        cpu_ms.append((time.thread_time() - cpu_s) * 1e3)
+    every = [took(ask, question) for question in [*questions[:10], *questions]]
     told: dict[str, float] = {}
-    for name, took_ms in (("", wall_ms), ("cpu_", cpu_ms)):
-        p50, p95 = np.percentile(took_ms[10:], (50, 95))
+    for place, name in enumerate(("", "cpu_")):
+        p50, p95 = np.percentile([one[place] for one in every[10:]], (50, 95))
         told |= {f"{name}p50_ms": round(float(p50), 2), f"{name}p95_ms": round(float(p95), 2)}
     return told | {"load": round(os.getloadavg()[0], 1)}
 
@@ -82,11 +85,11 @@ def staged(recall: Recall, reader: LogReader, questions: Sequence[Question]) -> 
     laps_ms: dict[str, list[float]] = {}
 
     def ask(question: Question) -> None:
-        last_s = time.thread_time()
+        last_s = time.process_time()
 
         def hop(stage: str) -> None:
             nonlocal last_s
-            now_s = time.thread_time()
+            now_s = time.process_time()
             laps_ms.setdefault(stage.removeprefix("recall."), []).append((now_s - last_s) * 1e3)
             last_s = now_s
 
@@ -162,17 +165,15 @@ class Commits:
         self._seq = 0
 
     @contextmanager
-    def running(self) -> Iterator[list[float]]:
-        """Commits until the block ends; milliseconds of each, for which its acknowledgement waits."""
-        done, took_ms = threading.Event(), list[float]()
+    def running(self) -> Iterator[list[Took]]:
+        """Commits until the block ends; what each took, for which its acknowledgement waits."""
+        done, took_ms = threading.Event(), list[Took]()
 
         def work() -> None:
             while not done.is_set():
                 started_s = time.perf_counter()
-                put = self._put()
-                began_s = time.perf_counter()
-                self._store.commit([PutItem("bench", put)])
-                took_ms.append((time.perf_counter() - began_s) * 1e3)
+                item = PutItem("bench", self._put())
+                took_ms.append(took(self._store.commit, [item], time.thread_time))
                 self._add_keys()
                 time.sleep(max(0.0, 1 / COMMITS_HZ - (time.perf_counter() - started_s)))
 
@@ -216,18 +217,13 @@ class Commits:
 
 def each_other(commits: Commits, ask: Asked, questions: Sequence[Question]) -> dict[str, Any]:
     """Commits alone, questions alone and both, in turns: medians in ms, and by how much each is slowed."""
-    took_ms: dict[str, list[float]] = {
-        "commits": [],
-        "commits_both": [],
-        "questions": [],
-        "questions_both": [],
-    }
+    names = ("commits", "questions")
+    took_ms: dict[str, list[Took]] = {f"{name}{how}": [] for name in names for how in ("", "_both")}
 
-    def put_questions(into: list[float]) -> None:
+    def put_questions(into: list[Took]) -> None:
         until_s, at = time.perf_counter() + TURN_S, 0
-        while (began_s := time.perf_counter()) < until_s:
-            ask(questions[at % len(questions)])
-            into.append((time.perf_counter() - began_s) * 1e3)
+        while time.perf_counter() < until_s:
+            into.append(took(ask, questions[at % len(questions)], time.thread_time))
             at += 1
 
     for _ in range(TURNS):
@@ -238,13 +234,13 @@ def each_other(commits: Commits, ask: Asked, questions: Sequence[Question]) -> d
         with commits.running() as beside_ms:
             put_questions(took_ms["questions_both"])
         took_ms["commits_both"] += beside_ms
-    medians = {name: float(np.median(ms)) for name, ms in took_ms.items()}
-    return {
-        **{f"{name}_p50_ms": round(value, 2) for name, value in medians.items()},
-        "questions_slowed": round(medians["questions_both"] / medians["questions"] - 1, 3),
-        "commits_slowed": round(medians["commits_both"] / medians["commits"] - 1, 3),
-        "load": round(os.getloadavg()[0], 1),
-    }
+    told = {"load": round(os.getloadavg()[0], 1)}
+    for place, of in enumerate(("", "cpu_")):
+        medians = {name: float(np.median([one[place] for one in ms])) for name, ms in took_ms.items()}
+        told |= {f"{name}_{of}p50_ms": round(value, 2) for name, value in medians.items()}
+        for name in names:
+            told[f"{name}_{of}slowed"] = round(medians[f"{name}_both"] / medians[name] - 1, 3)
+    return told
 
 
 class Bench:

@@ -225,7 +225,13 @@ class Lexicon:
     def _add(self, made: Segment) -> None:
         self._since.append(made)
         if len(self._since) > MOST_SEGMENTS:
-            self._since = [merged(self._since)]
+            # Only those that are small beside what follows them: else each text would be merged again
+            # for every few commits.
+            first, texts = len(self._since) - 1, len(made)
+            while first and (len(self._since[first - 1]) <= 2 * texts or first > MOST_SEGMENTS // 2):
+                first -= 1
+                texts += len(self._since[first])
+            self._since[first:] = [merged(self._since[first:])]
         segments = self._segments()
         texts = sum(len(segment) for segment in segments)
         self._since[-1].weigh(sum(segment.tokens for segment in segments) / texts)

@@ -36,7 +36,7 @@ def neighbours(
     """
     others = _of_other_kinds(db, items, as_of)
     numbers = {item.n: [*around.get(item.n, ()), *more] for item, more in others}
-    rows = _with_words(db, {n for some in numbers.values() for n in some})
+    rows = _texts_of(db, {n for some in numbers.values() for n in some})
     found: list[list[Logged]] = []
     for item in items:
         near = sorted((rows[n] for n in numbers[item.n] if n in rows), key=lambda one: (one.pts0_ns, one.n))
@@ -45,7 +45,7 @@ def neighbours(
     return found
 
 
-def _with_words(db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Logged]:
+def _texts_of(db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Logged]:
     """Observations by their row numbers, without pictures."""
     return {
         row[0]: logged(row)
