@@ -90,7 +90,7 @@ def gathered(path: Path, settings: MemorySettings) -> list[Replayed]:
     rows: list[Replayed] = []
     with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
         for place, chat in enumerate(chats):
-            ours = Ours(chat, encoder, Path(folder) / str(place), settings)
+            ours = Ours([chat], encoder, Path(folder) / str(place), settings)
             every = ours.at_unit_weights(settings)
             rows += [replayed(ours, encoder, one, every) for one in asked if one.chat == place]
             print(f"chat {place + 1} of {len(chats)}", file=sys.stderr)
