@@ -125,6 +125,13 @@ class RecallSettings(BaseModel):
         default=True,
         description="whether a day or month that a question names leaves the turns of other times out",
     )
+    moment_turns: int = Field(
+        default=3,
+        ge=0,
+        le=50,
+        description="turns of a chat, transcript or meeting before and after the one found that a search "
+        "gives as its moment; 0: moment_s counts there too",
+    )
     neighbours: int = Field(default=2, ge=0, le=10, description="neighbours before and after an item")
     group_gap_s: float = Field(
         default=10.0, ge=0, description="seconds within which repeated text is one item"

@@ -1,195 +1,103 @@
 """How long recall takes in a large store, and what its shortcuts cost.
 
-`python -m tools.bench_recall --spans 10000 100000 [--text PATH…] [--questions 200] [--json FILE]`.
-Texts are windows of 12 to 30 words of the files named (a text of the package, shuffled, where none
-is); vectors are made here, 384 numbers around some thousand topics; each question takes some content
-words of one text and a vector at a cosine of .6 to it. The encoder is left out. Views are
-made by the children that make them in a real store. Prints, per size: p50 and p95 of dense and
-lexical candidates and of the whole pipeline; recall at 10 of the index against exact search; how
-often a question's own text is among ten by postings and by FTS5; and what commits and questions cost
-each other.
+`python -m tools.bench_recall --spans 10000 100000 1000000 [--text PATH…] [--questions 200]
+[--store DIR] [--vectors FILE.npy] [--queries FILE.npy] [--most-flat N] [--json FILE]`.
+Texts are windows of 12 to 30 words of the files named (of the manual of Python where none is); vectors
+are made here, 384 numbers around some thousand topics, or are the rows of `--vectors` over and over.
+Each question takes some content words of one text and a vector at a cosine of .6 to it; the encoder is
+left out. Views are made by the children that make them in a real store. With `--store`, stores are kept
+in that folder and used again.
+
+Prints, per size, p50 and p95 in milliseconds of wall time and of the thread's CPU time, beside the load
+of the machine: dense and lexical candidates, the whole pipeline with the median of each stage, and the
+pipeline for questions to turns of chats; recall at 10 against exact search, of these questions and of
+`--queries`; how often a question's own text is among ten by postings and by FTS5; and how far commits
+of the real writer and questions slow each other, in one process as in the memory role.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
+import os
 import sqlite3
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from memory.keys.index import IndexShelf
-from memory.keys.keyers import pack_vectors
-from memory.log.database import LOG_NAME, connect_writer
+from memory.keys.index import MOST_FLAT, IndexShelf, stored_vectors
+from memory.keys.keyers import TextKeyer, add_keys, unpack_vectors
+from memory.log.database import RECALL_CACHE_KIB
 from memory.log.reader import LogReader
-from memory.log.store import LogStore
-from memory.recall.candidates import QuestionKey, _with_words, find
+from memory.log.store import LogStore, PutItem
+from memory.recall.candidates import _with_words, find
 from memory.recall.gates import gates_of
 from memory.recall.pipeline import Recall
 from memory.recall.words import content_words
 from memory.settings import RecallSettings
-from stream.messages import Cue
+from stream.messages import CommitPut, Cue, Observation, SourceRecord
+from tools.bench_store import (
+    BATCH,
+    DIMENSION,
+    ENCODER,
+    Filler,
+    Question,
+    Vectors,
+    questions_of,
+    unit,
+    words_of,
+)
 
-Vectors = npt.NDArray[np.float32]
-
-DIMENSION = 384
-ENCODER = "bench-encoder"
-SOURCE_SPANS = 500
-SPAN_NS = 5_000_000_000
-BATCH = 10_000
 CANDIDATES = RecallSettings().candidates
 COMMITS_HZ, COMMIT_ROWS = 20, 10
-LOADED_S = 6.0
+TURNS, TURN_S = 4, 4.0
+"""Commits alone, questions alone and both take turns, so that neither has the quieter machine."""
+Asked = Callable[[Question], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question, its vector, and the text that it was made of."""
-
-    text: str
-    key: QuestionKey
-    n: int
-
-
-def words_of(paths: Sequence[Path]) -> list[str]:
-    """The words of all text files named, folders searched; the licence of Python where none is."""
-    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    texts = [
-        file.read_text(encoding="utf-8", errors="replace")
-        for file in files
-        if file.suffix in (".txt", ".md", ".json", ".jsonl", ".tsv") and file.is_file()
-    ]
-    if texts:
-        return " ".join(texts).split()
-    from pydoc_data import topics
-
-    return " ".join(topics.topics.values()).split()
-
-
-def texts_of(words: Sequence[str], n: int, rng: random.Random) -> Iterator[str]:
-    """`n` windows of 12 to 30 words, the places drawn anew once the words have been walked through."""
-    at = 0
-    for _ in range(n):
-        length = rng.randint(12, 30)
-        if at + length >= len(words):
-            at = rng.randrange(40)
-        yield " ".join(words[at : at + length])
-        at += length + rng.randrange(3)
-
-
-@lru_cache
-def _topics() -> Vectors:
-    return np.random.default_rng(1).standard_normal((2_000, DIMENSION), dtype=np.float32)
-
-
-def vectors_of(n: int, seed: int) -> Vectors:
-    """Unit rows (n, 384) around 2,000 topics, the first directions the stronger, as sentences have them."""
-    rng = np.random.default_rng(seed)
-    scale = (1.0 / np.sqrt(1.0 + np.arange(DIMENSION) / 24)).astype(np.float32)
-    topics = _topics()
-    rows = topics[rng.integers(0, len(topics), n)] + rng.standard_normal((n, DIMENSION), dtype=np.float32)
-    rows *= scale
-    made: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return made
-
-
-class Filler:
-    """Writes rows straight into the tables of a store, as its writer would, without the wire.
-
-    Args:
-        store_dir: A store that was opened once.
-        words: As `words_of`.
-    """
-
-    def __init__(self, store_dir: Path, words: Sequence[str]) -> None:
-        self.db = connect_writer(store_dir / LOG_NAME)
-        self._words, self._rng = words, random.Random(7)  # noqa: S311
-        self.n = 0
-
-    def fill(self, n: int) -> None:
-        """One commit of `n` texts with keys."""
-        vectors = pack_vectors(vectors_of(n, self.n))
-        self.db.execute("BEGIN IMMEDIATE")
-        self.db.execute("INSERT INTO commit_log (t_ns) VALUES (?)", (self.n,))
-        (commit,) = self.db.execute("SELECT MAX(commit_no) FROM commit_log").fetchone()
-        rows, fts, keys = [], [], []
-        for text, vector in zip(texts_of(self._words, n, self._rng), vectors, strict=True):
-            number, self.n = self.n, self.n + 1
-            source, place = divmod(number, SOURCE_SPANS)
-            if not place:
-                self._add_source(source, commit)
-            oid, at_ns = number.to_bytes(16, "big"), place * SPAN_NS
-            rows.append((number + 1, oid, commit, _source_id(source), at_ns, at_ns + SPAN_NS, text))
-            fts.append((number + 1, text))
-            keys.append((oid, ENCODER, DIMENSION, vector, commit))
-        self.db.executemany(
-            "INSERT INTO observation (n, observation_id, commit_no, source_id, session, track, kind,"
-            " producer_id, pts0_ns, pts1_ns, text, language, speaker, about, audience, place, trace_id)"
-            " VALUES (?, ?, ?, ?, 0, 0, 'utterance', 'bench', ?, ?, ?, 'en', '', '', '', '', x'')",
-            rows,
-        )
-        self.db.executemany("INSERT INTO observation_fts (rowid, text) VALUES (?, ?)", fts)
-        self.db.executemany(
-            "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit)"
-            " VALUES (?, 'observation', 'transcript', ?, ?, ?, ?)",
-            keys,
-        )
-        self.db.execute("COMMIT")
-
-    def _add_source(self, source: int, commit: int) -> None:
-        self.db.execute(
-            "INSERT INTO source VALUES (?, 0, 'file', '', 0, ?, NULL, '', '', '', ?)",
-            (_source_id(source), SOURCE_SPANS * SPAN_NS, commit),
-        )
-        self.db.execute(
-            "INSERT INTO source_uri (source_id, session, uri, commit_no) VALUES (?, 0, ?, ?)",
-            (_source_id(source), f"/bench/{source}.mp4", commit),
-        )
-
-
-def _source_id(source: int) -> bytes:
-    return source.to_bytes(16, "little")
-
-
-def questions_of(db: sqlite3.Connection, n_texts: int, n: int) -> list[Question]:
-    """Questions of three to six content words of a text each."""
-    rng, noise = random.Random(11), np.random.default_rng(11)  # noqa: S311
-    made: list[Question] = []
-    while len(made) < n:
-        number = rng.randint(1, n_texts)
-        (text,) = db.execute("SELECT text FROM observation WHERE n = ?", (number,)).fetchone()
-        words = content_words(text)
-        if len(words) < 6:
-            continue
-        batch, place = divmod(number - 1, BATCH)
-        row = vectors_of(BATCH, batch * BATCH)[place] if n_texts >= BATCH else vectors_of(n_texts, 0)[place]
-        other = noise.standard_normal(DIMENSION).astype(np.float32)
-        vector = (0.6 * row + 0.8 * other / np.linalg.norm(other)).astype(np.float32)
-        key = QuestionKey("dense", ENCODER, vector / np.linalg.norm(vector))
-        made.append(Question(" ".join(rng.sample(words, rng.randint(3, 6))), key, number))
-    return made
-
-
-def timed(ask: Callable[[Question], Any], questions: Sequence[Question]) -> dict[str, float]:
-    """Milliseconds of one question at a time, the first ten left out."""
-    took_ms = []
+def timed(ask: Asked, questions: Sequence[Question]) -> dict[str, float]:
+    """Milliseconds of one question at a time, of wall and of CPU, the first ten left out."""
+    wall_ms, cpu_ms = [], []
     for question in [*questions[:10], *questions]:
-        started_s = time.perf_counter()
+        started_s, cpu_s = time.perf_counter(), time.thread_time()
         ask(question)
-        took_ms.append((time.perf_counter() - started_s) * 1e3)
-    p50, p95 = np.percentile(took_ms[10:], (50, 95))
-    return {"p50_ms": round(float(p50), 2), "p95_ms": round(float(p95), 2)}
+        wall_ms.append((time.perf_counter() - started_s) * 1e3)
+        cpu_ms.append((time.thread_time() - cpu_s) * 1e3)
+    told: dict[str, float] = {}
+    for name, took_ms in (("", wall_ms), ("cpu_", cpu_ms)):
+        p50, p95 = np.percentile(took_ms[10:], (50, 95))
+        told |= {f"{name}p50_ms": round(float(p50), 2), f"{name}p95_ms": round(float(p95), 2)}
+    return told | {"load": round(os.getloadavg()[0], 1)}
+
+
+def staged(recall: Recall, reader: LogReader, questions: Sequence[Question]) -> dict[str, Any]:
+    """The whole pipeline, and the median of each of its stages, CPU time in milliseconds."""
+    laps_ms: dict[str, list[float]] = {}
+
+    def ask(question: Question) -> None:
+        last_s = time.thread_time()
+
+        def hop(stage: str) -> None:
+            nonlocal last_s
+            now_s = time.thread_time()
+            laps_ms.setdefault(stage.removeprefix("recall."), []).append((now_s - last_s) * 1e3)
+            last_s = now_s
+
+        with reader.snapshot() as db:
+            recall(db, Cue(text=question.text), 10, [question.key], hop)
+        hop("verdict")
+
+    told: dict[str, Any] = timed(ask, questions)
+    return told | {
+        "stages_cpu_p50_ms": {name: round(float(np.median(ms)), 2) for name, ms in laps_ms.items()}
+    }
 
 
 def ready_views(shelf: IndexShelf, reader: LogReader) -> float:
@@ -203,6 +111,7 @@ def ready_views(shelf: IndexShelf, reader: LogReader) -> float:
             shelf.tend(db)
             if not shelf.is_building:
                 shelf.tend(db)  # the next view may be due
+        shelf.save()
     return round(time.perf_counter() - started_s, 1)
 
 
@@ -223,68 +132,213 @@ def lexical_cost(db: sqlite3.Connection, shelf: IndexShelf, questions: Sequence[
     }
 
 
-def each_other(
-    filler: Filler, ask: Callable[[Question], Any], questions: Sequence[Question]
-) -> dict[str, Any]:
-    """Questions beside commits at a live pace, and commits beside questions."""
-    done = threading.Event()
-    commits_ms: list[float] = []
+def recall_at_10(db: sqlite3.Connection, shelf: IndexShelf, queries: Vectors) -> float:
+    """The share of the ten nearest keys, or of others as near as the tenth, among those found."""
+    scores = np.full((len(queries), 10), -2.0, np.float32)
+    rows = db.execute("SELECT vector FROM key WHERE encoder_id = ?", (ENCODER,))
+    while batch := rows.fetchmany(BATCH):
+        held = unpack_vectors([vector for (vector,) in batch], queries.shape[1])
+        scores = -np.sort(-np.concatenate([scores, queries @ held.T], axis=1), axis=1)[:, :10]
+    index = shelf.ready(db, ENCODER)
+    assert index is not None
+    shares = []
+    for query, least in zip(queries, scores[:, -1], strict=True):
+        _, found = stored_vectors(db, shelf.search(index, query, CANDIDATES).ids.tolist(), len(query))
+        shares.append(min(int((found @ query >= least - 1e-5).sum()), 10) / 10)
+    return round(float(np.mean(shares)), 4)
 
-    def commit() -> None:
-        while not done.is_set():
-            started_s = time.perf_counter()
-            filler.fill(COMMIT_ROWS)
-            commits_ms.append((time.perf_counter() - started_s) * 1e3)
-            time.sleep(max(0.0, 1 / COMMITS_HZ - (time.perf_counter() - started_s)))
 
-    writer = threading.Thread(target=commit)
-    writer.start()
-    time.sleep(LOADED_S)
-    alone = list(commits_ms)
-    beside = timed(ask, questions)
-    done.set()
-    writer.join()
+class Commits:
+    """The real writer at a live pace: utterances committed, keys added, in a thread of its own.
+
+    Args:
+        store_dir: The store.
+        words: What is said.
+    """
+
+    def __init__(self, store_dir: Path, words: Sequence[str]) -> None:
+        self._store, self._words = LogStore(store_dir), words
+        self._source = SourceRecord(source_id=os.urandom(16), session=1, kind="camera", uri="bench:live")
+        self._seq = 0
+
+    @contextmanager
+    def running(self) -> Iterator[list[float]]:
+        """Commits until the block ends; milliseconds of each, for which its acknowledgement waits."""
+        done, took_ms = threading.Event(), list[float]()
+
+        def work() -> None:
+            while not done.is_set():
+                started_s = time.perf_counter()
+                put = self._put()
+                began_s = time.perf_counter()
+                self._store.commit([PutItem("bench", put)])
+                took_ms.append((time.perf_counter() - began_s) * 1e3)
+                self._add_keys()
+                time.sleep(max(0.0, 1 / COMMITS_HZ - (time.perf_counter() - started_s)))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield took_ms
+        finally:
+            done.set()
+            thread.join()
+
+    def _put(self) -> CommitPut:
+        self._seq += 1
+        observations = [
+            Observation(
+                observation_id=os.urandom(16),
+                source_id=self._source.source_id,
+                session=1,
+                track=0,
+                kind="utterance",
+                producer_id="bench",
+                pts0_ns=(self._seq * COMMIT_ROWS + at) * 5_000_000_000,
+                pts1_ns=(self._seq * COMMIT_ROWS + at + 1) * 5_000_000_000,
+                text=" ".join(self._words[(self._seq * 211 + at * 20) % 9_000 :][:20]),
+            )
+            for at in range(COMMIT_ROWS)
+        ]
+        return CommitPut(outbox_seq=self._seq, sources=(self._source,), observations=tuple(observations))
+
+    def _add_keys(self) -> None:
+        with self._store.views() as db:
+            (newest,) = db.execute("SELECT MAX(n) FROM observation").fetchone()
+            drafts = TextKeyer().pending(db, ENCODER, newest - COMMIT_ROWS, COMMIT_ROWS)
+            rows = np.random.default_rng(self._seq).standard_normal((len(drafts), DIMENSION), np.float32)
+            add_keys(db, drafts, unit(rows), ENCODER, self._store.last_commit)
+
+    def close(self) -> None:
+        """Lets the next writer in."""
+        self._store.close()
+
+
+def each_other(commits: Commits, ask: Asked, questions: Sequence[Question]) -> dict[str, Any]:
+    """Commits alone, questions alone and both, in turns: medians in ms, and by how much each is slowed."""
+    took_ms: dict[str, list[float]] = {
+        "commits": [],
+        "commits_both": [],
+        "questions": [],
+        "questions_both": [],
+    }
+
+    def put_questions(into: list[float]) -> None:
+        until_s, at = time.perf_counter() + TURN_S, 0
+        while (began_s := time.perf_counter()) < until_s:
+            ask(questions[at % len(questions)])
+            into.append((time.perf_counter() - began_s) * 1e3)
+            at += 1
+
+    for _ in range(TURNS):
+        with commits.running() as alone_ms:
+            time.sleep(TURN_S)
+        took_ms["commits"] += alone_ms
+        put_questions(took_ms["questions"])
+        with commits.running() as beside_ms:
+            put_questions(took_ms["questions_both"])
+        took_ms["commits_both"] += beside_ms
+    medians = {name: float(np.median(ms)) for name, ms in took_ms.items()}
     return {
-        "questions_beside_commits": beside,
-        "commit_ms_p50_alone": round(float(np.median(alone)), 2),
-        "commit_ms_p50_beside_questions": round(float(np.median(commits_ms[len(alone) :] or [0])), 2),
+        **{f"{name}_p50_ms": round(value, 2) for name, value in medians.items()},
+        "questions_slowed": round(medians["questions_both"] / medians["questions"] - 1, 3),
+        "commits_slowed": round(medians["commits_both"] / medians["commits"] - 1, 3),
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
-def bench(n_spans: int, words: Sequence[str], n_questions: int, store_dir: Path) -> dict[str, Any]:
-    """All figures of one size."""
-    LogStore(store_dir).close()
-    filler = Filler(store_dir, words)
-    started_s = time.perf_counter()
-    for start in range(0, n_spans, BATCH):
-        filler.fill(min(BATCH, n_spans - start))
-    told: dict[str, Any] = {"spans": n_spans, "fill_s": round(time.perf_counter() - started_s, 1)}
-    shelf, reader = IndexShelf(store_dir / "views"), LogReader(store_dir)
-    told["views_s"] = ready_views(shelf, reader)
-    recall = Recall(shelf, RecallSettings())
-    with reader.snapshot() as db:
-        questions = questions_of(db, n_spans, n_questions)
-        gates = gates_of(db, Cue())
-        told["index"], told["words"] = shelf.describe()[ENCODER], shelf.words.describe()
-        told["dense"] = timed(lambda q: find(db, shelf, gates, (), [q.key], CANDIDATES), questions)
-        told["lexical"] = timed(
-            lambda q: find(db, shelf, gates, content_words(q.text), [], CANDIDATES), questions
-        )
-        told["both"] = timed(
-            lambda q: find(db, shelf, gates, content_words(q.text), [q.key], CANDIDATES), questions
-        )
-        told["own_text_among_10"] = lexical_cost(db, shelf, questions)
+class Bench:
+    """All figures of one size.
 
-    def ask(question: Question) -> None:
-        with reader.snapshot() as db:
-            recall(db, Cue(text=question.text), 10, [question.key])
+    Args:
+        store_dir: Made and filled where it is not there.
+        n_spans: How many texts.
+        words: As `words_of`.
+        vectors: As `Filler` takes them.
+        most_flat: As `IndexShelf` takes it.
+    """
 
-    told["pipeline"] = timed(ask, questions)
-    told |= each_other(filler, ask, questions)
-    shelf.close()
-    reader.close()
-    filler.db.close()
-    return told
+    def __init__(
+        self, store_dir: Path, n_spans: int, words: Sequence[str], vectors: Vectors | None, most_flat: int
+    ) -> None:
+        self.told: dict[str, Any] = {"spans": n_spans}
+        self._store_dir, self._n_spans, self._words, self._vectors = store_dir, n_spans, words, vectors
+        started_s = time.perf_counter()
+        filler = Filler(store_dir, words, vectors)
+        while filler.n < n_spans:
+            filler.fill(min(BATCH, n_spans - filler.n))
+        filler.db.close()
+        self.told["fill_s"] = round(time.perf_counter() - started_s, 1)
+        self._shelf = IndexShelf(store_dir / "views", most_flat=most_flat)
+        self._reader = LogReader(store_dir, RECALL_CACHE_KIB, is_mapped=True)
+        self.told["views_s"] = ready_views(self._shelf, self._reader)
+        self._recall = Recall(self._shelf, RecallSettings())
+
+    def measure(self, n_questions: int, queries: Vectors | None) -> None:
+        """Times everything."""
+        shelf, told = self._shelf, self.told
+        with self._reader.snapshot() as db:
+            questions = questions_of(db, self._n_spans, n_questions, vectors=self._vectors)
+            of_chats = questions_of(db, self._n_spans, n_questions, of_chats=True, vectors=self._vectors)
+            gates = gates_of(db, Cue())
+            told["index"], told["words"] = shelf.describe()[ENCODER], shelf.words.describe()
+
+            def candidates(words: bool, dense: bool) -> Asked:
+                return lambda q: find(
+                    db,
+                    shelf,
+                    gates,
+                    content_words(q.text) if words else (),
+                    [q.key] if dense else [],
+                    CANDIDATES,
+                )
+
+            told["dense"] = timed(candidates(words=False, dense=True), questions)
+            told["lexical"] = timed(candidates(words=True, dense=False), questions)
+            told["both"] = timed(candidates(words=True, dense=True), questions)
+        told["pipeline"] = staged(self._recall, self._reader, questions)
+        told["pipeline_of_chats"] = staged(self._recall, self._reader, of_chats)
+        with self._reader.snapshot() as db:
+            asked = np.stack([question.key.vector for question in questions])
+            told["recall_at_10"] = recall_at_10(db, shelf, asked)
+            if queries is not None:
+                told["recall_at_10_of_queries"] = recall_at_10(db, shelf, queries)
+            told["own_text_among_10"] = lexical_cost(db, shelf, questions[:100])
+        self._questions = questions
+
+    def measure_each_other(self) -> None:
+        """Times commits and questions beside each other; the store has more texts afterwards."""
+
+        def ask(question: Question) -> None:
+            with self._reader.snapshot() as db:
+                self._recall(db, Cue(text=question.text), 10, [question.key])
+
+        commits = Commits(self._store_dir, self._words)
+        try:
+            self.told["each_other"] = each_other(commits, ask, self._questions)
+        finally:
+            commits.close()
+
+    def close(self) -> None:
+        """Ends what was opened."""
+        self._shelf.close()
+        self._reader.close()
+
+
+def bench(options: argparse.Namespace, n_spans: int, words: Sequence[str], store_dir: Path) -> dict[str, Any]:
+    """The figures of one size."""
+    vectors, queries = (
+        None if path is None else unit(np.load(path).astype(np.float32))
+        for path in (options.vectors, options.queries)
+    )
+    one = Bench(store_dir, n_spans, words, vectors, options.most_flat)
+    try:
+        one.measure(options.questions, queries)
+        if not options.reading_only:
+            one.measure_each_other()
+    finally:
+        one.close()
+    return one.told
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -293,14 +347,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--spans", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--text", type=Path, nargs="*", default=[], help="files or folders of real text")
     parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--store", type=Path, help="folder in which stores are kept and looked for")
+    parser.add_argument("--vectors", type=Path, help="real vectors (N, 384) to be keys")
+    parser.add_argument("--queries", type=Path, help="real vectors (N, 384) of questions, for recall at 10")
+    parser.add_argument("--most-flat", type=int, default=MOST_FLAT, help="keys from which lists are made")
+    parser.add_argument("--reading-only", action="store_true", help="no commits beside questions")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     words = words_of(options.text)
     results = []
     for n_spans in options.spans:
         with tempfile.TemporaryDirectory() as folder:
-            results.append(bench(n_spans, words, options.questions, Path(folder) / "store"))
-        print(json.dumps(results[-1]), flush=True)
+            store_dir = Path(folder) / "store" if options.store is None else options.store / str(n_spans)
+            results.append(bench(options, n_spans, words, store_dir))
+        print(json.dumps(results[-1], indent=1), flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps({"version": 1, "sizes": results}, indent=1), encoding="utf-8")
     return 0

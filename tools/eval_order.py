@@ -73,18 +73,15 @@ def measure_books(options: argparse.Namespace) -> Tally:
     Raises:
         ConfigError: If it holds no books, or none that is long enough.
     """
-    from perception.encoder.text import TextEncoder
-    from stream.models import model_file
+    from tools.chat_stores import text_encoder
 
     books = read_books(options.books)
     cues, pairs = drawn_set(books, options.cells.split(","), options.excerpts, options.seed)
     if not pairs:
         raise ConfigError(f"no book of {options.books} is long enough", remedy="give books of 300 words")
-    name = "all-minilm-l6-v2"
-    encoder = TextEncoder(model_file(name, "model.onnx"), model_file(name, "tokenizer.json"))
     found: dict[str, list[Found]] = {}
     with tempfile.TemporaryDirectory(prefix="omnirecall-order-") as folder:
-        search = BookSearch(books, options.piece_words, encoder, Path(folder), MemorySettings())
+        search = BookSearch(books, options.piece_words, text_encoder(), Path(folder), MemorySettings())
         note(f"{len(books)} books in {len(search.spots)} pieces; {len(cues)} cues")
         for place, cue in enumerate(cues, start=1):
             for system, one in search.found(cue.text).items():
@@ -153,24 +150,32 @@ def document(
         "systems": {},
         "intervals": {},
         "by": {},
+        "cells": {},
     }
     if books is not None:
         told["config"] |= {"piece_words": options.piece_words, "excerpts": options.excerpts}
         _add(told, books, lambda pair: pair.labels["dropped"] == VERBATIM)
         labels = {"cell": _cells(), "excerpt": (), "bin": (), "distance": (), "book": ()}
-        told["by"] |= {name: books.by(name, order) for name, order in labels.items()}
+        for label, order in labels.items():
+            _add_cells(told, label, books.by(label, order))
     if videos is not None:
         tally, more = videos
         told["config"] |= {"preset": options.preset, "store": more["store"], "video_cues": more["cues"]}
         told["models"] |= more["models"]
         _add(told, tally, lambda pair: True)
-        told["by"] |= {
-            "video_kind": tally.by("kind", (*order_cues.KINDS, order_cues.MIXED)),
-            "video_distance": tally.by("distance"),
-            "video": tally.by("video"),
-            "video_right_place": more["right_place"],
-        }
+        _add_cells(told, "video_kind", tally.by("kind", (*order_cues.KINDS, order_cues.MIXED)))
+        _add_cells(told, "video_distance", tally.by("distance"))
+        _add_cells(told, "video", tally.by("video"))
+        told["video_right_place"] = more["right_place"]
     return told
+
+
+def _add_cells(told: dict[str, Any], label: str, cells: Mapping[str, Mapping[str, Any]]) -> None:
+    """The figures of each cell in the form of all evaluations; how many pairs, how sure, beside them."""
+    told["by"][label] = {cell: row["systems"] for cell, row in cells.items()}
+    told["cells"][label] = {
+        cell: {"pairs": row["pairs"], "intervals": row["intervals"]} for cell, row in cells.items()
+    }
 
 
 def _cells() -> list[str]:
@@ -197,13 +202,12 @@ def print_table(told: Mapping[str, Any]) -> None:
                 low, high = told["intervals"][name][metric]
                 print(f"{'':4}{metric} of {name}: 95 % interval {low:.3f} to {high:.3f}")
     for label, cells in told["by"].items():
-        if label == "video_right_place":
-            continue
         metric = "v_acc" if label.startswith("video") else "acc"
         for cell, row in cells.items():
-            low, high = row["intervals"]["ours"][metric]
-            _print_row(f"{label}: {cell}", str(row["pairs"]), metric, row["systems"], names, (low, high))
-    for kind, row in told["by"].get("video_right_place", {}).items():
+            beside = told["cells"][label][cell]
+            ends = beside["intervals"]["ours"][metric]
+            _print_row(f"{label}: {cell}", str(beside["pairs"]), metric, row, names, ends)
+    for kind, row in told.get("video_right_place", {}).items():
         figures = " ".join(f"{name} {value:.2f}" for name, value in row.items())
         print(f"best hit in the true interval, {kind}: {figures}")
 
@@ -275,6 +279,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"no cell {unknown[0]!r}", remedy=f"cells are {', '.join(DROPPED)}")
     if options.excerpts < 1 or options.piece_words < 1:
         raise ConfigError("--excerpts and --piece-words are at least 1", remedy="give larger numbers")
+    if options.videos is not None:
+        read_set(options.videos)  # A folder that cannot be read is told before minutes are spent on books.
 
 
 if __name__ == "__main__":

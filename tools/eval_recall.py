@@ -13,51 +13,43 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
-from memory.keys.index import IndexShelf
-from memory.keys.keyers import DigestKeyer, FactKeyer, TextKeyer, add_keys
-from memory.keys.vectors import FlatIndex
-from memory.log.reader import LogReader
-from memory.log.store import LogStore, PutItem
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
-from memory.recall.words import match_query
-from memory.settings import ChatWeights, MemorySettings, SpanSettings
-from memory.spans.consolidate import Consolidator
-from memory.spans.segment import segmenter_of
-from perception.encoder.text import TextEncoder
+from memory.settings import MemorySettings
 from stream.capture.text import read
-from stream.capture.turns import Chat, placed, puts_of, record_of
-from stream.messages import Cue, EvidenceItem
-from stream.models import model_file
+from stream.capture.turns import Chat, placed
+from stream.messages import Cue
+from tools.chat_stores import (
+    ENCODER,
+    EVERY,
+    TERMS,
+    ChatStore,
+    Encode,
+    PlainSearch,
+    Vectors,
+    text_encoder,
+)
 from tools.fit_weights import Terms, ablated, fitted, left_out
 from tools.video_metrics import interval
 
 KS = (1, 5, 10, 20, 25)
 SYSTEMS = ("flat", "bm25", "hybrid", "ours")
-E = "text"
-TERMS = tuple(name for name in ChatWeights.model_fields if name != "image_text")
-"""What is fitted; there are no pictures here."""
-EVERY = 400
-"""Candidates from each index whose terms are gathered for fitting."""
 DEPTH = 60
 """Observations asked of ours: a turn may come twice, by its words and by its photo."""
 # Capitals: "may" and "march" are words.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DATE = re.compile(rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)?,? (?:of )?(?:{_MONTHS})|(?:{_MONTHS}),? \d{{1,4}})\b")
-Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,117 +81,50 @@ def questions_of(path: Path, chats: Sequence[Chat]) -> list[Asked]:
     return asked
 
 
-def z(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Standard scores; zeros where all are equal."""
-    made: npt.NDArray[Any] = (values - values.mean()) / max(float(values.std()), 1e-9)
-    return made
-
-
-def told_texts(chat: Chat) -> tuple[list[str], list[str]]:
-    """What its file calls each turn of a chat, and its key: date, speaker, words and photo caption."""
-    turns = placed(chat.turns, ZoneInfo("UTC"))
-    texts = []
-    for one in turns:
-        day = time.strftime("%d %B %Y", time.gmtime((one.t0_ns or 0) / 1e9))
-        texts.append(f"{day} {one.turn.speaker}: {one.turn.text} {one.turn.caption}".strip())
-    return [one.turn.ref for one in turns], texts
-
-
-class Encoder(Protocol):
-    """What makes keys of texts: (N, D) float32, rows of unit length."""
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """The keys, in the order of the texts."""
-        ...
-
-
 class Baselines:
-    """Flat, lexical and hybrid search over texts, each with the name by which it is told."""
+    """Flat, lexical and hybrid search over the turns of one chat."""
 
-    def __init__(self, refs: Sequence[str], texts: Sequence[str], encoder: Encoder) -> None:
-        self.refs = list(refs)
-        vectors = np.concatenate([encoder.encode(texts[at : at + 32]) for at in range(0, len(texts), 32)])
-        self._index = FlatIndex(E, vectors.shape[1])
-        self._index.add(np.arange(len(texts), dtype=np.int64), vectors)
-        self._db = sqlite3.connect(":memory:")
-        self._db.execute("CREATE VIRTUAL TABLE t USING fts5 (x, tokenize='porter unicode61')")
-        self._db.executemany("INSERT INTO t (rowid, x) VALUES (?, ?)", enumerate(texts))
-
-    def scores(self, text: str, key: Vectors) -> dict[str, npt.NDArray[np.float64]]:
-        """What each system gives each text, larger for better."""
-        hits = self._index.search(key, len(self.refs))
-        dense, lexical = np.zeros(len(self.refs)), np.zeros(len(self.refs))
-        dense[hits.ids] = hits.scores
-        query = match_query(re.findall(r"[^\W_]+", text.casefold()))
-        for row, rank in self._db.execute("SELECT rowid, rank FROM t WHERE t MATCH ?", (query,)):
-            lexical[row] = -rank
-        return {"flat": dense, "bm25": lexical, "hybrid": z(dense) + z(lexical)}
+    def __init__(self, chat: Chat, encode: Encode) -> None:
+        turns = placed(chat.turns, ZoneInfo("UTC"))
+        self.refs = [one.turn.ref for one in turns]
+        texts = []
+        for one in turns:
+            day = time.strftime("%d %B %Y", time.gmtime((one.t0_ns or 0) / 1e9))
+            texts.append(f"{day} {one.turn.speaker}: {one.turn.text} {one.turn.caption}".strip())
+        self._search = PlainSearch(texts, encode(texts))
 
     def ranked(self, text: str, key: Vectors) -> dict[str, list[str]]:
-        """The texts of each system by name, best first."""
-        scores = self.scores(text, key)
+        """The turns of each system, best first."""
+        scores = self._search.systems(text, key)
         return {n: [self.refs[p] for p in np.argsort(-s, kind="stable")] for n, s in scores.items()}
 
 
 class Ours:
-    """A store of chats, and recall over it."""
+    """A store of one chat, and recall over it."""
 
-    def __init__(
-        self, chats: Sequence[Chat], encoder: Encoder, folder: Path, settings: MemorySettings
-    ) -> None:
-        self._store = LogStore(folder)
-        self._reader = LogReader(folder)
-        self._refs: dict[bytes, str] = {}
-        for place, chat in enumerate(chats):
-            self._commit(chat, f"/chat/{place}")
-        made = Consolidator(segmenter_of(SpanSettings()), 10**10)
-        with self._store.views() as db:
-            while made.advance(db, 0, self._store.touched).more:
-                pass
-            for keyer in (TextKeyer(), DigestKeyer(), FactKeyer()):
-                while drafts := keyer.pending(db, E, 0, 32):
-                    add_keys(db, drafts, encoder.encode([draft.text for draft in drafts]), E, 1)
-        self._shelf = IndexShelf(folder / "views")
-        self._recall = Recall(self._shelf, settings.recall)
-
-    def _commit(self, chat: Chat, uri: str) -> None:
-        turns = placed(chat.turns, ZoneInfo("UTC"))
-        record = record_of(chat, turns, uri, "UTC", "container")
-        refs = {one.turn.number: one.turn.ref for one in turns}
-        for put in puts_of(record, chat, turns):
-            self._store.commit([PutItem("eval", put, {})])
-            for one in put.observations:
-                self._refs[one.observation_id] = refs[int(str(one.payload["turn"]))]
-
-    def hits(self, text: str, key: Vectors, k: int) -> list[EvidenceItem]:
-        """What recall gives for a cue, best first."""
-        with self._reader.snapshot() as db:
-            told = self._recall(db, Cue(text=text), k, [QuestionKey("dense", E, key)])
-        return sorted(told.items, key=lambda item: -item.score)
+    def __init__(self, chat: Chat, encode: Encode, folder: Path, settings: MemorySettings) -> None:
+        self.store = ChatStore([chat], encode, folder, settings)
 
     def ranked(self, text: str, key: Vectors) -> list[str]:
         """The turns, best first, each once."""
-        items = self.hits(text, key, DEPTH)
-        return list(dict.fromkeys(self._refs[item.observation_id] for item in items))
+        items = self.store.hits(text, key, DEPTH)
+        return list(dict.fromkeys(self._ref(item.observation_id) for item in items))
 
     def terms(self, asked: Asked, key: Vectors, recall: Recall) -> Terms:
         """The terms of all candidates of a question, each turn once."""
-        with self._reader.snapshot() as db:
-            told = recall.ranked(db, Cue(text=asked.text), EVERY, [QuestionKey("dense", E, key)])
+        with self.store.reader.snapshot() as db:
+            told = recall.ranked(db, Cue(text=asked.text), EVERY, [QuestionKey("dense", ENCODER, key)])
         rows: dict[str, list[float]] = {}
         for one in told:
-            ref = self._refs[one.item.observation_id]
+            ref = self._ref(one.item.observation_id)
             rows.setdefault(ref, [one.terms.get(name, 0.0) for name in TERMS])
         places = {ref: place for place, ref in enumerate(rows)}
         values = np.array(list(rows.values()), dtype=np.float32).reshape(len(rows), len(TERMS))
         evidence = tuple(sorted(places[ref] for ref in asked.evidence & places.keys()))
         return Terms(asked.chat, values, evidence, len(asked.evidence) - len(evidence))
 
-    def at_unit_weights(self, settings: MemorySettings) -> Recall:
-        """Recall over the same store in which every scorer counts 1 and every candidate is scored."""
-        weights = ChatWeights(**dict.fromkeys(TERMS, 1.0))
-        every = settings.recall.model_copy(update={"chat": weights, "pool": EVERY})
-        return Recall(self._shelf, every)
+    def _ref(self, observation_id: bytes) -> str:
+        return self.store.turns[self.store.place_of[observation_id]].turn.ref
 
 
 def shares(ranked: Sequence[str], evidence: frozenset[str]) -> dict[str, float]:
@@ -235,21 +160,19 @@ def measured(path: Path, settings: MemorySettings, *, fit: bool = False) -> dict
     began_s = time.monotonic()
     chats = read(path)
     asked = questions_of(path, chats)
-    encoder = TextEncoder(
-        model_file("all-minilm-l6-v2", "model.onnx"), model_file("all-minilm-l6-v2", "tokenizer.json")
-    )
+    encode = text_encoder()
     rows: list[dict[str, dict[str, float]]] = []
     table: list[Terms] = []
     with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
         for place, chat in enumerate(chats):
-            baselines = Baselines(*told_texts(chat), encoder)
-            ours = Ours([chat], encoder, Path(folder) / str(place), settings)
+            baselines = Baselines(chat, encode)
+            ours = Ours(chat, encode, Path(folder) / str(place), settings)
             for one in (one for one in asked if one.chat == place):
-                key = encoder.encode([one.text])[0]
+                key = encode([one.text])[0]
                 ranked = baselines.ranked(one.text, key) | {"ours": ours.ranked(one.text, key)}
                 rows.append({name: shares(ranked[name], one.evidence) for name in SYSTEMS})
                 if fit:
-                    table.append(ours.terms(one, key, ours.at_unit_weights(settings)))
+                    table.append(ours.terms(one, key, ours.store.at_unit_weights(settings)))
             print(f"chat {place + 1} of {len(chats)}", file=sys.stderr)
     ordered = sorted(asked, key=lambda one: one.chat)
     groups: dict[str, dict[str, Any]] = {"category": {}, "names_date": {}}

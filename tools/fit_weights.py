@@ -1,15 +1,15 @@
 """Weights of scorers by coordinate search, and what each scorer is worth.
 
 A score is a sum of weights times terms, so the terms of every candidate are gathered once, at
-weights of 1, and any other weights are tried without asking again. A dialogue is ranked by
-weights chosen on the other dialogues alone.
+weights of 1, and any other weights are tried without asking again. A dialogue, or a meeting, is
+ranked by weights chosen on the others alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,28 @@ Ranks = npt.NDArray[np.int64]
 Weights = dict[str, float]
 
 
+class Question(Protocol):
+    """The terms of the candidates of one question, `values` (N, T), and what counts as found."""
+
+    @property
+    def chat(self) -> int:
+        """The dialogue or meeting that it is of."""
+        ...
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """The terms at weights of 1, (N, T) float32."""
+        ...
+
+    def recall(self, weights: npt.NDArray[np.float32], ks: Sequence[int]) -> list[float]:
+        """What is found among the first k, for each k, 0 to 1."""
+        ...
+
+    def dealt(self, values: npt.NDArray[np.float32]) -> Self:
+        """The same question with other terms."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The terms of the candidates of one question, at weights of 1, and which are its evidence.
@@ -38,6 +60,46 @@ class Terms:
     evidence: tuple[int, ...]
     missing: int
 
+    def recall(self, weights: npt.NDArray[np.float32], ks: Sequence[int]) -> list[float]:
+        """The share of the evidence among the first k, for each k."""
+        places = ranks(self, weights)
+        total = len(self.evidence) + self.missing
+        return [float((places < k).sum()) / total for k in ks]
+
+    def dealt(self, values: npt.NDArray[np.float32]) -> Terms:
+        """The same question with other terms."""
+        return replace(self, values=values)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanTerms:
+    """The same where a candidate stands for a stretch, and of stretches that are the same the best counts.
+
+    `values` (N, T) float32; `hits` (N,) bool says whose stretch is a hit, `same` (N, N) bool which
+    are the same.
+    """
+
+    chat: int
+    values: npt.NDArray[np.float32]
+    hits: npt.NDArray[np.bool_]
+    same: npt.NDArray[np.bool_]
+
+    def recall(self, weights: npt.NDArray[np.float32], ks: Sequence[int]) -> list[float]:
+        """Whether any of the first k different stretches is a hit, for each k."""
+        kept: list[bool] = []
+        taken = np.zeros(len(self.hits), dtype=bool)
+        for place in np.argsort(-(self.values @ weights), kind="stable").tolist():
+            if len(kept) >= max(ks):
+                break
+            if not taken[place]:
+                kept.append(bool(self.hits[place]))
+                taken |= self.same[place]
+        return [float(any(kept[:k])) for k in ks]
+
+    def dealt(self, values: npt.NDArray[np.float32]) -> SpanTerms:
+        """The same question with other terms."""
+        return replace(self, values=values)
+
 
 def ranks(one: Terms, weights: npt.NDArray[np.float32]) -> Ranks:
     """The places of the evidence, 0 for the best; ties count against it."""
@@ -48,32 +110,30 @@ def ranks(one: Terms, weights: npt.NDArray[np.float32]) -> Ranks:
     return found
 
 
-def recall_of(one: Terms, weights: npt.NDArray[np.float32], ks: Sequence[int]) -> list[float]:
-    """The share of the evidence among the first k, for each k."""
-    places = ranks(one, weights)
-    total = len(one.evidence) + one.missing
-    return [float((places < k).sum()) / total for k in ks]
-
-
 def mean_recall(
-    table: Sequence[Terms], names: Sequence[str], weights: Mapping[str, float], ks: Sequence[int]
+    table: Sequence[Question], names: Sequence[str], weights: Mapping[str, float], ks: Sequence[int]
 ) -> npt.NDArray[np.float64]:
     """Means over questions, one per k."""
     vector = np.array([weights.get(name, 0.0) for name in names], dtype=np.float32)
-    means: npt.NDArray[np.float64] = np.mean([recall_of(one, vector, ks) for one in table], axis=0)
+    means: npt.NDArray[np.float64] = np.mean([one.recall(vector, ks) for one in table], axis=0)
     return means
 
 
-def fitted(table: Sequence[Terms], names: Sequence[str], start: Mapping[str, float]) -> Weights:
+def fitted(
+    table: Sequence[Question],
+    names: Sequence[str],
+    start: Mapping[str, float],
+    chosen_by: Sequence[int] = CHOSEN_BY,
+) -> Weights:
     """The weights that coordinate search finds from `start`; deterministic."""
     weights = {name: float(start.get(name, 0.0)) for name in names}
-    best = float(mean_recall(table, names, weights, CHOSEN_BY).mean())
+    best = float(mean_recall(table, names, weights, chosen_by).mean())
     for _ in range(ROUNDS):
         before = best
         for name in (name for name in names if name != FIXED):
             for value in GRID:
                 tried = weights | {name: value}
-                told = float(mean_recall(table, names, tried, CHOSEN_BY).mean())
+                told = float(mean_recall(table, names, tried, chosen_by).mean())
                 if told > best + LEAST_GAIN:
                     best, weights = told, tried
         if best <= before + LEAST_GAIN:
@@ -82,24 +142,35 @@ def fitted(table: Sequence[Terms], names: Sequence[str], start: Mapping[str, flo
 
 
 def left_out(
-    table: Sequence[Terms], names: Sequence[str], start: Mapping[str, float], ks: Sequence[int]
+    table: Sequence[Question],
+    names: Sequence[str],
+    start: Mapping[str, float],
+    ks: Sequence[int],
+    *,
+    chosen_by: Sequence[int] = CHOSEN_BY,
+    metric: str = "R@",
 ) -> dict[str, Any]:
     """Each dialogue by the weights of the others: the weights, and recall over all questions."""
     by_chat: dict[str, Weights] = {}
     rows: list[list[float]] = []
     for chat in sorted({one.chat for one in table}):
         others = [one for one in table if one.chat != chat]
-        by_chat[str(chat)] = fitted(others or table, names, start)
+        by_chat[str(chat)] = fitted(others or table, names, start, chosen_by)
         vector = np.array([by_chat[str(chat)][name] for name in names], dtype=np.float32)
-        rows += [recall_of(one, vector, ks) for one in table if one.chat == chat]
-    return {"weights": by_chat, "recall": _named(np.mean(rows, axis=0), ks)}
+        rows += [one.recall(vector, ks) for one in table if one.chat == chat]
+    return {"weights": by_chat, "recall": _named(np.mean(rows, axis=0), ks, metric)}
 
 
 def ablated(
-    table: Sequence[Terms], names: Sequence[str], weights: Mapping[str, float], ks: Sequence[int]
+    table: Sequence[Question],
+    names: Sequence[str],
+    weights: Mapping[str, float],
+    ks: Sequence[int],
+    *,
+    metric: str = "R@",
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Recall without each scorer that counts, and with its values dealt out to other candidates."""
-    told = {"none": {"off": _named(mean_recall(table, names, weights, ks), ks)}}
+    told = {"none": {"off": _named(mean_recall(table, names, weights, ks), ks, metric)}}
     for place, name in enumerate(names):
         if not weights.get(name):
             continue
@@ -108,13 +179,13 @@ def ablated(
         for one in table:
             values = one.values.copy()
             values[:, place] = random.permutation(values[:, place])
-            dealt.append(Terms(one.chat, values, one.evidence, one.missing))
+            dealt.append(one.dealt(values))
         told[name] = {
-            "off": _named(mean_recall(table, names, dict(weights) | {name: 0.0}, ks), ks),
-            "shuffled": _named(mean_recall(dealt, names, weights, ks), ks),
+            "off": _named(mean_recall(table, names, dict(weights) | {name: 0.0}, ks), ks, metric),
+            "shuffled": _named(mean_recall(dealt, names, weights, ks), ks, metric),
         }
     return told
 
 
-def _named(values: npt.NDArray[Any], ks: Sequence[int]) -> dict[str, float]:
-    return {f"R@{k}": round(float(value), 4) for k, value in zip(ks, values, strict=True)}
+def _named(values: npt.NDArray[Any], ks: Sequence[int], metric: str) -> dict[str, float]:
+    return {f"{metric}{k}": round(float(value), 4) for k, value in zip(ks, values, strict=True)}

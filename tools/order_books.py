@@ -12,12 +12,12 @@ what is set apart by indents is left out, by shape and not by lists for certain 
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,7 @@ def drawn_pairs(
         at = int(rng.integers(0, len(book.words) - excerpt_words))
         begin = int(starts[np.searchsorted(starts, at, side="right") - 1])
         within = starts[(starts >= begin) & (starts <= begin + excerpt_words - segment_words)]
-        pairs = [_pair_in(within, low, high, rng) for low, high in itertools.pairwise(edges)]
+        pairs = [_pair_in(within, low, high, rng) for low, high in pairwise(edges)]
         found = [pair for pair in pairs if pair is not None]
         if len(found) == len(pairs):
             yield kept, found
@@ -166,45 +166,60 @@ def _pair_in(
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Two segments of a book by their first words, the earlier first, and how they were drawn."""
+
+    book: Book
+    excerpt_words: int
+    segment_words: int
+    excerpt: int
+    bin: int
+    at: tuple[int, int]
+
+    @property
+    def group(self) -> str:
+        """What a bootstrap draws: the excerpt."""
+        return f"{self.book.name} {self.excerpt_words} {self.segment_words} {self.excerpt}"
+
+    def labels(self, cell: str) -> dict[str, str]:
+        """The cells that a pair of these segments counts in."""
+        return {
+            "dropped": cell,
+            "cell": f"{cell}, {self.segment_words} words",
+            "book": f"{cell}, {self.book.name}",
+            "excerpt": f"{cell}, of {self.excerpt_words} words",
+            "bin": f"{cell}, bin {self.bin}",
+            "distance": f"{cell}, {distance_name(self.at[1] - self.at[0])}",
+        }
+
+
+def drawn_segments(books: Sequence[Book], excerpts: int, seed: int) -> Iterator[Segments]:
+    """Of every book and length, and of each excerpt in every bin."""
+    for book in books:
+        for excerpt_words, segment_words in product(EXCERPT_WORDS, SEGMENT_WORDS):
+            for number, found in drawn_pairs(book, excerpt_words, segment_words, excerpts, seed):
+                for place, at in enumerate(found, start=1):
+                    yield Segments(book, excerpt_words, segment_words, number, place, at)
+
+
 def drawn_set(
     books: Sequence[Book], cells: Sequence[str], excerpts: int, seed: int
 ) -> tuple[list[Cue], list[Pair]]:
     """All cues and pairs; every cell has the same pairs of segments."""
     cues: list[Cue] = []
     pairs: list[Pair] = []
-    for book in books:
-        for excerpt_words in EXCERPT_WORDS:
-            for segment_words in SEGMENT_WORDS:
-                for number, found in drawn_pairs(book, excerpt_words, segment_words, excerpts, seed):
-                    group = f"{book.name} {excerpt_words} {segment_words} {number}"
-                    for place, segments in enumerate(found, start=1):
-                        labels = {
-                            "book": book.name,
-                            "excerpt": f"{excerpt_words} words",
-                            "bin": f"{place}",
-                            "words": f"{segment_words}",
-                            "distance": distance_name(segments[1] - segments[0]),
-                        }
-                        for cell in cells:
-                            rng = np.random.default_rng(
-                                [seed, zlib.crc32(f"{group} {place} {cell}".encode())]
-                            )
-                            shown = [
-                                Cue(book.name, at, _left(book, at, segment_words, DROPPED[cell], rng))
-                                for at in segments
-                            ]
-                            first = int(rng.integers(2))
-                            if first:
-                                shown.reverse()
-                            pairs.append(
-                                Pair(
-                                    (len(cues), len(cues) + 1),
-                                    first,
-                                    group,
-                                    labels | {"dropped": cell, "cell": f"{cell}, {segment_words} words"},
-                                )
-                            )
-                            cues += shown
+    for one, cell in product(drawn_segments(books, excerpts, seed), cells):
+        rng = np.random.default_rng([seed, zlib.crc32(f"{one.group} {one.bin} {cell}".encode())])
+        shown = [
+            Cue(one.book.name, at, _left(one.book, at, one.segment_words, DROPPED[cell], rng))
+            for at in one.at
+        ]
+        first = int(rng.integers(2))
+        if first:
+            shown.reverse()
+        pairs.append(Pair((len(cues), len(cues) + 1), first, one.group, one.labels(cell)))
+        cues += shown
     return cues, pairs
 
 

@@ -7,6 +7,7 @@ decide nothing: a guess is right half of the time, and counts so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -169,7 +170,7 @@ class Tally:
         """The metric of each system by cell of a label, with the number of pairs and ours' interval."""
         cells = {pair.labels[label] for pair in self.pairs if label in pair.labels}
         made: dict[str, dict[str, Any]] = {}
-        for cell in [*(one for one in order if one in cells), *sorted(cells - set(order))]:
+        for cell in [*(one for one in order if one in cells), *sorted(cells - set(order), key=_by_numbers)]:
 
             def wanted(pair: Pair, cell: str = cell) -> bool:
                 return pair.labels.get(label) == cell
@@ -180,6 +181,10 @@ class Tally:
                 "intervals": self.intervals(wanted),
             }
         return made
+
+
+def _by_numbers(cell: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", cell)]
 
 
 UNJUDGED = ("shuffled", "by_score", "chance")

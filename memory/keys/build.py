@@ -31,8 +31,8 @@ from memory.log.database import LOG_NAME, connect_reader
 
 NICENESS = 15
 BATCH = 65_536
-LISTS_PER_ROOT = 2
-"""Lists per square root of the number of keys: 2 000 for a million."""
+LISTS_PER_ROOT = 4
+"""Lists per square root of the number of keys: 4 000 for a million."""
 PER_LIST, LEAST_PER_LIST = 64, 40
 """Keys per list that train it, and the fewest; FAISS warns below 39."""
 KEYS_READ = 4_096
@@ -42,6 +42,11 @@ FOUND = 50
 candidates and orders them by the keys in the store (`memory.recall.candidates`)."""
 MOST_PROBED, LEAST_PROBED = 4, 8
 """At most one in so many lists is looked into, whatever the recall is then; and so many in any case."""
+COMPARED = 6.2
+"""At least this times n^(2/3) of n keys are compared. The queries made here lie near one key, and the
+keys nearest to it near each other; a person's question lies between topics. Of 20 000 turns of meetings
+(MiniLM), the true ten of the questions to them were found at .97 with 12 of 502 lists for queries made
+here and with 117 for the real ones; the share of lists needed fell with the cube root of n."""
 QUESTION_COSINE = 0.6
 WANTED_RECALL = 0.98
 """What is set; .97 is what is promised."""
@@ -150,8 +155,8 @@ class _Asked:
 
     def choose_probes(self, inner: Any) -> float:
         """Sets the fewest probes, in steps of 1.4, that give the recall wanted; returns it."""
-        probes = float(LEAST_PROBED)
         most = min(max(inner.nlist // MOST_PROBED, LEAST_PROBED), inner.nlist)
+        probes = max(float(LEAST_PROBED), COMPARED * inner.nlist / max(inner.ntotal, 1) ** (1 / 3))
         while True:
             inner.nprobe = min(int(probes), most)
             recall = self.recall(inner)

@@ -16,6 +16,7 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from memory.keys import build
 from memory.keys.files import read_view, remove_view, sweep_partials, write_view
-from memory.keys.gpu import Ids, Vectors
+from memory.keys.gpu import Ids, Vectors, faiss_library
 from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, Lexicon
 from memory.keys.owners import Owners
@@ -36,6 +37,8 @@ MOST_FLAT = 100_000
 """From so many keys on, which exact search takes some 10 ms for, an index of inverted lists is made."""
 BUILT = "built"
 """Where a child writes, under the folder of the views."""
+SEARCHES = 2
+"""Searches at the same time that go on beside what else a question asks; threads begin with the first."""
 SAMPLED_KEYS = 64
 """Keys that are compared with the store when an index is loaded."""
 READ_ROWS = 4096
@@ -73,6 +76,7 @@ class IndexShelf:
         self._gpu = gpu
         self._lock = threading.RLock()
         self._indexes: dict[str, FlatIndex | IvfIndex] = {}
+        self._beside = ThreadPoolExecutor(SEARCHES, "search", initializer=faiss_library)
         self._owners: dict[str, Owners] = {}
         self._last_key: dict[str, int] = {}
         self._saved: dict[str, tuple[int, int]] = {}
@@ -122,6 +126,12 @@ class IndexShelf:
         """As `FlatIndex.search`, while nobody changes the index."""
         with self._lock:
             return index.search(query, k, allowed)
+
+    def search_beside(
+        self, index: FlatIndex | IvfIndex, query: Vectors, k: int, allowed: Ids | None = None
+    ) -> Future[Hits]:
+        """The same in a thread of its own, while the caller looks for words."""
+        return self._beside.submit(self.search, index, query, k, allowed)
 
     def remove(self, ids: list[int]) -> None:
         """Takes keys that are gone from the store out of all indexes."""
@@ -250,7 +260,8 @@ class IndexShelf:
         return self._child is not None
 
     def close(self) -> None:
-        """Ends a child that is still at work."""
+        """Ends a child that is still at work, and the threads of searches."""
+        self._beside.shutdown()
         if self._child is not None:
             self._child.kill()
             self._child.wait()

@@ -21,8 +21,8 @@ from memory.log.reader import last_given, marks, pages
 from stream.errors import Corrupt
 
 STEM = "words"
-FEWEST_TEXTS = 100_000
-"""Texts from which FTS5 takes more than some ten milliseconds for a question."""
+FEWEST_TEXTS = 8_192
+"""Texts from which FTS5 takes some milliseconds for a question with common words."""
 MOST_SEGMENTS = 8
 MOST_SINCE = 50_000
 """Texts beside the base, from which a new base is made; and at least a quarter of it."""

@@ -25,10 +25,14 @@ CODE_ERROR = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What a search found, best first: key ids (N,) int64 and inner products (N,) float32."""
+    """What a search found, best first: key ids (N,) int64 and inner products (N,) float32.
+
+    Those of an index of lists are products of codes, not `are_exact`.
+    """
 
     ids: Ids
     scores: Vectors
+    are_exact: bool = True
 
 
 class KeyIndex(Protocol):
@@ -135,7 +139,7 @@ class _FaissIndex:
             scores, ids = self._search_some(row, wanted, np.ascontiguousarray(allowed, dtype=np.int64))
         found = ids[0] >= 0
         order = np.lexsort((ids[0][found], -scores[0][found]))
-        return Hits(ids[0][found][order], scores[0][found][order])
+        return Hits(ids[0][found][order], scores[0][found][order], self.is_exact)
 
     def dump(self) -> memoryview:
         """As `KeyIndex.dump`."""

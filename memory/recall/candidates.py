@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from memory.keys.facts import FACT
 from memory.keys.index import IndexShelf, stored_vectors
 from memory.keys.keyers import DIGEST, unpack_vectors
+from memory.keys.vectors import Hits
 from memory.log.reader import MIDDLE, marks, pages
 from memory.recall.gates import Gates
 from memory.recall.gathered import Gathered
@@ -77,11 +79,12 @@ def find(
         questions: The cue in the spaces of the encoders.
         limit: How many to take from each index.
     """
+    begun = [_begun(db, shelf, gates, question, limit) for question in questions]
     bm25 = _with_words(db, shelf, gates, words, limit) if words else {}
     candidates = Candidates(bm25=bm25, gathered=Gathered(shelf))
     numbers = dict.fromkeys(candidates.bm25)
-    for question in questions:
-        near, children = _near(db, shelf, gates, question, limit)
+    for question, search in zip(questions, begun, strict=True):
+        near, children = _near(db, shelf, gates, question, search)
         candidates.cosines[question.name] = near
         numbers |= dict.fromkeys(near) | dict.fromkeys(children)
     candidates.numbers = list(numbers)
@@ -199,17 +202,30 @@ def _with_words(
     return dict(rows.fetchall())
 
 
-def _near(
+def _begun(
     db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, question: QuestionKey, limit: int
-) -> tuple[dict[int, float], list[int]]:
-    """The observations nearest to a question with their cosines, and those of the nearest events."""
+) -> Future[Hits] | None:
+    """Begins the search for the keys nearest to a question; None where there is nothing to search in."""
     index = shelf.ready(db, question.encoder_id)
     if index is None or index.dimension != question.vector.size:
-        return {}, []
+        return None
     allowed = None if gates.open else _allowed(db, gates, question.encoder_id)
-    hits = shelf.search(index, question.vector, limit, allowed)
+    return shelf.search_beside(index, question.vector, limit, allowed)
+
+
+def _near(
+    db: sqlite3.Connection,
+    shelf: IndexShelf,
+    gates: Gates,
+    question: QuestionKey,
+    search: Future[Hits] | None,
+) -> tuple[dict[int, float], list[int]]:
+    """The observations nearest to a question with their cosines, and those of the nearest events."""
+    if search is None:
+        return {}, []
+    hits = search.result()
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
-    if not index.is_exact:
+    if not hits.are_exact:
         # In the place of the products of their codes.
         there, vectors = stored_vectors(db, hits.ids.tolist(), question.vector.size)
         scores = dict(zip(there, (vectors @ question.vector).tolist(), strict=True))

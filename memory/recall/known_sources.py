@@ -74,7 +74,7 @@ def _moved(db: sqlite3.Connection, older: Sources, commit_no: int) -> Sources | 
         return None
     every = dict(older.every)
     for origin in changed:
-        every.update((origin, row) for row in sources(db, origin))
+        every[origin] = sources(db, origin)[0]
     return _made(commit_no, older.shape, every)
 
 

@@ -2,7 +2,9 @@
 
 Observations are of very different lengths: a caption stands for one picture of a shot that
 may last half a minute, a word on the screen for a second of it. Somebody who searches
-wants a moment that can be played, and does not want five names of the same one.
+wants a moment that can be played, and does not want five names of the same one. A turn of a
+chat or a meeting may be two words long, and is understood from those around it: its moment
+is counted in turns, not in seconds.
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ from typing import NamedTuple
 import msgpack
 
 from memory.log.reader import Logged, ends_of, marks, pages
+from memory.recall.gathered import Gathered
 from memory.recall.scorers import Scored
 
 SAME_SHARE = 0.5
 """Two moments are the same if they share more than this part of the shorter one."""
+TURNS_WITHIN_NS = 3_600_000_000_000
+"""A turn that begins further away than this belongs to another sitting, and to no moment of this one."""
 
 
 class Moment(NamedTuple):
@@ -27,16 +32,19 @@ class Moment(NamedTuple):
     pts1_ns: int
 
 
-def moments_of(db: sqlite3.Connection, items: Sequence[Logged], length_ns: int) -> dict[int, Moment]:
+def moments_of(
+    db: sqlite3.Connection, items: Sequence[Logged], length_ns: int, turns: int = 0
+) -> dict[int, Moment]:
     """The moment of each observation, by row number: `length_ns` around its middle.
 
     That of a shot lies around the picture that its caption was made of. A moment ends with
-    its source.
+    its source. That of a turn of a chat begins and ends with turns.
 
     Args:
         db: A snapshot.
         items: The observations.
         length_ns: How long a moment is.
+        turns: Of a chat, how many before and after a turn are of its moment; 0: seconds count there too.
     """
     keyframes = _keyframes(db, [item.n for item in items if item.kind == "shot"])
     ends = ends_of(db, {(item.source_id, item.session) for item in items})
@@ -46,6 +54,8 @@ def moments_of(db: sqlite3.Connection, items: Sequence[Logged], length_ns: int) 
         # What is known of a length may be too short: a moment is never empty, and holds its middle.
         end = max(min(begin + length_ns, ends.get((item.source_id, item.session), 2**62)), item.pts1_ns)
         moments[item.n] = Moment(begin, min(end, begin + length_ns))
+    if turns:
+        moments |= _of_turns(db, sorted(Gathered().turns(db, list(moments))), turns)
     return moments
 
 
@@ -73,6 +83,27 @@ def _is_same(item: Logged, moment: Moment, other: Logged, at: Moment) -> bool:
     shared = min(moment.pts1_ns, at.pts1_ns) - max(moment.pts0_ns, at.pts0_ns)
     shorter = min(moment.pts1_ns - moment.pts0_ns, at.pts1_ns - at.pts0_ns)
     return shared > SAME_SHARE * shorter
+
+
+def _of_turns(db: sqlite3.Connection, numbers: Sequence[int], turns: int) -> dict[int, Moment]:
+    """From the beginning of the earliest to the end of the latest turn around each."""
+    sides = ", ".join(
+        f"(SELECT {end}(pts{bound}_ns) FROM (SELECT p.pts{bound}_ns FROM observation AS p"  # noqa: S608
+        " WHERE p.source_id = o.source_id AND p.session = o.session AND p.kind = 'utterance'"
+        f" AND p.pts0_ns {side} o.pts0_ns AND abs(p.pts0_ns - o.pts0_ns) <= {TURNS_WITHIN_NS}"
+        f" ORDER BY p.pts0_ns {order} LIMIT {int(turns)}))"
+        for end, bound, side, order in (("min", 0, "<", "DESC"), ("max", 1, ">", "ASC"))
+    )
+    found: dict[int, Moment] = {}
+    for some in pages(numbers):
+        rows = db.execute(
+            f"SELECT o.n, o.pts0_ns, o.pts1_ns, {sides} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
+            some,
+        )
+        for n, pts0_ns, pts1_ns, before_ns, after_ns in rows:
+            begin = pts0_ns if before_ns is None else min(before_ns, pts0_ns)
+            found[n] = Moment(begin, pts1_ns if after_ns is None else max(after_ns, pts1_ns))
+    return found
 
 
 def _keyframes(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, int]:

@@ -109,7 +109,8 @@ class Recall:
         ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
         moments: dict[int, Moment] = {}
         if unit == "moment" and self._settings.moment_s:
-            moments = moments_of(db, [one.item for one in ranked], int(self._settings.moment_s * 1e9))
+            length_ns, turns = int(self._settings.moment_s * 1e9), self._settings.moment_turns
+            moments = moments_of(db, [one.item for one in ranked], length_ns, turns)
             ranked = distinct_moments(ranked, moments, k)
         known = self._sources.of(db)
         items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known)
@@ -168,7 +169,8 @@ class Recall:
         weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
         own = self._terms(pool, OWN_SCORERS, weights)
         totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))
-        best = np.lexsort((np.asarray(pool.numbers), -totals))[: max(self._settings.pool, 2 * k)]
+        best = np.lexsort((np.array(pool.numbers, dtype=np.int64), -totals))
+        best = best[: max(self._settings.pool, 2 * k)]
         numbers = [pool.numbers[place] for place in best.tolist()]
         items = observations_of(db, numbers)
         own = [(name, added[best], counts[best]) for name, added, counts in own]

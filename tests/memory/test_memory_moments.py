@@ -19,6 +19,7 @@ from stream.messages import Cue
 
 S = 1_000_000_000
 E = "minilm"
+DAY_S = 86_400
 OFF = {"moment": 0.0, "sense": 0.0, "edge": 0.0, "neighbour": 0.0, "parent": 0.0}
 
 
@@ -73,6 +74,45 @@ def test_a_source_that_is_still_read_does_not_end_its_moments(store, reader, tak
         assert ends_of(db) == {(film.source_id, 0): 11 * S}
 
 
+@pytest.fixture
+def meeting(store, take):
+    """Nine turns of a meeting, one every five seconds, and two of the next day."""
+    talk = take("meeting.json", kind="chat", media=("text",))
+    at = [*range(0, 45, 5), DAY_S, DAY_S + 5]
+    said = [talk.said(t, t + 2, f"turn {place}", ordinal=place) for place, t in enumerate(at)]
+    said.append(talk.seen("caption", 10, 12, "a photo", ordinal=2))
+    store.commit([talk.put(*said, marks=talk.ends(DAY_S + 7))])
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("turns", "of", "begin", "end"),
+    [
+        (2, "turn 4", 10, 32),  # two before, two after
+        (2, "turn 0", 0, 12),  # none before
+        (2, "turn 8", 30, 42),  # the day after is another sitting
+        (2, "turn 9", DAY_S, DAY_S + 7),
+        (2, "a photo", 0, 22),  # as the turn that it was sent with
+        (0, "turn 4", 17, 25),  # in seconds
+    ],
+)
+def test_a_moment_of_a_meeting_is_the_turns_around(meeting, reader, turns, of, begin, end):
+    with reader.snapshot() as db:
+        numbers = [n for (n,) in db.execute("SELECT n FROM observation ORDER BY n")]
+        items = observations_of(db, numbers).values()
+        moments = moments_of(db, list(items), 8 * S, turns)
+    assert next(moments[item.n] for item in items if item.text == of) == Moment(begin * S, end * S)
+
+
+def test_turns_around_count_in_chats_alone(meeting, store, reader, take):
+    film = take()
+    store.commit([film.put(film.said(20, 22, "b"), film.said(24, 26, "c"), marks=film.ends(60))])
+    with reader.snapshot() as db:
+        numbers = [n for (n,) in db.execute("SELECT n FROM observation WHERE text IN ('b', 'c') ORDER BY n")]
+        moments = moments_of(db, list(observations_of(db, numbers).values()), 8 * S, 3)
+    assert list(moments.values()) == [Moment(17 * S, 25 * S), Moment(21 * S, 29 * S)]
+
+
 def test_of_one_moment_the_best_is_kept_and_others_stay(store, reader, take):
     film, other = take(), take("b.mp4")
     store.commit([film.put(*(film.said(t, t + 2, f"at {t}") for t in (10, 12, 30)), marks=film.ends(60))])
@@ -99,6 +139,20 @@ def test_a_search_gives_different_moments_and_recall_as_before_gives_observation
     assert len(observations) == 5
     assert all(item.moment_pts0_ns is None for item in observations)
     assert len(ask("ferry", moment_s=0)) == 5, "switched off, a search gives observations"
+
+
+@pytest.mark.model
+def test_a_search_of_a_meeting_gives_its_turns_as_they_follow_one_another(ask, store, take):
+    talk = take("talk.json", kind="chat", media=("text",))
+    texts = ["Good morning.", "The ferry leaves at seven.", "The ferry is late.", "Fine.", *["So it is."] * 8]
+    texts.append("We saw a ferry.")
+    said = [talk.said(5 * n, 5 * n + 2, text, ordinal=n) for n, text in enumerate(texts)]
+    store.commit([talk.put(*said, marks=talk.ends(90))])
+    best, *others = ask("When does the ferry leave?", k=3, moment_turns=1)
+    assert best.text == "The ferry leaves at seven."
+    assert (best.moment_pts0_ns, best.moment_pts1_ns) == (0, 12 * S), "the turn before, and the one after"
+    assert "We saw a ferry." in {item.text for item in others}
+    assert "The ferry is late." not in {item.text for item in ask("When does the ferry leave?", k=2)}
 
 
 @pytest.mark.model
@@ -203,9 +257,10 @@ def test_a_wish_is_worth_its_weight_and_no_more():
     assert 0.4 < weighted(lone, numbers, 0.5, is_wish=True)[0] <= 0.5
 
 
-def test_each_kind_of_a_moment_has_an_equal_say(store, reader, take):
+def test_each_kind_of_a_moment_has_an_equal_say(store, reader, shelf, take):
     """Many readings of one text must not drown the one sentence that was said."""
     from memory.recall.candidates import Candidates
+    from memory.recall.gathered import Gathered
     from memory.recall.scorers import MomentScorer, Pool
 
     film = take()
@@ -223,6 +278,8 @@ def test_each_kind_of_a_moment_has_an_equal_say(store, reader, take):
             for (n,) in db.execute("SELECT n FROM observation WHERE text IN ('a photo', 'alone') ORDER BY n")
         )
         question = QuestionKey("dense", E, axes[0])
-        scores = MomentScorer().score(Pool(db, [shot, alone], Candidates(), [question], 2, 8 * S))
+        assert shelf.ready(db, E)
+        found = Candidates(gathered=Gathered(shelf))
+        scores = MomentScorer().score(Pool(db, [shot, alone], found, [question], 2, 8 * S))
     assert alone not in scores
     assert scores[shot] == pytest.approx(0.5**0.5, abs=0.01)

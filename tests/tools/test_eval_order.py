@@ -101,7 +101,7 @@ def test_every_cell_asks_of_the_same_segments_with_fewer_words(monkeypatch):
         early, late = (cues[pair.shown[place]] for place in (pair.first, 1 - pair.first))
         assert early.at < late.at
         by_cell.setdefault(pair.labels["dropped"], []).append((early.at, late.at))
-        length = int(pair.labels["words"])
+        length = int(pair.labels["cell"].split()[-2])
         kept = early.text.split()
         assert len(kept) == length - round(DROPPED[pair.labels["dropped"]] * length)
         words = iter(book.words[early.at : early.at + length])
@@ -280,6 +280,10 @@ def test_nothing_to_measure_and_unknown_cells_are_told(capsys, tmp_path):
     assert "give --books" in capsys.readouterr().err
     assert main(["--books", str(tmp_path), "--cells", "read aloud"]) == 2
     assert "no cell 'read aloud'" in capsys.readouterr().err
+    assert main(["--books", str(tmp_path), "--videos", str(tmp_path)]) == 2
+    assert "boundaries.json cannot be read" in capsys.readouterr().err
+    assert main(["--books", str(tmp_path), "--excerpts", "0"]) == 2
+    assert "at least 1" in capsys.readouterr().err
 
 
 def test_a_book_is_imported_as_turns_in_its_order(books, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tools.fit_weights import Terms, ablated, fitted, left_out, mean_recall, recall_of
+from tools.fit_weights import SpanTerms, Terms, ablated, fitted, left_out, mean_recall
 
 NAMES = ("dense", "good", "noise")
 
@@ -24,12 +24,12 @@ def table(chats=3, questions=12, size=60):
 
 def test_evidence_that_is_no_candidate_counts_as_missed():
     one = Terms(0, np.array([[3.0], [2.0], [1.0]], dtype=np.float32), (0,), 1)
-    assert recall_of(one, np.ones(1, dtype=np.float32), (1, 5)) == [0.5, 0.5]
+    assert one.recall(np.ones(1, dtype=np.float32), (1, 5)) == [0.5, 0.5]
 
 
 def test_ties_count_against_the_evidence():
     one = Terms(0, np.zeros((6, 1), dtype=np.float32), (0,), 0)
-    assert recall_of(one, np.ones(1, dtype=np.float32), (5, 6)) == [0.0, 1.0]
+    assert one.recall(np.ones(1, dtype=np.float32), (5, 6)) == [0.0, 1.0]
 
 
 def test_the_search_turns_up_what_helps():
@@ -55,3 +55,19 @@ def test_a_scorer_that_helps_is_missed_and_more_so_when_shuffled():
     told = ablated(table(), NAMES, {"dense": 1.0, "good": 1.5}, (5,))
     assert told["good"]["shuffled"]["R@5"] <= told["good"]["off"]["R@5"] < told["none"]["off"]["R@5"]
     assert "noise" not in told
+
+
+def test_of_stretches_that_are_the_same_the_best_alone_takes_a_place():
+    values = np.array([[3.0, 0.0], [2.0, 0.0], [1.0, 9.0]], dtype=np.float32)
+    hits = np.array([False, True, True])
+    same = np.eye(3, dtype=bool)
+    apart = SpanTerms(0, values, hits, same)
+    assert apart.recall(np.array([1, 0], dtype=np.float32), (1, 2)) == [0.0, 1.0]
+    same[0, 1] = same[1, 0] = True
+    joined = SpanTerms(0, values, hits, same)
+    by_first = np.array([1, 0], dtype=np.float32)
+    assert joined.recall(by_first, (1, 2)) == [0.0, 1.0], "the second counts no more, the third is the next"
+    assert SpanTerms(0, values[:2], hits[:2], same[:2, :2]).recall(by_first, (2,)) == [0.0]
+    told = ablated([joined], ("dense", "good"), {"dense": 1.0, "good": 1.0}, (1,), metric="hit@")
+    assert told["none"]["off"] == {"hit@1": 1.0}
+    assert told["good"]["off"] == {"hit@1": 0.0}
