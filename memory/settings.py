@@ -138,9 +138,9 @@ class RecallSettings(BaseModel):
     )
     learn: bool = Field(
         default=False,
-        description="whether the weights follow what answers cite, each at most 1.5 times up or down; "
-        "`omnirecall weights` shows them and takes them back. Off, since answers cite what already ranks "
-        "high: it pays only where citations are right (tools.eval_citations)",
+        description="whether the weights follow what answers cite, each at most 1.25 times up or down; "
+        "`omnirecall weights` shows them and takes them back. Off, since on top of fitted weights it found "
+        "nothing more, even where all citations are right (tools.eval_citations)",
     )
     key_timeout_s: float = Field(
         default=2.0, gt=0, description="seconds to wait for a question's key before words alone are used"

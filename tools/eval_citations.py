@@ -30,8 +30,8 @@ from reasoning.settings import ReasoningSettings
 from stream.capture.text import read
 from stream.messages import Cue, Evidence
 from stream.messages.control import SourceStatus
-from tools.chat_stores import ENCODER, EVERY, TERMS, Encode, text_encoder
-from tools.eval_recall import Asked, Ours, questions_of
+from tools.chat_stores import ENCODER, EVERY, TERMS, ChatStore, Encode, text_encoder
+from tools.eval_recall import Asked, questions_of
 from tools.learn_weights import Replayed, curves, summary, use_replay
 from tools.video_metrics import interval
 
@@ -44,16 +44,16 @@ CONTROLS = 3
 class Memory:
     """A store of one chat as a reasoner needs it; remembers what it gave."""
 
-    def __init__(self, ours: Ours, encode: Encode) -> None:
-        self._ours = ours
+    def __init__(self, store: ChatStore, encode: Encode) -> None:
+        self._store = store
         self._encode = encode
         self.shown: list[Evidence] = []
 
     def recall(self, cue: Cue, k: int) -> Evidence:
         """As `reasoning.reasoner.Memory.recall`."""
         keys = [QuestionKey("dense", ENCODER, self._encode([cue.text])[0])] if cue.text else []
-        with self._ours.store.reader.snapshot() as db:
-            evidence = self._ours.store.recall(db, cue, k, keys)
+        with self._store.reader.snapshot() as db:
+            evidence = self._store.recall(db, cue, k, keys)
         self.shown.append(evidence)
         return evidence
 
@@ -62,20 +62,23 @@ class Memory:
         return ()
 
 
-def replayed(ours: Ours, encode: Encode, one: Asked, every: Recall) -> Replayed:
+def replayed(store: ChatStore, encode: Encode, one: Asked, every: Recall) -> Replayed:
     """A question's terms, and what would be cited for it."""
-    key = encode([one.text])[0]
-    with ours.store.reader.snapshot() as db:
-        told = every.ranked(db, Cue(text=one.text), EVERY, [QuestionKey("dense", ENCODER, key)])
+
+    def ref(observation_id: bytes) -> str:
+        return store.turns[store.place_of[observation_id]].turn.ref
+
+    key = QuestionKey("dense", ENCODER, encode([one.text])[0])
+    with store.reader.snapshot() as db:
+        told = every.ranked(db, Cue(text=one.text), EVERY, [key])
     rows: dict[str, list[float]] = {}
-    for item in told:
-        ref = ours.ref(item.item.observation_id)
-        rows.setdefault(ref, [item.terms.get(name, 0.0) for name in TERMS])
-    memory = Memory(ours, encode)
-    answer = Reasoner(memory, ReasoningSettings()).answer(one.text, Cue())
-    told_of = citations_of(b"turn", answer, [evidence.items for evidence in memory.shown])
-    own = frozenset(ours.ref(n) for n in told_of.cited) if told_of else frozenset()
+    for scored in told:
+        rows.setdefault(ref(scored.item.observation_id), [scored.terms.get(name, 0.0) for name in TERMS])
     values = np.array(list(rows.values()), dtype=np.float32).reshape(len(rows), len(TERMS))
+    memory = Memory(store, encode)
+    answer = Reasoner(memory, ReasoningSettings()).answer(one.text, Cue())
+    cited = citations_of(b"turn", answer, [evidence.items for evidence in memory.shown])
+    own = frozenset(ref(observation_id) for observation_id in cited.cited) if cited else frozenset()
     return Replayed(one.chat, values, tuple(rows), one.evidence, {"confirmed": one.evidence, "answers": own})
 
 
@@ -87,9 +90,9 @@ def gathered(path: Path, settings: MemorySettings) -> list[Replayed]:
     rows: list[Replayed] = []
     with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
         for place, chat in enumerate(chats):
-            ours = Ours(chat, encode, Path(folder) / str(place), settings)
-            every = ours.store.at_unit_weights(settings)
-            rows += [replayed(ours, encode, one, every) for one in asked if one.chat == place]
+            store = ChatStore([chat], encode, Path(folder) / str(place), settings)
+            every = store.at_unit_weights(settings)
+            rows += [replayed(store, encode, one, every) for one in asked if one.chat == place]
             print(f"chat {place + 1} of {len(chats)}", file=sys.stderr)
     return rows
 

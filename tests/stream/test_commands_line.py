@@ -25,7 +25,7 @@ def invoke(*words):
     return CliRunner().invoke(app, list(words))
 
 
-@pytest.mark.parametrize("words", [("ask", "what?"), ("search", "x"), ("timeline",)])
+@pytest.mark.parametrize("words", [("ask", "what?"), ("search", "x"), ("timeline",), ("weights",)])
 def test_without_a_store_a_question_ends_with_4(tmp_path, words):
     outcome = invoke(*words, "--store", str(tmp_path / "none"))
     assert outcome.exit_code == 4
@@ -47,6 +47,9 @@ def test_usage_faults_end_with_2(tmp_path):
     assert invoke("ask").exit_code == 2
     assert invoke("no-such-command").exit_code == 2
     assert invoke("timeline", "--level", "century", "--store", str(tmp_path)).exit_code == 2
+    assert invoke("weights", "--revert", "--turn", "no id", "--store", str(tmp_path)).exit_code == 2
+    outcome = invoke("weights", "--turn", "ab", "--store", str(tmp_path))
+    assert (outcome.exit_code, "--revert --turn" in outcome.stderr) == (2, True)
     outcome = invoke("ask", "what?", "--since", "the twelfth of never", "--store", str(tmp_path))
     assert outcome.exit_code == 2
     assert "--since" in outcome.stderr
