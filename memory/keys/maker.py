@@ -170,8 +170,8 @@ class KeyMaker:
         return self._wanted
 
     def unencodable(self, encoder_id: str) -> int:
-        """How many keys there are at most that an encoder failed to make: of a text, and of its facts."""
-        return 2 * len(self._unencodable.get(encoder_id, ()))
+        """How many texts an encoder failed on."""
+        return len(self._unencodable.get(encoder_id, ()))
 
     def problems(self) -> tuple[str, ...]:
         """Why the encoder that is wanted, or the one that answers, cannot be asked; none where they can."""

@@ -69,13 +69,13 @@ class Reindex:
             answering_keys=counts.get(answering.encoder_id, 0) if answering else 0,
             wanted=wanted_id,
             wanted_model=wanted.model if wanted else "",
-            made=min(counts.get(wanted_id, 0), self._total(db)),
+            made=min(counts.get(wanted_id, 0) - _facts(db, wanted_id), self._total(db)),
             total=self._total(db),
             unencodable=self._keys.unencodable(wanted_id),
             replaced=replaced,
             keep_old=keep_old,
             over=(is_settled or (wanted is not None and self._total(db) == 0))
-            and self._keys.count_pending(db, wanted_id) <= self._keys.unencodable(wanted_id)
+            and self._keys.count_pending(db, wanted_id) <= 2 * self._keys.unencodable(wanted_id)
             and (keep_old or not replaced),
             problems=problems,
         )
@@ -86,3 +86,9 @@ class Reindex:
         if self._counted[0] != commit_no:
             self._counted = (commit_no, count_texts(db))
         return self._counted[1]
+
+
+def _facts(db: sqlite3.Connection, encoder_id: str) -> int:
+    """Keys that come after those of the texts, and are not counted among them."""
+    row = db.execute("SELECT COUNT(*) FROM key WHERE encoder_id = ? AND kind = 'fact'", (encoder_id,))
+    return int(row.fetchone()[0])

@@ -113,7 +113,7 @@ def in_gates(db: sqlite3.Connection, gates: Gates, limit: int) -> Candidates:
                 f" o.n) AS place FROM observation AS o {where}) WHERE (place - 1) % ? = 0",
                 (*gates.parameters, max(1, -(-total // limit))),
             )
-            return Candidates(numbers=[n for (n,) in rows])
+            return Candidates(numbers=[n for (n,) in rows], gathered=Gathered(as_of=gates.as_of))
     return Candidates()
 
 

@@ -118,7 +118,7 @@ def told(film, sentences):
 def settled(own):
     status = own.status()
     done = status.sources and all(source.consolidated for source in status.sources)
-    return status if done and not status.pending_keys else None
+    return status if done and not status.pending_keys and status.indexes else None
 
 
 def test_from_commit_to_evidence_through_the_processes(house, take, sentences):
