@@ -11,14 +11,14 @@ import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from memory.keys.index import IndexShelf
-from memory.keys.keyers import DigestKeyer, FactKeyer, TextKeyer, add_keys
+from memory.keys.keyers import DigestKeyer, FactKeyer, KeyDraft, Keyer, TextKeyer, add_keys
 from memory.keys.vectors import FlatIndex
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
@@ -29,7 +29,7 @@ from memory.settings import ChatWeights, MemorySettings, SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
 from perception.encoder.text import TEXT_ENCODER_IDS, TextEncoder
-from stream.capture.turns import Chat, Placed, placed, puts_of, record_of
+from stream.capture.turns import Chat, Placed, Turn, placed, puts_of, record_of
 from stream.messages import Cue, Evidence, EvidenceItem
 from stream.models import model_file
 
@@ -82,6 +82,34 @@ def keeping(encode: Encode, folder: Path) -> Encode:
     return encode_or_read
 
 
+def remembering(encode: Encode) -> Encode:
+    """The same, with the key of a text made once."""
+    known: dict[str, Vectors] = {}
+
+    def encode_new(texts: Sequence[str]) -> Vectors:
+        new = list(dict.fromkeys(text for text in texts if text not in known))
+        if new:
+            known.update(zip(new, encode(new), strict=True))
+        return np.stack([known[text] for text in texts])
+
+    return encode_new
+
+
+class KeyVariant(NamedTuple):
+    """How keys of turns are made; as it stands, as the house makes them.
+
+    `told` makes the text of a turn's own key in the place of the house; `emptied` is a field of the
+    text index, `speaker` or `day`, that has no words.
+    """
+
+    keyers: tuple[Keyer, ...] = (TextKeyer(), DigestKeyer(), FactKeyer())
+    told: Callable[[Turn], str] | None = None
+    emptied: str = ""
+
+
+AS_SHIPPED = KeyVariant()
+
+
 def z(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Standard scores; zeros where all are equal."""
     made: npt.NDArray[Any] = (values - values.mean()) / max(float(values.std()), 1e-9)
@@ -131,9 +159,17 @@ class ChatStore:
         encode: Makes its keys.
         folder: Of the store; new.
         settings: Of its recall.
+        keys: How keys are made.
     """
 
-    def __init__(self, chats: Sequence[Chat], encode: Encode, folder: Path, settings: MemorySettings) -> None:
+    def __init__(
+        self,
+        chats: Sequence[Chat],
+        encode: Encode,
+        folder: Path,
+        settings: MemorySettings,
+        keys: KeyVariant = AS_SHIPPED,
+    ) -> None:
         self._store = LogStore(folder)
         self.reader = LogReader(folder)
         self.turns: list[Placed] = []
@@ -144,10 +180,13 @@ class ChatStore:
         with self._store.views() as db:
             while made.advance(db, 0, self._store.touched).more:
                 pass
-            for keyer in (TextKeyer(), DigestKeyer(), FactKeyer()):
+            for keyer in keys.keyers:
                 drafts = keyer.pending(db, ENCODER, 0, 10**9)
                 if drafts:
-                    add_keys(db, drafts, encode([draft.text for draft in drafts]), ENCODER, 1)
+                    texts = [self._text_of(draft, keys) for draft in drafts]
+                    add_keys(db, drafts, encode(texts), ENCODER, 1)
+            if keys.emptied:
+                _empty(db, keys.emptied)
         self.shelf = IndexShelf(folder / "views")
         self.recall = Recall(self.shelf, settings.recall)
 
@@ -159,6 +198,11 @@ class ChatStore:
             self._store.commit([PutItem("eval", put, {})])
             for one in put.observations:
                 self.place_of[one.observation_id] = places[int(str(one.payload["turn"]))]
+
+    def _text_of(self, draft: KeyDraft, keys: KeyVariant) -> str:
+        if keys.told is None or draft.kind != "transcript":
+            return draft.text
+        return keys.told(self.turns[self.place_of[draft.owner]].turn)
 
     def hits(self, question: str, key: Vectors, k: int) -> list[EvidenceItem]:
         """What recall gives for a question, best first."""
@@ -175,3 +219,15 @@ class ChatStore:
         weights = ChatWeights(**dict.fromkeys(TERMS, 1.0))
         every = settings.recall.model_copy(update={"chat": weights, "pool": EVERY})
         return Recall(self.shelf, every)
+
+
+def _empty(db: sqlite3.Connection, field: str) -> None:
+    """Takes the words of a field out of the text index of a store."""
+    (sql,) = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'observation_text'").fetchone()
+    _, body = re.split(r"\sAS\s", sql, maxsplit=1)
+    columns = ", ".join(
+        f"'' AS {name}" if name == field else name for name in ("n", "text", "speaker", "day")
+    )
+    db.execute("DROP VIEW observation_text")
+    db.execute(f"CREATE VIEW observation_text AS SELECT {columns} FROM ({body})")  # noqa: S608
+    db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")

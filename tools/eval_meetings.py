@@ -359,7 +359,7 @@ def fit_of(table: Sequence[SpanTerms], settings: MemorySettings) -> dict[str, An
     return {
         "left_out": left_out(table, TERMS, start, KS, chosen_by=CHOSEN_BY, metric=HIT),
         "of_all": fitted(table, TERMS, start, CHOSEN_BY),
-        "ablation": ablated(table, TERMS, start, KS, metric=HIT),
+        "ablation": ablated(table, TERMS, lambda _: start, KS, metric=HIT),
     }
 
 
@@ -458,10 +458,12 @@ def _print_fit(fit: Mapping[str, Any]) -> None:
     print("weights of all: " + " ".join(f"{n} {v:g}" for n, v in fit["of_all"].items()))
     for name, told in fit["ablation"].items():
         figures = (
-            f"{how} " + " ".join(f"{metric} {v:.3f}" for metric, v in row.items())
-            for how, row in told.items()
+            f"{how} " + " ".join(f"{metric} {v:.3f}" for metric, v in told[how].items())
+            for how in ("off", "shuffled")
+            if how in told
         )
-        print(f"without {name:10} " + ", ".join(figures))
+        gain = "" if "gain" not in told else f", gain {told['gain']['mean']:+.4f} {told['gain']['interval']}"
+        print(f"without {name:10} " + ", ".join(figures) + gain)
 
 
 def main(argv: list[str] | None = None) -> int:

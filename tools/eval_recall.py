@@ -24,29 +24,42 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from memory.keys.keyers import DigestKeyer, FactKeyer, TextKeyer
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
-from memory.settings import MemorySettings
+from memory.settings import ChatWeights, MemorySettings
 from stream.capture.text import read
 from stream.capture.turns import Chat, placed
 from stream.messages import Cue
 from tools.chat_stores import (
+    AS_SHIPPED,
     ENCODER,
     EVERY,
     TERMS,
     ChatStore,
     Encode,
+    KeyVariant,
     PlainSearch,
     Vectors,
+    remembering,
     text_encoder,
 )
-from tools.fit_weights import Terms, ablated, fitted, left_out
+from tools.fit_weights import Terms, Weights, ablated, fitted, left_out
 from tools.video_metrics import interval
 
 KS = (1, 5, 10, 20, 25)
+CHOSEN = ("R@5", "R@10", "R@20")
 SYSTEMS = ("flat", "bm25", "hybrid", "ours")
-DEPTH = 60
-"""Observations asked of ours: a turn may come twice, by its words and by its photo."""
+KEY_VARIANTS = {
+    "facts": KeyVariant(keyers=(TextKeyer(), DigestKeyer())),
+    "digests": KeyVariant(keyers=(TextKeyer(), FactKeyer())),
+    "the speaker in a key": KeyVariant(told=lambda turn: f"{turn.text} {turn.caption}".strip()),
+    "the photo in a key": KeyVariant(told=lambda turn: f"{turn.speaker}: {turn.text}"),
+    "the speaker as a word": KeyVariant(emptied="speaker"),
+    "the day as a word": KeyVariant(emptied="day"),
+}
+"""Ways in which keys of turns are made, each left out."""
+DEPTH = max(KS)
 # Capitals: "may" and "march" are words.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DATE = re.compile(rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)?,? (?:of )?(?:{_MONTHS})|(?:{_MONTHS}),? \d{{1,4}})\b")
@@ -102,13 +115,26 @@ class Baselines:
 class Ours:
     """A store of one chat, and recall over it."""
 
-    def __init__(self, chat: Chat, encode: Encode, folder: Path, settings: MemorySettings) -> None:
-        self.store = ChatStore([chat], encode, folder, settings)
+    def __init__(
+        self,
+        chat: Chat,
+        encode: Encode,
+        folder: Path,
+        settings: MemorySettings,
+        keys: KeyVariant = AS_SHIPPED,
+    ) -> None:
+        self.store = ChatStore([chat], encode, folder, settings, keys)
 
-    def ranked(self, text: str, key: Vectors) -> list[str]:
-        """The turns, best first, each once."""
-        items = self.store.hits(text, key, DEPTH)
+    def ranked(self, text: str, key: Vectors, recall: Recall | None = None) -> list[str]:
+        """The turns, best first, each once; `recall` in the place of the store's own."""
+        told = self.store.evidence(recall or self.store.recall, text, key, DEPTH)
+        items = sorted(told.items, key=lambda item: -item.score)
         return list(dict.fromkeys(self.ref(item.observation_id) for item in items))
+
+    def with_weights(self, settings: MemorySettings, weights: Weights, *, named_dates: bool = True) -> Recall:
+        """Recall over the same store with other weights of turns."""
+        others = {"chat": ChatWeights(**weights), "named_dates": named_dates}
+        return Recall(self.store.shelf, settings.recall.model_copy(update=others))
 
     def terms(self, asked: Asked, key: Vectors, recall: Recall) -> Terms:
         """The terms of all candidates of a question, each turn once."""
@@ -136,18 +162,19 @@ def shares(ranked: Sequence[str], evidence: frozenset[str]) -> dict[str, float]:
 def means(rows: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
     """Every metric of every system over some questions."""
     metrics = [f"R@{k}" for k in KS]
-    return {n: {m: round(sum(r[n][m] for r in rows) / len(rows), 4) for m in metrics} for n in SYSTEMS}
+    return {n: {m: round(sum(r[n][m] for r in rows) / len(rows), 4) for m in metrics} for n in rows[0]}
 
 
 def fit_of(table: Sequence[Terms], settings: MemorySettings) -> dict[str, Any]:
     """Weights by leaving the scored dialogue out, with and without the length of a text; each off."""
     start = settings.recall.chat.model_dump()
     shown = [name for name in TERMS if name != "length"]
+    chosen = left_out(table, TERMS, start, KS)
     return {
-        "left_out": left_out(table, TERMS, start, KS),
+        "left_out": chosen,
         "left_out_without_length": left_out([_without_length(one) for one in table], shown, start, KS),
         "of_all": fitted(table, TERMS, start),
-        "ablation": ablated(table, TERMS, start, KS),
+        "ablation": ablated(table, TERMS, lambda chat: chosen["weights"][str(chat)], KS[1:4]),
     }
 
 
@@ -156,30 +183,103 @@ def _without_length(one: Terms) -> Terms:
     return Terms(one.chat, one.values[:, kept], one.evidence, one.missing)
 
 
-def measured(path: Path, settings: MemorySettings, *, fit: bool = False) -> dict[str, Any]:
-    """All figures of a file; with `fit` also weights chosen by leaving the scored dialogue out."""
-    began_s = time.monotonic()
+@dataclass(slots=True)
+class Bench:
+    """The questions of a file in order of their dialogues, the stores, and what each system found."""
+
+    asked: list[Asked]
+    keys: list[Vectors]
+    stores: list[Ours]
+    rows: list[dict[str, dict[str, float]]]
+
+    def add(self, name: str, recalls: Sequence[Recall | None], stores: Sequence[Ours] | None = None) -> None:
+        """Asks every question once more, of other pipelines or other stores."""
+        for one, key, row in zip(self.asked, self.keys, self.rows, strict=True):
+            ours = (stores or self.stores)[one.chat]
+            row[name] = shares(ours.ranked(one.text, key, recalls[one.chat]), one.evidence)
+
+    def add_fitted(self, settings: MemorySettings, fit: dict[str, Any]) -> None:
+        """The pipeline by weights of the other dialogues, also without a length; and without dates."""
+        for name, chosen in (
+            ("ours_left_out", fit["left_out"]),
+            ("ours_left_out_no_length", fit["left_out_without_length"]),
+        ):
+            weights = [{"length": 0.0} | chosen["weights"].get(str(n), {}) for n in range(len(self.stores))]
+            self.add(
+                name, [one.with_weights(settings, w) for one, w in zip(self.stores, weights, strict=True)]
+            )
+        shipped = settings.recall.chat.model_dump()
+        plain = [one.with_weights(settings, shipped, named_dates=False) for one in self.stores]
+        self.add("without named dates", plain)
+
+    def gains(self) -> dict[str, dict[str, Any]]:
+        """By how much ours is better than each variant of it, over R@5, 10 and 20, with its interval."""
+        told = {}
+        for name in (name for name in self.rows[0] if name.startswith("without ")):
+            each = [float(np.mean([r["ours"][m] - r[name][m] for m in CHOSEN])) for r in self.rows]
+            told[name] = {"mean": round(float(np.mean(each)), 4), "interval": interval(each)}
+        return told
+
+
+def bench_of(path: Path, settings: MemorySettings, encode: Encode, folder: Path) -> Bench:
+    """Every question of a file, asked of the baselines and of ours as it ships."""
     chats = read(path)
-    asked = questions_of(path, chats)
-    encode = text_encoder()
-    rows: list[dict[str, dict[str, float]]] = []
-    table: list[Terms] = []
-    with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
-        for place, chat in enumerate(chats):
-            baselines = Baselines(chat, encode)
-            ours = Ours(chat, encode, Path(folder) / str(place), settings)
-            for one in (one for one in asked if one.chat == place):
-                key = encode([one.text])[0]
+    asked = sorted(questions_of(path, chats), key=lambda one: one.chat)
+    bench = Bench(asked, [encode([one.text])[0] for one in asked], [], [])
+    for place, chat in enumerate(chats):
+        baselines = Baselines(chat, encode)
+        ours = Ours(chat, encode, folder / str(place), settings)
+        bench.stores.append(ours)
+        for one, key in zip(asked, bench.keys, strict=True):
+            if one.chat == place:
                 ranked = baselines.ranked(one.text, key) | {"ours": ours.ranked(one.text, key)}
-                rows.append({name: shares(ranked[name], one.evidence) for name in SYSTEMS})
-                if fit:
-                    table.append(ours.terms(one, key, ours.store.at_unit_weights(settings)))
-            print(f"chat {place + 1} of {len(chats)}", file=sys.stderr)
-    ordered = sorted(asked, key=lambda one: one.chat)
+                bench.rows.append({name: shares(ranked[name], one.evidence) for name in SYSTEMS})
+        print(f"chat {place + 1} of {len(chats)}", file=sys.stderr)
+    return bench
+
+
+def measured(
+    path: Path, settings: MemorySettings, *, fit: bool = False, keys: bool = False
+) -> dict[str, Any]:
+    """All figures of a file.
+
+    Args:
+        path: The file.
+        settings: Of memory.
+        fit: Also with weights chosen by leaving the scored dialogue out, and without each scorer.
+        keys: Also without each way in which keys are made.
+    """
+    began_s = time.monotonic()
+    encode = remembering(text_encoder())
+    fit_told: dict[str, Any] | None = None
+    with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
+        bench = bench_of(path, settings, encode, Path(folder))
+        if fit:
+            every = [ours.store.at_unit_weights(settings) for ours in bench.stores]
+            table = [
+                bench.stores[one.chat].terms(one, key, every[one.chat])
+                for one, key in zip(bench.asked, bench.keys, strict=True)
+            ]
+            fit_told = fit_of(table, settings)
+            bench.add_fitted(settings, fit_told)
+        for name, variant in KEY_VARIANTS.items() if keys else ():
+            chats = read(path)
+            stores = [
+                Ours(chat, encode, Path(folder) / name / str(place), settings, variant)
+                for place, chat in enumerate(chats)
+            ]
+            bench.add(f"without {name}", [None] * len(stores), stores)
+            print(f"without {name}", file=sys.stderr)
+    return told_of(path, settings, bench, fit_told) | {"seconds": round(time.monotonic() - began_s, 1)}
+
+
+def told_of(path: Path, settings: MemorySettings, bench: Bench, fit: dict[str, Any] | None) -> dict[str, Any]:
+    """The figures as they are written."""
+    rows = bench.rows
     groups: dict[str, dict[str, Any]] = {"category": {}, "names_date": {}}
     for group, of in (
-        ("category", [one.category for one in ordered]),
-        ("names_date", [str(one.names_date) for one in ordered]),
+        ("category", [one.category for one in bench.asked]),
+        ("names_date", [str(one.names_date) for one in bench.asked]),
     ):
         for value in sorted(set(of)):
             groups[group][value] = means([r for r, v in zip(rows, of, strict=True) if v == value])
@@ -189,12 +289,12 @@ def measured(path: Path, settings: MemorySettings, *, fit: bool = False) -> dict
         "items": len(rows),
         "config": settings.recall.model_dump(),
         "models": {"text": "all-minilm-l6-v2"},
-        "seconds": round(time.monotonic() - began_s, 1),
         "systems": means(rows),
-        "intervals": {n: {m: interval([r[n][m] for r in rows]) for m in rows[0][n]} for n in SYSTEMS},
+        "intervals": {n: {m: interval([r[n][m] for r in rows]) for m in rows[0][n]} for n in rows[0]},
+        "gains": bench.gains(),
         "by": groups,
-        "fit": fit_of(table, settings) if fit else None,
-        "dated": [one.text for one in ordered if one.names_date],
+        "fit": fit,
+        "dated": [one.text for one in bench.asked if one.names_date],
     }
 
 
@@ -205,7 +305,11 @@ def _print_fit(fit: dict[str, Any]) -> None:
             print(f"  weights for dialogue {chat}: " + " ".join(f"{n} {v:g}" for n, v in weights.items()))
     print("weights of all: " + " ".join(f"{n} {v:g}" for n, v in fit["of_all"].items()))
     for name, told in fit["ablation"].items():
-        print(f"without {name:10} " + ", ".join(f"{how} R@10 {row['R@10']:.3f}" for how, row in told.items()))
+        figures = ", ".join(
+            f"{how} R@10 {told[how]['R@10']:.3f}" for how in ("off", "shuffled") if how in told
+        )
+        gain = "" if "gain" not in told else f", gain {told['gain']['mean']:+.4f} {told['gain']['interval']}"
+        print(f"without {name:10} {figures}{gain}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -219,16 +323,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--fit", action="store_true", help="choose weights, each dialogue's on the others; ablate scorers"
     )
+    parser.add_argument("--keys", action="store_true", help="also without each way in which keys are made")
     options = parser.parse_args(argv)
     weights = {name: float(value) for name, _, value in (w.partition("=") for w in options.weight)}
     told = measured(
-        options.data, MemorySettings.model_validate({"recall": {"chat": weights}}), fit=options.fit
+        options.data,
+        MemorySettings.model_validate({"recall": {"chat": weights}}),
+        fit=options.fit,
+        keys=options.keys,
     )
     for title, systems in [("all", told["systems"]), *told["by"]["category"].items()]:
         for name, row in systems.items():
             print(f"{title:8} {name:8} " + " ".join(f"{m} {v:.3f}" for m, v in row.items()))
     for value, systems in told["by"]["names_date"].items():
         print(f"names a date: {value}: " + ", ".join(f"{n} R@10 {r['R@10']:.3f}" for n, r in systems.items()))
+    for name, gain in told["gains"].items():
+        print(f"{name}: gain of ours {gain['mean']:+.4f} {gain['interval']}")
     if told["fit"]:
         _print_fit(told["fit"])
     if options.json:

@@ -7,12 +7,14 @@ ranked by weights chosen on the others alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from tools.video_metrics import interval
 
 GRID = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 ROUNDS = 4
@@ -22,6 +24,8 @@ CHOSEN_BY = (5, 10, 20)
 FIXED = "dense"
 """Its weight stays 1: weights count only relative to each other."""
 LEAST_GAIN = 1e-4
+DEALS = 3
+"""Times that the values of a scorer are dealt out."""
 Ranks = npt.NDArray[np.int64]
 Weights = dict[str, float]
 
@@ -164,27 +168,62 @@ def left_out(
 def ablated(
     table: Sequence[Question],
     names: Sequence[str],
-    weights: Mapping[str, float],
+    weights_of: Callable[[int], Mapping[str, float]],
     ks: Sequence[int],
     *,
     metric: str = "R@",
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Recall without each scorer that counts, and with its values dealt out to other candidates."""
-    told = {"none": {"off": _named(mean_recall(table, names, weights, ks), ks, metric)}}
+) -> dict[str, dict[str, Any]]:
+    """What is found without each scorer that counts, and with its values dealt out to other candidates.
+
+    A scorer's row has `off` and `shuffled` (the mean of `DEALS`), and `gain`, by how much the whole is
+    better than without it, as a mean over `ks` with its 95 % interval, drawn over questions.
+
+    Args:
+        table: The questions.
+        names: Of the terms.
+        weights_of: The weights by which a dialogue is ranked.
+        ks: Depths.
+        metric: Name of a figure, before its depth.
+    """
+    vectors = {
+        chat: np.array([weights_of(chat).get(name, 0.0) for name in names], dtype=np.float32)
+        for chat in {one.chat for one in table}
+    }
+    whole = _each(table, vectors, ks)
+    told: dict[str, dict[str, Any]] = {"none": {"off": _named(whole.mean(axis=0), ks, metric)}}
     for place, name in enumerate(names):
-        if not weights.get(name):
+        if not any(vector[place] for vector in vectors.values()):
             continue
-        random = np.random.default_rng(0)
-        dealt = []
-        for one in table:
-            values = one.values.copy()
-            values[:, place] = random.permutation(values[:, place])
-            dealt.append(one.dealt(values))
+        without = {
+            chat: np.where(np.arange(len(names)) == place, np.float32(0), v) for chat, v in vectors.items()
+        }
+        off = _each(table, without, ks)
+        shuffled = np.mean([_each(_dealt(table, place, seed), vectors, ks) for seed in range(DEALS)], axis=0)
+        gains = (whole - off).mean(axis=1)
         told[name] = {
-            "off": _named(mean_recall(table, names, dict(weights) | {name: 0.0}, ks), ks, metric),
-            "shuffled": _named(mean_recall(dealt, names, weights, ks), ks, metric),
+            "off": _named(off.mean(axis=0), ks, metric),
+            "shuffled": _named(shuffled.mean(axis=0), ks, metric),
+            "gain": {"mean": round(float(gains.mean()), 4), "interval": interval(gains.tolist())},
         }
     return told
+
+
+def _each(
+    table: Sequence[Question], vectors: Mapping[int, npt.NDArray[np.float32]], ks: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    """What is found of each question, (questions, ks)."""
+    return np.array([one.recall(vectors[one.chat], ks) for one in table], dtype=np.float64)
+
+
+def _dealt(table: Sequence[Question], place: int, seed: int) -> list[Question]:
+    """The questions with the values of one term dealt out anew among the candidates of each."""
+    random = np.random.default_rng(seed)
+    dealt: list[Question] = []
+    for one in table:
+        values = one.values.copy()
+        values[:, place] = random.permutation(values[:, place])
+        dealt.append(one.dealt(values))
+    return dealt
 
 
 def _named(values: npt.NDArray[Any], ks: Sequence[int], metric: str) -> dict[str, float]:

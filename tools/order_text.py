@@ -12,34 +12,14 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from memory.settings import MemorySettings
 from stream.capture.text import read
-from tools.chat_stores import ChatStore, Encode, PlainSearch
+from tools.chat_stores import ChatStore, Encode, PlainSearch, remembering
 from tools.order_books import Book, pieces_of, write_turns
 from tools.order_pairs import Found, Spot
 
 SEARCHES = ("ours", "flat", "bm25", "hybrid")
-
-
-class RememberingEncoder:
-    """An encoder that makes the key of a text once.
-
-    Args:
-        encode: Makes them.
-    """
-
-    def __init__(self, encode: Encode) -> None:
-        self._encode = encode
-        self._known: dict[str, npt.NDArray[np.float32]] = {}
-
-    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """The keys of the texts (N, D), in their order."""
-        new = list(dict.fromkeys(text for text in texts if text not in self._known))
-        if new:
-            self._known.update(zip(new, self._encode(new), strict=True))
-        return np.stack([self._known[text] for text in texts])
 
 
 class BookSearch:
@@ -61,18 +41,18 @@ class BookSearch:
         folder: Path,
         settings: MemorySettings,
     ) -> None:
-        remembering = RememberingEncoder(encode)
+        known = remembering(encode)
         chats = []
         for book in books:
             path = folder / f"{book.name}.jsonl"
             write_turns(book, piece_words, path)
             chats += read(path)
-        self._ours = ChatStore(chats, remembering, folder / "store", settings)
+        self._ours = ChatStore(chats, known, folder / "store", settings)
         self._encode = encode
         pieces = [(book.name, at, text) for book in books for at, text in pieces_of(book, piece_words)]
         self.spots = [Spot(name, at) for name, at, _ in pieces]
         texts = [text for _, _, text in pieces]
-        self._plain = PlainSearch(texts, remembering(texts))
+        self._plain = PlainSearch(texts, known(texts))
 
     def found(self, text: str) -> dict[str, Found]:
         """The best hit of a cue, by system; what recall found lies where its evidence says."""

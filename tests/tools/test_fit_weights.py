@@ -52,9 +52,10 @@ def test_a_dialogue_has_no_say_in_its_own_weights():
 
 
 def test_a_scorer_that_helps_is_missed_and_more_so_when_shuffled():
-    told = ablated(table(), NAMES, {"dense": 1.0, "good": 1.5}, (5,))
+    told = ablated(table(), NAMES, lambda _: {"dense": 1.0, "good": 1.5}, (5,))
     assert told["good"]["shuffled"]["R@5"] <= told["good"]["off"]["R@5"] < told["none"]["off"]["R@5"]
     assert "noise" not in told
+    assert told["good"]["gain"]["mean"] > 0
 
 
 def test_of_stretches_that_are_the_same_the_best_alone_takes_a_place():
@@ -68,6 +69,6 @@ def test_of_stretches_that_are_the_same_the_best_alone_takes_a_place():
     by_first = np.array([1, 0], dtype=np.float32)
     assert joined.recall(by_first, (1, 2)) == [0.0, 1.0], "the second counts no more, the third is the next"
     assert SpanTerms(0, values[:2], hits[:2], same[:2, :2]).recall(by_first, (2,)) == [0.0]
-    told = ablated([joined], ("dense", "good"), {"dense": 1.0, "good": 1.0}, (1,), metric="hit@")
+    told = ablated([joined], ("dense", "good"), lambda _: {"dense": 1.0, "good": 1.0}, (1,), metric="hit@")
     assert told["none"]["off"] == {"hit@1": 1.0}
     assert told["good"]["off"] == {"hit@1": 0.0}
