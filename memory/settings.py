@@ -66,8 +66,8 @@ class ChatWeights(BaseModel):
     use: float = Field(
         default=0.0,
         ge=0,
-        description="weight of having been cited by answers; off, since it pays where a person confirms "
-        "them only: those that answers cite by themselves found nothing more (tools.eval_citations)",
+        description="weight of having been cited by answers; off, since what answers cite by themselves "
+        "found nothing more, and what a person would confirm no more for sure (tools.eval_citations)",
     )
 
 
