@@ -85,13 +85,13 @@ def _dialogues(told: Mapping[str, Any]) -> str:
             *(f"{dated[value][name]['R@10']:.3f}" if value in dated else "-" for value in ("True", "False")),
         ]
         for name, row in told["systems"].items()
-        if not name.startswith("without ") or name == "without named dates"
+        if not name.startswith(("without ", "with ")) or name == "without named dates"
     ]
     head = ["system", *metrics, "interval of R@10", "R@10, names a date", "R@10, others"]
-    made = [name for name in told["systems"] if name.startswith("without ")]
+    made = [name for name in told["systems"] if name.startswith(("without ", "with "))]
     keys = [
         [
-            name.removeprefix("without "),
+            name,
             f"{100 * told['gains'][name]['mean']:+.2f}",
             _ends(told["gains"][name]["interval"], 100),
             f"{told['systems'][name]['R@10']:.3f}",
@@ -106,7 +106,7 @@ def _dialogues(told: Mapping[str, Any]) -> str:
         + "\n"
         + _scorers(told["fit"], "R@10", told["config"]["chat"])
         + "\nThe named dates, and each way of making keys; points of the mean of R@5, R@10 and R@20, ours as"
-        " it ships:\n\n" + table(["mechanism", "gain, points", "interval", "R@10 without"], keys)
+        " it ships:\n\n" + table(["ours against itself", "gain, points", "interval", "R@10 so"], keys)
     )
 
 

@@ -53,12 +53,17 @@ SYSTEMS = ("flat", "bm25", "hybrid", "ours")
 KEY_VARIANTS = {
     "facts": KeyVariant(keyers=(TextKeyer(), DigestKeyer())),
     "digests": KeyVariant(keyers=(TextKeyer(), FactKeyer())),
-    "the speaker in a key": KeyVariant(told=lambda turn: f"{turn.text} {turn.caption}".strip()),
-    "the photo in a key": KeyVariant(told=lambda turn: f"{turn.speaker}: {turn.text}"),
+    "the photo in a key": KeyVariant(told=lambda turn: turn.text),
     "the speaker as a word": KeyVariant(emptied="speaker"),
     "the day as a word": KeyVariant(emptied="day"),
 }
 """Ways in which keys of turns are made, each left out."""
+OTHER_KEYS = {
+    "the speaker in a key": KeyVariant(
+        told=lambda turn: f"{turn.speaker}: {turn.text} {turn.caption}".strip()
+    ),
+}
+"""Ways that are not taken."""
 DEPTH = max(KS)
 # Capitals: "may" and "march" are words.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -215,7 +220,7 @@ class Bench:
     def gains(self) -> dict[str, dict[str, Any]]:
         """By how much ours is better than each variant of it, over R@5, 10 and 20, with its interval."""
         told = {}
-        for name in (name for name in self.rows[0] if name.startswith("without ")):
+        for name in (name for name in self.rows[0] if name.startswith(("without ", "with "))):
             each = [float(np.mean([r["ours"][m] - r[name][m] for m in CHOSEN])) for r in self.rows]
             told[name] = {"mean": round(float(np.mean(each)), 4), "interval": interval(each)}
         return told
@@ -262,14 +267,16 @@ def measured(
             ]
             fit_told = fit_of(table, settings)
             bench.add_fitted(settings, fit_told)
-        for name, variant in KEY_VARIANTS.items() if keys else ():
+        variants = {f"without {name}": variant for name, variant in KEY_VARIANTS.items()}
+        variants |= {f"with {name}": variant for name, variant in OTHER_KEYS.items()}
+        for name, variant in variants.items() if keys else ():
             chats = read(path)
             stores = [
                 Ours(chat, encode, Path(folder) / name / str(place), settings, variant)
                 for place, chat in enumerate(chats)
             ]
-            bench.add(f"without {name}", [None] * len(stores), stores)
-            print(f"without {name}", file=sys.stderr)
+            bench.add(name, [None] * len(stores), stores)
+            print(name, file=sys.stderr)
     return told_of(path, settings, bench, fit_told) | {"seconds": round(time.monotonic() - began_s, 1)}
 
 

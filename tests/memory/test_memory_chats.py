@@ -97,12 +97,12 @@ def test_a_store_of_the_first_schema_gets_the_fields(tmp_path, monkeypatch):
     db.close()
 
 
-def test_the_key_of_a_turn_holds_its_speaker_and_photo(store, chat):
+def test_the_key_of_a_turn_holds_its_photo(store, chat):
     texts = {draft.kind: [] for draft in TextKeyer().pending(store._db, "e", 0, 100)}
     for draft in TextKeyer().pending(store._db, "e", 0, 100):
         texts[draft.kind].append(draft.text)
-    assert texts["transcript"][0] == "Ana: I bought a canoe at the lake."
-    assert texts["transcript"][3] == "Ben: Look at this! a photo of a heron in the reeds"
+    assert texts["transcript"][0] == "I bought a canoe at the lake."
+    assert texts["transcript"][3] == "Look at this! a photo of a heron in the reeds"
     assert texts["caption"] == ["a photo of a heron in the reeds"]
 
 
