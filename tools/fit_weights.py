@@ -119,8 +119,15 @@ def mean_recall(
 ) -> npt.NDArray[np.float64]:
     """Means over questions, one per k."""
     vector = np.array([weights.get(name, 0.0) for name in names], dtype=np.float32)
-    means: npt.NDArray[np.float64] = np.mean([one.recall(vector, ks) for one in table], axis=0)
+    means: npt.NDArray[np.float64] = recall_of_all(table, vector, ks).mean(axis=0)
     return means
+
+
+def recall_of_all(
+    table: Sequence[Question], weights: npt.NDArray[np.float32], ks: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    """What is found of each question by the same weights, (questions, ks)."""
+    return np.array([one.recall(weights, ks) for one in table], dtype=np.float64)
 
 
 def fitted(
