@@ -9,7 +9,7 @@ import typer
 from stream.commands import options
 
 if TYPE_CHECKING:
-    from stream.messages.evidence import Evidence
+    from stream.messages.evidence import Evidence, EvidenceItem
 
 
 def search(
@@ -67,6 +67,11 @@ def search(
         _show(found)
 
 
+def said_by(item: EvidenceItem) -> str:
+    """What an item says, after the name of who said it, where that is known."""
+    return f"{item.speaker}: {item.text}" if item.speaker else item.text
+
+
 def _show(found: Evidence) -> None:
     from stream.commands.ask import whereabouts
     from stream.commands.playable import away_uris
@@ -77,6 +82,6 @@ def _show(found: Evidence) -> None:
     away = away_uris(item.uri for item in found.items)
     for item in sorted(found.items, key=lambda item: -item.score):
         say(f"{item.score:6.2f}  {whereabouts(item, away)}")
-        say(f"        {clean(item.text)}")
+        say(f"        {clean(said_by(item))}")
     for notice in found.notices:
         note(f"note: {clean(notice)}")

@@ -62,6 +62,7 @@ def item_json(item: EvidenceItem, store_dir: Path, away: Collection[str]) -> Jso
         "t0_s": seconds(item.pts0_ns),
         "t1_s": seconds(item.pts1_ns),
         "text": item.text,
+        "speaker": item.speaker,
         "place": item.place,
         "thumbnail": str(store_dir / "media" / item.thumbnail) if item.thumbnail else None,
         "span": item.span_id.hex(),
@@ -73,7 +74,7 @@ def hit_json(item: EvidenceItem, store_dir: Path, away: Collection[str]) -> Json
     """One hit of `search --json`: a moment, the observation that stands for it, its score and scorers.
 
     `t0` to `t1_s` bound the moment; `observed_t0_s` and `observed_t1_s` the observation,
-    which may be shorter or longer.
+    which may be shorter or longer. `near` are the texts around it, in order of time.
     """
     told = item_json(item, store_dir, away)
     observed = {"observed_t0_s": told["t0_s"], "observed_t1_s": told["t1_s"]}
@@ -82,7 +83,8 @@ def hit_json(item: EvidenceItem, store_dir: Path, away: Collection[str]) -> Json
         for end, pts_ns in (("t0", item.moment_pts0_ns), ("t1", item.moment_pts1_ns)):
             told[end] = None if origin_ns is None else iso(origin_ns + pts_ns)
             told[f"{end}_s"] = seconds(pts_ns)
-    return {**told, **observed, "score": item.score, "scorers": item.scorers}
+    near = {"near": list(item.neighbours)}
+    return {**told, **observed, **near, "score": item.score, "scorers": item.scorers}
 
 
 def coverage_json(coverage: Coverage) -> Json:

@@ -13,6 +13,7 @@ import pytest
 from stream.commands.ask import show
 from stream.commands.page import MAX_THUMBNAIL_BYTES, page_of, write_page
 from stream.commands.playable import away_uris, play_json, play_uri
+from stream.commands.search import said_by
 from stream.commands.shapes import answer_json, entry_json, error_json, hit_json, iso
 from stream.commands.terminal import clean, position, say, say_json, size, table
 from stream.errors import ConfigError, ModelMissing
@@ -71,6 +72,7 @@ def test_an_answer_has_the_promised_form(tmp_path):
             "t0_s": 31.0,
             "t1_s": 33.5,
             "text": "It was the best of times.",
+            "speaker": "",
             "place": "",
             "thumbnail": str(tmp_path / "media" / "ab/abcd.jpg"),
             "span": "02" * 16,
@@ -85,8 +87,15 @@ def test_an_answer_has_the_promised_form(tmp_path):
 def test_a_hit_is_a_citation_with_its_score(tmp_path):
     hit = hit_json(ITEM, tmp_path, ())
     assert (hit["score"], hit["scorers"]) == (1.5, {"dense": 1.0, "lexical": 0.5})
-    more = {"score", "scorers", "observed_t0_s", "observed_t1_s"}
+    more = {"score", "scorers", "observed_t0_s", "observed_t1_s", "near"}
     assert hit.keys() - more == answer_json(ANSWER, tmp_path)["citations"][0].keys()
+
+
+def test_a_hit_says_who_and_what_stood_around_it(tmp_path):
+    said = msgspec.structs.replace(ITEM, speaker="Ana", neighbours=("Before.", "After."))
+    assert said_by(said) == f"Ana: {ITEM.text}"
+    assert said_by(ITEM) == ITEM.text
+    assert hit_json(said, tmp_path, ())["near"] == ["Before.", "After."]
 
 
 def test_a_hit_lies_where_its_moment_lies_and_says_where_its_observation_does(tmp_path):
