@@ -423,7 +423,7 @@ class MemoryService(Service):
                 db,
                 self.surroundings.store_dir,
                 self._shelf.describe(),
-                self._keys.count_pending(db),
+                self._keys.count_pending(db) + self._keys.count_turns_pending(db),
                 awaited,
                 None if spaces is None else {text, spaces.image},
             )
