@@ -31,6 +31,18 @@ _DIGESTS_MADE = (
 )
 
 
+class Count(NamedTuple):
+    """Keys of texts and events, and turns with keys of their facts."""
+
+    texts: int
+    turns: int
+
+    @property
+    def all(self) -> int:
+        """Both together."""
+        return self.texts + self.turns
+
+
 class _Counted(NamedTuple):
     """Of an encoder: its first key, its last, and how many texts and turns have theirs."""
 
@@ -51,9 +63,9 @@ class KeyCounts:
         self._facts = facts
         self._lock = threading.Lock()
         self._made: dict[str, _Counted] = {}
-        self._texts: tuple[int, int] = (-1, 0)
+        self._total = (-1, 0, 0)
 
-    def made(self, db: sqlite3.Connection, encoder_id: str) -> int:
+    def made(self, db: sqlite3.Connection, encoder_id: str) -> Count:
         """Texts, events and turns that have the key, or keys of facts, of an encoder."""
         with self._lock:
             row = db.execute(_FIRST, (encoder_id, *OF_TEXTS)).fetchone()
@@ -68,12 +80,13 @@ class KeyCounts:
             now = _Counted(before.first, max(before.last, last), before.texts + texts, before.turns + turns)
             self._made[encoder_id] = now
         digests = db.execute(_DIGESTS_MADE, (DIGEST, encoder_id)).fetchone()[0]
-        return now.texts + int(digests) + (now.turns if self._facts else 0)
+        return Count(now.texts + int(digests), now.turns if self._facts else 0)
 
-    def total(self, db: sqlite3.Connection) -> int:
+    def total(self, db: sqlite3.Connection) -> Count:
         """How many there are once all are made; the log is walked anew after each commit."""
         commit_no = last_commit(db)
         with self._lock:
-            if self._texts[0] != commit_no:
-                self._texts = (commit_no, count_texts(db) + (count_turns(db) if self._facts else 0))
-            return self._texts[1] + count_digests(db)
+            if self._total[0] != commit_no:
+                self._total = (commit_no, count_texts(db), count_turns(db) if self._facts else 0)
+            _, texts, turns = self._total
+        return Count(texts + count_digests(db), turns)

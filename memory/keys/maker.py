@@ -115,7 +115,7 @@ class KeyMaker:
         self._cursors: dict[str, int] = {}
         self._fact_cursors: dict[str, int] = {}
         self._away: dict[str, tuple[float, str]] = {}
-        self._warmed = self._why_not = ""
+        self._warmed = self._why_not = self._why_stuck = ""
         self._replaced: list[str] | None = None
         self._taken_over_s = 0.0
         self._batch = settings.encode_batch
@@ -201,7 +201,7 @@ class KeyMaker:
     def problems(self) -> tuple[str, ...]:
         """Why the encoder that is wanted, or the one that answers, cannot be asked; none where they can."""
         away = (why for _, why in list(self._away.values()))
-        return tuple(why for why in (self._why_not, *away) if why)
+        return tuple(why for why in (self._why_not, self._why_stuck, *away) if why)
 
     # In the background lane.
 
@@ -281,9 +281,12 @@ class KeyMaker:
         except (ModelError, ConfigError) as error:
             # What is wanted is asked for again and again, and its errors told; what was, is given up.
             if isinstance(error, ModelFailed) or one == self._wanted or not one.encoder_id:
+                self._why_stuck = "" if isinstance(error, ModelFailed) else error.message
                 raise
             self._note_away(one, error.message)
             return None
+        if one == self._wanted:
+            self._why_stuck = ""
         if one.encoder_id and keys.encoder_id != one.encoder_id:
             self._note_away(one, f"{one.model} makes keys of {keys.encoder_id} now")
             return None

@@ -30,8 +30,8 @@ class Reindex:
         self._keys = keys
         self._counts = KeyCounts(facts=keys.makes_facts)
 
-    def resolve(self, ask: ReindexAsk) -> Choice | None:
-        """What a request chooses; None: the configuration decides.
+    def resolve(self, ask: ReindexAsk) -> tuple[Speaks, Choice | None]:
+        """The encoder that a request names, and the choice which that is; None: the configuration decides.
 
         Raises:
             ModelError, ConfigError: If there is no such model.
@@ -39,9 +39,9 @@ class Reindex:
         """
         configured = self._link.text_space("", RESOLVE_TIMEOUT_S)
         if not ask.text:
-            return None
+            return configured, None
         named = self._link.text_space(ask.text, RESOLVE_TIMEOUT_S)
-        return None if named == configured else Choice(named.model, configured.encoder_id)
+        return named, None if named == configured else Choice(named.model, configured.encoder_id)
 
     def wanted(self, db: sqlite3.Connection) -> Speaks | None:
         """The encoder that is to answer, as the store and the configuration have it; None: not known yet."""
@@ -52,27 +52,30 @@ class Reindex:
             return configured
         return self._link.known_text(choice.model) or self._keys.wanted
 
-    def told(self, db: sqlite3.Connection) -> ReindexTold:
-        """How far it is, in one snapshot."""
-        answering, wanted = speaks.answering(db), self.wanted(db)
-        in_use = {one.encoder_id for one in (answering, wanted) if one is not None}
+    def told(self, db: sqlite3.Connection, would: Speaks | None = None) -> ReindexTold:
+        """How far it is, in one snapshot; or how far it would be, were that encoder wanted."""
+        answering, wanted = speaks.answering(db), would or self.wanted(db)
+        in_use = {one.encoder_id for one in (answering, self.wanted(db), would) if one is not None}
         replaced = {one: speaks.count_keys(db, one) for one in speaks.replaced(db, in_use)}
         wanted_id = wanted.encoder_id if wanted else ""
         keep_old, total = speaks.keeps_old(db), self._counts.total(db)
+        made = self._counts.made(db, wanted_id)
         problems = tuple(shortened(one, 4 * NAME_CHARS) for one in self._keys.problems())
         is_settled = answering is not None and answering.encoder_id == wanted_id
         return ReindexTold(
             answering=answering.encoder_id if answering else "",
             answering_model=answering.model if answering else "",
-            answering_keys=self._counts.made(db, answering.encoder_id) if answering else 0,
+            answering_keys=self._counts.made(db, answering.encoder_id).all if answering else 0,
             wanted=wanted_id,
             wanted_model=wanted.model if wanted else "",
-            made=min(self._counts.made(db, wanted_id), total),
-            total=total,
+            made=min(made.all, total.all),
+            total=total.all,
+            turns_made=min(made.turns, total.turns),
+            turns_total=total.turns,
             unencodable=self._keys.unencodable(wanted_id),
             replaced=replaced,
             keep_old=keep_old,
-            over=(is_settled or (wanted is not None and total == 0))
+            over=(is_settled or (wanted is not None and total.all == 0))
             and not self._keys.has_pending(db, wanted_id)
             and (keep_old or not replaced),
             problems=problems,

@@ -71,6 +71,11 @@ def choose(db: sqlite3.Connection, choice: Choice | None, keep_old: bool | None)
         keep_old: None: as it was.
     """
     _set(db, _CHOSEN, json.dumps(choice._asdict()) if choice else "")
+    keep(db, keep_old)
+
+
+def keep(db: sqlite3.Connection, keep_old: bool | None) -> None:
+    """Notes whether replaced keys are kept, within the caller's transaction; None: as it was."""
     if keep_old is not None:
         _set(db, _KEPT, "yes" if keep_old else "")
 

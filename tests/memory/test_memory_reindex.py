@@ -188,7 +188,8 @@ def test_a_text_on_which_the_new_model_fails_holds_nothing_up(store, reader, tmp
 
 def test_a_choice_stands_until_the_configuration_changes(store, reader, tmp_path, making):
     made, _ = making
-    choice = made.reindex.resolve(ReindexAsk(begin=True, text=NEW.model))
+    named, choice = made.reindex.resolve(ReindexAsk(begin=True, text=NEW.model))
+    assert named == NEW
     assert choice == Choice(NEW.model, OLD.encoder_id)
     with store.views() as db:
         speaks.choose(db, choice, keep_old=True)
@@ -204,7 +205,7 @@ def test_a_choice_stands_until_the_configuration_changes(store, reader, tmp_path
     made = again(store, reader, tmp_path, EncoderByHand(OLD))
     made.turn(4)
     assert speaks.answering(store._db) == NEW
-    assert made.reindex.resolve(ReindexAsk(begin=True)) is None
+    assert made.reindex.resolve(ReindexAsk(begin=True, configured=True)) == (OLD, None)
     with store.views() as db:
         speaks.choose(db, None, keep_old=False)
     made.turn(12)
@@ -454,12 +455,12 @@ def test_what_was_counted_is_counted_anew_once_keys_went(store, reader, shelf, t
     made = Making(store, reader, shelf, EncoderByHand())
     made.turn(20)
     kept = KeyCounts(facts=True)
-    assert kept.made(store._db, OLD.encoder_id) == 24
+    assert kept.made(store._db, OLD.encoder_id) == (12, 12)
     with store.views() as db:
         assert speaks.remove_keys(db, OLD.encoder_id, 5) == 5
-        assert kept.made(db, OLD.encoder_id) == KeyCounts(facts=True).made(db, OLD.encoder_id) == 19
+        assert kept.made(db, OLD.encoder_id) == KeyCounts(facts=True).made(db, OLD.encoder_id) == (7, 12)
         speaks.remove_keys(db, OLD.encoder_id, 100)
-        assert kept.made(db, OLD.encoder_id) == 0
+        assert kept.made(db, OLD.encoder_id) == (0, 0)
 
 
 def test_killed_between_batches_no_fact_is_lost_or_made_twice(store, reader, tmp_path, take):
@@ -483,3 +484,43 @@ def test_a_turn_that_went_while_its_facts_were_made_gets_none(store, take):
         assert add_keys(db, drafts, vectors, OLD.encoder_id, 1) == 2
         owners = {owner for (owner,) in db.execute("SELECT owner FROM key")}
     assert owners == {drafts[-1].owner}
+
+
+def test_what_the_wanted_model_lacks_is_told_until_it_is_there(store, reader, tmp_path, making):
+    link = EncoderByHand(NEW)
+    made = again(store, reader, tmp_path, link)
+
+    ask = link.ask
+
+    def lacks(asked, parts, timeout_s):
+        if asked.model != NEW.model:
+            return ask(asked, parts, timeout_s)
+        raise ModelMissing(f"{asked.model} has no weights")
+
+    link.ask = lacks
+    made.turn(3)
+    assert made.keys.problems() == (f"{NEW.model} has no weights",)
+    link.ask = ask
+    made.turn(2)
+    assert made.keys.problems() == ()
+
+
+def test_how_it_would_go_by_another_model_is_told_and_changes_nothing(store, reader, shelf, take):
+    chatted(store, take)
+    made = Making(store, reader, shelf, EncoderByHand())
+    made.turn(20)
+    with reader.snapshot() as db:
+        told = made.reindex.told(db, NEW)
+        assert speaks.chosen(db) is None
+    assert (told.wanted, told.made, told.total) == (NEW.encoder_id, 0, 24)
+    assert (told.turns_made, told.turns_total, told.over) == (0, 12, False)
+
+
+def test_whether_old_keys_stay_is_noted_without_ending_a_choice(store, making):
+    choice = Choice(NEW.model, OLD.encoder_id)
+    with store.views() as db:
+        speaks.choose(db, choice, keep_old=None)
+        for keep_old in (True, None, False):
+            speaks.keep(db, keep_old)
+            assert speaks.chosen(db) == choice
+            assert speaks.keeps_old(db) == (keep_old is not False)
