@@ -19,7 +19,7 @@ from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
 from memory.keys.reindex import Reindex
-from memory.keys.speaks import Choice, answering, choose
+from memory.keys.speaks import Choice, Speaks, answering, choose, keep
 from memory.likeness import alike
 from memory.log.database import RECALL_CACHE_KIB
 from memory.log.held import held, history
@@ -386,29 +386,39 @@ class MemoryService(Service):
     def _take_reindex(self, received: Received) -> None:
         """Tells how it goes; to begin, finds the model first, then notes the choice, then tells."""
         ask = cast(ReindexAsk, received.message)
-        if not ask.begin:
-            self._query(received, self._reindex_told)
-            return
 
         def failed(error: BaseException) -> None:
             self._not_answered(received, error)
 
-        def resolved(choice: Choice | None) -> None:
-            self._writer.submit(self._choose, choice, ask.keep_old, done=noted, failed=failed)
+        def resolved(found: tuple[Speaks, Choice | None]) -> None:
+            named, choice = found
+            if ask.begin:
+                self._writer.submit(self._choose, choice, ask.keep_old, done=noted, failed=failed)
+            else:
+                self._query(received, lambda _: self._reindex_told(named))
 
         def noted(_: None) -> None:
             self._keys.wake()
-            self._query(received, self._reindex_told)
+            self._query(received, lambda _: self._reindex_told())
 
-        self._queries.submit(self._reindex.resolve, ask, done=resolved, failed=failed)
+        if ask.text or ask.configured:
+            self._queries.submit(self._reindex.resolve, ask, done=resolved, failed=failed)
+        elif ask.begin:
+            self._writer.submit(self._keep, ask.keep_old, done=noted, failed=failed)  # A choice stands.
+        else:
+            self._query(received, lambda _: self._reindex_told())
 
     def _choose(self, choice: Choice | None, keep_old: bool | None) -> None:
         with self._store.views() as db:
             choose(db, choice, keep_old)
 
-    def _reindex_told(self, _: Received) -> Message:
+    def _keep(self, keep_old: bool | None) -> None:
+        with self._store.views() as db:
+            keep(db, keep_old)
+
+    def _reindex_told(self, would: Speaks | None = None) -> Message:
         with self._reader.snapshot() as db:
-            return self._reindex.told(db)
+            return self._reindex.told(db, would)
 
     def _take_status(self, received: Received) -> None:
         awaited = set(self._awaited)
@@ -419,18 +429,21 @@ class MemoryService(Service):
         with self._reader.snapshot() as db:
             answers = answering(db)
             text = answers.encoder_id if answers is not None else spaces.text if spaces is not None else ""
+            wanted = self._reindex.wanted(db)
+            turns = self._keys.count_turns_pending(db)
             told = status_of(
                 db,
                 self.surroundings.store_dir,
                 self._shelf.describe(),
-                self._keys.count_pending(db),
+                self._keys.count_pending(db) + turns,
                 awaited,
                 None if spaces is None else {text, spaces.image},
+                wanted.encoder_id if wanted is not None else "",
             )
-            wanted = self._reindex.wanted(db)
             is_changing = wanted is not None and answers is not None and wanted.encoder_id != text
             return msgspec.structs.replace(
                 told,
+                pending_turns=turns,
                 lexicon=self._shelf.words.describe(),
                 reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )

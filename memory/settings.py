@@ -155,6 +155,11 @@ class MemorySettings(BaseModel):
     group_commit: int = Field(default=64, ge=1, description="batches made durable in one transaction at most")
     window: int = Field(default=64, ge=1, description="batches that a sender may have unacknowledged")
     encode_batch: int = Field(default=32, ge=1, le=256, description="texts per request to the encoder")
+    facts: bool = Field(
+        default=True,
+        description="whether each thing that a turn of a chat states gets a key of its own; none is made "
+        "where recall.chat.fact is 0, which asks for none",
+    )
     encode_timeout_s: float = Field(default=30.0, gt=0, description="seconds to wait for a batch of keys")
     encode_retry_s: float = Field(
         default=2.0, gt=0, description="seconds between attempts while the encoder is away"
@@ -166,3 +171,8 @@ class MemorySettings(BaseModel):
     query_threads: int = Field(default=2, ge=1, le=16, description="questions answered at the same time")
     spans: SpanSettings = Field(default=SpanSettings(), description="how sources are cut into events")
     recall: RecallSettings = Field(default=RecallSettings(), description="how questions are answered")
+
+    @property
+    def makes_facts(self) -> bool:
+        """Whether turns of chats get keys of their facts."""
+        return self.facts and self.recall.chat.fact > 0

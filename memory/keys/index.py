@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from memory.keys.files import read_view, remove_view, sweep_partials, write_view
 from memory.keys.gpu import Ids, Vectors, faiss_library
 from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, Lexicon
-from memory.keys.owners import Owners
+from memory.keys.owners import Gone, Owners
 from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
 from memory.log.reader import last_commit, last_given, marks, pages
@@ -66,10 +66,8 @@ class IndexShelf:
         self._turns = Turns()
         self._child: subprocess.Popen[bytes] | None = None
         self._making = ""
-        self._gone_meanwhile: set[int] = set()
         self._opening = threading.Lock()
-        self._is_opening = False
-        self._gone_opening: set[int] = set()
+        self._gone = Gone()
         self._measured: dict[str, dict[str, Any]] = {}
         self.builds_failed = 0
         self.most_flat = most_flat
@@ -93,15 +91,16 @@ class IndexShelf:
             is_there = encoder_id in self._indexes
         if not is_there and not self._open_once(db, encoder_id):
             return None
-        with self._lock:
-            index = self._indexes[encoder_id]
-            self._catch_up(db, index)
-            return index
+        return self._catch_up(db, encoder_id)
 
     def owners_of(self, encoder_id: str, ids: Ids) -> Ids:
-        """The row number of each key's observation; 0 for a span's key, -1 for one that is gone."""
+        """The row number of each key's observation; 0 for a span's key, -1 for one that is gone.
+
+        Of an encoder without an index, which may have been dropped just now, all are gone.
+        """
         with self._lock:
-            return self._owners[encoder_id].numbers_of(ids)
+            owners = self._owners.get(encoder_id)
+            return np.full(len(ids), -1, np.int64) if owners is None else owners.numbers_of(ids)
 
     def keys_of(
         self, db: sqlite3.Connection, encoder_id: str, dimension: int, numbers: Iterable[int]
@@ -136,8 +135,8 @@ class IndexShelf:
     def remove(self, ids: list[int]) -> None:
         """Takes keys that are gone from the store out of all indexes."""
         with self._lock:
-            self._gone_meanwhile.update(ids if self._making else ())
-            self._gone_opening.update(ids if self._is_opening else ())
+            # A snapshot from before still has them: they are not to come back by it.
+            self._gone.note(ids)
             for encoder_id, index in self._indexes.items():
                 self._owners[encoder_id].remove(ids)
                 if index.remove(np.array(ids, dtype=np.int64)):
@@ -146,7 +145,14 @@ class IndexShelf:
     def drop(self, encoder_id: str) -> None:
         """Takes the index of an encoder away, its file too; its keys are none of the index's business."""
         with self._lock:
-            for held in (self._indexes, self._last_key, self._saved, self._changes, self._measured):
+            for held in (
+                self._indexes,
+                self._owners,
+                self._last_key,
+                self._saved,
+                self._changes,
+                self._measured,
+            ):
                 held.pop(encoder_id, None)
         remove_view(self.folder, _stem(encoder_id))
 
@@ -203,7 +209,6 @@ class IndexShelf:
     def _start(self, view: str) -> None:
         """Starts a child that makes the words, or the lists of an encoder."""
         self._turns.begin(view)
-        # What is removed from now on may be in the child's snapshot.
         self._making = view
         store_dir, folder = self.folder.parent, self.folder / BUILT
         try:
@@ -232,7 +237,6 @@ class IndexShelf:
         """Whatever happened: nothing is being made now."""
         with self._lock:
             self._making = ""
-            self._gone_meanwhile.clear()
         self.builds_failed += not made
         self._turns.end(view, made=made)
 
@@ -245,21 +249,20 @@ class IndexShelf:
             return False
         finally:
             remove_view(folder, _stem(encoder_id))
-        owners, _ = _matched(db, index)
+        matched = _matched(db, index)
         with self._lock:
-            # What was removed after this snapshot: from now on it is removed from the new index.
-            self._take(index, owners, self._gone_meanwhile)
+            self._take(index, matched)
             self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
         return True
 
-    def _take(self, index: FlatIndex | IvfIndex, owners: tuple[Ids, Ids], gone: set[int]) -> None:
+    def _take(self, index: FlatIndex | IvfIndex, matched: _Matched) -> None:
         """Puts an index in its place, without the keys that are gone since it was matched with the store."""
-        ids, _ = owners
-        index.remove(np.array(sorted(gone), dtype=np.int64))
+        gone = self._gone.among(matched.ids)
+        index.remove(gone)
         self._indexes[index.encoder_id] = index
-        self._owners[index.encoder_id] = Owners(*owners)
-        self._owners[index.encoder_id].remove(gone)
-        self._last_key[index.encoder_id] = int(ids[-1]) if len(ids) else 0
+        self._owners[index.encoder_id] = Owners(matched.ids, matched.numbers)
+        self._owners[index.encoder_id].remove(gone.tolist())
+        self._last_key[index.encoder_id] = matched.last_key
 
     @property
     def is_building(self) -> bool:
@@ -302,24 +305,17 @@ class IndexShelf:
             with self._lock:
                 if encoder_id in self._indexes:
                     return True
-                self._is_opening = True
-            try:
-                opened = self._open(db, encoder_id)
-                with self._lock:
-                    if opened is not None:
-                        index, owners, has_changed = opened
-                        self._take(index, owners, self._gone_opening)
-                        self._changes[encoder_id] = self._changes.get(encoder_id, 0) + has_changed
-                return opened is not None
-            finally:
-                with self._lock:
-                    self._is_opening = False
-                    self._gone_opening.clear()
+            opened = self._open(db, encoder_id)
+            if opened is None:
+                return False
+            index, matched = opened
+            with self._lock:
+                self._take(index, matched)
+                self._changes[encoder_id] = self._changes.get(encoder_id, 0) + matched.has_changed
+            return True
 
-    def _open(
-        self, db: sqlite3.Connection, encoder_id: str
-    ) -> tuple[FlatIndex | IvfIndex, tuple[Ids, Ids], bool] | None:
-        """The index of an encoder, its keys with their owners, and whether it differs from its file."""
+    def _open(self, db: sqlite3.Connection, encoder_id: str) -> tuple[FlatIndex | IvfIndex, _Matched] | None:
+        """The index of an encoder, and how it was brought in step with the store."""
         row = db.execute(
             "SELECT dimension FROM key WHERE encoder_id = ? AND kind <> 'fact' AND vector IS NOT NULL"
             " LIMIT 1",
@@ -336,8 +332,7 @@ class IndexShelf:
             self.rebuilt += (self.folder / f"{_stem(encoder_id)}.json").exists()
             self._measured.pop(encoder_id, None)
             index = FlatIndex(encoder_id, dimension, gpu=self._gpu)
-        owners, has_changed = _matched(db, index)
-        return index, owners, has_changed
+        return index, _matched(db, index)
 
     def _load(
         self, db: sqlite3.Connection, encoder_id: str, dimension: int, folder: Path
@@ -359,30 +354,59 @@ class IndexShelf:
         self._measured[encoder_id] = dict(told["measured"])
         return index
 
-    def _catch_up(self, db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> None:
-        """Adds the keys made since the last call; ids only grow, so they are those above the last one."""
-        encoder_id = index.encoder_id
+    def _catch_up(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | IvfIndex | None:
+        """Adds the keys made since the last call; ids only grow, so they are those above the last one.
+
+        They are read without the lock, so that nobody waits for the disk; None where the index was dropped.
+        """
         while True:
-            rows = db.execute(
-                "SELECT k.key_id, CASE WHEN k.kind <> 'fact' THEN k.vector END, COALESCE(o.n, 0)"
-                " FROM key AS k"
-                " LEFT JOIN observation AS o ON o.observation_id = k.owner"
-                " WHERE k.encoder_id = ? AND k.key_id > ? AND k.vector IS NOT NULL"
-                " AND k.dimension = ? ORDER BY k.key_id LIMIT ?",
-                (encoder_id, self._last_key[encoder_id], index.dimension, READ_ROWS),
-            ).fetchall()
-            if rows:
-                # Facts are no part of an index, but they are passed here, not looked at again each time.
-                own = [row for row in rows if row[1] is not None]
-                ids = np.array([row[0] for row in own], dtype=np.int64)
-                index.add(ids, unpack_vectors([row[1] for row in own], index.dimension))
-                self._owners[encoder_id].add(ids, np.array([row[2] for row in own], dtype=np.int64))
-                self._last_key[encoder_id] = int(rows[-1][0])
-            if len(rows) < READ_ROWS:
-                break
-        index.commit_no = last_commit(db)
+            with self._lock:
+                index, after = self._indexes.get(encoder_id), self._last_key.get(encoder_id, 0)
+            if index is None:
+                return None
+            rows = db.execute(_KEYS_SINCE, (encoder_id, after, index.dimension, READ_ROWS)).fetchall()
+            commit_no = last_commit(db)
+            with self._lock:
+                if (self._indexes.get(encoder_id), self._last_key.get(encoder_id, 0)) != (index, after):
+                    continue  # Somebody else has added them, or another index took its place.
+                self._add(index, rows)
+                if len(rows) < READ_ROWS:
+                    index.commit_no = max(index.commit_no, commit_no)
+                    return index
+
+    def _add(self, index: FlatIndex | IvfIndex, rows: Sequence[tuple[int, bytes | None, int]]) -> None:
+        """Adds keys as `_KEYS_SINCE` gives them, but those that have gone since that snapshot."""
+        if not rows:
+            return
+        gone = set(self._gone.among(np.array([row[0] for row in rows], dtype=np.int64)).tolist())
+        # Facts are no part of an index, but they are passed here, not looked at again each time.
+        own = [row for row in rows if row[1] is not None and row[0] not in gone]
+        ids = np.array([row[0] for row in own], dtype=np.int64)
+        if len(ids):
+            index.add(ids, unpack_vectors([row[1] for row in own], index.dimension))
+        self._owners[index.encoder_id].add(ids, np.array([row[2] for row in own], dtype=np.int64))
+        self._last_key[index.encoder_id] = int(rows[-1][0])
 
 
+class _Matched(NamedTuple):
+    """The keys of an index as the store has them.
+
+    `ids` in ascending order and the row `numbers` of their owners, as `Owners` takes them, (N,) int64
+    both; `last_key` of the encoder, which may be of no part of the index; whether the index `has_changed`.
+    """
+
+    ids: Ids
+    numbers: Ids
+    last_key: int
+    has_changed: bool
+
+
+_KEYS_SINCE = (
+    "SELECT k.key_id, CASE WHEN k.kind <> 'fact' THEN k.vector END, COALESCE(o.n, 0) FROM key AS k"
+    " LEFT JOIN observation AS o ON o.observation_id = k.owner"
+    " WHERE k.encoder_id = ? AND k.key_id > ? AND k.vector IS NOT NULL"
+    " AND k.dimension = ? ORDER BY k.key_id LIMIT ?"
+)
 _KEY_OWNERS = (
     "SELECT k.key_id, COALESCE(o.n, 0) FROM key AS k LEFT JOIN observation AS o"
     " ON o.observation_id = k.owner WHERE k.encoder_id = ? AND k.vector IS NOT NULL AND k.dimension = ?"
@@ -390,12 +414,8 @@ _KEY_OWNERS = (
 )
 
 
-def _matched(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> tuple[tuple[Ids, Ids], bool]:
-    """Adds what only the store has and removes what only the index has.
-
-    Returns:
-        The keys of the store and their owners as `Owners` takes them; whether there was any difference.
-    """
+def _matched(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> _Matched:
+    """Adds what only the store has and removes what only the index has."""
     encoder_id, dimension = index.encoder_id, index.dimension
     rows = np.array(db.execute(_KEY_OWNERS, (encoder_id, dimension)).fetchall(), dtype=np.int64)
     stored, numbers = rows.reshape(-1, 2).T.copy()
@@ -406,7 +426,10 @@ def _matched(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> tuple[tuple
         ids = missing[start : start + READ_ROWS]
         index.add(*_read_keys(db, encoder_id, ids, dimension))
     index.commit_no = last_commit(db)
-    return (stored, numbers), bool(len(missing) or len(gone))
+    last = db.execute(
+        "SELECT COALESCE(MAX(key_id), 0) FROM key WHERE encoder_id = ?", (encoder_id,)
+    ).fetchone()
+    return _Matched(stored, numbers, int(last[0]), bool(len(missing) or len(gone)))
 
 
 def stored_vectors(

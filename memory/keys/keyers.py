@@ -8,7 +8,7 @@ their own (there are too many); they are reached by time and through their shot.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,9 +52,16 @@ _TEXTS = (
     " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = o.observation_id"
     f" AND k.kind = {_KIND_SQL} AND k.encoder_id = ?)"
 )
+_BLANKS = (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239, 8287, 12288)
+"""What `str.strip` takes away: a turn of these alone states nothing."""
+_TURNS = (
+    "FROM observation AS o CROSS JOIN observation_text AS t ON t.n = o.n WHERE o.n > ?"
+    " AND o.kind = 'utterance' AND t.speaker || t.day <> ''"
+    f" AND trim(o.text, char({', '.join(map(str, _BLANKS))})) <> ''"
+)
+"""Turns of chats that state something."""
 _STATED = (
-    "FROM observation AS o JOIN observation_text AS t ON t.n = o.n WHERE o.n > ? AND o.kind = 'utterance'"
-    " AND o.text <> '' AND t.speaker || t.day <> '' AND NOT EXISTS (SELECT 1 FROM key AS k"
+    f"{_TURNS} AND NOT EXISTS (SELECT 1 FROM key AS k"  # noqa: S608
     " INDEXED BY key_of_owner WHERE k.owner = o.observation_id AND k.kind = ? AND k.encoder_id = ?)"
 )
 """Turns of chats that have no keys of their facts yet."""
@@ -120,14 +127,28 @@ class DigestKeyer:
 class FactKeyer:
     """A key per fact of a turn of a chat; all of a turn together, since any says that it has them."""
 
-    def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
-        """As `Keyer.pending`, in whole turns: more than `limit` only where one turn has more."""
+    def pending(
+        self,
+        db: sqlite3.Connection,
+        encoder_id: str,
+        after_n: int,
+        limit: int,
+        without: Collection[bytes] = frozenset(),
+    ) -> list[KeyDraft]:
+        """As `Keyer.pending`, in whole turns: more than `limit` only where one turn has more.
+
+        Goes past the turns `without` which it is asked for: none are left where it finds none.
+        """
         rows = db.execute(
-            f"SELECT o.n, o.observation_id, o.text, t.speaker {_STATED} ORDER BY o.n LIMIT ?",
-            (after_n, FACT, encoder_id, limit),
+            f"SELECT o.n, o.observation_id, o.text, t.speaker {_STATED} ORDER BY o.n",
+            (after_n, FACT, encoder_id),
         )
         drafts: list[KeyDraft] = []
         for n, owner, text, speaker in rows:
+            if len(drafts) >= limit:
+                break
+            if owner in without:
+                continue
             facts = facts_of(text, speaker)
             if drafts and len(drafts) + len(facts) > limit:
                 break
@@ -138,31 +159,45 @@ class FactKeyer:
         return drafts
 
 
-def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int, facts_after_n: int = 0) -> int:
+def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
     """How many keys are still to be made, of observations after row `after_n` and of events.
 
-    Of facts, how many turns after row `facts_after_n` have none. Counts at most `COUNT_LIMIT` of each.
+    Those of facts are apart. Counts at most `COUNT_LIMIT` of each.
     """
-    total = 0
-    for sql, parameters in (
-        (_TEXTS, (after_n, *WITHOUT_KEY, encoder_id, COUNT_LIMIT)),
-        (_DIGESTS, (DIGEST, encoder_id, COUNT_LIMIT)),
-        (_STATED, (facts_after_n, FACT, encoder_id, COUNT_LIMIT)),
-    ):
-        total += int(db.execute(f"SELECT COUNT(*) FROM (SELECT 1 {sql} LIMIT ?)", parameters).fetchone()[0])  # noqa: S608
-    return total
+    texts = _counted(db, _TEXTS, (after_n, *WITHOUT_KEY, encoder_id))
+    return texts + _counted(db, _DIGESTS, (DIGEST, encoder_id))
+
+
+def count_turns_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
+    """How many turns after row `after_n` have no keys of their facts; at most `COUNT_LIMIT`."""
+    return _counted(db, _STATED, (after_n, FACT, encoder_id))
+
+
+def _counted(db: sqlite3.Connection, sql: str, parameters: tuple[object, ...]) -> int:
+    rows = f"SELECT COUNT(*) FROM (SELECT 1 {sql} LIMIT ?)"  # noqa: S608
+    return int(db.execute(rows, (*parameters, COUNT_LIMIT)).fetchone()[0])
 
 
 def count_texts(db: sqlite3.Connection) -> int:
-    """How many keys an encoder has once all are made. Walks the log: some 0.5 s for a million texts."""
+    """How many texts of observations get a key. Walks the log: some 0.5 s for a million texts."""
     every = db.execute(
         f"SELECT COUNT(*) FROM observation WHERE text <> '' AND kind NOT IN ({marks(WITHOUT_KEY)})",  # noqa: S608
         WITHOUT_KEY,
     ).fetchone()[0]
+    return int(every)
+
+
+def count_turns(db: sqlite3.Connection) -> int:
+    """How many turns of chats get keys of their facts. Walks the log too."""
+    return int(db.execute(f"SELECT COUNT(*) {_TURNS}", (0,)).fetchone()[0])
+
+
+def count_digests(db: sqlite3.Connection) -> int:
+    """How many events get a key of their digest."""
     digests = db.execute(
         "SELECT COUNT(*) FROM span WHERE level = 'event' AND digest <> '' AND ended_commit IS NULL"
-    ).fetchone()[0]
-    return int(every) + int(digests)
+    )
+    return int(digests.fetchone()[0])
 
 
 def add_keys(

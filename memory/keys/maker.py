@@ -17,9 +17,17 @@ from dataclasses import dataclass, field
 
 from memory.keys import speaks
 from memory.keys.encoder import EncoderLink, Keys
-from memory.keys.facts import MOST_FACTS
+from memory.keys.facts import FACT
 from memory.keys.index import IndexShelf
-from memory.keys.keyers import DigestKeyer, FactKeyer, KeyDraft, TextKeyer, add_keys, count_pending
+from memory.keys.keyers import (
+    DigestKeyer,
+    FactKeyer,
+    KeyDraft,
+    TextKeyer,
+    add_keys,
+    count_pending,
+    count_turns_pending,
+)
 from memory.keys.speaks import Speaks
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
@@ -107,7 +115,7 @@ class KeyMaker:
         self._cursors: dict[str, int] = {}
         self._fact_cursors: dict[str, int] = {}
         self._away: dict[str, tuple[float, str]] = {}
-        self._warmed = self._why_not = ""
+        self._warmed = self._why_not = self._why_stuck = ""
         self._replaced: list[str] | None = None
         self._taken_over_s = 0.0
         self._batch = settings.encode_batch
@@ -154,15 +162,32 @@ class KeyMaker:
         return told
 
     def count_pending(self, db: sqlite3.Connection, encoder_id: str | None = None) -> int:
-        """How many keys are still to be made, of an encoder or of the one that is wanted.
+        """How many keys are still to be made, of an encoder or of the one that is wanted; of facts none.
 
         For any thread with a connection of its own.
         """
-        if encoder_id is None:
-            wanted = self._wanted or self._answering
-            encoder_id = wanted.encoder_id if wanted else ""
-        cursors = (one.get(encoder_id, 0) for one in (self._cursors, self._fact_cursors))
-        return count_pending(db, encoder_id, *cursors)
+        encoder_id = self._wanted_id() if encoder_id is None else encoder_id
+        return count_pending(db, encoder_id, self._cursors.get(encoder_id, 0))
+
+    def count_turns_pending(self, db: sqlite3.Connection) -> int:
+        """How many turns of chats are still to get keys of their facts, of the encoder that is wanted."""
+        encoder_id = self._wanted_id()
+        if not self._settings.makes_facts:
+            return 0
+        return count_turns_pending(db, encoder_id, self._fact_cursors.get(encoder_id, 0))
+
+    def has_pending(self, db: sqlite3.Connection, encoder_id: str) -> bool:
+        """Whether an encoder lacks a key that it can make. For any thread with a connection of its own."""
+        return bool(self._drafts(db, encoder_id, 1))
+
+    def _wanted_id(self) -> str:
+        wanted = self._wanted or self._answering
+        return wanted.encoder_id if wanted else ""
+
+    @property
+    def makes_facts(self) -> bool:
+        """Whether turns of chats get keys of their facts."""
+        return self._settings.makes_facts
 
     @property
     def wanted(self) -> Speaks | None:
@@ -176,7 +201,7 @@ class KeyMaker:
     def problems(self) -> tuple[str, ...]:
         """Why the encoder that is wanted, or the one that answers, cannot be asked; none where they can."""
         away = (why for _, why in list(self._away.values()))
-        return tuple(why for why in (self._why_not, *away) if why)
+        return tuple(why for why in (self._why_not, self._why_stuck, *away) if why)
 
     # In the background lane.
 
@@ -256,9 +281,12 @@ class KeyMaker:
         except (ModelError, ConfigError) as error:
             # What is wanted is asked for again and again, and its errors told; what was, is given up.
             if isinstance(error, ModelFailed) or one == self._wanted or not one.encoder_id:
+                self._why_stuck = "" if isinstance(error, ModelFailed) else error.message
                 raise
             self._note_away(one, error.message)
             return None
+        if one == self._wanted:
+            self._why_stuck = ""
         if one.encoder_id and keys.encoder_id != one.encoder_id:
             self._note_away(one, f"{one.model} makes keys of {keys.encoder_id} now")
             return None
@@ -274,29 +302,25 @@ class KeyMaker:
 
     def _drafts(self, db: sqlite3.Connection, encoder_id: str, most: int) -> list[KeyDraft]:
         # More than a batch, since some may be known to fail.
-        unencodable = self._unencodable.get(encoder_id, set())
+        unencodable = frozenset(self._unencodable.get(encoder_id, ()))
         limit = most + len(unencodable)
         newest = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0])
         cursor = self._cursors.get(encoder_id, 0)
-        drafts = TextKeyer().pending(db, encoder_id, cursor, limit)
-        if not drafts and encoder_id:
-            # Whatever this snapshot holds has its key; what comes later has a larger number.
-            self._cursors[encoder_id] = max(cursor, newest)
-        if len(drafts) < limit:
-            drafts += DigestKeyer().pending(db, encoder_id, 0, limit)
-        drafts = [draft for draft in drafts if draft.owner not in unencodable][:most]
-        return drafts or self._fact_drafts(db, encoder_id, most, newest)
-
-    def _fact_drafts(self, db: sqlite3.Connection, encoder_id: str, most: int, newest: int) -> list[KeyDraft]:
-        """The facts of some whole turns; they come last, since without them turns are found already."""
-        unencodable = self._unencodable.get(encoder_id, set())
-        cursor = self._fact_cursors.get(encoder_id, 0)
-        found = FactKeyer().pending(db, encoder_id, cursor, most + MOST_FACTS * len(unencodable))
-        if not found and encoder_id:
-            self._fact_cursors[encoder_id] = max(cursor, newest)
+        found = TextKeyer().pending(db, encoder_id, cursor, limit)
         drafts = [draft for draft in found if draft.owner not in unencodable]
-        while len(drafts) > most and drafts[0].owner != drafts[-1].owner:
-            drafts = [draft for draft in drafts if draft.owner != drafts[-1].owner]
+        if not drafts and encoder_id:
+            # Whatever this snapshot holds has its key or gets none; what comes later has a larger number.
+            self._cursors[encoder_id] = max(cursor, newest)
+        if len(drafts) < most:
+            digests = DigestKeyer().pending(db, encoder_id, 0, limit)
+            drafts += [draft for draft in digests if draft.owner not in unencodable]
+        if drafts or not self._settings.makes_facts:
+            return drafts[:most]
+        # Facts come last, since without them turns are found already.
+        cursor = self._fact_cursors.get(encoder_id, 0)
+        drafts = FactKeyer().pending(db, encoder_id, cursor, most, unencodable)
+        if not drafts and encoder_id:
+            self._fact_cursors[encoder_id] = max(cursor, newest)
         return drafts
 
     def _spare(self, encoder_id: str, drafts: list[KeyDraft]) -> None:
@@ -397,7 +421,9 @@ class KeyMaker:
         self._due = True
         self._told.added += added
         encoder_id, last = batch.keys.encoder_id, max(draft.n for draft in batch.drafts)
-        self._cursors[encoder_id] = max(self._cursors.get(encoder_id, 0), last)
+        # A batch is of facts alone, or has none.
+        cursors = self._fact_cursors if batch.drafts[0].kind == FACT else self._cursors
+        cursors[encoder_id] = max(cursors.get(encoder_id, 0), last)
 
     def _taken_over(self, has: bool) -> None:
         self._busy = False

@@ -13,6 +13,9 @@ from memory.keys.gpu import Ids
 
 MOST_APART = 8_192
 """Keys that came since and keys that went, before the large arrays are made anew."""
+MOST_GONE = 65_536
+"""Keys that went last and are remembered, half a MB. A snapshot in which an older one is still there
+would have stood for as many removals, which are some milliseconds each."""
 
 
 class Owners:
@@ -66,6 +69,22 @@ class Owners:
         self._base = _Part(whole.ids[there], whole.numbers[there])
         self._since = _Part(whole.ids[:0], whole.numbers[:0])
         self._gone = set()
+
+
+class Gone:
+    """Keys that went, which a snapshot from before still has. Ids are never given again. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._ids: Ids = np.empty(0, np.int64)
+
+    def note(self, ids: Collection[int]) -> None:
+        """Keys that have just gone."""
+        self._ids = np.concatenate([self._ids, np.array(list(ids), dtype=np.int64)])[-MOST_GONE:]
+
+    def among(self, ids: Ids) -> Ids:
+        """Those of some keys that are gone."""
+        gone: Ids = ids[np.isin(ids, self._ids)]
+        return gone
 
 
 class _Part:

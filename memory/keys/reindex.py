@@ -6,11 +6,10 @@ import sqlite3
 
 from memory.bounds import NAME_CHARS
 from memory.keys import speaks
+from memory.keys.counts import KeyCounts
 from memory.keys.encoder import EncoderLink
-from memory.keys.keyers import count_texts
 from memory.keys.maker import KeyMaker
 from memory.keys.speaks import Choice, Speaks
-from memory.log.reader import last_commit
 from stream.messages.control import ReindexAsk, ReindexTold
 from stream.wire.bounds import shortened
 
@@ -29,10 +28,10 @@ class Reindex:
     def __init__(self, link: EncoderLink, keys: KeyMaker) -> None:
         self._link = link
         self._keys = keys
-        self._counted = (-1, 0)
+        self._counts = KeyCounts(facts=keys.makes_facts)
 
-    def resolve(self, ask: ReindexAsk) -> Choice | None:
-        """What a request chooses; None: the configuration decides.
+    def resolve(self, ask: ReindexAsk) -> tuple[Speaks, Choice | None]:
+        """The encoder that a request names, and the choice which that is; None: the configuration decides.
 
         Raises:
             ModelError, ConfigError: If there is no such model.
@@ -40,9 +39,9 @@ class Reindex:
         """
         configured = self._link.text_space("", RESOLVE_TIMEOUT_S)
         if not ask.text:
-            return None
+            return configured, None
         named = self._link.text_space(ask.text, RESOLVE_TIMEOUT_S)
-        return None if named == configured else Choice(named.model, configured.encoder_id)
+        return named, None if named == configured else Choice(named.model, configured.encoder_id)
 
     def wanted(self, db: sqlite3.Connection) -> Speaks | None:
         """The encoder that is to answer, as the store and the configuration have it; None: not known yet."""
@@ -53,42 +52,31 @@ class Reindex:
             return configured
         return self._link.known_text(choice.model) or self._keys.wanted
 
-    def told(self, db: sqlite3.Connection) -> ReindexTold:
-        """How far it is, in one snapshot."""
-        answering, wanted = speaks.answering(db), self.wanted(db)
-        counts = speaks.keys_by_encoder(db)
-        in_use = {one.encoder_id for one in (answering, wanted) if one is not None}
-        replaced = {one: counts[one] for one in speaks.replaced(db, in_use)}
+    def told(self, db: sqlite3.Connection, would: Speaks | None = None) -> ReindexTold:
+        """How far it is, in one snapshot; or how far it would be, were that encoder wanted."""
+        answering, wanted = speaks.answering(db), would or self.wanted(db)
+        in_use = {one.encoder_id for one in (answering, self.wanted(db), would) if one is not None}
+        replaced = {one: speaks.count_keys(db, one) for one in speaks.replaced(db, in_use)}
         wanted_id = wanted.encoder_id if wanted else ""
-        keep_old = speaks.keeps_old(db)
+        keep_old, total = speaks.keeps_old(db), self._counts.total(db)
+        made = self._counts.made(db, wanted_id)
         problems = tuple(shortened(one, 4 * NAME_CHARS) for one in self._keys.problems())
         is_settled = answering is not None and answering.encoder_id == wanted_id
         return ReindexTold(
             answering=answering.encoder_id if answering else "",
             answering_model=answering.model if answering else "",
-            answering_keys=counts.get(answering.encoder_id, 0) if answering else 0,
+            answering_keys=self._counts.made(db, answering.encoder_id).all if answering else 0,
             wanted=wanted_id,
             wanted_model=wanted.model if wanted else "",
-            made=min(counts.get(wanted_id, 0) - _facts(db, wanted_id), self._total(db)),
-            total=self._total(db),
+            made=min(made.all, total.all),
+            total=total.all,
+            turns_made=min(made.turns, total.turns),
+            turns_total=total.turns,
             unencodable=self._keys.unencodable(wanted_id),
             replaced=replaced,
             keep_old=keep_old,
-            over=(is_settled or (wanted is not None and self._total(db) == 0))
-            and self._keys.count_pending(db, wanted_id) <= 2 * self._keys.unencodable(wanted_id)
+            over=(is_settled or (wanted is not None and total.all == 0))
+            and not self._keys.has_pending(db, wanted_id)
             and (keep_old or not replaced),
             problems=problems,
         )
-
-    def _total(self, db: sqlite3.Connection) -> int:
-        """Texts that have a key or are to get one; counted anew after each commit."""
-        commit_no = last_commit(db)
-        if self._counted[0] != commit_no:
-            self._counted = (commit_no, count_texts(db))
-        return self._counted[1]
-
-
-def _facts(db: sqlite3.Connection, encoder_id: str) -> int:
-    """Keys that come after those of the texts, and are not counted among them."""
-    row = db.execute("SELECT COUNT(*) FROM key WHERE encoder_id = ? AND kind = 'fact'", (encoder_id,))
-    return int(row.fetchone()[0])

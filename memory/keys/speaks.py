@@ -13,10 +13,11 @@ import sqlite3
 from collections.abc import Collection
 from typing import NamedTuple
 
+from memory.keys.facts import FACT
 from memory.keys.keyers import DIGEST, KIND_OF_KEY
 from memory.log.reader import marks
 
-TEXT_KINDS = (*dict.fromkeys(KIND_OF_KEY.values()), "text", DIGEST)
+TEXT_KINDS = (*dict.fromkeys(KIND_OF_KEY.values()), "text", DIGEST, FACT)
 """Kinds of keys that are made of texts here; others came with their observations and cannot be made again."""
 LOOKED_AT = 100
 _ANSWERS, _MODEL, _CHOSEN, _KEPT = "text_encoder", "text_model", "text_chosen", "text_kept"
@@ -70,6 +71,11 @@ def choose(db: sqlite3.Connection, choice: Choice | None, keep_old: bool | None)
         keep_old: None: as it was.
     """
     _set(db, _CHOSEN, json.dumps(choice._asdict()) if choice else "")
+    keep(db, keep_old)
+
+
+def keep(db: sqlite3.Connection, keep_old: bool | None) -> None:
+    """Notes whether replaced keys are kept, within the caller's transaction; None: as it was."""
     if keep_old is not None:
         _set(db, _KEPT, "yes" if keep_old else "")
 
@@ -97,12 +103,17 @@ def encoders(db: sqlite3.Connection) -> list[str]:
 
 
 def remove_keys(db: sqlite3.Connection, encoder_id: str, limit: int) -> int:
-    """Takes at most `limit` keys of texts of an encoder away, within the caller's transaction."""
+    """Takes the first `limit` keys of texts of an encoder away, within the caller's transaction."""
     return db.execute(
         "DELETE FROM key WHERE key_id IN (SELECT key_id FROM key WHERE encoder_id = ?"  # noqa: S608
-        f" AND kind IN ({marks(TEXT_KINDS)}) LIMIT ?)",
+        f" AND kind IN ({marks(TEXT_KINDS)}) ORDER BY key_id LIMIT ?)",
         (encoder_id, *TEXT_KINDS, limit),
     ).rowcount
+
+
+def count_keys(db: sqlite3.Connection, encoder_id: str) -> int:
+    """How many keys an encoder has, by the index of encoders alone."""
+    return int(db.execute("SELECT COUNT(*) FROM key WHERE encoder_id = ?", (encoder_id,)).fetchone()[0])
 
 
 def keys_by_encoder(db: sqlite3.Connection) -> dict[str, int]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from memory.keys.speaks import keys_by_encoder
+from memory.keys.speaks import keeps_old, keys_by_encoder, replaced
 from memory.log.migrations import SCHEMA_VERSION
 from memory.log.reader import T0, SourceRow, last_commit, sources
 from stream.messages.control import SourceStatus, StatusMemory, TrackStatus
@@ -24,6 +24,7 @@ def status_of(
     pending_keys: int,
     awaited: Collection[tuple[bytes, int]] = (),
     searched: Collection[str] | None = None,
+    wanted: str = "",
 ) -> StatusMemory:
     """The state of a store.
 
@@ -38,7 +39,9 @@ def status_of(
         awaited: Sources and sessions that somebody is just reading, new to the store or not.
         searched: Encoders that are configured, None where that is not known: keys of others are
             left out of dense search. `counts` has their number as `unsearched_keys`, and each index
-            says whether it is `searched`.
+            says whether it is `searched`; `replaced` are keys of texts that answered before, and
+            `kept` if they stay.
+        wanted: The encoder that is to answer, whose keys may be `being_made`.
     """
     rows = sources(db)
     of_source, held = _observations(db), keys_by_encoder(db)
@@ -65,6 +68,10 @@ def status_of(
             for name, n in held.items()
             if name not in told and name not in searched
         }
+        if wanted in told and wanted not in searched:
+            told[wanted] = told[wanted] | {"being_made": True}
+        for name in replaced(db, {*searched, wanted}):
+            told[name] = told[name] | {"replaced": True, "kept": keeps_old(db)}
         counts["unsearched_keys"] = sum(n for name, n in held.items() if name not in searched)
         indexes = told
     return StatusMemory(

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from perception.encoder.image import IMAGE_ENCODER_ID, ImageEncoder, decode_jpeg
@@ -112,6 +113,8 @@ class Encoders:
         Raises as `text`.
         """
         name = self._text_model(model)
+        if name not in OWN_TEXT_MODELS and name not in self._ids:
+            check_text_model(name)
         return SpaceTold(text=self._text_id(name), image="", text_model=name)
 
     def text(self, model: str = "") -> TextNetwork:
@@ -259,6 +262,20 @@ def other_model(configured: str, setting: str) -> NamedModel:
             remedy="leave it out for the model of this release, or name a folder or owner/name of a hub",
         )
     return named_model(configured)
+
+
+def check_text_model(configured: str) -> None:
+    """Whether a name is that of a model of texts, before the content of its folder is hashed.
+
+    Raises as `other_model`, and as `perception.encoder.sentences.check_whole`.
+    """
+    from perception.encoder.sentences import check_whole
+
+    folder = Path(configured).expanduser()
+    if is_folder(configured) and folder.is_absolute() and folder.is_dir():
+        check_whole(NamedModel(configured, folder, folder.name, ""))
+    else:
+        check_whole(other_model(configured, "encoder.text_model"))
 
 
 def picture(part: Part, body: memoryview) -> npt.NDArray[np.uint8]:

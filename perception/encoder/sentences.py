@@ -32,6 +32,17 @@ if TYPE_CHECKING:
 MOST_TOKENS = 512
 """Tokens of a text where the model does not say how many it was trained with."""
 
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+TOKENIZERS = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+)
+"""Files of which a model has one, as transformers writes them."""
+
 Pooling = Literal["mean", "first", "last"]
 _POOLINGS: dict[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
@@ -44,6 +55,24 @@ _NEWER = {
     "lasttoken": "pooling_mode_lasttoken",
 }
 _KNOWN_PARTS = ("Transformer", "Pooling", "Normalize")
+
+
+def check_whole(model: NamedModel) -> None:
+    """Whether a folder can be a model of texts, by its files; no weights are read.
+
+    Raises:
+        ModelMissing: If it has no configuration, no weights or no tokenizer.
+        ModelDamaged: If its configuration cannot be read, or names no kind of network.
+        ConfigError: As `pooling_of`.
+    """
+    if not model_type(model):
+        raise ModelDamaged(
+            f"{model.configured}: its config.json names no model_type",
+            remedy="name the folder of a whole model of texts",
+        )
+    model.file(*WEIGHTS)
+    model.file(*TOKENIZERS)
+    pooling_of(model)
 
 
 def pooling_of(model: NamedModel) -> Pooling:

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from stream.messages.control import StatusMemory
 
 Finding = Literal["ok", "warn", "bad"]
 
@@ -166,7 +169,7 @@ def named_models() -> Check:
 
 
 def unsearched_keys(store_dir: Path) -> Check:
-    """Keys of encoders that are not configured any more: no question is compared with them."""
+    """Keys with which no question is compared, and why."""
     from stream.errors import OmniRecallError
     from stream.process.start import is_running
 
@@ -179,20 +182,34 @@ def unsearched_keys(store_dir: Path) -> Check:
             memory = connection.memory()
     except OmniRecallError as error:
         return Check("keys", "warn", f"memory does not answer: {error.message}", error.remedy)
+    return keys_of(memory)
+
+
+def keys_of(memory: StatusMemory) -> Check:
+    """What is to be said of the keys that a store holds."""
     if memory.reindex:
         made, total = memory.reindex.get("made", 0), memory.reindex.get("total", 0)
         return Check("keys", "ok", f"made anew: {made} of {total} keys; until then the old ones answer")
-    n = memory.counts.get("unsearched_keys", 0)
-    if not n:
-        return Check("keys", "ok", "every index is of a configured encoder")
-    others = ", ".join(name for name, index in memory.indexes.items() if index.get("searched") is False)
-    return Check(
-        "keys",
-        "warn",
-        f"{n} keys are of encoders that are not configured and are not searched: {others}",
-        "name that model again in the configuration, or leave them: words still find what they belong to; "
-        "omnirecall reindex --remove-old takes keys of texts that were kept away",
-    )
+    idle = {name: one for name, one in memory.indexes.items() if one.get("searched") is False}
+    old = {name: one for name, one in idle.items() if one.get("replaced")}
+    others = idle.keys() - old.keys()
+    if others:
+        n = sum(int(str(idle[name].get("n", 0))) for name in others)
+        return Check(
+            "keys",
+            "warn",
+            f"{n} keys are of models that are not configured, and not searched: {', '.join(sorted(others))}",
+            "name that model again in the configuration, or leave them: words still find what they belong to",
+        )
+    if old:
+        kept = all(one.get("kept") for one in old.values())
+        return Check(
+            "keys",
+            "ok",
+            f"another model answers than that of {', '.join(old)}, whose keys are "
+            + ("kept: omnirecall reindex --remove-old takes them away" if kept else "being taken away"),
+        )
+    return Check("keys", "ok", "every index is of a model that answers")
 
 
 def gpu() -> Check:

@@ -30,9 +30,12 @@ def reindex(
             "--text",
             metavar="MODEL",
             help="The model of texts: all-minilm-l6-v2 (or :fp32, :int8), a folder, or a hub id. "
-            "By default that of the configuration.",
+            "By default the one chosen before, else that of the configuration.",
         ),
     ] = "",
+    configured: Annotated[
+        bool, typer.Option("--configured", help="Back to the model of the configuration: ends a choice.")
+    ] = False,
     keep_old: Annotated[
         bool | None,
         typer.Option(
@@ -40,7 +43,12 @@ def reindex(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--status", "--dry-run", help="Say how it stands, and end; nothing is changed.")
+        bool,
+        typer.Option(
+            "--status",
+            "--dry-run",
+            help="Say how it stands, with a model how many keys it would make, and end; nothing is changed.",
+        ),
     ] = False,
     store: options.Store = None,
     preset: options.Preset = "archive",
@@ -49,18 +57,26 @@ def reindex(
     as_json: options.AsJson = False,
 ) -> None:
     """Make the keys anew by another model; until it is done, the old ones answer. Again goes on."""
+    from msgspec.structs import replace
+
     from stream.commands.connection import to_store
     from stream.commands.outcomes import Teller
+    from stream.errors import ConfigError
     from stream.messages.control import ReindexAsk, ReindexTold
 
+    if text and configured:
+        raise ConfigError("--text and --configured name two models", remedy="leave one of them out")
     teller = Teller(as_json=as_json)
     with to_store(options.store_dir(store), preset, config, idle_exit) as connection:
-        ask = ReindexAsk() if dry_run else ReindexAsk(begin=True, text=text, keep_old=keep_old)
+        ask = ReindexAsk(text=text, configured=configured)
+        if not dry_run:
+            ask = replace(ask, begin=True, keep_old=keep_old)
         try:
             told = connection.ask("memory", ReindexTold, ask, timeout_s=BEGIN_TIMEOUT_S)
-            teller.event("state", words_of(told), **json_of(told))
             if dry_run:
+                teller.event("state", words_of(told, would=bool(text or configured)), **json_of(told))
                 return
+            teller.event("state", words_of(told), **json_of(told))
             told = _follow(connection, told, teller)
         except KeyboardInterrupt:
             teller.event("interrupted", "stopped following; it goes on by itself while the processes run")
@@ -118,17 +134,21 @@ def _doing(told: ReindexTold) -> str:
     return "taking old keys away" if removing else "keys"
 
 
-def words_of(told: ReindexTold) -> str:
-    """How it stands, for people."""
+def words_of(told: ReindexTold, *, would: bool = False) -> str:
+    """How it stands, for people; or how it `would` go by a model that was not chosen yet."""
     lines = [
         f"answering: {told.answering_keys} keys of {told.answering}"
         if told.answering
         else "answering: words alone; there are no keys yet"
     ]
-    if told.wanted and told.wanted != told.answering:
+    left, turns = told.total - told.made, told.turns_total - told.turns_made
+    facts = f", those of what {turns} turns of chats state among them" if turns else ""
+    if would:
+        lines.append(f"would be made: {left} keys of {told.wanted}{facts}")
+    elif told.wanted and told.wanted != told.answering:
         lines.append(f"being made: {told.made} of {told.total} keys of {told.wanted}")
-    elif told.made < told.total - told.unencodable:
-        lines.append(f"to be made: {told.total - told.made}")
+    if not would and not told.over and left:
+        lines.append(f"to be made: {left}{facts}")
     if told.unencodable:
         lines.append(f"left out: {told.unencodable} texts on which the model fails")
     for encoder_id, n in told.replaced.items():
@@ -146,6 +166,8 @@ def json_of(told: ReindexTold) -> dict[str, Any]:
         "wanted_model": told.wanted_model,
         "made": told.made,
         "total": told.total,
+        "turns_made": told.turns_made,
+        "turns_total": told.turns_total,
         "unencodable": told.unencodable,
         "replaced": told.replaced,
         "keep_old": told.keep_old,

@@ -109,12 +109,12 @@ def _show(
 def _show_memory(memory: StatusMemory) -> None:
     from stream.commands.terminal import position, say, size, table
 
-    counts = ", ".join(f"{count} {name}" for name, count in memory.counts.items())
+    counts = ", ".join(f"{count} {plain(name)}" for name, count in memory.counts.items())
     disk = ", ".join(f"{name} {size(n)}" for name, n in memory.n_bytes.items())
     say(f"commit {memory.commit_no}; {counts or 'empty'}")
-    say(f"on disk: {disk or 'nothing'}; {memory.pending_keys} keys to make")
+    say(f"on disk: {disk or 'nothing'}; {to_make(memory)}")
     for name, index in memory.indexes.items():
-        say(f"index {name}: " + ", ".join(f"{key} {value}" for key, value in index.items()))
+        say(f"keys of {name}: {words_of_index(index)}")
     if memory.lexicon:
         say("words: " + ", ".join(f"{key} {value}" for key, value in memory.lexicon.items()))
     if memory.reindex:
@@ -133,6 +133,43 @@ def _show_memory(memory: StatusMemory) -> None:
             for source in memory.sources
         ]
         table(("source", "length", "observations", "known"), rows)
+
+
+def plain(name: str) -> str:
+    """The name of a count, for people."""
+    return "keys that are not searched" if name == "unsearched_keys" else name.replace("_", " ")
+
+
+def to_make(memory: StatusMemory) -> str:
+    """How many keys are still to be made, facts apart."""
+    texts = f"{memory.pending_keys - memory.pending_turns} keys to make"
+    return f"{texts}, and those of what {memory.pending_turns} turns state" if memory.pending_turns else texts
+
+
+def words_of_index(index: dict[str, object]) -> str:
+    """What an index is and how well it finds, for people."""
+    from stream.commands.terminal import size
+
+    said = [str(index.get("n", 0))]
+    if index.get("searched") is False:
+        why = "their model is not configured"
+        if index.get("being_made"):
+            why = "they are being made"
+        elif index.get("replaced"):
+            why = "another model answers; they are kept" if index.get("kept") else "another model answers"
+        said.append(f"not searched: {why}")
+    if "dimension" not in index:
+        return ", ".join(said)
+    said.append(f"{index['dimension']} numbers each, {size(int(str(index.get('n_bytes', 0))))} in memory")
+    if index.get("exact"):
+        said.append("an exact index")
+    else:
+        recall, of = index.get("recall_at_10"), index.get("of_keys")
+        measured = "not measured" if recall is None else f"finds {recall} of the true ten nearest of {of}"
+        said.append(f"an index of lists, {measured}")
+    said += ["on the GPU"] if index.get("gpu") else []
+    said += [] if index.get("saved") else ["not saved yet"]
+    return ", ".join([*said, f"to commit {index.get('commit_no', 0)}"])
 
 
 def offline_uris(sources: Sequence[SourceStatus]) -> frozenset[str]:

@@ -289,7 +289,8 @@ class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
     """memory → commands, gateway: counts, sizes and health of the store.
 
     `lexicon` is how texts are found by their words; `reindex` is told while another encoder is
-    wanted than the one that answers, as `reindex.told` has it.
+    wanted than the one that answers, as `reindex.told` has it. `pending_turns` of `pending_keys`
+    are turns of chats whose facts have no keys yet.
     """
 
     commit_no: int
@@ -301,19 +302,23 @@ class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
     pending_keys: int = 0
     lexicon: dict[str, object] = {}
     reindex: dict[str, object] = {}
+    pending_turns: int = 0
 
 
 @topic("reindex.ask")
 class ReindexAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     """commands → memory: how does making the keys of texts anew go?
 
-    With `begin` the model that answers questions is chosen first: `text`, or that of the
-    configuration where it is empty. `keep_old` says whether replaced keys stay; None: as before.
+    With `begin` the model that answers questions is chosen first: `text`, or where `configured`
+    that of the configuration; with neither a choice stands as it is. `keep_old` says whether
+    replaced keys stay; None: as before. Without `begin` nothing changes: how it would go by
+    that model is told.
     """
 
     begin: bool = False
     text: str = ""
     keep_old: bool | None = None
+    configured: bool = False
 
 
 @topic("reindex.told")
@@ -321,7 +326,8 @@ class ReindexTold(Message, frozen=True, kw_only=True, omit_defaults=True):
     """memory → commands: whose keys answer, whose are made, and how many there are.
 
     `answering` and `wanted` are ids of encoders, empty where they are not known, with their
-    models. `made` of `total` keys of the wanted one are there; `unencodable` texts it fails on.
+    models. `made` of `total` keys of the wanted one are there, each turn of a chat with all that it
+    states counted once, which are `turns_made` and `turns_total` of them; `unencodable` texts it fails on.
     `replaced` are keys by encoder that answer no more, which stay if `keep_old`. `over`: the
     wanted one answers, and nothing is left to do. `problems` say why it does not go on.
     """
@@ -338,6 +344,8 @@ class ReindexTold(Message, frozen=True, kw_only=True, omit_defaults=True):
     keep_old: bool = False
     over: bool = False
     problems: tuple[str, ...] = ()
+    turns_made: int = 0
+    turns_total: int = 0
 
 
 @topic("error.reply")

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from memory.keys import speaks
+from memory.keys.counts import KeyCounts
 from memory.keys.encoder import Keys
-from memory.keys.keyers import TextKeyer, add_keys
+from memory.keys.keyers import FactKeyer, TextKeyer, add_keys
 from memory.keys.maker import KeyMaker
 from memory.keys.reindex import Reindex
 from memory.keys.speaks import Choice, Speaks
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
-from memory.settings import MemorySettings, RecallSettings
+from memory.settings import ChatWeights, MemorySettings, RecallSettings
 from stream.errors import ModelFailed, ModelMissing, RoleUnavailable
 from stream.messages import Cue, RecallAsk
 from stream.messages.control import ReindexAsk
@@ -87,9 +88,9 @@ def vector_of(one, text):
 class Making:
     """A key maker driven by hand."""
 
-    def __init__(self, store, reader, shelf, link):
+    def __init__(self, store, reader, shelf, link, **more):
         self.oldest_s = None
-        settings = MemorySettings(encode_batch=4)
+        settings = MemorySettings(encode_batch=4, **more)
         self.keys = KeyMaker(store, reader, shelf, link, settings, AtOnce(), AtOnce(), lambda: self.oldest_s)
         self.reindex = Reindex(link, self.keys)
         self.now_ns = 0
@@ -187,7 +188,8 @@ def test_a_text_on_which_the_new_model_fails_holds_nothing_up(store, reader, tmp
 
 def test_a_choice_stands_until_the_configuration_changes(store, reader, tmp_path, making):
     made, _ = making
-    choice = made.reindex.resolve(ReindexAsk(begin=True, text=NEW.model))
+    named, choice = made.reindex.resolve(ReindexAsk(begin=True, text=NEW.model))
+    assert named == NEW
     assert choice == Choice(NEW.model, OLD.encoder_id)
     with store.views() as db:
         speaks.choose(db, choice, keep_old=True)
@@ -203,7 +205,7 @@ def test_a_choice_stands_until_the_configuration_changes(store, reader, tmp_path
     made = again(store, reader, tmp_path, EncoderByHand(OLD))
     made.turn(4)
     assert speaks.answering(store._db) == NEW
-    assert made.reindex.resolve(ReindexAsk(begin=True)) is None
+    assert made.reindex.resolve(ReindexAsk(begin=True, configured=True)) == (OLD, None)
     with store.views() as db:
         speaks.choose(db, None, keep_old=False)
     made.turn(12)
@@ -304,3 +306,221 @@ def test_a_model_that_makes_other_keys_than_those_of_the_store_is_not_compared(s
     (notice,) = evidence.notices
     assert OLD.encoder_id in notice
     assert evidence.timings_ms["lexical_only"] == 1.0
+
+
+# Chats: their turns have keys of facts beside their own.
+
+
+def two_facts(n):
+    return f"Turn {n} walks the brown dog. The garden number {n} grows well."
+
+
+def chatted(store, take, turns=12, text=two_facts, start=0):
+    talk = take("chat", kind="chat", origin_ns=0, media=("text",))
+    talk.seq = start
+    said = (talk.said(60 * n, 60 * n + 2, text(n), speaker="Ana") for n in range(start, start + turns))
+    store.commit([talk.put(*said)])
+    return talk
+
+
+def kinds(store, encoder_id=OLD.encoder_id):
+    rows = store._db.execute("SELECT kind, COUNT(*) FROM key WHERE encoder_id = ? GROUP BY 1", (encoder_id,))
+    return dict(rows.fetchall())
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Where each look for turns without facts began, and what it found."""
+    seen, pending = [], FactKeyer.pending
+
+    def spy(self, db, encoder_id, after_n, limit, without=frozenset()):
+        found = pending(self, db, encoder_id, after_n, limit, without)
+        seen.append((after_n, len(found)))
+        return found
+
+    monkeypatch.setattr(FactKeyer, "pending", spy)
+    return seen
+
+
+def test_facts_of_an_encoder_that_was_replaced_go_with_its_other_keys(store, reader, shelf, tmp_path, take):
+    chatted(store, take)
+    made = Making(store, reader, shelf, EncoderByHand())
+    made.turn(20)
+    assert kinds(store) == {"transcript": 12, "fact": 24}
+    made = again(store, reader, tmp_path, EncoderByHand(NEW))
+    made.turn(40)
+    assert speaks.answering(store._db) == NEW
+    assert counts(store) == {NEW.encoder_id: 36}
+
+
+def test_facts_that_an_earlier_release_left_behind_go(store, reader, shelf, tmp_path, take):
+    chatted(store, take)
+    Making(store, reader, shelf, EncoderByHand()).turn(20)
+    with store.views() as db:
+        speaks.answer_with(db, NEW)
+        db.execute("DELETE FROM key WHERE kind <> 'fact'")
+    made = again(store, reader, tmp_path, EncoderByHand(NEW))
+    made.turn(40)
+    assert counts(store) == {NEW.encoder_id: 36}
+
+
+def test_a_batch_of_facts_is_looked_for_behind_the_one_before(store, reader, shelf, take, looks):
+    chatted(store, take)
+    made = Making(store, reader, shelf, EncoderByHand())
+    made.turn(30)
+    begun = [after_n for after_n, found in looks if found]
+    assert begun == sorted(set(begun)), "each begins behind the last one"
+    assert len(begun) == 6, "two turns of two facts at a time"
+    looks.clear()
+    made.turn(3)
+    assert {after_n for after_n, _ in looks} == {12}, "and none of what has its facts is looked at again"
+
+
+def test_a_turn_on_which_the_model_fails_is_not_looked_at_for_ever(store, reader, shelf, take, looks):
+    chatted(store, take, text=lambda n: "That is BAD, is it not." if n == 3 else two_facts(n))
+    link = EncoderByHand()
+    link.fails_on = "BAD"
+    made = Making(store, reader, shelf, link)
+    made.turn(40)
+    assert kinds(store) == {"transcript": 11, "fact": 22}
+    looks.clear()
+    made.turn(3)
+    assert set(looks) == {(12, 0)}
+    with reader.snapshot() as db:
+        told = made.reindex.told(db)
+    assert (told.over, told.made, told.total, told.unencodable) == (True, 22, 24, 1)
+
+
+def test_what_is_to_be_made_is_not_over_however_many_the_model_fails_on(store, reader, shelf, take):
+    chatted(store, take, text=lambda n: f"BAD turn number {n}." if n < 4 else two_facts(n))
+    link = EncoderByHand()
+    link.fails_on = "BAD"
+    made = Making(store, reader, shelf, link)
+    while made.keys.unencodable(OLD.encoder_id) < 4 or kinds(store).get("fact", 0) < 10:
+        made.turn()
+        with reader.snapshot() as db:
+            assert not made.reindex.told(db).over
+    made.turn(10)
+    with reader.snapshot() as db:
+        assert made.reindex.told(db).over
+
+
+@pytest.mark.parametrize("blank", [" ", "\t\n ", "\u00a0\u3000"])
+def test_a_turn_of_white_space_alone_holds_no_facts_up(store, reader, shelf, take, blank):
+    chatted(store, take, text=lambda n: blank if n < 6 else two_facts(n))
+    made = Making(store, reader, shelf, EncoderByHand())
+    made.turn(30)
+    assert kinds(store) == {"transcript": 12, "fact": 12}
+    with reader.snapshot() as db:
+        told = made.reindex.told(db)
+    assert (told.over, told.made, told.total) == (True, 18, 18)
+
+
+@pytest.mark.parametrize(
+    "without",
+    [{"facts": False}, {"recall": RecallSettings(chat=ChatWeights(fact=0))}],
+    ids=["off", "weight 0"],
+)
+def test_no_facts_are_made_where_none_are_asked_for(store, reader, shelf, tmp_path, take, without):
+    chatted(store, take)
+    made = Making(store, reader, shelf, EncoderByHand(), **without)
+    made.turn(20)
+    assert kinds(store) == {"transcript": 12}
+    assert (made.keys.count_pending(store._db), made.keys.count_turns_pending(store._db)) == (0, 0)
+    made = Making(store, reader, shelf, EncoderByHand(NEW), **without)
+    made.turn(20)
+    assert counts(store) == {NEW.encoder_id: 12}, "and a takeover waits for none"
+    with reader.snapshot() as db:
+        told = made.reindex.told(db)
+    assert (told.over, told.answering_keys, told.made, told.total) == (True, 12, 12, 12)
+
+
+def test_how_far_it_is_counts_a_turn_once_with_its_facts(store, reader, shelf, tmp_path, take):
+    chatted(store, take)
+    made = Making(store, reader, shelf, EncoderByHand())
+    seen = []
+    for _ in range(20):
+        made.turn()
+        with reader.snapshot() as db:
+            told = made.reindex.told(db)
+        assert told.total == 24
+        assert told.answering_keys == told.made
+        assert told.over == (told.made == told.total)
+        seen.append(told.made)
+    assert seen[:9] == [4, 8, 12, 14, 16, 18, 20, 22, 24]
+
+
+def test_what_was_counted_is_counted_anew_once_keys_went(store, reader, shelf, tmp_path, take):
+    chatted(store, take)
+    made = Making(store, reader, shelf, EncoderByHand())
+    made.turn(20)
+    kept = KeyCounts(facts=True)
+    assert kept.made(store._db, OLD.encoder_id) == (12, 12)
+    with store.views() as db:
+        assert speaks.remove_keys(db, OLD.encoder_id, 5) == 5
+        assert kept.made(db, OLD.encoder_id) == KeyCounts(facts=True).made(db, OLD.encoder_id) == (7, 12)
+        speaks.remove_keys(db, OLD.encoder_id, 100)
+        assert kept.made(db, OLD.encoder_id) == (0, 0)
+
+
+def test_killed_between_batches_no_fact_is_lost_or_made_twice(store, reader, tmp_path, take):
+    chatted(store, take)
+    link = EncoderByHand()
+    for _ in range(14):
+        again(store, reader, tmp_path, link).turn()
+    assert kinds(store) == {"transcript": 12, "fact": 24}
+    facts = [text for _, texts in link.asked for text in texts if text.startswith("Ana: ")]
+    assert len(facts) == len(set(facts)) == 24
+
+
+def test_a_turn_that_went_while_its_facts_were_made_gets_none(store, take):
+    chatted(store, take, turns=2)
+    with store.views() as db:
+        drafts = FactKeyer().pending(db, OLD.encoder_id, 0, 100)
+        assert len(drafts) == 4
+        db.execute("PRAGMA defer_foreign_keys = ON")
+        db.execute("DELETE FROM observation WHERE n = 1")
+        vectors = np.stack([vector_of(OLD, draft.text) for draft in drafts])
+        assert add_keys(db, drafts, vectors, OLD.encoder_id, 1) == 2
+        owners = {owner for (owner,) in db.execute("SELECT owner FROM key")}
+    assert owners == {drafts[-1].owner}
+
+
+def test_what_the_wanted_model_lacks_is_told_until_it_is_there(store, reader, tmp_path, making):
+    link = EncoderByHand(NEW)
+    made = again(store, reader, tmp_path, link)
+
+    ask = link.ask
+
+    def lacks(asked, parts, timeout_s):
+        if asked.model != NEW.model:
+            return ask(asked, parts, timeout_s)
+        raise ModelMissing(f"{asked.model} has no weights")
+
+    link.ask = lacks
+    made.turn(3)
+    assert made.keys.problems() == (f"{NEW.model} has no weights",)
+    link.ask = ask
+    made.turn(2)
+    assert made.keys.problems() == ()
+
+
+def test_how_it_would_go_by_another_model_is_told_and_changes_nothing(store, reader, shelf, take):
+    chatted(store, take)
+    made = Making(store, reader, shelf, EncoderByHand())
+    made.turn(20)
+    with reader.snapshot() as db:
+        told = made.reindex.told(db, NEW)
+        assert speaks.chosen(db) is None
+    assert (told.wanted, told.made, told.total) == (NEW.encoder_id, 0, 24)
+    assert (told.turns_made, told.turns_total, told.over) == (0, 12, False)
+
+
+def test_whether_old_keys_stay_is_noted_without_ending_a_choice(store, making):
+    choice = Choice(NEW.model, OLD.encoder_id)
+    with store.views() as db:
+        speaks.choose(db, choice, keep_old=None)
+        for keep_old in (True, None, False):
+            speaks.keep(db, keep_old)
+            assert speaks.chosen(db) == choice
+            assert speaks.keeps_old(db) == (keep_old is not False)

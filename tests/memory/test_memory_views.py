@@ -87,7 +87,7 @@ def test_a_child_that_cannot_be_started_is_a_failure_like_any(store, reader, tak
             shelf.tend(db)
         shelf.remove([3])
         shelf.tend(db)
-    assert (shelf.builds_failed, shelf.is_building, shelf._gone_meanwhile) == (1, False, set())
+    assert (shelf.builds_failed, shelf.is_building) == (1, False)
 
 
 def test_lists_that_cannot_be_saved_are_used_all_the_same(store, reader, take, tmp_path, monkeypatch):
@@ -106,7 +106,6 @@ def test_lists_that_cannot_be_saved_are_used_all_the_same(store, reader, take, t
             with pytest.raises(OSError, match="no room"):
                 ended(shelf, db)
         assert shelf._making == ""
-        assert shelf._gone_meanwhile == set()
         shelf.remove([5])
         index = shelf.ready(db, E)
         assert (index.kind, len(index)) == ("ivf-sq8", 1498)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -142,6 +143,33 @@ def test_texts_by_another_model_than_the_configured_one(folders):
         own.text_space("/nowhere/at/all")
     with pytest.raises(ConfigError):
         own.text_space("all-minilm-l6-v2:fp64")
+
+
+@pytest.mark.parametrize(
+    ("lacks", "error"),
+    [("config.json", ModelMissing), ("model.safetensors", ModelMissing), ("tokenizer", ModelMissing)],
+)
+def test_a_folder_that_lacks_a_part_of_a_model_of_texts_is_refused_when_it_is_named(
+    folders, tmp_path, lacks, error
+):
+    folder = tmp_path / "some"
+    shutil.copytree(folders["mean"], folder)
+    own = encoders()
+    assert own.text_space(str(folder)).text_model == str(folder)
+    for path in folder.glob(f"{lacks}*"):
+        path.unlink()
+    with pytest.raises(error, match=str(folder)):
+        encoders().text_space(str(folder))
+
+
+def test_a_folder_of_something_else_is_refused_before_it_is_read(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("stream.models.named.content_digest", lambda *_: pytest.fail("its content was read"))
+    (tmp_path / "notes.json").write_text("{}")
+    with pytest.raises(ModelMissing, match=r"has no config\.json"):
+        encoders().text_space(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelDamaged, match="names no model_type"):
+        encoders().text_space(str(tmp_path))
 
 
 def test_texts_among_pictures_need_a_text_side():

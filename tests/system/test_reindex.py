@@ -169,9 +169,15 @@ def test_questions_go_on_while_another_encoder_makes_its_keys(chat, tmp_path, fr
     with House(store, overrides=WITH_OLD) as house:
         keyed(house, NEW)
         assert rankings(house) == new, "the choice outlives the processes"
-        code, events, errors = reindexed(store, "--keep-old", "--json")
+        for words in ((), ("--remove-old",), ("--status",)):
+            code, events, errors = reindexed(store, *words, "--json")
+            assert (code, events[-1]["answering"], events[-1]["over"]) == (0, NEW, True), errors
+        code, events, errors = reindexed(store, "--status", "--configured", "--json")
+        assert (code, events[-1]["wanted"], events[-1]["made"], events[-1]["total"]) == (0, OLD, 0, 2 * TURNS)
+        assert keys_of(store) == {NEW: n_keys}, "only said"
+        code, events, errors = reindexed(store, "--configured", "--keep-old", "--json")
         assert code == 0, errors
-        assert events[-1]["answering"] == OLD, "without a name the configuration decides again"
+        assert events[-1]["answering"] == OLD, "the configuration decides again"
         assert keys_of(store) == {OLD: n_keys, NEW: n_keys}, "kept"
         assert events[-1]["replaced"] == {NEW: n_keys}
         code, events, errors = reindexed(store, "--remove-old", "--json")
@@ -232,6 +238,17 @@ def test_a_model_that_is_not_here_is_said_and_changes_nothing(chat, tmp_path):
         code, events, _ = reindexed(store, "--text", "us/nothing@0123456", "--json")
         assert code == 5
         assert "us/nothing@0123456" in events[-1]["error"]["message"]
+        (tmp_path / "pictures").mkdir()
+        (tmp_path / "pictures" / "notes.json").write_text("{}")
+        for folder in ("pictures", "nowhere"):
+            for words in ((), ("--dry-run",)):
+                code, events, _ = reindexed(store, "--text", str(tmp_path / folder), *words, "--json")
+                assert code == 5
+                assert str(tmp_path / folder) in events[-1]["error"]["message"]
+        assert settled(house) == NEW
+        code, events, _ = reindexed(store, "--text", "all-minilm-l6-v2:int8", "--dry-run", "--json")
+        assert (code, events[-1]["wanted"], events[-1]["made"]) == (0, OLD, 0)
+        assert (events[-1]["total"], events[-1]["turns_total"]) == (2 * TURNS, TURNS)
         assert settled(house) == NEW
         code, events, _ = reindexed(store, "--status", "--json")
         assert (code, events[-1]["over"], events[-1]["total"]) == (0, True, events[-1]["made"])
