@@ -10,7 +10,6 @@ import pytest
 from memory.keys.keyers import TextKeyer
 from memory.log import migrations
 from memory.log.database import connect_writer
-from memory.recall.dates import ranges_of
 from memory.recall.pipeline import Recall
 from memory.settings import ChatWeights, RecallSettings
 from stream.messages import Cue
@@ -174,26 +173,3 @@ def test_films_are_scored_by_their_own_weights(shelf, reader, store, take):
         other = Recall(shelf, RecallSettings(chat=ChatWeights(**ALONE))).ranked(db, asked, 10)
     assert [one.terms for one in usual] == [one.terms for one in other]
     assert set(usual[0].terms) == {"lexical"}
-
-
-@pytest.mark.parametrize(
-    ("text", "first", "last"),
-    [
-        ("on 7 May 2023", (2023, 5, 5), (2023, 5, 10)),
-        ("on May 7th, 2023?", (2023, 5, 5), (2023, 5, 10)),
-        ("the 7th of May", (2023, 5, 5), (2023, 5, 10)),
-        ("on 2023-05-07", (2023, 5, 5), (2023, 5, 10)),
-        ("in July 2023", (2023, 6, 16), (2023, 8, 16)),
-        ("in December", (2023, 11, 16), (2024, 1, 16)),
-        ("last weekend before 10 June 2023", (2023, 5, 11), (2023, 6, 13)),
-        ("since the 10th of June 2023", (2023, 6, 8), (2023, 7, 11)),
-    ],
-)
-def test_days_and_months_that_a_question_names(text, first, last):
-    expected = tuple(int(datetime(*day, tzinfo=UTC).timestamp()) * S for day in (first, last))
-    assert ranges_of(f"What was seen {text}", range(2023, 2024)) == [expected]
-
-
-@pytest.mark.parametrize("text", ["What may 2 people do?", "Where does April live?", "on 31 June", "In 2023"])
-def test_words_that_name_no_date(text):
-    assert ranges_of(text, range(2023, 2024)) == []
