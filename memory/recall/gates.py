@@ -205,7 +205,8 @@ def named_dates_of(db: sqlite3.Connection, cue: Cue, others: Clause) -> NamedDat
     years = () if all(one.has_year for one in stretches) else _years(db, cue.as_of_commit)
     ranges = ranges_of(stretches, years)
     later = db.execute(f"{_CHATS_LATER} LIMIT 1").fetchone() is not None
-    ways = [Clause(f"{_SAID_THEN} AND o.source_id IN ({_CHATS})", one) for one in ranges]
+    # The plus keeps SQLite at the index of times: a whole chat is more than a few days.
+    ways = [Clause(f"{_SAID_THEN} AND +o.source_id IN ({_CHATS})", one) for one in ranges]
     if later:
         ways += [Clause(f"{_SAID_THEN_LATER} AND o.source_id IN ({_CHATS_LATER})", one) for one in ranges]
     if not any(_is_any(db, way, others) for way in ways):

@@ -434,7 +434,7 @@ MAY_8_NS = 1_715_126_400 * S
 
 @pytest.fixture
 def turns(item):
-    """Turns of a chat of some months, without a gate: memory has one, but only for what it has of that time."""
+    """Turns of a chat of some months, from a memory that gates by no words."""
     told = (
         ("Anna", "I bought a bicycle.", 0),
         ("Ben", "Was it a good one?", 0),
