@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, marks, named_sources
+from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, last_commit, marks, named_sources
+from stream.errors import ConfigError
 from stream.messages import Cue
 from stream.named_dates import named_dates as dates_in
 from stream.named_dates import ranges_of, without_dates
@@ -173,8 +174,20 @@ class KnownGate:
     name = "as_of"
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
-        """As `Gate.clause`."""
-        return None if cue.as_of_commit is None else Clause("o.commit_no <= ?", (cue.as_of_commit,))
+        """As `Gate.clause`.
+
+        Raises:
+            ConfigError: If that commit is still to come.
+        """
+        if cue.as_of_commit is None:
+            return None
+        last = last_commit(db)
+        if cue.as_of_commit > last:
+            raise ConfigError(
+                f"there is no commit {cue.as_of_commit} yet; the last one is {last}",
+                remedy=f"ask as of {last} or earlier, or without it for all there is",
+            )
+        return Clause("o.commit_no <= ?", (cue.as_of_commit,))
 
 
 _CHATS = "SELECT c.source_id FROM source AS c WHERE c.kind = 'chat' AND c.t_origin_ns IS NOT NULL"
@@ -264,6 +277,7 @@ def gates_of(db: sqlite3.Connection, cue: Cue, *, named_dates: bool = True) -> G
 
     Raises:
         SourceGone: As `SourceGate.clause`.
+        ConfigError: As `KnownGate.clause`.
     """
     reach = _clauses(db, cue, REACH_GATES)
     clauses = [*reach, *_clauses(db, cue, CONTENT_GATES)]

@@ -98,6 +98,7 @@ class Recall:
 
         Raises:
             SourceGone: If the cue names a source that the store does not have.
+            ConfigError: If it asks as of a commit that is still to come.
         """
         watch = _Watch(hop)
         gates = gates_of(db, cue, named_dates=self._settings.named_dates)
