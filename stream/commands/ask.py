@@ -22,8 +22,8 @@ def ask(
     question: Annotated[
         str,
         typer.Argument(
-            help="In plain English. Dates in it limit time, loosely: 2 days more to either side of a day, 15 of a "
-            "month; --since and --until are strict."
+            help="In plain English. Dates in it limit time, loosely: 2 days more to either side of a day,"
+            " 15 of a month; --since and --until are strict."
         ),
     ],
     since: options.Since = None,
