@@ -49,8 +49,10 @@ def dense_of(item: EvidenceItem) -> float:
 
 
 def stems_of(item: EvidenceItem) -> tuple[frozenset[str], frozenset[str]]:
-    """Stems that an item names, as (sure, possible)."""
-    return stems_in(item.text)
+    """Stems that an item names, as (sure, possible); who says something is named by that."""
+    sure, possible = stems_in(item.text)
+    speaker = all_stems(item.speaker)
+    return sure | speaker, possible | speaker
 
 
 def stems_in(text: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -3,7 +3,8 @@
 Small regular grammars, tried in order: time words (`reasoning.when`), order ("what came
 first", "what is shown after …"), the sense that is asked (said, written, seen), the kind
 of answer that is expected, and what the question is about. What no grammar recognises
-stays a plain question: its words are the cue.
+stays a plain question: its words are the cue. Days and months that it names limit time
+(`stream.named_dates`): no evidence is asked to contain their words.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from reasoning.words import (
     words,
 )
 from stream.messages.cue import Cue
+from stream.messages.evidence import EvidenceItem
+from stream.named_dates import Stretch, fits, named_dates, names_any, without_dates
 
 Sense = Literal["said", "written", "seen", "any"]
 Expects = Literal["thing", "number", "address", "time", "place", "person", "reason", "yes_no"]
@@ -77,7 +80,8 @@ Order = Compare | Beside | Edge
 class Question:
     """A question, taken apart.
 
-    `content` is what is left when time words and order are taken out. `sense` is what was
+    `content` is what is left when time words, dates and order are taken out; `dates` are the times that
+    the dates stand for, and `date_words` say them, for memory, which gates by them. `sense` is what was
     asked for; where `explicit`, other kinds of observation do not count. `wanted` are stems of the
     class of thing that is asked for ("animal" in "which animal"); `key` the stems of what else the
     question says; `subjects` those among them that name things, and which evidence must therefore
@@ -98,6 +102,8 @@ class Question:
     acts: tuple[str, ...] = ()
     when: When = field(default_factory=When)
     order: Order | None = None
+    dates: tuple[Stretch, ...] = ()
+    date_words: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -109,6 +115,15 @@ class Question:
         """Whether the question names nothing at all: "what is said in the first minute?"."""
         return not self.key and not self.wanted
 
+    def is_dated(self, item: EvidenceItem) -> bool | None:
+        """Whether an item is of the time that the question names; None where nobody knows.
+
+        What names that time itself tells of it whenever it was recorded.
+        """
+        if not self.dates or names_any(item.text, self.dates):
+            return True
+        return None if item.t0_ns is None else fits(item.t0_ns, self.dates)
+
     def spelt(self, word_stem: str) -> str:
         """The word of the question that has this stem."""
         return next((word for word in words(self.content) if stem(word) == word_stem), word_stem)
@@ -116,12 +131,13 @@ class Question:
     def cue(self, text: str, gates: Cue) -> Cue:
         """A cue for `text` under the question's own gates and those that the asker set.
 
-        Positions that need the length of a source are left out; `When.bounds` has them.
+        The dates of the question are said again behind the text. Positions that need the length of a
+        source are left out; `When.bounds` has them.
         """
         start_ns, end_ns = self.when.bounds(None)
         return msgspec.structs.replace(
             gates,
-            text=text,
+            text=f"{text} {self.date_words}".strip(),
             kinds=gates.kinds or self.kinds,
             pts0_ns=_later(gates.pts0_ns, start_ns),
             pts1_ns=_sooner(gates.pts1_ns, end_ns),
@@ -131,7 +147,9 @@ class Question:
 def read_question(asked: str) -> Question:
     """Takes a question apart. Never raises: what is not understood is a plain question."""
     tidy = _without_politeness(re.sub(r"\s+", " ", asked[:MAX_QUESTION_CHARS]).strip())
-    when, rest = read_when(tidy)
+    when, dated = read_when(tidy)
+    dates = tuple(named_dates(dated))
+    rest, date_words = without_dates(dated, dates) if dates else (dated, "")
     order, content = _read_order(rest)
     sense, explicit = _read_sense(content)
     wanted = _read_wanted(content)
@@ -157,6 +175,8 @@ def read_question(asked: str) -> Question:
         acts=_read_acts(content),
         when=when,
         order=order,
+        dates=dates,
+        date_words=date_words,
     )
 
 

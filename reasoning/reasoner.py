@@ -130,8 +130,9 @@ class _Turn:
         question, settings = self._question, self._settings
         supports = weigh(question, self._recall_when(question.content), settings.evidence)
         weighed()
-        if question.open and question.when:
-            return self._listing([support.item for support in supports])
+        if question.open and (question.when or (question.dates and question.expects == "thing")):
+            items = [support.item for support in supports]
+            return self._listing([item for item in items if question.is_dated(item)])
         judgement = judge(question, supports, self._probe, settings.evidence)
         chosen = self._chosen(supports)
         return tell(question, chosen, judgement.verdict, self._coverage, settings)
@@ -154,7 +155,9 @@ class _Turn:
         return tell(self._question, supports, "answered", self._coverage, self._settings)
 
     def _probe(self, subject: str) -> Sequence[EvidenceItem]:
-        return self._recall(self._question.cue(subject, self._gates), PROBE_ITEMS)
+        # Whether it was ever met: the dates of the question would find turns by their day.
+        cue = msgspec.structs.replace(self._question.cue(subject, self._gates), text=subject)
+        return self._recall(cue, PROBE_ITEMS)
 
     # Order.
 
@@ -193,7 +196,7 @@ class _Turn:
     def _firsts_of(self, option: str) -> list[EvidenceItem]:
         """The earliest evidence in each recording that names an option, or else the likest if like enough."""
         part = read_question(option)
-        items = self._recall(self._question.cue(option, self._gates), self._k)
+        items = self._dated(self._recall(self._question.cue(option, self._gates), self._k))
         supports = weigh(part, items, self._settings.evidence)
         heads = frozenset(part.subjects or part.key)
         naming = [s for s in supports if heads <= s.named]
@@ -227,7 +230,7 @@ class _Turn:
     ) -> tuple[EvidenceItem, Literal["answered", "uncertain"]] | None:
         """The evidence for the moment that the question starts from, of whatever sense."""
         gates = msgspec.structs.replace(self._question.cue(text, self._gates), kinds=self._gates.kinds)
-        supports = weigh(part, self._recall(gates, self._k), self._settings.evidence)
+        supports = weigh(part, self._dated(self._recall(gates, self._k)), self._settings.evidence)
         verdict = judge(part, supports, self._probe, self._settings.evidence).verdict
         if verdict == "not_seen" or not supports:
             return None
@@ -300,14 +303,14 @@ class _Turn:
                 )
                 cue = msgspec.structs.replace(
                     self._gates,
-                    text=question.content or question.asked,
+                    text=f"{question.content or question.asked} {question.date_words}".strip(),
                     kinds=kinds,
                     sources=(source.source_id.hex(),),
                     pts0_ns=low,
                     pts1_ns=high,
                 )
                 items = [i for i in self._recall(cue, self._k) if i.session == source.session]
-                items = self._naming(items)
+                items = self._naming(self._dated(items))
                 if items:
                     pick = min if order.wanted == "first" else max
                     told.append(pick(items, key=lambda item: item.pts0_ns))
@@ -333,15 +336,25 @@ class _Turn:
         k = self._k
         cue = question.cue(text or question.asked, self._gates)
         if not question.when.needs_duration:
-            return _standing_at(self._recall(cue, k), question.when.at_ns)
+            return _standing_at(self._dated(self._recall(cue, k)), question.when.at_ns)
         items: list[EvidenceItem] = []
         for source in self._fitting_sources():
             start_ns, end_ns = question.when.bounds(_length_ns(source) or None)
             bounded = msgspec.structs.replace(
                 cue, sources=(source.source_id.hex(),), pts0_ns=start_ns, pts1_ns=end_ns
             )
-            items += _mostly_within(self._recall(bounded, k), start_ns, end_ns)
+            items += _mostly_within(self._dated(self._recall(bounded, k)), start_ns, end_ns)
         return items
+
+    def _dated(self, items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
+        """Without those that are known to be of another time than the question names.
+
+        Memory leaves out turns of chats alone, and not even those where nothing was said then. A
+        time range that the asker set has gone before the dates in the words.
+        """
+        if self._gates.t0_ns is not None or self._gates.t1_ns is not None:
+            return list(items)
+        return [item for item in items if self._question.is_dated(item) is not False]
 
     def _recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
         began_s = time.monotonic()

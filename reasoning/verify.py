@@ -57,9 +57,10 @@ def judge(
 ) -> Judgement:
     """The verdict on a plain question.
 
-    A subject that is nowhere decides alone. Else four things are asked of the evidence: that
-    the subjects are together, that it is like the question, that it tells the act, and that
-    it has the form of an answer. One that is missing makes it uncertain, two are too many.
+    A subject that is nowhere decides alone. Else five things are asked of the evidence: that
+    the subjects are together, that it is like the question, that it tells the act, that it is of the
+    time named, and that it has the form of an answer. One that is missing makes it uncertain, two are too
+    many.
 
     Args:
         question: As taken apart.
@@ -88,6 +89,7 @@ def judge(
             any(place != "near" for place in places),
             best.dense < settings.likely and _named_share(question, best) < STRONG_SHARE,
             not _is_act_told(question, supports[:LOOKED_AT], settings),
+            not question.is_dated(best.item),
             not _has_form(question, supports[:LOOKED_AT]),
         )
     )
@@ -131,6 +133,7 @@ def _without_subjects(question: Question, supports: Sequence[Support], settings:
         unmet += 1
     elif question.expects in FORMED and unmet == 1:
         unmet = 0  # A likely item that has the form asked for: an address where one was asked for.
+    unmet += not question.is_dated(best.item)
     return BY_UNMET[min(unmet, 2)]
 
 

@@ -247,13 +247,16 @@ def _near(
 
 
 def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:
-    rows = db.execute(
-        "SELECT k.key_id FROM observation AS o"  # noqa: S608
-        " CROSS JOIN key AS k INDEXED BY key_of_owner ON k.owner = o.observation_id"
-        f" WHERE k.encoder_id = ? AND k.kind <> ? AND k.vector IS NOT NULL{gates.sql}",
-        (encoder_id, FACT, *gates.parameters),
-    )
-    return np.array([key_id for (key_id,) in rows], dtype=np.int64)
+    allowed: list[int] = []
+    for way in gates.ways or ((gates.sql, gates.parameters),):
+        rows = db.execute(
+            "SELECT k.key_id FROM observation AS o"  # noqa: S608
+            " CROSS JOIN key AS k INDEXED BY key_of_owner ON k.owner = o.observation_id"
+            f" WHERE k.encoder_id = ? AND k.kind <> ? AND k.vector IS NOT NULL{way[0]}",
+            (encoder_id, FACT, *way[1]),
+        )
+        allowed += [key_id for (key_id,) in rows]
+    return np.array(allowed, dtype=np.int64)
 
 
 def _children(db: sqlite3.Connection, key_id: int) -> list[int]:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, marks, named_sources
-from memory.recall.dates import ranges_of
+from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, last_commit, marks, named_sources
+from stream.errors import ConfigError
 from stream.messages import Cue
+from stream.named_dates import named_dates as dates_in
+from stream.named_dates import ranges_of, without_dates
 
 
 class Clause(NamedTuple):
@@ -35,12 +37,32 @@ class Gate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedDates:
+    """The dates in the words of a cue, where they leave turns of chats out.
+
+    `ranges` in UTC ns, end excluded, in order, none meeting another; `rest` is the cue without its dates.
+    `clause` is the condition; `ways` are the same one as several that share no row, each with an index.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    rest: str
+    clause: Clause
+    ways: tuple[Clause, ...]
+
+    def hold(self, t_ns: int | None) -> bool:
+        """Whether a time is one of those named."""
+        return t_ns is not None and any(begin <= t_ns < end for begin, end in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
 class Gates:
     """All conditions of a cue, joined.
 
     `undated` counts the items that only the UTC gate left out, because their recording
     time is not known. `reach` are the conditions on where and when alone, for what is
     neither said nor seen, such as a gap. `as_of` is the commit of which the whole of recall may know.
+    `dates` are those of the cue's words, where they limit it; then `ways` are all conditions once more, as
+    several that share no row, each of which an index can serve.
     """
 
     sql: str
@@ -48,6 +70,8 @@ class Gates:
     undated: int
     reach: Clause
     as_of: int | None = None
+    dates: NamedDates | None = None
+    ways: tuple[Clause, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -150,59 +174,102 @@ class KnownGate:
     name = "as_of"
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
-        """As `Gate.clause`."""
-        return None if cue.as_of_commit is None else Clause("o.commit_no <= ?", (cue.as_of_commit,))
+        """As `Gate.clause`.
+
+        Raises:
+            ConfigError: If that commit is still to come.
+        """
+        if cue.as_of_commit is None:
+            return None
+        last = last_commit(db)
+        if cue.as_of_commit > last:
+            raise ConfigError(
+                f"there is no commit {cue.as_of_commit} yet; the last one is {last}",
+                remedy=f"ask as of {last} or earlier, or without it for all there is",
+            )
+        return Clause("o.commit_no <= ?", (cue.as_of_commit,))
 
 
-class NamedDateGate:
-    """Of the turns of chats, those around a day or in a month that the question's own words name.
+_CHATS = "SELECT c.source_id FROM source AS c WHERE c.kind = 'chat' AND c.t_origin_ns IS NOT NULL"
+_CHATS_LATER = f"{_CHATS} AND c.t_origin_from = '{DATED_LATER}'"
+_OTHERS = "SELECT c.source_id FROM source AS c WHERE c.kind <> 'chat' OR c.t_origin_ns IS NULL"
+_SAID_THEN = "o.t0_ns >= ? AND o.t0_ns < ?"
+_SAID_THEN_LATER = f"o.t0_ns IS NULL AND {T0} >= ? AND {T0} < ?"
 
-    Only where the cue has no range of its own, and where something was said in that time. A film is
-    seldom asked for by the day of its recording, and many have none: other sources pass.
+
+def named_dates_of(db: sqlite3.Connection, cue: Cue, others: Clause) -> NamedDates | None:
+    """Of the turns of chats, those of the times that the cue's own words name, with their reach.
+
+    Only where the cue has no range of its own, and where something was said then that passes the
+    cue's other gates. A film is seldom asked for by the day of its recording, and many have none: other
+    sources pass, and so do chats without a date.
+
+    Args:
+        db: A snapshot.
+        cue: What is asked.
+        others: Its other gates, begun by AND.
     """
+    may_be_date = any(c.isdigit() or c.isupper() for c in cue.text)
+    if cue.t0_ns is not None or cue.t1_ns is not None or not may_be_date:
+        return None
+    stretches = dates_in(cue.text)
+    if not stretches or db.execute(f"{_CHATS} LIMIT 1").fetchone() is None:
+        return None
+    years = () if all(one.has_year for one in stretches) else _years(db, cue.as_of_commit)
+    ranges = ranges_of(stretches, years)
+    later = db.execute(f"{_CHATS_LATER} LIMIT 1").fetchone() is not None
+    # The plus keeps SQLite at the index of times: a whole chat is more than a few days.
+    ways = [Clause(f"{_SAID_THEN} AND +o.source_id IN ({_CHATS})", one) for one in ranges]
+    if later:
+        ways += [Clause(f"{_SAID_THEN_LATER} AND o.source_id IN ({_CHATS_LATER})", one) for one in ranges]
+    if not any(_is_any(db, way, others) for way in ways):
+        return None
+    said = [Clause(_SAID_THEN, one) for one in ranges]
+    said += [Clause(_SAID_THEN_LATER, one) for one in ranges] if later else []
+    return NamedDates(
+        tuple(ranges),
+        without_dates(cue.text, stretches)[0],
+        _either([Clause(f"o.source_id NOT IN ({_CHATS})", ()), *said]),
+        (Clause(f"o.source_id IN ({_OTHERS})", ()), *ways),
+    )
 
-    name = "named_date"
 
-    def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
-        """As `Gate.clause`."""
-        if (
-            cue.t0_ns is not None
-            or cue.t1_ns is not None
-            or not any(c.isdigit() or c.isupper() for c in cue.text)
-        ):
-            return None
-        as_of = cue.as_of_commit
-        ranges = ranges_of(cue.text, ()) or ranges_of(cue.text, _years(db, as_of))
-        said = "".join(" OR o.t0_ns >= ? AND o.t0_ns < ?" for _ in ranges)[4:]
-        told = tuple(bound for one in ranges for bound in one)
-        chats = "SELECT c.source_id FROM source AS c WHERE c.kind = 'chat'"
-        if (
-            not ranges
-            or not db.execute(
-                f"SELECT 1 FROM observation AS o WHERE ({said}) AND o.source_id IN ({chats})"  # noqa: S608
-                f"{known_by(as_of)} LIMIT 1",
-                told,
-            ).fetchone()
-        ):
-            return None
-        return Clause(f"o.source_id NOT IN ({chats}) OR {said}", told)
+def _is_any(db: sqlite3.Connection, way: Clause, others: Clause) -> bool:
+    """Whether a turn of chats passes; of its own time, found by the index of times whatever else is asked."""
+    by = " INDEXED BY observation_utc" if way.sql.startswith(_SAID_THEN) else ""
+    return (
+        db.execute(
+            f"SELECT 1 FROM observation AS o{by} WHERE {way.sql}{others.sql} LIMIT 1",  # noqa: S608
+            (*way.parameters, *others.parameters),
+        ).fetchone()
+        is not None
+    )
+
+
+def _either(clauses: Sequence[Clause]) -> Clause:
+    return Clause(
+        " OR ".join(f"({clause.sql})" for clause in clauses),
+        tuple(parameter for clause in clauses for parameter in clause.parameters),
+    )
 
 
 def _years(db: sqlite3.Connection, as_of: int | None) -> range:
     """The years of what the store holds, or held at a commit, at most the newest 20."""
     dated = f"FROM observation AS o WHERE o.t0_ns IS NOT NULL{known_by(as_of)}"
-    first_ns, last_ns = db.execute(
-        f"SELECT (SELECT MIN(o.t0_ns) {dated}), (SELECT MAX(o.t0_ns) {dated})"
+    later = f"FROM source AS c WHERE c.t_origin_from = '{DATED_LATER}'"
+    told = db.execute(
+        f"SELECT (SELECT MIN(o.t0_ns) {dated}), (SELECT MAX(o.t0_ns) {dated}),"
+        f" (SELECT MIN(c.t_origin_ns) {later}), (SELECT MAX(c.t_origin_ns) {later})"
     ).fetchone()
-    if first_ns is None:
+    years = [datetime.fromtimestamp(ns / 1e9, UTC).year for ns in told if ns is not None]
+    if not years:
         return range(0)
-    first, last = (datetime.fromtimestamp(ns / 1e9, UTC).year for ns in (first_ns, last_ns))
-    return range(max(first, last - 19), last + 1)
+    return range(max(min(years), max(years) - 19), max(years) + 1)
 
 
 REACH_GATES: tuple[Gate, ...] = (PositionGate(), SourceGate(), KnownGate())
-CONTENT_GATES: tuple[Gate, ...] = (KindGate(), PlaceGate(), PersonGate(), NamedDateGate())
-"""All gates but that of UTC time, which must also count what it left out for want of a date."""
+CONTENT_GATES: tuple[Gate, ...] = (KindGate(), PlaceGate(), PersonGate())
+"""All gates but those of time, which must also know what passes the others."""
 
 
 def gates_of(db: sqlite3.Connection, cue: Cue, *, named_dates: bool = True) -> Gates:
@@ -210,14 +277,14 @@ def gates_of(db: sqlite3.Connection, cue: Cue, *, named_dates: bool = True) -> G
 
     Raises:
         SourceGone: As `SourceGate.clause`.
+        ConfigError: As `KnownGate.clause`.
     """
     reach = _clauses(db, cue, REACH_GATES)
-    content = CONTENT_GATES if named_dates else tuple(g for g in CONTENT_GATES if g.name != "named_date")
-    clauses = [*reach, *_clauses(db, cue, content)]
+    clauses = [*reach, *_clauses(db, cue, CONTENT_GATES)]
+    others = _joined(clauses)
     timed = UtcGate().clause(db, cue)
     undated = 0
     if timed is not None:
-        others = _joined(clauses)
         undated = int(
             db.execute(
                 "SELECT COUNT(*) FROM observation AS o WHERE o.t0_ns IS NULL AND o.text <> ''"  # noqa: S608
@@ -227,8 +294,13 @@ def gates_of(db: sqlite3.Connection, cue: Cue, *, named_dates: bool = True) -> G
         )
         clauses.append(timed)
         reach.append(timed)
+    dated = named_dates_of(db, cue, others) if named_dates else None
+    ways: tuple[Clause, ...] = ()
+    if dated is not None:
+        ways = tuple(_joined([*clauses, way]) for way in dated.ways)
+        clauses.append(dated.clause)
     joined = _joined(clauses)
-    return Gates(joined.sql, joined.parameters, undated, _joined(reach), cue.as_of_commit)
+    return Gates(joined.sql, joined.parameters, undated, _joined(reach), cue.as_of_commit, dated, ways)
 
 
 def wanted_range(low: int | None, high: int | None) -> tuple[int, int]:

@@ -98,6 +98,7 @@ class Recall:
 
         Raises:
             SourceGone: If the cue names a source that the store does not have.
+            ConfigError: If it asks as of a commit that is still to come.
         """
         watch = _Watch(hop)
         gates = gates_of(db, cue, named_dates=self._settings.named_dates)
@@ -114,7 +115,7 @@ class Recall:
             moments = moments_of(db, [one.item for one in ranked], length_ns, turns, gates.as_of)
             ranked = distinct_moments(ranked, moments, k)
         known = self._sources.of(db, gates.as_of)
-        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known, gates.as_of)
+        items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known, gates)
         watch.lap("expand")
         asked = bool(words or questions)
         return Evidence(
@@ -216,12 +217,13 @@ class Recall:
         questions: Sequence[QuestionKey],
         moments: Mapping[int, Moment],
         known: Sources,
-        as_of: int | None,
+        gates: Gates,
     ) -> list[EvidenceItem]:
+        as_of = gates.as_of
         logged = [one.item for one in chosen]
         near = found.gathered.around(db, [item.n for item in logged], self._settings.neighbours)
         around = expand.neighbours(db, logged, near, as_of)
-        groundings = self._ground(db, logged, around, words, as_of)
+        groundings = self._ground(db, logged, around, words, gates)
         for item, grounding in zip(logged, groundings, strict=True):
             grounding |= _likeness(found.cosines, questions, item)
         spans, pictures = expand.spans_of(db, logged, as_of), expand.thumbnails_of(db, logged, as_of)
@@ -254,9 +256,13 @@ class Recall:
         items: Sequence[Logged],
         around: Sequence[Sequence[Logged]],
         words: Sequence[str],
-        as_of: int | None,
+        gates: Gates,
     ) -> list[dict[str, float]]:
-        """How far each item supports the cue by words, its own and those around it."""
+        """How far each item supports the cue by words, its own and those around it.
+
+        An item of a day that the words name need not say that day; where nothing else is asked, its day
+        is the whole answer.
+        """
         asked, *stems = self._stemmer.stems(
             [
                 " ".join(words),
@@ -264,16 +270,29 @@ class Recall:
                 *(" ".join(own_text(one) for one in near) for near in around),
             ]
         )
-        weights = self._rarity(db, asked, words, as_of)
+        weights = self._rarity(db, asked, words, gates.as_of)
+        undated = self._without_dates(words, weights, gates)
         groundings: list[dict[str, float]] = []
         for place in range(len(items)):
             own, near = stems[place], stems[len(items) + place]
             grounding = {}
             if words:
-                grounding["lexical_share"] = round(share(own | near, weights), 4)
-                grounding["lexical_own"] = round(share(own, weights), 4)
+                is_then = gates.dates is not None and gates.dates.hold(items[place].t0_ns)
+                asked_of_it = undated if is_then else weights
+                for name, told in (("lexical_share", own | near), ("lexical_own", own)):
+                    grounding[name] = round(share(told, asked_of_it), 4) if asked_of_it else 1.0
             groundings.append(grounding)
         return groundings
+
+    def _without_dates(
+        self, words: Sequence[str], weights: dict[str, float], gates: Gates
+    ) -> dict[str, float]:
+        """The weights of the stems of a cue but those of its dates."""
+        if gates.dates is None:
+            return weights
+        rest = set(content_words(gates.dates.rest))
+        (kept,) = self._stemmer.stems([" ".join(word for word in words if word in rest)])
+        return {stem: weight for stem, weight in weights.items() if stem in kept}
 
     def _rarity(
         self, db: sqlite3.Connection, asked: set[str], words: Sequence[str], as_of: int | None

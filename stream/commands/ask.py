@@ -19,7 +19,13 @@ TIMEOUT_S = 30.0
 
 
 def ask(
-    question: Annotated[str, typer.Argument(help="In plain English.")],
+    question: Annotated[
+        str,
+        typer.Argument(
+            help="In plain English. Dates in it limit time, loosely: 2 days more to either side of a day,"
+            " 15 of a month; --since and --until are strict."
+        ),
+    ],
     since: options.Since = None,
     until: options.Until = None,
     source: options.Sources = None,
@@ -40,6 +46,7 @@ def ask(
 
     store_dir = options.store_dir(store)
     gates = options.gates(since, until, source, as_of)
+    question = options.asked(question, gates, "question")
     with to_store(store_dir, preset, config, idle_exit) as connection:
         connected_s = time.perf_counter()
         turn = TurnOpen(turn_id=new_id(), question=question, cue=gates)

@@ -64,7 +64,7 @@ def export(
     if as_json and output == STANDARD_OUTPUT:
         raise ConfigError("--json and the export cannot both go to standard output", remedy="add -o FILE")
     store_dir = options.store_dir(store)
-    wanted = (tuple(source or ()), tuple(kind or ()))
+    wanted = (tuple(source or ()), options.kinds(kind))
     with to_store(store_dir, preset, config, idle_exit) as connection, _progress() as report:
         if format_ == "jsonl":
             files = [_jsonl(connection, store_dir, wanted, output, force, report)]

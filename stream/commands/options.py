@@ -69,6 +69,46 @@ IdleExit = Annotated[
     ),
 ]
 DEFAULT_IDLE_EXIT_S = 600.0
+KINDS = ("shot", "frame", "caption", "seen_text", "utterance", "chapter", "voice", "gap")
+"""Kinds of observation that this release makes."""
+
+
+def kinds(names: list[str] | None) -> tuple[str, ...]:
+    """The kinds that `--kind` names.
+
+    Raises:
+        ConfigError: If nothing is ever of one of them.
+    """
+    from stream.errors import ConfigError
+
+    for name in names or ():
+        if name not in KINDS:
+            raise ConfigError(f"--kind: there is no kind {name!r}", remedy=f"kinds are {', '.join(KINDS)}")
+    return tuple(names or ())
+
+
+def asked(text: str, gates: Cue, what: str) -> str:
+    """What is asked, if there is anything to look for: a word, or a time range without any.
+
+    Args:
+        text: As it was typed.
+        gates: What goes with it.
+        what: What the command calls it: "question", "cue".
+
+    Raises:
+        ConfigError: If there is neither.
+    """
+    import unicodedata
+
+    from stream.errors import ConfigError
+
+    says = any(unicodedata.category(c)[0] not in "PZC" for c in text)
+    if not says and gates.t0_ns is None and gates.t1_ns is None:
+        raise ConfigError(
+            f"the {what} {text!r} has no words",
+            remedy="say what to look for, or give --since or --until for all of a time",
+        )
+    return text
 
 
 def gates(since: str | None, until: str | None, sources: list[str] | None, as_of: int | None = None) -> Cue:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def search(
-    cue: Annotated[str, typer.Argument(help="Words to look for, or a description.")],
+    cue: Annotated[
+        str,
+        typer.Argument(
+            help="Words to look for, or a description. A date in it limits turns of chats, loosely: 2 days"
+            " more to either side of a day, 15 of a month; --since and --until are strict."
+        ),
+    ],
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many hits at most.")] = 10,
     kind: Annotated[
         list[str] | None,
@@ -43,9 +49,8 @@ def search(
     from stream.messages.evidence import Evidence
 
     store_dir = options.store_dir(store)
-    wanted = msgspec.structs.replace(
-        options.gates(since, until, source, as_of), text=cue, kinds=tuple(kind or ())
-    )
+    gates = options.gates(since, until, source, as_of)
+    wanted = msgspec.structs.replace(gates, text=options.asked(cue, gates, "cue"), kinds=options.kinds(kind))
     with to_store(store_dir, preset, config, idle_exit) as connection:
         found = connection.ask(
             "memory", Evidence, RecallAsk(cue=wanted, k=k, unit="moment"), trace_id=new_id()

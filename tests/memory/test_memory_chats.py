@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from memory.keys.keyers import TextKeyer
 from memory.log import migrations
 from memory.log.database import connect_writer
-from memory.recall.dates import ranges_of
+from memory.log.store import PutItem
+from memory.recall.gates import gates_of
 from memory.recall.pipeline import Recall
 from memory.settings import ChatWeights, RecallSettings
 from stream.messages import Cue
@@ -176,24 +178,72 @@ def test_films_are_scored_by_their_own_weights(shelf, reader, store, take):
     assert set(usual[0].terms) == {"lexical"}
 
 
-@pytest.mark.parametrize(
-    ("text", "first", "last"),
-    [
-        ("on 7 May 2023", (2023, 5, 5), (2023, 5, 10)),
-        ("on May 7th, 2023?", (2023, 5, 5), (2023, 5, 10)),
-        ("the 7th of May", (2023, 5, 5), (2023, 5, 10)),
-        ("on 2023-05-07", (2023, 5, 5), (2023, 5, 10)),
-        ("in July 2023", (2023, 6, 16), (2023, 8, 16)),
-        ("in December", (2023, 11, 16), (2024, 1, 16)),
-        ("last weekend before 10 June 2023", (2023, 5, 11), (2023, 6, 13)),
-        ("since the 10th of June 2023", (2023, 6, 8), (2023, 7, 11)),
-    ],
-)
-def test_days_and_months_that_a_question_names(text, first, last):
-    expected = tuple(int(datetime(*day, tzinfo=UTC).timestamp()) * S for day in (first, last))
-    assert ranges_of(f"What was seen {text}", range(2023, 2024)) == [expected]
+def test_a_named_stretch_of_days_leaves_the_others_out(ranked):
+    may, june = {text for at, _, text in TURNS if at < 86_400}, {TURNS[4][2], TURNS[5][2]}
+    for asked in (
+        "between 1 May and 15 May 2023",
+        "before 20 May 2023",
+        "May 7-12, 2023",
+        "until May 9, 2023",
+    ):
+        assert (
+            "I bought a canoe at the lake."
+            in {one.text for one in ranked(f"What was bought {asked}?")}
+            <= may
+        )
+    for asked in ("since 1 June 2023", "after May 20, 2023", "from June 1 to June 30, 2023"):
+        assert "I bought a lamp." in {one.text for one in ranked(f"What was bought {asked}?")} <= june
 
 
-@pytest.mark.parametrize("text", ["What may 2 people do?", "Where does April live?", "on 31 June", "In 2023"])
-def test_words_that_name_no_date(text):
-    assert ranges_of(text, range(2023, 2024)) == []
+def test_whether_something_was_said_then_is_asked_of_what_the_other_gates_let_through(ranked, store, take):
+    other = take("other.json", origin_ns=MAY_8_NS + 90 * DAY_NS, kind="chat", media=("text",))
+    store.commit([other.put(other.seen("utterance", 0, 4, "I bought a kettle.", speaker="Eva"))])
+    asked = "What was bought on 8 May 2023?"
+    assert "I bought a kettle." not in {one.text for one in ranked(asked)}
+    assert "I bought a kettle." in {one.text for one in ranked(asked, sources=("other.json",))}
+    assert "I bought a kettle." in {one.text for one in ranked(asked, person="Eva")}
+    assert ranked("A heron on 7 June 2023?", kinds=("caption",))  # Its photo is of May.
+
+
+def test_a_chat_dated_later_passes_on_its_own_day(ranked, store, take):
+    talk = take("late.json", kind="chat", media=("text",))
+    store.commit([talk.put(talk.seen("utterance", 0, 4, "I bought a kettle.", speaker="Eva"))])
+    asked = "What was bought on {}?"
+    # As long as nobody knows its day it is on any.
+    assert "I bought a kettle." in {one.text for one in ranked(asked.format("8 May 2023"))}
+    dated = take("late.json", kind="chat", media=("text",), origin_ns=MAY_8_NS + 400 * DAY_NS)
+    put = dated.put()
+    told = msgspec.structs.replace(put.message.sources[0], t_origin_from="owner")
+    message = msgspec.structs.replace(put.message, outbox_seq=2, sources=(told,))
+    store.commit([PutItem("video-1", message, {})])
+    assert "I bought a kettle." not in {one.text for one in ranked(asked.format("8 May 2023"))}
+    for day in ("11 June 2024", "11 June"):
+        found = {one.text for one in ranked(asked.format(day))}
+        assert "I bought a kettle." in found
+        assert "I bought a canoe at the lake." not in found
+
+
+def test_the_words_of_a_date_are_not_asked_of_what_is_of_that_day(ranked, store, take):
+    film = take("film.mp4", origin_ns=MAY_8_NS + 90 * DAY_NS)
+    store.commit([film.put(film.said(0, 4, "A canoe was bought."))])
+    plain = {one.text: one.grounding for one in ranked("Which canoe was bought?")}
+    dated = {one.text: one.grounding for one in ranked("Which canoe was bought on 8 May 2023?")}
+    for name in ("lexical_share", "lexical_own"):
+        assert dated[TURNS[0][2]][name] == plain[TURNS[0][2]][name] > 0.9
+        assert dated["A canoe was bought."][name] < plain["A canoe was bought."][name]
+    assert {one.grounding["lexical_share"] for one in ranked("8 May 2023", sources=("talk.json",))} == {1.0}
+
+
+def test_turns_of_a_named_time_are_found_by_the_index_of_times(chat, reader):
+    with reader.snapshot() as db:
+        gates = gates_of(db, Cue(text="What was bought on 8 May 2023?"))
+        both = (*gates.ways, (gates.sql, gates.parameters))
+        found = [(f"SELECT o.n FROM observation AS o WHERE 1{sql}", told) for sql, told in both]  # noqa: S608
+        plans = [
+            " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", told)) for sql, told in found
+        ]
+        others, said, every = ({n for (n,) in db.execute(sql, told)} for sql, told in found)
+    assert "SCAN o" not in plans[0]
+    assert "observation_utc" in plans[1]
+    assert others | said == every != set()
+    assert not others & said

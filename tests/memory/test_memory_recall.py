@@ -18,7 +18,7 @@ from memory.settings import RecallSettings, SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
 from perception.intake import TrackId
-from stream.errors import SourceGone
+from stream.errors import ConfigError, SourceGone
 from stream.messages import Cue
 
 S = 1_000_000_000
@@ -484,3 +484,12 @@ def test_a_picture_finds_its_like(ask, take):
     assert isinstance(evidence, Evidence)
     assert best(evidence).text == "a photo of thing 1"
     assert best(evidence).grounding["image"] == pytest.approx(1.0)
+
+
+def test_a_commit_that_is_still_to_come_is_refused_with_the_last_one(ask, take):
+    film = take()
+    ask.store.commit([film.put(film.said(0, 4, "bread"))])
+    last = ask("bread", dense=False).as_of_commit
+    assert ask("bread", dense=False, as_of_commit=last).items
+    with pytest.raises(ConfigError, match=f"the last one is {last}$"):
+        ask("bread", dense=False, as_of_commit=last + 1)

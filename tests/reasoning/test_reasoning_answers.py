@@ -425,3 +425,84 @@ def test_a_chapter_is_cited_by_its_title(ask, walk, item):
     (told,) = [one for one in answer.sentences if "Breakfast" in one.text]
     assert "the chapter is called “Breakfast at the lighthouse”" in told.text
     assert [answer.citations[n].kind for n in told.citations] == ["chapter"]
+
+
+DAY_NS = 86_400 * S
+MAY_8_NS = 1_715_126_400 * S
+"""8 May 2024."""
+
+
+@pytest.fixture
+def turns(item):
+    """Turns of a chat of some months, from a memory that gates by no words."""
+    told = (
+        ("Anna", "I bought a bicycle.", 0),
+        ("Ben", "Was it a good one?", 0),
+        ("Anna", "I bought a lamp.", 40),
+    )
+    return tuple(
+        item(
+            "utterance",
+            n * 9,
+            n * 9 + 5,
+            text,
+            source="chat.json",
+            speaker=who,
+            t0_ns=MAY_8_NS + day * DAY_NS,
+        )
+        for n, (who, text, day) in enumerate(told)
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("What did Anna buy on 8 May 2024?", "bicycle"),
+        ("What did Anna buy on 8 May?", "bicycle"),
+        ("What did Anna buy in June?", "lamp"),
+        ("What did Anna buy before 20 May 2024?", "bicycle"),
+        ("What did Anna buy after 20 May 2024?", "lamp"),
+        ("What did Anna buy between 1 May 2024 and 15 May 2024?", "bicycle"),
+        ("What happened on May 8, 2024?", "bicycle"),
+    ],
+)
+def test_a_question_that_names_a_date_is_answered_from_that_time(ask, turns, question, told):
+    answer = ask(question, items=turns)
+    assert answer.verdict == "answered"
+    assert told in answer.answer
+    assert {"bicycle": "lamp", "lamp": "bicycle"}[told] not in answer.answer
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What did Anna buy on 3 March 2024?",
+        "What happened on 3 March 2024?",
+        "Who bought a lamp in May 2023?",
+    ],
+)
+def test_of_a_time_from_which_nothing_is_known_nothing_was_seen(ask, turns, question):
+    assert ask(question, items=turns).verdict == "not_seen"
+
+
+def test_a_range_that_the_asker_set_goes_before_the_dates_in_the_words(ask, turns):
+    gates = Cue(t0_ns=MAY_8_NS + 30 * DAY_NS)
+    assert "lamp" in ask("What did Anna buy on 8 May 2024?", items=turns[2:], gates=gates).answer
+
+
+def test_what_names_the_date_itself_counts_and_what_has_none_is_doubtful(ask, item):
+    said = item("utterance", 0, 4, "We opened the bridge on 8 May 2024.", t0_ns=MAY_8_NS + 300 * DAY_NS)
+    assert ask("Who opened the bridge on 8 May 2024?", items=(said,)).verdict != "not_seen"
+    undated = item("utterance", 0, 4, "We opened the bridge.", speaker="Anna", dense=0.7)
+    assert ask("Did Anna open the bridge on 8 May 2024?", items=(undated,)).verdict == "uncertain"
+    assert ask("Did Anna open the bridge?", items=(undated,)).verdict == "answered"
+
+
+def test_the_first_thing_of_a_day_is_of_that_day(ask, turns):
+    answer = ask("What is the first thing that was said in June 2024?", items=turns)
+    assert "lamp" in answer.answer
+
+
+def test_who_speaks_is_named_by_that(ask, item):
+    said = item("utterance", 0, 4, "I bought a bicycle.", speaker="Anna")
+    assert ask("What did Anna buy?", items=(said,)).verdict == "answered"

@@ -256,3 +256,25 @@ def test_the_grammars_take_no_time_to_speak_of(part):
         began_s = time.process_time()
         read_question(start + part * 2000)
         assert time.process_time() - began_s < 0.5
+
+
+@pytest.mark.parametrize(
+    ("asked", "subjects", "order", "words"),
+    [
+        ("What did Anna buy on 8 May 2024?", {"anna"}, None, "on 8 May 2024"),
+        ("What did Anna buy in June?", {"anna"}, None, "in June"),
+        ("What did Anna buy before 10 May?", {"anna"}, None, "before 10 May"),
+        ("What happened before 10 May?", set(), None, "before 10 May"),
+        ("What happened before the ball in June?", {"ball"}, Beside("the ball", "before"), "in June"),
+        ("Was the goat shown before 10 May 2023?", {"goat"}, None, "before 10 May 2023"),
+        ('What is printed after "8 May"?', set(), None, ""),
+    ],
+)  # fmt: skip
+def test_dates_are_neither_subjects_nor_anchors(asked, subjects, order, words):
+    question = read_question(asked)
+    assert question.order == order
+    assert question.date_words == words
+    if words and order is None:
+        assert set(question.subjects) == subjects
+        assert not question.names or set(question.names) <= {"anna"}
+    assert question.cue("x", Cue()).text == f"x {words}".strip()

@@ -58,6 +58,30 @@ def test_usage_faults_end_with_2(tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (("ask", ""), "the question '' has no words"),
+        (("ask", "   "), "has no words"),
+        (("ask", "?"), "--since or --until"),
+        (("search", ""), "the cue '' has no words"),
+        (("search", "", "--kind", "shot"), "has no words"),
+        (("search", "x", "--kind", "banana"), "kinds are shot, frame, caption, seen_text, utterance"),
+        (("export", "--format", "jsonl", "--kind", "banana"), "there is no kind 'banana'"),
+    ],
+)
+def test_what_asks_for_nothing_is_refused(tmp_path, words, told):
+    outcome = invoke(*words, "--store", str(tmp_path / "none"))
+    assert outcome.exit_code == 2
+    assert told in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize("words", [("ask", "?"), ("search", "")])
+def test_a_time_range_alone_may_be_asked_for(tmp_path, words):
+    outcome = invoke(*words, "--since", "2024-05-01", "--store", str(tmp_path / "none"))
+    assert outcome.exit_code == 4  # There is no store; nothing else is wrong.
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
         (("ask", "--json"), "Missing argument"),
         (("ask", "what?", "--json", "--no-such-option"), "--no-such-option"),
         (("search", "x", "-k", "many", "--json"), "many"),

@@ -37,9 +37,21 @@ def test_turns_are_found_by_words_and_dates_and_again_adds_nothing(tmp_path):
     assert outcomes[1][str(chat)] == "already there"
     found = omnirecall("search", "kitten", "--store", store, "--since", "2024-04-01T00:00Z", "--json")
     assert [hit["text"] for hit in json.loads(found.stdout)["hits"]] == [rows[1]["text"]]
-    for as_of, n in ((0, 0), (1_000_000, 2)):
-        then = omnirecall("search", "kitten", "--store", store, "--as-of", as_of, "--json")
-        assert len(json.loads(then.stdout)["hits"]) == n
+    then = omnirecall("search", "kitten", "--store", store, "--as-of", 0, "--json")
+    assert json.loads(then.stdout)["hits"] == []
+    for words in (("search", "kitten"), ("ask", "Who has a kitten?")):
+        to_come = omnirecall(*words, "--store", store, "--as-of", 1_000_000, "--json")
+        assert to_come.returncode == 2
+        error = json.loads(to_come.stdout)["error"]
+        assert error["type"] == "ConfigError"
+        assert "the last one is" in error["message"]
+    for day, told in (("on 1 March 2024", "adopted"), ("in May", "broke"), ("before April 2024", "adopted")):
+        asked = omnirecall("ask", f"What did the kitten or Ana do {day}?", "--store", store, "--json")
+        document = json.loads(asked.stdout)
+        assert document["verdict"] != "not_seen"
+        assert [told in one["text"] for one in document["citations"]] == [True]
+    never = omnirecall("ask", "Did Ana adopt a kitten on 3 June 2022?", "--store", store, "--json")
+    assert json.loads(never.stdout)["verdict"] == "not_seen"
     answer = json.loads(
         omnirecall("ask", "Who has a kitten?", "--store", store, "--as-of", 0, "--json").stdout
     )
