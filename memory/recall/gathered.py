@@ -144,10 +144,9 @@ class Gathered:
         known = self._around.setdefault((reach, within_ns), {})
         sides = ", ".join(
             "(SELECT group_concat(n) FROM (SELECT p.n FROM observation AS p WHERE p.source_id = o.source_id"  # noqa: S608
-            f" AND p.session = o.session AND p.kind = o.kind AND p.pts0_ns {side} o.pts0_ns AND p.text <> ''"
-            f" AND abs(p.pts0_ns - o.pts0_ns) <= {int(within_ns)}{known_by(self._as_of, 'p')}"
-            f" ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
-            for side, order in (("<", "DESC"), (">", "ASC"))
+            f" AND p.session = o.session AND p.kind = o.kind AND {within} AND p.text <> ''"
+            f"{known_by(self._as_of, 'p')} ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
+            for within, order in sides_within(within_ns)
         )
         for some in pages(n for n in numbers if n not in known):
             rows = db.execute(
@@ -156,6 +155,17 @@ class Gathered:
             )
             known.update((n, [*numbers_in(before), *numbers_in(after)]) for n, before, after in rows)
         return {n: known[n] for n in numbers if n in known}
+
+
+def sides_within(within_ns: int) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Conditions on a row `p` before and after a row `o`, no further away than told; each with its order.
+
+    Both ends bound the index of kinds: by a distance, a sparse chat was walked to its end.
+    """
+    return (
+        (f"p.pts0_ns < o.pts0_ns AND p.pts0_ns >= o.pts0_ns - {int(within_ns)}", "DESC"),
+        (f"p.pts0_ns > o.pts0_ns AND p.pts0_ns <= o.pts0_ns + {int(within_ns)}", "ASC"),
+    )
 
 
 def numbers_in(joined: str | None) -> list[int]:

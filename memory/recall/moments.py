@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgpack
 
 from memory.log.reader import Logged, ends_of, known_by, marks, pages
-from memory.recall.gathered import Gathered
+from memory.recall.gathered import Gathered, sides_within
 from memory.recall.scorers import Scored
 
 SAME_SHARE = 0.5
@@ -97,9 +97,10 @@ def _of_turns(
     sides = ", ".join(
         f"(SELECT {end}(pts{bound}_ns) FROM (SELECT p.pts{bound}_ns FROM observation AS p"  # noqa: S608
         " WHERE p.source_id = o.source_id AND p.session = o.session AND p.kind = 'utterance'"
-        f" AND p.pts0_ns {side} o.pts0_ns AND abs(p.pts0_ns - o.pts0_ns) <= {TURNS_WITHIN_NS}"
-        f"{known_by(as_of, 'p')} ORDER BY p.pts0_ns {order} LIMIT {int(turns)}))"
-        for end, bound, side, order in (("min", 0, "<", "DESC"), ("max", 1, ">", "ASC"))
+        f" AND {within}{known_by(as_of, 'p')} ORDER BY p.pts0_ns {order} LIMIT {int(turns)}))"
+        for end, bound, (within, order) in zip(
+            ("min", "max"), (0, 1), sides_within(TURNS_WITHIN_NS), strict=True
+        )
     )
     found: dict[int, Moment] = {}
     for some in pages(numbers):
