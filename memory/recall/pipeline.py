@@ -105,7 +105,8 @@ class Recall:
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
         watch.lap("candidates")
-        ranked = self._rank(db, found, questions, k, cue)
+        shown = None if unit == "moment" else k
+        ranked = self._rank(db, found, questions, k, cue, shown)
         watch.lap("score")
         ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
         moments: dict[int, Moment] = {}
@@ -162,8 +163,12 @@ class Recall:
         questions: Sequence[QuestionKey],
         k: int,
         cue: Cue,
+        shown: int | None = None,
     ) -> list[Scored]:
-        """All candidates by their own terms; the best of them by those of their context too."""
+        """All candidates by their own terms; the best of them by those of their context too.
+
+        Of these, all in order; where only `shown` are shown, those that may be among them.
+        """
         reach, moment_ns = self._settings.neighbours, int(self._settings.moment_s * 1e9)
         turns = frozenset(found.gathered.turns(db, found.numbers))
         pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
@@ -173,22 +178,18 @@ class Recall:
         best = np.lexsort((np.array(pool.numbers, dtype=np.int64), -totals))
         best = best[: max(self._settings.pool, 2 * k)]
         numbers = [pool.numbers[place] for place in best.tolist()]
-        items = observations_of(db, numbers)
         own = [(name, added[best], counts[best]) for name, added, counts in own]
         around = self._terms(
             replace(pool, numbers=numbers, turns=turns & set(numbers)), CONTEXT_SCORERS, weights
         )
         totals = sum((added for _, added, _ in around), totals[best])
-        terms: list[dict[str, float]] = [{} for _ in numbers]
-        for name, added, counts in (*own, *around):
-            for place in np.flatnonzero(counts).tolist():
-                terms[place][name] = round(float(added[place]), 4)
-        ranked = [
-            Scored(items[n], score, told)
-            for n, score, told in zip(numbers, totals.tolist(), terms, strict=True)
-            if n in items
-        ]
-        return sorted(ranked, key=lambda one: (-one.score, one.item.n))
+        scores = dict(zip(numbers, totals.tolist(), strict=True))
+        kinds = found.gathered.kinds(db, numbers)
+        order = sorted(kinds, key=lambda n: (-scores[n], n))
+        if shown is not None:
+            order = [n for at, n in enumerate(order) if at < shown or kinds[n] in expand.GROUPED]
+        items, terms = observations_of(db, order), _told([*own, *around], numbers, order)
+        return [Scored(items[n], scores[n], terms[n]) for n in order]
 
     def _terms(self, pool: Pool, scorers: Sequence[Scorer], weights: Weights) -> list[Term]:
         """What each scorer adds to the score of each of the pool's numbers, and to which it adds at all."""
@@ -284,6 +285,20 @@ class Recall:
         of_words = zip(words, self._stemmer.stems(words), strict=True)
         words_of = {stem: word for word, stems in of_words for stem in sorted(stems)}
         return rarity_of(db, words_of, last_n_of(db, as_of), self._shelf.words)
+
+
+def _told(
+    every: Sequence[Term], numbers: Sequence[int], wanted: Sequence[int]
+) -> dict[int, dict[str, float]]:
+    """By name of scorer, what each term adds to the scores of some of the numbers."""
+    told: dict[int, dict[str, float]] = {n: {} for n in wanted}
+    places = {n: place for place, n in enumerate(numbers)}
+    chosen = [places[n] for n in wanted]
+    for name, added, counts in every:
+        for n, value, is_told in zip(wanted, added[chosen].tolist(), counts[chosen].tolist(), strict=True):
+            if is_told:
+                told[n][name] = round(value, 4)
+    return told
 
 
 def _likeness(
