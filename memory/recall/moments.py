@@ -17,6 +17,7 @@ import msgpack
 
 from memory.log.reader import Logged, ends_of, known_by, marks, pages
 from memory.recall.gathered import Gathered, sides_within
+from memory.recall.known_sources import Origin
 from memory.recall.scorers import Scored
 
 SAME_SHARE = 0.5
@@ -38,6 +39,7 @@ def moments_of(
     length_ns: int,
     turns: int = 0,
     as_of: int | None = None,
+    ends: Mapping[Origin, int] | None = None,
 ) -> dict[int, Moment]:
     """The moment of each observation, by row number: `length_ns` around its middle.
 
@@ -50,9 +52,11 @@ def moments_of(
         length_ns: How long a moment is.
         turns: Of a chat, how many before and after a turn are of its moment; 0: seconds count there too.
         as_of: The commit at which all is looked up; None: now.
+        ends: Where sources end (`memory.log.reader.ends_of`), if that was read already.
     """
     keyframes = _keyframes(db, [item.n for item in items if item.kind == "shot"])
-    ends = ends_of(db, {(item.source_id, item.session) for item in items}, as_of)
+    if ends is None:
+        ends = ends_of(db, {(item.source_id, item.session) for item in items}, as_of)
     moments: dict[int, Moment] = {}
     for item in items:
         begin = max(0, keyframes.get(item.n, item.middle_ns) - length_ns // 2)

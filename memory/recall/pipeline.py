@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
 from memory.keys.index import IndexShelf
-from memory.log.reader import Logged, last_commit, observations_of
+from memory.log.reader import Logged, ends_in, last_commit, observations_of
 from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
@@ -109,12 +109,14 @@ class Recall:
         ranked = self._rank(db, found, questions, k, cue, shown)
         watch.lap("score")
         ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
+        known = self._sources.of(db, gates.as_of)
         moments: dict[int, Moment] = {}
         if unit == "moment" and self._settings.moment_s:
             length_ns, turns = int(self._settings.moment_s * 1e9), self._settings.moment_turns
-            moments = moments_of(db, [one.item for one in ranked], length_ns, turns, gates.as_of)
+            origins = {(one.item.source_id, one.item.session) for one in ranked}
+            ends = ends_in(known.every[origin] for origin in origins if origin in known.every)
+            moments = moments_of(db, [one.item for one in ranked], length_ns, turns, gates.as_of, ends)
             ranked = distinct_moments(ranked, moments, k)
-        known = self._sources.of(db, gates.as_of)
         items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known, gates.as_of)
         watch.lap("expand")
         asked = bool(words or questions)
