@@ -272,15 +272,15 @@ def test_what_a_source_was_at_a_commit_is_read_of_those_asked_for_and_once(take,
         live.put(live.said(1, 9, "the island")),
         live.put(live.said(20, 21, "the bread"), marks=live.ends(40)),
     ]
-    store = filled(tmp_path / "store", puts)
-    make_keys(store)
-    recall = Recall(IndexShelf(tmp_path / "store" / "views"), RecallSettings())
+    folder = filled(tmp_path / "store", puts)
+    recall = Recall(IndexShelf(folder / "views"), RecallSettings())
     cue = Cue(text="ferry island", as_of_commit=2)
-    with LogReader(tmp_path / "store").snapshot() as db:
+    reader = LogReader(folder)
+    with reader.snapshot() as db:
         assert ends_of(db, None, 2) == {(read.source_id, 0): 30 * S, (live.source_id, 0): 9 * S}
         assert ends_of(db, [(live.source_id, 0)], 2) == {(live.source_id, 0): 9 * S}
         question = QuestionKey("dense", E, vector_of(cue.text))
         made = statements(db, lambda: recall(db, cue, 10, [question], unit="moment"))
     assert sum("MAX(pts1_ns)" in one for one in made) == 1
     assert sum("FROM source WHERE commit_no" in one for one in made) == 1
-    store.close()
+    reader.close()
