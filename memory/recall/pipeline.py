@@ -70,10 +70,14 @@ class Recall:
         self._settings = settings
         self._stemmer = Stemmer()
         self._sources = KnownSources()
-        self._weights = weights_of(settings), weights_of(settings.chat)
+        self._fixed: Weights = weights_of(settings), weights_of(settings.chat)
+        self._weights = self._fixed
 
     def weigh(self, others: Mapping[str, float], chat: Mapping[str, float]) -> None:
-        """From the next cue on, scores with these weights in the place of those of the settings."""
+        """From the next cue on, scores with these weights in the place of those of the settings.
+
+        Not a cue as of a commit: what was learnt since is not of that time.
+        """
         self._weights = dict(others), dict(chat)
 
     def __call__(
@@ -174,7 +178,8 @@ class Recall:
         reach, moment_ns = self._settings.neighbours, int(self._settings.moment_s * 1e9)
         turns = frozenset(found.gathered.turns(db, found.numbers))
         pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
-        weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
+        # One question is scored by one set, whatever is learnt meanwhile.
+        weights = self._weights if cue.as_of_commit is None else self._fixed
         own = self._terms(pool, OWN_SCORERS, weights)
         totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))
         best = np.lexsort((np.array(pool.numbers, dtype=np.int64), -totals))

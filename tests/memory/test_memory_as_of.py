@@ -284,3 +284,22 @@ def test_what_a_source_was_at_a_commit_is_read_of_those_asked_for_and_once(take,
     assert sum("MAX(pts1_ns)" in one for one in made) == 1
     assert sum("FROM source WHERE commit_no" in one for one in made) == 1
     reader.close()
+
+
+def test_what_was_learnt_later_moves_no_order_of_then(take, tmp_path):
+    film = take("film.mp4", origin_ns=NOON_NS)
+    texts = ["the ferry leaves the island", "bread bakes in the village", "the village market"]
+    folder = filled(tmp_path / "store", [film.put(*[film.said(n, n + 1, t) for n, t in enumerate(texts)])])
+    recall, reader = Recall(IndexShelf(folder / "views"), PLAIN), LogReader(folder)
+
+    def scores(as_of):
+        with reader.snapshot() as db:
+            question = QuestionKey("dense", E, vector_of("village bread"))
+            told = recall(db, Cue(text="village bread", as_of_commit=as_of), 8, [question])
+            return [item.score for item in told.items]
+
+    then, now = scores(1), scores(None)
+    recall.weigh({"dense": 0.1, "lexical": 2.0}, {})
+    assert scores(1) == then
+    assert scores(None) != now
+    reader.close()
