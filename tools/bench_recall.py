@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from memory.keys.facts import FACT
 from memory.keys.index import MOST_FLAT, IndexShelf, stored_vectors
 from memory.keys.keyers import TextKeyer, add_keys, unpack_vectors
 from memory.log.database import RECALL_CACHE_KIB
@@ -138,7 +139,7 @@ def lexical_cost(db: sqlite3.Connection, shelf: IndexShelf, questions: Sequence[
 def recall_at_10(db: sqlite3.Connection, shelf: IndexShelf, queries: Vectors) -> float:
     """The share of the ten nearest keys, or of others as near as the tenth, among those found."""
     scores = np.full((len(queries), 10), -2.0, np.float32)
-    rows = db.execute("SELECT vector FROM key WHERE encoder_id = ?", (ENCODER,))
+    rows = db.execute("SELECT vector FROM key WHERE encoder_id = ? AND kind <> ?", (ENCODER, FACT))
     while batch := rows.fetchmany(BATCH):
         held = unpack_vectors([vector for (vector,) in batch], queries.shape[1])
         scores = -np.sort(-np.concatenate([scores, queries @ held.T], axis=1), axis=1)[:, :10]

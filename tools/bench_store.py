@@ -1,7 +1,8 @@
 """Stores for `tools.bench_recall`: real words beside vectors that are shaped like those of sentences.
 
 Three of four sources are films whose utterances have no day, every fourth is a chat of four people,
-whose turns have a day and a speaker. Ten of each make an event with a digest and its key.
+whose turns have a day and a speaker, and keys of one to three facts. Ten of each make an event with a
+digest and its key.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from memory.keys.facts import FACT
 from memory.keys.keyers import DIGEST, pack_vectors
 from memory.log.database import LOG_NAME, connect_writer
 from memory.log.store import LogStore
@@ -29,6 +31,7 @@ DIMENSION = 384
 ENCODER = "bench-encoder"
 SOURCE_SPANS, EVENT_SPANS = 500, 10
 CHAT_EVERY = 4
+MOST_FACTS = 3
 SPEAKERS = ("Ada", "Blaise", "Caroline", "Dmitri", "Edsger", "Frances", "Grace", "Hedy")
 SPAN_NS = 5_000_000_000
 DAY_NS = 86_400_000_000_000
@@ -164,9 +167,20 @@ class Filler:
             rows,
             commit,
         )
+        self._add_facts(first, rows, commit)
         self._add_events(first, n, rows, commit)
         self.db.execute("COMMIT")
         self.n += n
+
+    def _add_facts(self, first: int, rows: Vectors, commit: int) -> None:
+        """Of each turn of a chat one to three, each at a cosine of some .7 to the turn's own key."""
+        turns = [at for at in range(len(rows)) if is_chat((first + at) // SOURCE_SPANS)]
+        for place in range(MOST_FACTS):
+            some = [at for at in turns if (first + at) % MOST_FACTS >= place]
+            if some:
+                noise = vectors_of(len(some), first + place + 1)
+                owners = [(first + at + 1).to_bytes(16, "big") for at in some]
+                self._add_keys("observation", FACT, owners, unit(rows[some] + noise), commit, str(place + 1))
 
     def _add_events(self, first: int, n: int, rows: Vectors, commit: int) -> None:
         """An event of each ten texts that are whole here."""
@@ -186,12 +200,14 @@ class Filler:
             digests = unit(np.stack([rows[at : at + EVENT_SPANS].sum(axis=0) for at in starts]))
             self._add_keys("event", DIGEST, [span[0] for span in spans], digests, commit)
 
-    def _add_keys(self, level: str, kind: str, owners: Sequence[bytes], rows: Vectors, commit: int) -> None:
+    def _add_keys(
+        self, level: str, kind: str, owners: Sequence[bytes], rows: Vectors, commit: int, part: str = ""
+    ) -> None:
         self.db.executemany(
-            "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit, terms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (owner, level, kind, ENCODER, rows.shape[1], vector, commit)
+                (owner, level, kind, ENCODER, rows.shape[1], vector, commit, part)
                 for owner, vector in zip(owners, pack_vectors(rows), strict=True)
             ],
         )

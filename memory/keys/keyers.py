@@ -251,7 +251,8 @@ def pack_vectors(vectors: npt.NDArray[np.float32]) -> list[bytes]:
 
 def unpack_vectors(rows: Sequence[Any], dimension: int) -> npt.NDArray[np.float32]:
     """What `pack_vectors` made: (N, D) float32, brought back to unit length."""
-    stacked = np.frombuffer(b"".join(rows), dtype="<f2").astype(np.float32).reshape(len(rows), dimension)
-    lengths = np.linalg.norm(stacked, axis=1, keepdims=True)
-    unit: npt.NDArray[np.float32] = stacked / np.maximum(lengths, np.float32(1e-12))
+    unit = np.frombuffer(b"".join(rows), dtype="<f2").astype(np.float32).reshape(len(rows), dimension)
+    # Half of the time of np.linalg.norm, which squares into an array of its own.
+    lengths = np.sqrt(np.einsum("ij,ij->i", unit, unit))
+    unit /= np.maximum(lengths, np.float32(1e-12))[:, None]
     return unit

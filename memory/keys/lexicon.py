@@ -42,6 +42,7 @@ SAMPLED_TEXTS = 64
 _NEW_TEXTS = (
     "SELECT n, text || ' ' || speaker || ' ' || day FROM observation_text WHERE n > ? ORDER BY n LIMIT ?"
 )
+_NEWEST = "SELECT COALESCE(MAX(n), 0) FROM observation"
 _MISSING = "SELECT COUNT(*) FROM (SELECT 1 FROM observation WHERE n > ? AND text <> '' LIMIT ?)"
 
 
@@ -136,12 +137,17 @@ class Lexicon:
             with self._lock:
                 if self._base is None:
                     return
+                # Asked for before the texts: what is committed in between is not passed over.
+                newest = int(db.execute(_NEWEST).fetchone()[0])
                 texts = db.execute(_NEW_TEXTS, (self._last_n, READ_TEXTS)).fetchall()
                 if texts:
                     made = segment_of([self._tokenizer.instances(texts)])
                     self._last_n = int(texts[-1][0])
                     if len(made):
                         self._add(made)
+                if len(texts) < READ_TEXTS:
+                    # Past what has no text: else each question walks all frames since the last text.
+                    self._last_n = max(self._last_n, newest)
             if len(texts) < READ_TEXTS:
                 return
 

@@ -214,22 +214,25 @@ def known_by(as_of: int | None, table: str = "o") -> str:
     return "" if as_of is None else f" AND {table}.commit_no <= {int(as_of)}"
 
 
-def sources_at(db: sqlite3.Connection, as_of: int | None) -> list[SourceRow]:
-    """As `sources`, as far as they were known at a commit; None: now.
+def sources_at(
+    db: sqlite3.Connection, as_of: int | None, only: Iterable[tuple[bytes, int]] | None = None
+) -> list[SourceRow]:
+    """As `sources`, of all or of `only` some, as far as they were known at a commit; None: now.
 
     Where a mark stood then is not kept. A track that had ended by then has its last mark; of others
     the end of what had been perceived of it stands for the mark. A uri that was met again after
     another has lost its first time; where none is left from then, the earliest is told.
     """
+    rows = sources(db) if only is None else [row for one in sorted(set(only)) for row in sources(db, one)]
     if as_of is None:
-        return sources(db)
+        return rows
     first = {
         (source_id, session)
         for source_id, session in db.execute(
             "SELECT source_id, session FROM source WHERE commit_no <= ?", (as_of,)
         )
     }
-    rows = [row for row in sources(db) if (row.source_id, row.session) in first]
+    rows = [row for row in rows if (row.source_id, row.session) in first]
     return [replace(row, uri=_uri_at(db, row, as_of), tracks=_tracks_at(db, row, as_of)) for row in rows]
 
 
@@ -244,18 +247,21 @@ def _uri_at(db: sqlite3.Connection, row: SourceRow, as_of: int) -> str:
 
 def _tracks_at(db: sqlite3.Connection, row: SourceRow, as_of: int) -> tuple[TrackRow, ...]:
     key = (row.source_id, row.session)
-    reached: dict[int, int] = dict(
-        db.execute(
-            "SELECT track, MAX(pts1_ns) FROM observation WHERE source_id = ? AND session = ?"
-            " AND commit_no <= ? GROUP BY track",
-            (*key, as_of),
-        ).fetchall()
-    )
     told = db.execute(
-        "SELECT track, media, through_pts_ns, eof AND mark_commit <= ? FROM track"
+        "SELECT track, media, through_pts_ns, COALESCE(eof AND mark_commit <= ?, 0) FROM track"
         " WHERE source_id = ? AND session = ? AND commit_no <= ? ORDER BY track",
         (as_of, *key, as_of),
-    )
+    ).fetchall()
+    reached: dict[int, int] = {}
+    if not all(ended for *_, ended in told):
+        # Walks all that was perceived of the source, hence only where it was still being perceived.
+        reached = dict(
+            db.execute(
+                "SELECT track, MAX(pts1_ns) FROM observation WHERE source_id = ? AND session = ?"
+                " AND commit_no <= ? GROUP BY track",
+                (*key, as_of),
+            ).fetchall()
+        )
     return tuple(
         TrackRow(track, media, through if ended else reached.get(track), bool(ended))
         for track, media, through, ended in told
@@ -292,10 +298,11 @@ def ends_of(
 
     As far as it was known at a commit, where one is told.
     """
-    if only is None or as_of is not None:
-        rows = sources_at(db, as_of)
-    else:
-        rows = [row for one in set(only) for row in sources(db, one)]
+    return ends_in(sources_at(db, as_of, only))
+
+
+def ends_in(rows: Iterable[SourceRow]) -> dict[tuple[bytes, int], int]:
+    """Where each of some sources ends, in ns; left out where that is not known."""
     ends: dict[tuple[bytes, int], int] = {}
     for row in rows:
         read_ns = max((track.through_pts_ns or 0 for track in row.tracks), default=0)
@@ -347,7 +354,8 @@ def named_sources(db: sqlite3.Connection, names: Sequence[str], as_of: int | Non
         found += matching
     if as_of is None:
         return found
-    then = {(row.source_id, row.session): row for row in sources_at(db, as_of)}
+    only = {(row.source_id, row.session) for row in found}
+    then = {(row.source_id, row.session): row for row in sources_at(db, as_of, only)}
     return [then[key] for row in found if (key := (row.source_id, row.session)) in then]
 
 

@@ -15,6 +15,8 @@ OTHER_KINDS = 3
 """Texts of other kinds taken from around an item: what was said under a picture, seen while speaking."""
 NEAR_NS = 2_000_000_000
 """Other kinds count as around an item up to this far from it."""
+GROUPED = frozenset({"seen_text", "shot"})
+"""Kinds of which one item stands for a run of the same text."""
 LONGEST_NS = 600_000_000_000
 """A shot that began longer ago than this is not looked for by overlap."""
 
@@ -145,7 +147,7 @@ def grouped(ranked: Sequence[Scored], gap_ns: int) -> list[Scored]:
     kept: list[Scored] = []
     for one in ranked:
         item = one.item
-        if item.kind in ("seen_text", "shot") and item.text:
+        if item.kind in GROUPED and item.text:
             text = " ".join(item.text.casefold().split())
             runs.setdefault((item.source_id, item.session, item.kind, text), []).append(one)
         else:

@@ -40,7 +40,8 @@ class KeptKeys:
     def __init__(self, encoder_id: str, dimension: int) -> None:
         self._encoder_id, self._dimension = encoder_id, dimension
         self._looked_up: set[int] = set()
-        self._places: dict[int, list[int]] = {}
+        self._last: dict[int, int] = {}
+        self._others: dict[int, list[int]] = {}
         self._vectors: Vectors = np.empty((0, dimension), np.float32)
 
     def read(self, db: sqlite3.Connection, shelf: IndexShelf, numbers: Iterable[int]) -> None:
@@ -50,14 +51,18 @@ class KeptKeys:
         if not unknown:
             return
         owners, read = shelf.keys_of(db, self._encoder_id, self._dimension, unknown)
-        for place, n in enumerate(owners, start=len(self._vectors)):
-            self._places.setdefault(n, []).append(place)
-        self._vectors = np.concatenate([self._vectors, read]) if len(self._vectors) else read
+        first = len(self._vectors)
+        last = dict(zip(owners, range(first, first + len(owners)), strict=True))
+        self._last |= last
+        if len(last) < len(owners):  # Nearly always each has one.
+            for place, n in enumerate(owners, start=first):
+                if place != last[n]:
+                    self._others.setdefault(n, []).append(place)
+        self._vectors = np.concatenate([self._vectors, read]) if first else read
 
     def place(self, n: int) -> int | None:
         """Where the last key of an observation that was read lies among `vectors`; None without one."""
-        places = self._places.get(n)
-        return None if places is None else places[-1]
+        return self._last.get(n)
 
     @property
     def vectors(self) -> Vectors:
@@ -66,33 +71,34 @@ class KeptKeys:
 
     def cosines(self, vector: Vectors, numbers: Iterable[int]) -> dict[int, float]:
         """The likeness of observations that were read to a vector; of one with several keys, the best."""
-        owners = [n for n in numbers if n in self._places]
-        places = [place for n in owners for place in self._places[n]]
-        likenesses = (self._vectors[places] @ vector).tolist()
-        if len(places) == len(owners):
-            return dict(zip(owners, likenesses, strict=True))
-        found: dict[int, float] = {}
-        of = (n for n in owners for _ in self._places[n])
-        for n, likeness in zip(of, likenesses, strict=True):
-            found[n] = max(likeness, found.get(n, -1.0))
+        owners = [n for n in numbers if n in self._last]
+        found = dict(zip(owners, self._products(vector, [self._last[n] for n in owners]), strict=True))
+        for n in self._others.keys() & found.keys():
+            found[n] = max(found[n], *self._products(vector, self._others[n]))
         return found
 
     def mean_cosines(self, vector: Vectors, groups: Mapping[int, Sequence[int]]) -> dict[int, float]:
         """The likeness to a vector of the mean key of each group of observations that were read."""
-        names: list[int] = []
-        starts: list[int] = []
-        places: list[int] = []
+        last = self._last
+        # Groups of one size lie side by side, so that all of them are summed at once.
+        of_size: dict[int, tuple[list[int], list[int]]] = {}
         for name, group in groups.items():
-            known = [self._places[n][-1] for n in group if n in self._places]
-            if known:
+            places = [last[n] for n in group if n in last]
+            if places:
+                names, together = of_size.setdefault(len(places), ([], []))
                 names.append(name)
-                starts.append(len(places))
-                places += known
-        if not names:
-            return {}
-        totals = np.add.reduceat(self._vectors[places], starts, axis=0)
-        lengths = np.sqrt(np.einsum("ij,ij->i", totals, totals))
-        return dict(zip(names, (totals @ vector / np.maximum(lengths, 1e-9)).tolist(), strict=True))
+                together += places
+        found: dict[int, float] = {}
+        for size, (names, together) in of_size.items():
+            totals = self._vectors[together].reshape(len(names), size, -1).sum(axis=1)
+            lengths = np.sqrt(np.einsum("ij,ij->i", totals, totals))
+            cosines = totals @ vector / np.maximum(lengths, 1e-9)
+            found.update(zip(names, cosines.tolist(), strict=True))
+        return {name: found[name] for name in groups if name in found}
+
+    def _products(self, vector: Vectors, places: Sequence[int]) -> list[float]:
+        products: list[float] = (self._vectors[places] @ vector).tolist()
+        return products
 
 
 class Gathered:
@@ -107,23 +113,34 @@ class Gathered:
         self._as_of = as_of
         self._shelf = shelf
         self._looked_up: set[int] = set()
+        self._kinds: dict[int, str] = {}
         self._turns: dict[int, Turn] = {}
         self._around: dict[tuple[int, int], dict[int, list[int]]] = {}
         self._keys: dict[tuple[str, int], KeptKeys] = {}
 
+    def kinds(self, db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, str]:
+        """The kind of each observation; what is not there is left out."""
+        self._look_up(db, numbers)
+        return {n: self._kinds[n] for n in numbers if n in self._kinds}
+
     def turns(self, db: sqlite3.Connection, numbers: Collection[int]) -> dict[int, Turn]:
         """Those of the observations that are of chats."""
+        self._look_up(db, numbers)
+        return {n: self._turns[n] for n in numbers if n in self._turns}
+
+    def _look_up(self, db: sqlite3.Connection, numbers: Collection[int]) -> None:
         unknown = set(numbers) - self._looked_up
+        self._looked_up |= unknown
         for some in pages(sorted(unknown)):
             rows = db.execute(
-                "SELECT o.n, o.kind, o.speaker, length(o.text) FROM observation AS o JOIN source AS s"  # noqa: S608
-                " ON s.source_id = o.source_id AND s.session = o.session AND s.kind = 'chat'"
+                "SELECT o.n, o.kind, CASE WHEN s.kind = 'chat' THEN o.speaker END, length(o.text)"  # noqa: S608
+                " FROM observation AS o"
+                " JOIN source AS s ON s.source_id = o.source_id AND s.session = o.session"
                 f" WHERE o.n IN ({marks(some)})",
                 some,
-            )
-            self._turns.update((n, Turn(*told)) for n, *told in rows)
-        self._looked_up |= unknown
-        return {n: self._turns[n] for n in numbers if n in self._turns}
+            ).fetchall()
+            self._kinds.update([row[:2] for row in rows])
+            self._turns.update([(n, Turn(*told)) for n, *told in rows if told[1] is not None])
 
     def keys(
         self, db: sqlite3.Connection, encoder_id: str, dimension: int, numbers: Iterable[int]
@@ -144,10 +161,9 @@ class Gathered:
         known = self._around.setdefault((reach, within_ns), {})
         sides = ", ".join(
             "(SELECT group_concat(n) FROM (SELECT p.n FROM observation AS p WHERE p.source_id = o.source_id"  # noqa: S608
-            f" AND p.session = o.session AND p.kind = o.kind AND p.pts0_ns {side} o.pts0_ns AND p.text <> ''"
-            f" AND abs(p.pts0_ns - o.pts0_ns) <= {int(within_ns)}{known_by(self._as_of, 'p')}"
-            f" ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
-            for side, order in (("<", "DESC"), (">", "ASC"))
+            f" AND p.session = o.session AND p.kind = o.kind AND {within} AND p.text <> ''"
+            f"{known_by(self._as_of, 'p')} ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
+            for within, order in sides_within(within_ns)
         )
         for some in pages(n for n in numbers if n not in known):
             rows = db.execute(
@@ -156,6 +172,17 @@ class Gathered:
             )
             known.update((n, [*numbers_in(before), *numbers_in(after)]) for n, before, after in rows)
         return {n: known[n] for n in numbers if n in known}
+
+
+def sides_within(within_ns: int) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Conditions on a row `p` before and after a row `o`, no further away than told; each with its order.
+
+    Both ends bound the index of kinds: by a distance, a sparse chat was walked to its end.
+    """
+    return (
+        (f"p.pts0_ns < o.pts0_ns AND p.pts0_ns >= o.pts0_ns - {int(within_ns)}", "DESC"),
+        (f"p.pts0_ns > o.pts0_ns AND p.pts0_ns <= o.pts0_ns + {int(within_ns)}", "ASC"),
+    )
 
 
 def numbers_in(joined: str | None) -> list[int]:

@@ -6,7 +6,8 @@ cited ought to stand above the rest. The weights move by a multiplicative step, 
 that is off stays off and none changes its sign; steps are small, fade, and keep each weight within
 a factor of `REACH` of the fixed one. Every step is kept in a journal (`weight_step`), and the
 weights in use are the fixed ones and the sum of the steps: without the steps of a turn, or
-without any, they are what they were.
+without any, they are what they were. One row per scorer stands for all turns that are further back
+than `MOST_STEPS`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ LARGEST_TERM = 1e3
 """No term adds more: a z-score over some hundred candidates times a weight."""
 LEAST_STEP = 1e-6
 """What moves no weight by more is not written."""
+MOST_STEPS = 32_768
+"""Rows of the journal, those of some 2,000 turns or more. What was taught before can be taken back only with
+all the rest; after so many turns of its own kind of source, `PULL` has left a billionth of it."""
+FOLDED = b""
+"""Stands for the id of a turn where one row holds the steps of many; a turn's own has a byte at least."""
 KINDS = ("other", "chat")
 """Kinds of source with weights of their own: everything but chats, and chats."""
 
@@ -135,6 +141,7 @@ class Learner:
                         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                         (told.turn_id, commit_no, self._basis, kind, name, old, new, after - before),
                     )
+        _fold(db)
 
     def revert(self, db: sqlite3.Connection, turn_id: bytes = b"") -> int:
         """Takes back what was learnt from one turn, or all of it, also on other fixed weights.
@@ -157,8 +164,8 @@ class Learner:
         """The newest steps on these fixed weights, the newest first."""
         rows = db.execute(
             "SELECT turn_id, commit_no, kind, scorer, old, new FROM weight_step WHERE basis = ?"
-            " ORDER BY n DESC LIMIT ?",
-            (self._basis, limit),
+            " AND turn_id <> ? ORDER BY n DESC LIMIT ?",
+            (self._basis, FOLDED, limit),
         )
         names = ("turn_id", "commit_no", "kind", "scorer", "old", "new")
         return tuple(WeightStep(**dict(zip(names, row, strict=True))) for row in rows)
@@ -176,6 +183,35 @@ class Learner:
             (self._basis,),
         )
         return {(kind, name): min(reach, max(-reach, total)) for kind, name, total in rows}
+
+
+def _fold(db: sqlite3.Connection) -> None:
+    """Makes one row per scorer of the oldest turns where the journal has outgrown its bound by a quarter.
+
+    No more than `MOST_STEPS` rows at a time: a longer journal gets there in several turns.
+    """
+    first, last = db.execute(
+        "SELECT (SELECT MIN(n) FROM weight_step), (SELECT MAX(n) FROM weight_step)"
+    ).fetchone()
+    if first is None or last - first < MOST_STEPS + MOST_STEPS // 4:
+        return
+    # Turns are folded whole: from the first row of the one that holds the cut on, all is kept.
+    (kept_from,) = db.execute(
+        "SELECT MIN(n) FROM weight_step WHERE turn_id ="
+        " (SELECT turn_id FROM weight_step WHERE n > ? AND turn_id <> ? ORDER BY n LIMIT 1)",
+        (min(last - MOST_STEPS, first + MOST_STEPS), FOLDED),
+    ).fetchone()
+    folded = db.execute(
+        "SELECT MAX(n), MAX(commit_no), basis, kind, scorer, SUM(step) FROM weight_step WHERE n < ?"
+        " GROUP BY basis, kind, scorer",
+        (kept_from,),
+    ).fetchall()
+    db.execute("DELETE FROM weight_step WHERE n < ?", (kept_from,))
+    db.executemany(
+        "INSERT INTO weight_step (n, turn_id, commit_no, basis, kind, scorer, old, new, step)"
+        " VALUES (?, ?, ?, ?, ?, ?, 1.0, ?, ?)",
+        [(n, FOLDED, *of, math.exp(step), step) for n, *of, step in folded],
+    )
 
 
 def _step_of(shown: Sequence[ShownItem], cited: frozenset[bytes], names: Sequence[str]) -> Terms:

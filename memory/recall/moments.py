@@ -16,7 +16,8 @@ from typing import NamedTuple
 import msgpack
 
 from memory.log.reader import Logged, ends_of, known_by, marks, pages
-from memory.recall.gathered import Gathered
+from memory.recall.gathered import Gathered, sides_within
+from memory.recall.known_sources import Origin
 from memory.recall.scorers import Scored
 
 SAME_SHARE = 0.5
@@ -38,6 +39,7 @@ def moments_of(
     length_ns: int,
     turns: int = 0,
     as_of: int | None = None,
+    ends: Mapping[Origin, int] | None = None,
 ) -> dict[int, Moment]:
     """The moment of each observation, by row number: `length_ns` around its middle.
 
@@ -50,9 +52,11 @@ def moments_of(
         length_ns: How long a moment is.
         turns: Of a chat, how many before and after a turn are of its moment; 0: seconds count there too.
         as_of: The commit at which all is looked up; None: now.
+        ends: Where sources end (`memory.log.reader.ends_of`), if that was read already.
     """
     keyframes = _keyframes(db, [item.n for item in items if item.kind == "shot"])
-    ends = ends_of(db, {(item.source_id, item.session) for item in items}, as_of)
+    if ends is None:
+        ends = ends_of(db, {(item.source_id, item.session) for item in items}, as_of)
     moments: dict[int, Moment] = {}
     for item in items:
         begin = max(0, keyframes.get(item.n, item.middle_ns) - length_ns // 2)
@@ -97,9 +101,10 @@ def _of_turns(
     sides = ", ".join(
         f"(SELECT {end}(pts{bound}_ns) FROM (SELECT p.pts{bound}_ns FROM observation AS p"  # noqa: S608
         " WHERE p.source_id = o.source_id AND p.session = o.session AND p.kind = 'utterance'"
-        f" AND p.pts0_ns {side} o.pts0_ns AND abs(p.pts0_ns - o.pts0_ns) <= {TURNS_WITHIN_NS}"
-        f"{known_by(as_of, 'p')} ORDER BY p.pts0_ns {order} LIMIT {int(turns)}))"
-        for end, bound, side, order in (("min", 0, "<", "DESC"), ("max", 1, ">", "ASC"))
+        f" AND {within}{known_by(as_of, 'p')} ORDER BY p.pts0_ns {order} LIMIT {int(turns)}))"
+        for end, bound, (within, order) in zip(
+            ("min", "max"), (0, 1), sides_within(TURNS_WITHIN_NS), strict=True
+        )
     )
     found: dict[int, Moment] = {}
     for some in pages(numbers):

@@ -9,6 +9,8 @@ What an answer as of a commit may still owe to a later time, and all of it: what
 missing; keys are compared by the encoder that answers now; the date of a recording that its owner told
 later counts; lists of a large index, which are approximate, are those of now. Events are views made
 after the fact: their digests neither find nor score, and a span is named only if it was made by then.
+Weights are the fixed ones of the settings, never what was learnt from citations (`memory.recall.learner`),
+before that commit or after it.
 """
 
 from __future__ import annotations

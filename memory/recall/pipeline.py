@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
 from memory.keys.index import IndexShelf
-from memory.log.reader import Logged, last_commit, observations_of
+from memory.log.reader import Logged, ends_in, last_commit, observations_of
 from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
@@ -70,10 +70,14 @@ class Recall:
         self._settings = settings
         self._stemmer = Stemmer()
         self._sources = KnownSources()
-        self._weights = weights_of(settings), weights_of(settings.chat)
+        self._fixed: Weights = weights_of(settings), weights_of(settings.chat)
+        self._weights = self._fixed
 
     def weigh(self, others: Mapping[str, float], chat: Mapping[str, float]) -> None:
-        """From the next cue on, scores with these weights in the place of those of the settings."""
+        """From the next cue on, scores with these weights in the place of those of the settings.
+
+        Not a cue as of a commit: what was learnt since is not of that time.
+        """
         self._weights = dict(others), dict(chat)
 
     def __call__(
@@ -106,15 +110,18 @@ class Recall:
         words = content_words(cue.text)
         found = self._candidates(db, gates, words, questions, k)
         watch.lap("candidates")
-        ranked = self._rank(db, found, questions, k, cue)
+        shown = None if unit == "moment" else k
+        ranked = self._rank(db, found, questions, k, cue, shown)
         watch.lap("score")
         ranked = expand.grouped(ranked, int(self._settings.group_gap_s * 1e9))
+        known = self._sources.of(db, gates.as_of)
         moments: dict[int, Moment] = {}
         if unit == "moment" and self._settings.moment_s:
             length_ns, turns = int(self._settings.moment_s * 1e9), self._settings.moment_turns
-            moments = moments_of(db, [one.item for one in ranked], length_ns, turns, gates.as_of)
+            origins = {(one.item.source_id, one.item.session) for one in ranked}
+            ends = ends_in(known.every[origin] for origin in origins if origin in known.every)
+            moments = moments_of(db, [one.item for one in ranked], length_ns, turns, gates.as_of, ends)
             ranked = distinct_moments(ranked, moments, k)
-        known = self._sources.of(db, gates.as_of)
         items = self._expand(db, ranked[: max(0, k)], found, words, questions, moments, known, gates)
         watch.lap("expand")
         asked = bool(words or questions)
@@ -163,33 +170,34 @@ class Recall:
         questions: Sequence[QuestionKey],
         k: int,
         cue: Cue,
+        shown: int | None = None,
     ) -> list[Scored]:
-        """All candidates by their own terms; the best of them by those of their context too."""
+        """All candidates by their own terms; the best of them by those of their context too.
+
+        Of these, all in order; where only `shown` are shown, those that may be among them.
+        """
         reach, moment_ns = self._settings.neighbours, int(self._settings.moment_s * 1e9)
         turns = frozenset(found.gathered.turns(db, found.numbers))
         pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
-        weights = self._weights  # One question is scored by one set, whatever is learnt meanwhile.
+        # One question is scored by one set, whatever is learnt meanwhile.
+        weights = self._weights if cue.as_of_commit is None else self._fixed
         own = self._terms(pool, OWN_SCORERS, weights)
         totals = sum((added for _, added, _ in own), np.zeros(len(pool.numbers)))
         best = np.lexsort((np.array(pool.numbers, dtype=np.int64), -totals))
         best = best[: max(self._settings.pool, 2 * k)]
         numbers = [pool.numbers[place] for place in best.tolist()]
-        items = observations_of(db, numbers)
         own = [(name, added[best], counts[best]) for name, added, counts in own]
         around = self._terms(
             replace(pool, numbers=numbers, turns=turns & set(numbers)), CONTEXT_SCORERS, weights
         )
         totals = sum((added for _, added, _ in around), totals[best])
-        terms: list[dict[str, float]] = [{} for _ in numbers]
-        for name, added, counts in (*own, *around):
-            for place in np.flatnonzero(counts).tolist():
-                terms[place][name] = round(float(added[place]), 4)
-        ranked = [
-            Scored(items[n], score, told)
-            for n, score, told in zip(numbers, totals.tolist(), terms, strict=True)
-            if n in items
-        ]
-        return sorted(ranked, key=lambda one: (-one.score, one.item.n))
+        scores = dict(zip(numbers, totals.tolist(), strict=True))
+        kinds = found.gathered.kinds(db, numbers)
+        order = sorted(kinds, key=lambda n: (-scores[n], n))
+        if shown is not None:
+            order = [n for at, n in enumerate(order) if at < shown or kinds[n] in expand.GROUPED]
+        items, terms = observations_of(db, order), _told([*own, *around], numbers, order)
+        return [Scored(items[n], scores[n], terms[n]) for n in order]
 
     def _terms(self, pool: Pool, scorers: Sequence[Scorer], weights: Weights) -> list[Term]:
         """What each scorer adds to the score of each of the pool's numbers, and to which it adds at all."""
@@ -303,6 +311,20 @@ class Recall:
         of_words = zip(words, self._stemmer.stems(words), strict=True)
         words_of = {stem: word for word, stems in of_words for stem in sorted(stems)}
         return rarity_of(db, words_of, last_n_of(db, as_of), self._shelf.words)
+
+
+def _told(
+    every: Sequence[Term], numbers: Sequence[int], wanted: Sequence[int]
+) -> dict[int, dict[str, float]]:
+    """By name of scorer, what each term adds to the scores of some of the numbers."""
+    told: dict[int, dict[str, float]] = {n: {} for n in wanted}
+    places = {n: place for place, n in enumerate(numbers)}
+    chosen = [places[n] for n in wanted]
+    for name, added, counts in every:
+        for n, value, is_told in zip(wanted, added[chosen].tolist(), counts[chosen].tolist(), strict=True):
+            if is_told:
+                told[n][name] = round(value, 4)
+    return told
 
 
 def _likeness(

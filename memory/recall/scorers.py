@@ -333,12 +333,17 @@ def weighted(
     """
     values = np.array([raw.get(n, math.nan) for n in numbers], dtype=np.float64)
     known = ~np.isnan(values)
-    if not known.any():
+    of_known = values[known]
+    if not len(of_known):
         return np.zeros(len(numbers))
-    spread = float(values[known].std())
+    mean = float(np.add.reduce(of_known)) / len(of_known)
+    away = of_known - mean
+    spread = math.sqrt(float(np.add.reduce(away * away)) / len(of_known))
     if spread < 1e-9:
         return np.zeros(len(numbers))
-    return np.where(known, weight * (values - values[known].mean()) / (1.0 if is_wish else spread), 0.0)
+    added = np.zeros(len(numbers))
+    added[known] = weight * away / (1.0 if is_wish else spread)
+    return added
 
 
 def _turns(pool: Pool) -> list[tuple[int, str, int]]:

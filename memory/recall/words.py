@@ -126,14 +126,14 @@ class Stemmer:
 
     def stems(self, texts: Sequence[str]) -> list[set[str]]:
         """The set of stems of each text."""
-        split = [_WORD.findall(text.casefold()) for text in texts]
+        split = [set(_WORD.findall(text.casefold())) for text in texts]
         with self._lock:
             if len(self._known) > REMEMBERED_WORDS:
                 self._known.clear()
-            unknown = {word for words in split for word in words} - self._known.keys()
+            unknown = set().union(*split) - self._known.keys()
             if unknown:
                 self._learn(sorted(unknown))
-            return [{stem for word in words for stem in self._known[word]} for words in split]
+            return [set().union(*map(self._known.__getitem__, words)) for words in split]
 
     def forget(self) -> None:
         """Drops the words that were met."""

@@ -124,6 +124,22 @@ def take():
 
 
 @pytest.fixture
+def statements():
+    """All statements that a connection runs during a call, with their values."""
+
+    def during(db, call):
+        made = []
+        db.set_trace_callback(made.append)
+        try:
+            call()
+        finally:
+            db.set_trace_callback(None)
+        return made
+
+    return during
+
+
+@pytest.fixture
 def sentences():
     return SENTENCES
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from memory.keys.build import build_words
 from memory.keys.index import IndexShelf
 from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
-from memory.log.reader import LogReader
+from memory.log.reader import LogReader, ends_of
 from memory.log.store import LogStore
 from memory.recall.candidates import QuestionKey
 from memory.recall.past import bm25_of
@@ -262,3 +262,44 @@ def test_a_source_of_a_later_time_is_not_known(take, tmp_path):
     assert [item.uri for item in then.items] == ["/media/early.mp4"]
     assert asked(full, Cue(text="ferry"), PLAIN, as_of=0, unit="observation").verdict == "absent"
     assert encoded(then, Envelope(message_id=b"m" * 16, sender="memory", seq=1, published_ns=1))
+
+
+def test_what_a_source_was_at_a_commit_is_read_of_those_asked_for_and_once(take, tmp_path, statements):
+    """A source that had ended tells its end by its mark; only one still perceived is walked through."""
+    read, live = take("read.mp4"), take("live.mp4", origin_ns=NOON_NS)
+    puts = [
+        read.put(read.said(1, 2, "the ferry"), marks=read.ends(30)),
+        live.put(live.said(1, 9, "the island")),
+        live.put(live.said(20, 21, "the bread"), marks=live.ends(40)),
+    ]
+    folder = filled(tmp_path / "store", puts)
+    recall = Recall(IndexShelf(folder / "views"), RecallSettings())
+    cue = Cue(text="ferry island", as_of_commit=2)
+    reader = LogReader(folder)
+    with reader.snapshot() as db:
+        assert ends_of(db, None, 2) == {(read.source_id, 0): 30 * S, (live.source_id, 0): 9 * S}
+        assert ends_of(db, [(live.source_id, 0)], 2) == {(live.source_id, 0): 9 * S}
+        question = QuestionKey("dense", E, vector_of(cue.text))
+        made = statements(db, lambda: recall(db, cue, 10, [question], unit="moment"))
+    assert sum("MAX(pts1_ns)" in one for one in made) == 1
+    assert sum("FROM source WHERE commit_no" in one for one in made) == 1
+    reader.close()
+
+
+def test_what_was_learnt_later_moves_no_order_of_then(take, tmp_path):
+    film = take("film.mp4", origin_ns=NOON_NS)
+    texts = ["the ferry leaves the island", "bread bakes in the village", "the village market"]
+    folder = filled(tmp_path / "store", [film.put(*[film.said(n, n + 1, t) for n, t in enumerate(texts)])])
+    recall, reader = Recall(IndexShelf(folder / "views"), PLAIN), LogReader(folder)
+
+    def scores(as_of):
+        with reader.snapshot() as db:
+            question = QuestionKey("dense", E, vector_of("village bread"))
+            told = recall(db, Cue(text="village bread", as_of_commit=as_of), 8, [question])
+            return [item.score for item in told.items]
+
+    then, now = scores(1), scores(None)
+    recall.weigh({"dense": 0.1, "lexical": 2.0}, {})
+    assert scores(1) == then
+    assert scores(None) != now
+    reader.close()

@@ -12,6 +12,7 @@ from memory.log import migrations
 from memory.log.citations import times_cited
 from memory.log.database import connect_writer
 from memory.log.store import LogStore, PutItem
+from memory.recall import learner as learner_module
 from memory.recall.learner import LARGEST_STEP, REACH, Learner, log_step, moved
 from memory.recall.pipeline import Recall, weights_of
 from memory.settings import ChatWeights, RecallSettings
@@ -244,6 +245,42 @@ def test_the_journal_says_what_each_turn_did_and_takes_it_back(store, learner, i
     with store.views() as db:
         assert learner.revert(db) > 0
     assert learner.weights(store._db) == learner.fixed
+
+
+def test_the_journal_stays_bounded_and_the_weights_what_they_are(store, learner, ids, monkeypatch):
+    lessons = [lesson(b"turn %d" % n, ids, cited=n % 3) for n in range(60)]
+    unbounded = taught(store, learner, *lessons)
+    (every,) = store._db.execute("SELECT COUNT(*) FROM weight_step").fetchone()
+    newest = learner.steps(store._db, 20)
+    with store.views() as db:
+        assert learner.revert(db) == every
+    monkeypatch.setattr(learner_module, "MOST_STEPS", 40)
+    bounded = taught(store, learner, *lessons)
+    assert bounded["other"] == pytest.approx(unbounded["other"], rel=1e-9)
+    (kept,) = store._db.execute("SELECT COUNT(*) FROM weight_step").fetchone()
+    per_turn = every // len(lessons) + 1
+    assert 40 <= kept <= 50 + 2 * per_turn < every
+    shown = learner.steps(store._db, 1_000)
+    assert all(step.turn_id for step in shown), "a row that stands for many turns is none of them"
+    assert [(one.turn_id, one.scorer) for one in shown[:20]] == [(o.turn_id, o.scorer) for o in newest]
+    with store.views() as db:
+        assert learner.revert(db, b"turn 0") == 0
+        assert learner.revert(db, b"turn 59") > 0
+        assert learner.revert(db) > 0
+    assert learner.weights(store._db) == learner.fixed
+
+
+def test_turns_are_folded_whole(store, learner, ids, monkeypatch):
+    taught(store, learner, *(lesson(b"turn %d" % n, ids, cited=n % 3) for n in range(20)))
+    per_turn = "SELECT turn_id, COUNT(*) FROM weight_step WHERE turn_id <> x'' GROUP BY turn_id"
+    steps = dict(store._db.execute(per_turn).fetchall())
+    for most in (33, 20, 11):
+        monkeypatch.setattr(learner_module, "MOST_STEPS", most)
+        taught(store, learner, lesson(b"more %d" % most, ids))
+        left = dict(store._db.execute(per_turn).fetchall())
+        both = left.keys() & steps.keys()
+        assert 0 < len(both) < len(steps)
+        assert all(steps[turn] == left[turn] for turn in both)
 
 
 def test_other_fixed_weights_start_anew(store, learner, ids):

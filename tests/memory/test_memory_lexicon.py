@@ -7,6 +7,7 @@ import random
 import sqlite3
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
@@ -114,6 +115,56 @@ def test_what_was_committed_since_is_found(store, reader, large, tmp_path, monke
                 rarity(db, ["zebra", "ferri"])
             )
     assert shelf.words.describe()["since"] == 126
+
+
+def test_a_night_of_frames_without_a_text_is_walked_once(store, reader, large, tmp_path):
+    """Each question after the first takes as few of SQLite's steps as before the frames; texts are found."""
+    with reader.snapshot() as db:
+        shelf = with_base(tmp_path / "store", db)
+
+    def steps():
+        count = 0
+
+        def step():
+            nonlocal count
+            count += 1
+
+        with reader.snapshot() as db:
+            assert shelf.words.search(db, ["ferry"], 5)
+            db.set_progress_handler(step, 10)
+            assert shelf.words.search(db, ["ferry"], 5)
+            db.set_progress_handler(None, 0)
+        return count
+
+    before = steps()
+    store.commit([large[0].put(*(large[0].seen("frame", n, n, "") for n in range(1_000, 6_000)))])
+    assert steps() <= before + 2
+    store.commit([large[0].put(large[0].said(6_001, 6_002, "a zeppelin"))])
+    with reader.snapshot() as db:
+        assert len(shelf.words.search(db, ["zeppelin"], 5)) == 1
+
+
+def test_what_is_committed_while_it_catches_up_is_not_passed_over(store, reader, large, tmp_path):
+    """A connection that is in no snapshot sees a commit between two statements."""
+    with reader.snapshot() as db:
+        shelf = with_base(tmp_path / "store", db)
+
+    class Between:
+        """A connection beside which a text is committed after each of its first statements."""
+
+        def __init__(self):
+            self.words = ["zeppelin", "gondola"]
+
+        def execute(self, *asked):
+            rows = reader.db.execute(*asked).fetchall()
+            if self.words:
+                at_s = 900 + len(self.words)
+                store.commit([large[0].put(large[0].said(at_s, at_s + 1, self.words.pop()))])
+            return SimpleNamespace(fetchall=lambda: rows, fetchone=lambda: rows[0])
+
+    shelf.words.catch_up(Between())
+    with reader.snapshot() as db:
+        assert [len(shelf.words.search(db, [word], 5)) for word in ("zeppelin", "gondola")] == [1, 1]
 
 
 def test_a_snapshot_does_not_see_what_came_after_it(store, reader, large, tmp_path):

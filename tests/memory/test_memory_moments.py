@@ -8,6 +8,7 @@ import pytest
 from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
 from memory.log.reader import ends_of, observations_of
 from memory.recall.candidates import QuestionKey
+from memory.recall.gathered import Gathered
 from memory.recall.moments import Moment, distinct_moments, moments_of
 from memory.recall.pipeline import Recall
 from memory.recall.scorers import Scored, weighted
@@ -260,7 +261,6 @@ def test_a_wish_is_worth_its_weight_and_no_more():
 def test_each_kind_of_a_moment_has_an_equal_say(store, reader, shelf, take):
     """Many readings of one text must not drown the one sentence that was said."""
     from memory.recall.candidates import Candidates
-    from memory.recall.gathered import Gathered
     from memory.recall.scorers import MomentScorer, Pool
 
     film = take()
@@ -283,3 +283,33 @@ def test_each_kind_of_a_moment_has_an_equal_say(store, reader, shelf, take):
         scores = MomentScorer().score(Pool(db, [shot, alone], found, [question], 2, 8 * S))
     assert alone not in scores
     assert scores[shot] == pytest.approx(0.5**0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("looked_for", ["moments", "neighbours"])
+def test_looking_around_a_turn_of_a_sparse_chat_does_not_walk_the_chat(looked_for, store, reader, take):
+    """Turns further apart than a sitting: a long chat takes no more of SQLite's steps than a short one."""
+
+    def steps(n_turns):
+        chat = take(f"{n_turns}.jsonl", kind="chat", media=("text",))
+        every = range(n_turns)
+        store.commit([chat.put(*[chat.said(n * 4_000, n * 4_000 + 2, f"turn {n}") for n in every])])
+        count = 0
+
+        def step():
+            nonlocal count
+            count += 1
+
+        with reader.snapshot() as db:
+            (first,) = db.execute("SELECT MAX(n) FROM observation").fetchone()
+            middle = first - n_turns // 2
+            items = list(observations_of(db, [middle]).values())
+            db.set_progress_handler(step, 10)
+            if looked_for == "moments":
+                found = moments_of(db, items, 8 * S, turns=3)
+                assert found[middle] == Moment(items[0].pts0_ns, items[0].pts1_ns)
+            else:
+                assert Gathered().around(db, [middle], 2, 3_600 * S) == {middle: []}
+            db.set_progress_handler(None, 0)
+        return count
+
+    assert steps(1_000) <= 2 * steps(20)
