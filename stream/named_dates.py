@@ -22,6 +22,8 @@ MONTH_REACH = timedelta(days=15)
 """Of what was done in a month people also tell soon after, and before."""
 SHORTLY = timedelta(days=30)
 """How far "the week before" a day and "the weekend after" it reach."""
+LEAD_CHARS = 80
+"""How far before a date the words that lead to it may begin."""
 FOREVER_NS = 2**62
 """An open end: no stored time reaches it."""
 
@@ -305,7 +307,7 @@ def _is_time(text: str, one: _Found, others: Sequence[_Found]) -> bool:
 
 
 def _lead(text: str, begin: int) -> re.Match[str] | None:
-    return _LEAD.search(text[:begin])
+    return _LEAD.search(text, max(0, begin - LEAD_CHARS), begin)
 
 
 def _word(lead: re.Match[str] | None) -> str:
