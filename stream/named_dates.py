@@ -22,10 +22,12 @@ MONTH_REACH = timedelta(days=15)
 """Of what was done in a month people also tell soon after, and before."""
 SHORTLY = timedelta(days=30)
 """How far "the week before" a day and "the weekend after" it reach."""
+LEAD_CHARS = 80
+"""How far before a date the words that lead to it may begin."""
 FOREVER_NS = 2**62
 """An open end: no stored time reaches it."""
 
-Side = Literal["within", "since", "after", "before", "until", "shortly before", "shortly after"]
+Side = Literal["within", "since", "after", "before", "until", "shortly before", "shortly after", "either"]
 
 _MONTHS = (
     "january february march april may june july august september october november december".split()  # noqa: SIM905
@@ -63,8 +65,9 @@ _PART = (
     r"middle|rest|most|part|summer|month|months)\s+"
 )
 _LEAD = re.compile(
-    rf"(?:^|(?<=[\s,(]))(?:{_PART})?(?:(?P<word>between|from|since|after|before|until|till|up\s+to|by|in|on|of|"
-    r"during|around|about|at|for|as\s+of|starting|following)\s+)?(?:the\s+)?(?:(?:early|mid|late|around|about)[\s-]+)?$",
+    rf"(?:^|(?<=[\s,(]))(?:{_PART})?(?:(?P<word>(?:before|after)\s+(?:and|or)\s+(?:before|after)|between|from|since|after|before|until|till|up\s+to|by|in|on|of|"
+    r"during|around|about|at|for|as\s+of|starting|following)\s+)?(?:the\s+)?(?:(?:early|mid|late|around|about)[\s-]+)?"
+    r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+)?(?:the\s+)?$",
     re.I,
 )
 _OTHER_END = re.compile(
@@ -73,6 +76,10 @@ _OTHER_END = re.compile(
     re.I,
 )
 _ONWARDS = re.compile(r"\s+(?:on(?:wards?)?|onwards?)\b(?!\s+(?:the|a|an)\b)", re.I)
+_NOUN = re.compile(
+    r"\s+(?!(?:what|which|who|where|when|why|how|did|do|does|was|were|is|are|has|have|had|in|at|on|with|and|or|of|"
+    r"to|for|by|as|from|the|a|an|involving|onwards?)\b)[a-z]"
+)
 _SIDES: dict[str, Side] = {
     "since": "since",
     "starting": "since",
@@ -83,6 +90,10 @@ _SIDES: dict[str, Side] = {
     "till": "until",
     "up to": "until",
     "by": "until",
+    "before or after": "either",
+    "before and after": "either",
+    "after or before": "either",
+    "after and before": "either",
 }
 _SHORT_UNITS = re.compile(r"weekend|weeks?|days?|nights?|evening|morning|afternoon|fortnight", re.I)
 _MONTH_LEADS = ("in", "during", "since", "until", "till", "between", "from", "starting")
@@ -135,12 +146,16 @@ class Stretch:
             "after": (after_first if is_month else first) - before,
             "before": None,
             "until": None,
+            "either": None,
             "shortly before": first - SHORTLY,
+            "shortly after": (after_first if is_month else first) - before,
         }
         ends = {
             "since": None,
             "after": None,
+            "either": None,
             "before": (last if is_month else after_last) + beyond,
+            "shortly before": (last if is_month else after_last) + beyond,
             "shortly after": after_last + SHORTLY,
         }
         begin, end = begins.get(self.side, first - before), ends.get(self.side, after_last + beyond)
@@ -235,8 +250,10 @@ def _points(text: str) -> Iterator[_Found]:
                 continue
             if begin == 0 and match["month"] == "May" and not match["year"]:
                 continue  # "May 2 people come in?"
-            taken.append((begin, end))
-            found += _of_match(match)
+            dates = _of_match(match)
+            if all(_exists(one.point) for one in dates):
+                taken.append((begin, end))
+                found += dates
     found.sort(key=lambda one: one.begin)
     for one in sorted(bare, key=lambda one: one.begin):
         if _is_time(text, one, found):
@@ -255,6 +272,15 @@ def _of_match(match: re.Match[str]) -> list[_Found]:
         _Found(_point(match, match[days[0]]), begin, middle),
         _Found(_point(match, match[days[1]]), match.end("joint"), end, match["joint"]),
     ]
+
+
+def _exists(point: Point) -> bool:
+    """Whether any year has that day; a year without one may have a 29th of February."""
+    try:
+        _bounds(point, 2024)
+    except ValueError:
+        return False
+    return True
 
 
 def _point(match: re.Match[str], day: str | None) -> Point:
@@ -281,7 +307,7 @@ def _is_time(text: str, one: _Found, others: Sequence[_Found]) -> bool:
 
 
 def _lead(text: str, begin: int) -> re.Match[str] | None:
-    return _LEAD.search(text[:begin])
+    return _LEAD.search(text, max(0, begin - LEAD_CHARS), begin)
 
 
 def _word(lead: re.Match[str] | None) -> str:
@@ -299,6 +325,8 @@ def _stretches(text: str, group: list[_Found]) -> Iterator[Stretch]:
     lead = _lead(text, group[0].begin)
     word = _word(lead)
     begin = group[0].begin if lead is None else lead.start()
+    if lead and lead[0].lower().endswith("the ") and _NOUN.match(text, group[-1].end):
+        begin = group[0].begin  # "In the May 2023 letter": without the month it is still in the letter.
     known = _with_years([one.point for one in group])
     place = 0
     while place < len(group):

@@ -29,6 +29,9 @@ DAYS = [
     ("from May 7, 2023", (2023, 5, 5), (2023, 5, 10)),
     ("last weekend before 10 June 2023", (2023, 5, 11), (2023, 6, 13)),
     ("the week after 10 June 2023", (2023, 6, 8), (2023, 7, 11)),
+    ("the week before June 2023", (2023, 5, 2), (2023, 6, 16)),
+    ("the week after June 2023", (2023, 6, 16), (2023, 7, 31)),
+    ("on Monday, May 8, 2023", (2023, 5, 6), (2023, 5, 11)),
 ]
 JOINED = [
     ("between May 7 and May 12, 2023", (2023, 5, 5), (2023, 5, 15)),
@@ -61,6 +64,7 @@ SIDES = [
     ("after March 2022", (2022, 3, 17), OPEN),
     ("since March 2022", (2022, 2, 14), OPEN),
     ("before October", OPEN, (2023, 10, 16)),
+    ("before or after May 7, 2023", OPEN, OPEN),
 ]
 
 
@@ -92,6 +96,8 @@ def test_several_dates_are_all_taken(text, expected):
         "May 2 people come in?",
         "Where does April live?",
         "on 31 June",
+        "on 2023-02-30",
+        "on 2023-13-01",
         "In 2023",
         "What is told in April's cooking?",
         "Who plays in August Rush?",
@@ -117,6 +123,9 @@ def test_words_that_name_no_date(text):
         ("On May 7, 2023, what was sold?", "what was sold?", "On May 7, 2023"),
         ("What was sold from 7 to 25 May 2023 in Rome?", "What was sold in Rome?", "from 7 to 25 May 2023"),
         ("What was sold on May 7 and in June 2023?", "What was sold?", "on May 7 and in June 2023"),
+        ("What was in the May 5, 2023 letter?", "What was in the letter?", "May 5, 2023"),
+        ("What was sold on Monday, May 8?", "What was sold?", "on Monday, May 8"),
+        ("Was it sold before or after 8 May 2024?", "Was it sold?", "before or after 8 May 2024"),
         ("What was sold?", "What was sold?", ""),
     ],
 )  # fmt: skip
