@@ -187,4 +187,4 @@ def sides_within(within_ns: int) -> tuple[tuple[str, str], tuple[str, str]]:
 
 def numbers_in(joined: str | None) -> list[int]:
     """What `group_concat` joined."""
-    return [int(one) for one in joined.split(",")] if joined else []
+    return list(map(int, joined.split(","))) if joined else []

@@ -195,7 +195,9 @@ class Recall:
         kinds = found.gathered.kinds(db, numbers)
         order = sorted(kinds, key=lambda n: (-scores[n], n))
         if shown is not None:
-            order = [n for at, n in enumerate(order) if at < shown or kinds[n] in expand.GROUPED]
+            # Runs of the same text become one item each, so that what is further down moves up.
+            alone = frozenset([n for n in order if kinds[n] not in expand.GROUPED][:shown])
+            order = [n for n in order if n in alone or kinds[n] in expand.GROUPED]
         items, terms = observations_of(db, order), _told([*own, *around], numbers, order)
         return [Scored(items[n], scores[n], terms[n]) for n in order]
 

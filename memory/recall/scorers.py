@@ -181,10 +181,12 @@ class PersonScorer:
     def score(self, pool: Pool) -> Raw:
         """1 for turns of who is named, 0 for other turns; nothing where no speaker is named."""
         asked = set(re.findall(r"[^\W_]+", pool.asked.casefold()))
-        named = {
-            n: float(bool(asked & set(re.findall(r"[^\W_]{2,}", speaker.casefold()))))
-            for n, speaker, _ in _turns(pool)
+        turns = _turns(pool)
+        is_asked = {
+            speaker: float(bool(asked & set(re.findall(r"[^\W_]{2,}", speaker.casefold()))))
+            for speaker in {speaker for _, speaker, _ in turns}
         }
+        named = {n: is_asked[speaker] for n, speaker, _ in turns}
         return named if any(named.values()) else {}
 
 

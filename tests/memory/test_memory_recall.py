@@ -493,3 +493,20 @@ def test_a_commit_that_is_still_to_come_is_refused_with_the_last_one(ask, take):
     assert ask("bread", dense=False, as_of_commit=last).items
     with pytest.raises(ConfigError, match=f"the last one is {last}$"):
         ask("bread", dense=False, as_of_commit=last + 1)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5, 40])
+def test_reading_only_what_may_be_shown_shows_the_same(store, reader, shelf, take, k):
+    """Signs that fold into one make room for words that were further down."""
+    film = take()
+    signs = [film.seen("seen_text", n, n, "the tram to the harbour") for n in range(0, 60, 2)]
+    words = [film.said(n, n + 1, f"the tram {'harbour ' * (n % 3)} number {n}") for n in range(100, 140, 2)]
+    store.commit([film.put(*signs, *words)])
+    recall, cue = Recall(shelf, RecallSettings(group_gap_s=5.0)), Cue(text="tram harbour")
+    with reader.snapshot() as db:
+        whole = grouped(recall.ranked(db, cue, k), 5 * S)[:k]
+        shown = recall(db, cue, k).items
+    assert {one.item.observation_id: (round(one.score, 4), one.terms) for one in whole} == {
+        item.observation_id: (item.score, item.scorers) for item in shown
+    }
+    assert len(shown) == min(k, 21)
