@@ -267,7 +267,7 @@ def test_all_systems_are_measured_and_gold_answers_are_not_read(file, tmp_path, 
     assert set(told["by"]["names_speaker"]) == {"True", "False"}
     assert {"pk", "window_diff"} <= told["systems"]["ours"].keys()
     assert told["fit"]["left_out"]["recall"]["span_hit@5"] == 1.0
-    assert told["fit"]["ablation"]["dense"].keys() == {"off", "shuffled"}
+    assert told["fit"]["ablation"]["dense"].keys() == {"off", "shuffled", "gain"}
     assert "ours - bm25" in capsys.readouterr().out
 
 
