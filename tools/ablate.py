@@ -37,7 +37,7 @@ def measure(options: argparse.Namespace, results: Path) -> dict[str, dict[str, A
         "locomo": (options.locomo, eval_recall.main, ["--data", str(options.locomo), "--fit", "--keys"]),
         "meetings": (options.meetings, eval_meetings.main, ["--data", str(options.meetings), "--fit"]),
         "videos": (options.videos, eval_video.main, ["--dir", str(options.videos), "--ablate"]),
-        "order": (options.books, eval_order.main, ["--books", str(options.books), "--excerpts", "3"]),
+        "order": (options.books, eval_order.main, ["--books", str(options.books), "--excerpts", "1"]),
     }
     if options.video_store is not None:
         runs["videos"][2].extend(["--store", str(options.video_store)])
@@ -190,7 +190,7 @@ def _order(told: Mapping[str, Any]) -> str:
     cells = told["by"]["cell"]
     names = [name for name in told["systems"] if "acc" in told["systems"][name]]
     return (
-        "## Order: which of two passages of a book came first\n\n"
+        f"## Order: which of two passages of a book came first, {told['items']} pairs\n\n"
         "Verbatim:\n\n"
         + table(["system", "acc", "interval"], rows)
         + "\nAlso with words of the passages left out:\n\n"
