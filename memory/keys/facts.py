@@ -23,9 +23,9 @@ _ASKS = re.compile(r"[?\uff1f]\W*$")
 
 
 def facts_of(text: str, speaker: str) -> list[str]:
-    """The sentences of a turn that state something, each begun by who said it; never none.
+    """The sentences of a turn that state something, each begun by who said it.
 
-    Of a turn that states nothing it is the whole, so that every turn has such a key.
+    Of a turn that states nothing it is the whole, so that every turn with a word has such a key.
     """
     sentences = [one.strip() for one in _END.split(text) if one.strip()]
     stated = [one for one in sentences if not _ASKS.search(one) and len(_WORD.findall(one)) >= FEWEST_WORDS]

@@ -36,16 +36,16 @@ _KIND_SQL = (
     + " ELSE 'text' END"
 )
 _TOLD_SQL = (
-    "CASE WHEN t.speaker || t.day = '' THEN o.text ELSE o.text"
-    " || COALESCE((SELECT ' ' || c.text FROM observation AS c WHERE c.source_id = o.source_id"
+    "o.text || CASE WHEN t.speaker || t.day = '' THEN '' ELSE"
+    " COALESCE((SELECT ' ' || c.text FROM observation AS c WHERE c.source_id = o.source_id"
     " AND c.session = o.session AND c.kind = 'caption' AND c.pts0_ns = o.pts0_ns"
     " AND c.track = o.track AND c.text <> '' AND c.commit_no <= o.commit_no LIMIT 1), '') END"
 )
 """What the key of an observation is made of: that of a turn of a chat holds its photo.
 
-Who said it and on which day are words for the text index, a scorer and a gate, and stand before each fact;
-in the key of the turn both cost recall (tools.eval_recall --keys). Nothing that was committed after it, so
-that a key says of it what was known then.
+Who said it is a word for the text index and a scorer, and stands before each fact; in the key of the turn
+it cost recall (tools.eval_recall --keys). Its day is a word and a gate. Nothing that was committed after it,
+so that a key says of it what was known then.
 """
 _TEXTS = (
     f"FROM observation AS o WHERE o.n > ? AND o.text <> '' AND o.kind NOT IN ({marks(WITHOUT_KEY)})"  # noqa: S608
