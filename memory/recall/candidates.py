@@ -16,7 +16,7 @@ from memory.keys.index import IndexShelf, stored_vectors
 from memory.keys.keyers import DIGEST, unpack_vectors
 from memory.keys.vectors import Hits
 from memory.log.reader import MIDDLE, marks, pages
-from memory.recall.gates import Gates
+from memory.recall.gates import Clause, Gates
 from memory.recall.gathered import Gathered
 from memory.recall.past import bm25_of, last_n_of
 from memory.recall.words import match_query
@@ -81,7 +81,7 @@ def find(
         limit: How many to take from each index.
     """
     begun = [_begun(db, shelf, gates, question, limit) for question in questions]
-    bm25 = _with_words(db, shelf, gates, words, limit) if words else {}
+    bm25 = _by_words(db, shelf, gates, words, limit) if words else {}
     candidates = Candidates(bm25=bm25, gathered=Gathered(shelf, gates.as_of))
     numbers = dict.fromkeys(candidates.bm25)
     for question, search in zip(questions, begun, strict=True):
@@ -185,6 +185,34 @@ def _fold_photos(db: sqlite3.Connection, gates: Gates, candidates: Candidates) -
             cosine = found.pop(photo, -1.0)
             if turn in found:  # Else its own key is still to be compared; it holds the photo's words.
                 found[turn] = max(cosine, found[turn])
+
+
+def _by_words(
+    db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
+) -> dict[int, float]:
+    """BM25 of the best rows; of turns by the words that name no date, where dates are a gate for turns.
+
+    The words of a date still find turns, since each has its day as words; but among those that were all
+    said then, they would tell apart what speaks of another date.
+    """
+    found = _with_words(db, shelf, gates, words, limit)
+    rest = words if gates.dates is None else gates.dates.without(words)
+    if gates.dates is None or not rest or len(rest) == len(words):
+        return found
+    others = _passing(db, found, gates.dates.others)
+    by_rest = _with_words(db, shelf, gates, rest, limit)
+    return {n: found[n] if n in others else by_rest.get(n, 0.0) for n in found | by_rest}
+
+
+def _passing(db: sqlite3.Connection, numbers: Iterable[int], condition: Clause) -> set[int]:
+    return {
+        n
+        for some in pages(numbers)
+        for (n,) in db.execute(
+            f"SELECT o.n FROM observation AS o WHERE o.n IN ({marks(some)}) AND ({condition.sql})",  # noqa: S608
+            (*some, *condition.parameters),
+        )
+    }
 
 
 def _with_words(

@@ -142,13 +142,8 @@ class Recall:
         Raises:
             SourceGone: As a call.
         """
-        found = self._candidates(
-            db,
-            gates_of(db, cue, named_dates=self._settings.named_dates),
-            content_words(cue.text),
-            questions,
-            k,
-        )
+        gates = gates_of(db, cue, named_dates=self._settings.named_dates)
+        found = self._candidates(db, gates, content_words(cue.text), questions, k)
         return self._rank(db, found, questions, k, cue)
 
     def _candidates(
@@ -300,8 +295,7 @@ class Recall:
         """The weights of the stems of a cue but those of its dates."""
         if gates.dates is None:
             return weights
-        rest = set(content_words(gates.dates.rest))
-        (kept,) = self._stemmer.stems([" ".join(word for word in words if word in rest)])
+        (kept,) = self._stemmer.stems([" ".join(gates.dates.without(words))])
         return {stem: weight for stem, weight in weights.items() if stem in kept}
 
     def _rarity(
