@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from memory.keys.keyers import DigestKeyer, FactKeyer, TextKeyer
+from memory.keys.keyers import DigestKeyer, TextKeyer
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
 from memory.settings import ChatWeights, MemorySettings
@@ -52,7 +52,6 @@ CHOSEN = ("R@5", "R@10", "R@20")
 SYSTEMS = ("flat", "bm25", "hybrid", "ours")
 KEY_VARIANTS = {
     "facts": KeyVariant(keyers=(TextKeyer(), DigestKeyer())),
-    "digests": KeyVariant(keyers=(TextKeyer(), FactKeyer())),
     "the photo in a key": KeyVariant(told=lambda turn: turn.text),
     "the speaker as a word": KeyVariant(emptied="speaker"),
     "the day as a word": KeyVariant(emptied="day"),
@@ -64,6 +63,8 @@ OTHER_KEYS = {
     ),
 }
 """Ways that are not taken."""
+SWITCHES = (("without named dates", "named_dates", False), ("with 3 events opened", "events", 3))
+"""Mechanisms of recall that are no scorer, each the other way round than it ships."""
 DEPTH = max(KS)
 # Capitals: "may" and "march" are words.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -136,9 +137,9 @@ class Ours:
         items = sorted(told.items, key=lambda item: -item.score)
         return list(dict.fromkeys(self.ref(item.observation_id) for item in items))
 
-    def with_weights(self, settings: MemorySettings, weights: Weights, *, named_dates: bool = True) -> Recall:
-        """Recall over the same store with other weights of turns."""
-        others = {"chat": ChatWeights(**weights), "named_dates": named_dates}
+    def with_weights(self, settings: MemorySettings, weights: Weights, **switches: int) -> Recall:
+        """Recall over the same store with other weights of turns, and other settings of recall."""
+        others = {"chat": ChatWeights(**weights), **switches}
         return Recall(self.store.shelf, settings.recall.model_copy(update=others))
 
     def terms(self, asked: Asked, key: Vectors, recall: Recall) -> Terms:
@@ -204,7 +205,7 @@ class Bench:
             row[name] = shares(ours.ranked(one.text, key, recalls[one.chat]), one.evidence)
 
     def add_fitted(self, settings: MemorySettings, fit: dict[str, Any]) -> None:
-        """The pipeline by weights of the other dialogues, also without a length; and without dates."""
+        """The pipeline by weights of the other dialogues, also without a length; and with other switches."""
         for name, chosen in (
             ("ours_left_out", fit["left_out"]),
             ("ours_left_out_no_length", fit["left_out_without_length"]),
@@ -214,8 +215,8 @@ class Bench:
                 name, [one.with_weights(settings, w) for one, w in zip(self.stores, weights, strict=True)]
             )
         shipped = settings.recall.chat.model_dump()
-        plain = [one.with_weights(settings, shipped, named_dates=False) for one in self.stores]
-        self.add("without named dates", plain)
+        for name, switch, value in SWITCHES:
+            self.add(name, [one.with_weights(settings, shipped, **{switch: value}) for one in self.stores])
 
     def gains(self) -> dict[str, dict[str, Any]]:
         """By how much ours is better than each variant of it, over R@5, 10 and 20, with its interval."""

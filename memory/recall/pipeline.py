@@ -155,7 +155,8 @@ class Recall:
         k: int,
     ) -> Candidates:
         if words or questions:
-            return find(db, self._shelf, gates, words, questions, max(self._settings.candidates, k))
+            limit, events = max(self._settings.candidates, k), self._settings.events
+            return find(db, self._shelf, gates, words, questions, limit, events)
         return in_gates(db, gates, max(1, k))
 
     def _rank(
