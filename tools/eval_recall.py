@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -65,6 +65,7 @@ OTHER_KEYS = {
 """Ways that are not taken."""
 SWITCHES = (("without named dates", "named_dates", False), ("with 3 events opened", "events", 3))
 """Mechanisms of recall that are no scorer, each the other way round than it ships."""
+DAY_NS = 86_400_000_000_000
 DEPTH = max(KS)
 # Capitals: "may" and "march" are words.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -155,6 +156,17 @@ class Ours:
         evidence = tuple(sorted(places[ref] for ref in asked.evidence & places.keys()))
         return Terms(asked.chat, values, evidence, len(asked.evidence) - len(evidence))
 
+    def of_days(self) -> list[float]:
+        """For each day of the chat, asked for alone and without an encoder: how many of ten are of it."""
+        days = sorted({(one.t0_ns or 0) // DAY_NS for one in self.store.turns})
+        found: list[float] = []
+        for day in days:
+            asked = time.strftime("What happened on %d %B, %Y?", time.gmtime(day * DAY_NS // 10**9))
+            with self.store.reader.snapshot() as db:
+                items = self.store.recall(db, Cue(text=asked), 10).items
+            found.append(sum((one.t0_ns or 0) // DAY_NS == day for one in items) / 10)
+        return found
+
     def ref(self, observation_id: bytes) -> str:
         """What its file calls the turn of an observation."""
         return self.store.turns[self.store.place_of[observation_id]].turn.ref
@@ -197,6 +209,7 @@ class Bench:
     keys: list[Vectors]
     stores: list[Ours]
     rows: list[dict[str, dict[str, float]]]
+    days: dict[str, Any] = field(default_factory=dict)
 
     def add(self, name: str, recalls: Sequence[Recall | None], stores: Sequence[Ours] | None = None) -> None:
         """Asks every question once more, of other pipelines or other stores."""
@@ -217,6 +230,17 @@ class Bench:
         shipped = settings.recall.chat.model_dump()
         for name, switch, value in SWITCHES:
             self.add(name, [one.with_weights(settings, shipped, **{switch: value}) for one in self.stores])
+
+    def add_days(self, without: Sequence[Ours]) -> None:
+        """What the day as a word is for: a question of nothing but a day, where no encoder answers."""
+        ours, less = ([v for one in stores for v in one.of_days()] for stores in (self.stores, without))
+        gains = [a - b for a, b in zip(ours, less, strict=True)]
+        self.days = {
+            "items": len(gains),
+            "ours": round(float(np.mean(ours)), 4),
+            "without": round(float(np.mean(less)), 4),
+            "interval": interval(gains),
+        }
 
     def gains(self) -> dict[str, dict[str, Any]]:
         """By how much ours is better than each variant of it, over R@5, 10 and 20, with its interval."""
@@ -277,6 +301,8 @@ def measured(
                 for place, chat in enumerate(chats)
             ]
             bench.add(name, [None] * len(stores), stores)
+            if variant.emptied == "day":
+                bench.add_days(stores)
             print(name, file=sys.stderr)
     return told_of(path, settings, bench, fit_told) | {"seconds": round(time.monotonic() - began_s, 1)}
 
@@ -300,6 +326,7 @@ def told_of(path: Path, settings: MemorySettings, bench: Bench, fit: dict[str, A
         "systems": means(rows),
         "intervals": {n: {m: interval([r[n][m] for r in rows]) for m in rows[0][n]} for n in rows[0]},
         "gains": bench.gains(),
+        "days": bench.days,
         "by": groups,
         "fit": fit,
         "dated": [one.text for one in bench.asked if one.names_date],
@@ -347,6 +374,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"names a date: {value}: " + ", ".join(f"{n} R@10 {r['R@10']:.3f}" for n, r in systems.items()))
     for name, gain in told["gains"].items():
         print(f"{name}: gain of ours {gain['mean']:+.4f} {gain['interval']}")
+    if told["days"]:
+        print("days asked for alone, words only: " + ", ".join(f"{n} {v}" for n, v in told["days"].items()))
     if told["fit"]:
         _print_fit(told["fit"])
     if options.json:
