@@ -80,6 +80,13 @@ class RecallSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     candidates: int = Field(default=200, ge=10, description="items taken from each index before scoring")
+    events: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="events, of the nearest digests, whose observations are candidates too where nothing is "
+        "shut out; off, since it found no more for sure (tools.eval_recall --fit)",
+    )
     pool: int = Field(default=128, ge=10, description="best items that get the scores of their context")
     dense: float = Field(default=1.0, ge=0, description="weight of the likeness of meaning")
     image_text: float = Field(
@@ -101,10 +108,9 @@ class RecallSettings(BaseModel):
         "it found no question more (tools.eval_video --ablate)",
     )
     edge: float = Field(
-        default=0.0,
+        default=4.0,
         ge=0,
-        description="weight of lying where the question says: at the beginning, at the end; off for the same "
-        "reason",
+        description="weight of lying where the question says: at the beginning, at the end",
     )
     use: float = Field(
         default=0.0,

@@ -18,8 +18,8 @@ from typing import Literal, NamedTuple
 
 DAY_REACH = timedelta(days=2)
 """What is dated by a day was told of on the days around it too; +-2 days found more than +-14, or 0."""
-MONTH_REACH = timedelta(days=15)
-"""Of what was done in a month people also tell soon after, and before."""
+BEFORE_MONTH, AFTER_MONTH = timedelta(days=15), timedelta(days=31)
+"""A plan for a month is told of before it; what was done "last month", until the next is out."""
 SHORTLY = timedelta(days=30)
 """How far "the week before" a day and "the weekend after" it reach."""
 LEAD_CHARS = 80
@@ -140,7 +140,8 @@ class Stretch:
         last_year = year + (self.last[1:] < self.first[1:] and not self.has_year)
         first, after_first = _bounds(self.first, year)
         last, after_last = _bounds(self.last, last_year)
-        before, beyond = _reach(self.first), _reach(self.last)
+        before = BEFORE_MONTH if self.first.day is None else DAY_REACH
+        beyond = AFTER_MONTH if self.last.day is None else DAY_REACH
         is_month = self.first.day is None
         begins = {
             "after": (after_first if is_month else first) - before,
@@ -393,10 +394,6 @@ def _bounds(point: Point, year: int) -> tuple[datetime, datetime]:
     if point.day is not None:
         return first, first + timedelta(days=1)
     return first, (first + timedelta(days=32)).replace(day=1)
-
-
-def _reach(point: Point) -> timedelta:
-    return MONTH_REACH if point.day is None else DAY_REACH
 
 
 def _ns(when: datetime) -> int:

@@ -106,7 +106,19 @@ def _dialogues(told: Mapping[str, Any]) -> str:
         + "\n"
         + _scorers(told["fit"], "R@10", told["config"]["chat"])
         + "\nThe named dates, and each way of making keys; points of the mean of R@5, R@10 and R@20, ours as"
-        " it ships:\n\n" + table(["ours against itself", "gain, points", "interval", "R@10 so"], keys)
+        " it ships:\n\n"
+        + table(["ours against itself", "gain, points", "interval", "R@10 so"], keys)
+        + _days(told.get("days"))
+    )
+
+
+def _days(told: Mapping[str, Any] | None) -> str:
+    if not told:
+        return ""
+    return (
+        f"\nOf {told['items']} questions for nothing but a day, asked without an encoder, {told['ours']:.3f}"
+        f" of the first ten turns are of that day, without the day as a word {told['without']:.3f}"
+        f" ({_ends(told['interval'], 100)} points).\n"
     )
 
 

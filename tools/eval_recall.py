@@ -17,14 +17,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from memory.keys.keyers import DigestKeyer, FactKeyer, TextKeyer
+from memory.keys.keyers import DigestKeyer, TextKeyer
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
 from memory.settings import ChatWeights, MemorySettings
@@ -52,7 +52,6 @@ CHOSEN = ("R@5", "R@10", "R@20")
 SYSTEMS = ("flat", "bm25", "hybrid", "ours")
 KEY_VARIANTS = {
     "facts": KeyVariant(keyers=(TextKeyer(), DigestKeyer())),
-    "digests": KeyVariant(keyers=(TextKeyer(), FactKeyer())),
     "the photo in a key": KeyVariant(told=lambda turn: turn.text),
     "the speaker as a word": KeyVariant(emptied="speaker"),
     "the day as a word": KeyVariant(emptied="day"),
@@ -64,6 +63,9 @@ OTHER_KEYS = {
     ),
 }
 """Ways that are not taken."""
+SWITCHES = (("without named dates", "named_dates", False), ("with 3 events opened", "events", 3))
+"""Mechanisms of recall that are no scorer, each the other way round than it ships."""
+DAY_NS = 86_400_000_000_000
 DEPTH = max(KS)
 # Capitals: "may" and "march" are words.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -136,9 +138,9 @@ class Ours:
         items = sorted(told.items, key=lambda item: -item.score)
         return list(dict.fromkeys(self.ref(item.observation_id) for item in items))
 
-    def with_weights(self, settings: MemorySettings, weights: Weights, *, named_dates: bool = True) -> Recall:
-        """Recall over the same store with other weights of turns."""
-        others = {"chat": ChatWeights(**weights), "named_dates": named_dates}
+    def with_weights(self, settings: MemorySettings, weights: Weights, **switches: int) -> Recall:
+        """Recall over the same store with other weights of turns, and other settings of recall."""
+        others = {"chat": ChatWeights(**weights), **switches}
         return Recall(self.store.shelf, settings.recall.model_copy(update=others))
 
     def terms(self, asked: Asked, key: Vectors, recall: Recall) -> Terms:
@@ -153,6 +155,17 @@ class Ours:
         values = np.array(list(rows.values()), dtype=np.float32).reshape(len(rows), len(TERMS))
         evidence = tuple(sorted(places[ref] for ref in asked.evidence & places.keys()))
         return Terms(asked.chat, values, evidence, len(asked.evidence) - len(evidence))
+
+    def of_days(self) -> list[float]:
+        """For each day of the chat, asked for alone and without an encoder: how many of ten are of it."""
+        days = sorted({(one.t0_ns or 0) // DAY_NS for one in self.store.turns})
+        found: list[float] = []
+        for day in days:
+            asked = time.strftime("What happened on %d %B, %Y?", time.gmtime(day * DAY_NS // 10**9))
+            with self.store.reader.snapshot() as db:
+                items = self.store.recall(db, Cue(text=asked), 10).items
+            found.append(sum((one.t0_ns or 0) // DAY_NS == day for one in items) / 10)
+        return found
 
     def ref(self, observation_id: bytes) -> str:
         """What its file calls the turn of an observation."""
@@ -196,6 +209,7 @@ class Bench:
     keys: list[Vectors]
     stores: list[Ours]
     rows: list[dict[str, dict[str, float]]]
+    days: dict[str, Any] = field(default_factory=dict)
 
     def add(self, name: str, recalls: Sequence[Recall | None], stores: Sequence[Ours] | None = None) -> None:
         """Asks every question once more, of other pipelines or other stores."""
@@ -204,7 +218,7 @@ class Bench:
             row[name] = shares(ours.ranked(one.text, key, recalls[one.chat]), one.evidence)
 
     def add_fitted(self, settings: MemorySettings, fit: dict[str, Any]) -> None:
-        """The pipeline by weights of the other dialogues, also without a length; and without dates."""
+        """The pipeline by weights of the other dialogues, also without a length; and with other switches."""
         for name, chosen in (
             ("ours_left_out", fit["left_out"]),
             ("ours_left_out_no_length", fit["left_out_without_length"]),
@@ -214,8 +228,19 @@ class Bench:
                 name, [one.with_weights(settings, w) for one, w in zip(self.stores, weights, strict=True)]
             )
         shipped = settings.recall.chat.model_dump()
-        plain = [one.with_weights(settings, shipped, named_dates=False) for one in self.stores]
-        self.add("without named dates", plain)
+        for name, switch, value in SWITCHES:
+            self.add(name, [one.with_weights(settings, shipped, **{switch: value}) for one in self.stores])
+
+    def add_days(self, without: Sequence[Ours]) -> None:
+        """What the day as a word is for: a question of nothing but a day, where no encoder answers."""
+        ours, less = ([v for one in stores for v in one.of_days()] for stores in (self.stores, without))
+        gains = [a - b for a, b in zip(ours, less, strict=True)]
+        self.days = {
+            "items": len(gains),
+            "ours": round(float(np.mean(ours)), 4),
+            "without": round(float(np.mean(less)), 4),
+            "interval": interval(gains),
+        }
 
     def gains(self) -> dict[str, dict[str, Any]]:
         """By how much ours is better than each variant of it, over R@5, 10 and 20, with its interval."""
@@ -276,6 +301,8 @@ def measured(
                 for place, chat in enumerate(chats)
             ]
             bench.add(name, [None] * len(stores), stores)
+            if variant.emptied == "day":
+                bench.add_days(stores)
             print(name, file=sys.stderr)
     return told_of(path, settings, bench, fit_told) | {"seconds": round(time.monotonic() - began_s, 1)}
 
@@ -299,6 +326,7 @@ def told_of(path: Path, settings: MemorySettings, bench: Bench, fit: dict[str, A
         "systems": means(rows),
         "intervals": {n: {m: interval([r[n][m] for r in rows]) for m in rows[0][n]} for n in rows[0]},
         "gains": bench.gains(),
+        "days": bench.days,
         "by": groups,
         "fit": fit,
         "dated": [one.text for one in bench.asked if one.names_date],
@@ -346,6 +374,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"names a date: {value}: " + ", ".join(f"{n} R@10 {r['R@10']:.3f}" for n, r in systems.items()))
     for name, gain in told["gains"].items():
         print(f"{name}: gain of ours {gain['mean']:+.4f} {gain['interval']}")
+    if told["days"]:
+        print("days asked for alone, words only: " + ", ".join(f"{n} {v}" for n, v in told["days"].items()))
     if told["fit"]:
         _print_fit(told["fit"])
     if options.json:

@@ -45,7 +45,7 @@ from tools.video_metrics import (
     is_hit,
     random_hit_rates,
 )
-from tools.video_set import Asked, VideoSet, read_set
+from tools.video_set import Asked, VideoSet, edge_questions, read_set
 from tools.video_systems import HITS, Hit, Reply, note
 
 NAIVE = ("naive", "naive_best", "dense", "bm25")
@@ -60,8 +60,10 @@ METRICS = (
     "refused_wrong",
     "event_f1",
 )
-TRIED: dict[str, float] = {"sense": 0.5, "edge": 1.0}
+TRIED: dict[str, float] = {"sense": 0.5}
 """Weights that terms had which are off now; an ablation shows what they would do."""
+OWN_TEST = "of questions made to name an edge"
+"""Told apart from the questions of the set, since these are made of what its videos begin and end with."""
 MOMENTS_S = (0.0, 5.0)
 """Lengths of moments that an ablation compares with the one that holds; 0: none."""
 Values = dict[str, dict[str, float]]
@@ -77,6 +79,7 @@ class Measured:
     hits: dict[str, list[Hit]] = field(default_factory=dict)
     replies: dict[str, Reply] = field(default_factory=dict)
     paired: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    edges: Values = field(default_factory=dict)
     producers: dict[str, list[str]] = field(default_factory=dict)
     is_store_reused: bool = False
 
@@ -143,6 +146,8 @@ def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespa
         video_systems.index(house, videos)
         measured.hits = video_systems.searched(house, videos, videos.questions)
         measured.replies = video_systems.replied(house, videos, videos.questions)
+        edges = edge_questions(videos) if options.ablate or "edge" in options.without else []
+        measured.edges = hit_values(edges, _stretches(video_systems.searched(house, videos, edges)))
         for name, level in (("ours", "shot"), ("ours_events", "event")):
             found = video_systems.boundaries(house, videos, level)  # type: ignore[arg-type]
             measured.matches[name] = video_boundaries.scores(videos.films, found)
@@ -159,6 +164,9 @@ def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespa
         note(f"ours {name}")
         with House(store, options.preset, {f"memory__recall__{setting}": value}) as house:
             hits = video_systems.searched(house, videos, videos.answerable)
+            if setting == "edge":
+                less = hit_values(edges, _stretches(video_systems.searched(house, videos, edges)))
+                measured.paired[f"{name}, {OWN_TEST}"] = paired(measured.edges, less)
         other = _of_hits(videos, hits)
         measured.values[f"ours {name}"] = other
         measured.paired[name] = paired(measured.values["ours"], other)
@@ -186,7 +194,11 @@ def arms(options: argparse.Namespace) -> dict[str, tuple[str, float]]:
 
 
 def _of_hits(videos: VideoSet, hits: Mapping[str, Sequence[Hit]]) -> Values:
-    return hit_values(videos.answerable, {name: [hit.stretch for hit in of] for name, of in hits.items()})
+    return hit_values(videos.answerable, _stretches(hits))
+
+
+def _stretches(hits: Mapping[str, Sequence[Hit]]) -> dict[str, list[Stretch]]:
+    return {name: [hit.stretch for hit in of] for name, of in hits.items()}
 
 
 def paired(ours: Values, less: Values) -> dict[str, dict[str, Any]]:

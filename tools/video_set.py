@@ -64,6 +64,23 @@ class VideoSet:
         return next((film.name for film in self.films if film.path.name == Path(uri).name), uri)
 
 
+def edge_questions(videos: VideoSet) -> list[Asked]:
+    """Questions that say where their answer lies, of the first and the last segment of each video.
+
+    A segment is described by who described the boundaries, in words that need not be said or written there.
+    """
+    asked: list[Asked] = []
+    for film in videos.films:
+        if not film.segments or not film.cuts_s:
+            continue
+        first = Stretch(film.name, 0.0, film.cuts_s[0])
+        last = Stretch(film.name, film.cuts_s[-1], film.duration_s)
+        for true, told, edge in ((first, film.segments[0], "beginning"), (last, film.segments[-1], "end")):
+            question = f"What is seen at the {edge}: {told}?"
+            asked.append(Asked(f"{film.name}-{edge}", film.name, "edge", question, (), true))
+    return asked
+
+
 def read_set(folder: Path) -> VideoSet:
     """Reads a folder.
 

@@ -16,15 +16,13 @@ from memory.keys.index import IndexShelf, stored_vectors
 from memory.keys.keyers import DIGEST, unpack_vectors
 from memory.keys.vectors import Hits
 from memory.log.reader import MIDDLE, marks, pages
-from memory.recall.gates import Gates
+from memory.recall.gates import Clause, Gates
 from memory.recall.gathered import Gathered
 from memory.recall.past import bm25_of, last_n_of
 from memory.recall.words import match_query
 
-EVENTS_OPENED = 3
-"""Events whose digest is among the nearest keys and whose observations are considered too."""
 CHILDREN = 32
-"""Observations taken from such an event."""
+"""Observations taken from an event that is opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,7 @@ def find(
     words: Sequence[str],
     questions: Sequence[QuestionKey],
     limit: int,
+    events: int = 0,
 ) -> Candidates:
     """Dense and lexical candidates that pass the gates.
 
@@ -79,15 +78,19 @@ def find(
         words: Content words of the cue.
         questions: The cue in the spaces of the encoders.
         limit: How many to take from each index.
+        events: How many of the events whose digests are nearest to open.
     """
     begun = [_begun(db, shelf, gates, question, limit) for question in questions]
-    bm25 = _with_words(db, shelf, gates, words, limit) if words else {}
+    bm25 = _by_words(db, shelf, gates, words, limit) if words else {}
     candidates = Candidates(bm25=bm25, gathered=Gathered(shelf, gates.as_of))
     numbers = dict.fromkeys(candidates.bm25)
     for question, search in zip(questions, begun, strict=True):
-        near, children = _near(db, shelf, gates, question, search)
+        near, digests = _near(db, shelf, question, search)
+        if events and gates.open:
+            opened = [key_id for _, key_id in sorted(digests, reverse=True)[:events]]
+            numbers |= dict.fromkeys(n for key_id in opened for n in _children(db, key_id))
         candidates.cosines[question.name] = near
-        numbers |= dict.fromkeys(near) | dict.fromkeys(children)
+        numbers |= dict.fromkeys(near)
     candidates.numbers = list(numbers)
     _fold_photos(db, gates, candidates)
     for question in questions:
@@ -187,6 +190,34 @@ def _fold_photos(db: sqlite3.Connection, gates: Gates, candidates: Candidates) -
                 found[turn] = max(cosine, found[turn])
 
 
+def _by_words(
+    db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
+) -> dict[int, float]:
+    """BM25 of the best rows; of turns by the words that name no date, where dates are a gate for turns.
+
+    The words of a date still find turns, since each has its day as words; but among those that were all
+    said then, they would tell apart what speaks of another date.
+    """
+    found = _with_words(db, shelf, gates, words, limit)
+    rest = words if gates.dates is None else gates.dates.without(words)
+    if gates.dates is None or not rest or len(rest) == len(words):
+        return found
+    others = _passing(db, found, gates.dates.others)
+    by_rest = _with_words(db, shelf, gates, rest, limit)
+    return {n: found[n] if n in others else by_rest.get(n, 0.0) for n in found | by_rest}
+
+
+def _passing(db: sqlite3.Connection, numbers: Iterable[int], condition: Clause) -> set[int]:
+    return {
+        n
+        for some in pages(numbers)
+        for (n,) in db.execute(
+            f"SELECT o.n FROM observation AS o WHERE o.n IN ({marks(some)}) AND ({condition.sql})",  # noqa: S608
+            (*some, *condition.parameters),
+        )
+    }
+
+
 def _with_words(
     db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
 ) -> dict[int, float]:
@@ -220,11 +251,10 @@ def _begun(
 def _near(
     db: sqlite3.Connection,
     shelf: IndexShelf,
-    gates: Gates,
     question: QuestionKey,
     search: Future[Hits] | None,
-) -> tuple[dict[int, float], list[int]]:
-    """The observations nearest to a question with their cosines, and those of the nearest events."""
+) -> tuple[dict[int, float], list[tuple[float, int]]]:
+    """The observations nearest to a question with their cosines; cosines and key ids of events that are."""
     if search is None:
         return {}, []
     hits = search.result()
@@ -241,9 +271,7 @@ def _near(
             near[n] = max(score, near.get(n, -1.0))
         elif n == 0:
             events.append((score, key_id))
-    events.sort(reverse=True)
-    opened = [key_id for _, key_id in events[:EVENTS_OPENED]] if gates.open else []
-    return near, [n for key_id in opened for n in _children(db, key_id)]
+    return near, events
 
 
 def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, last_commit, marks, named_sources
+from memory.recall.words import content_words
 from stream.errors import ConfigError
 from stream.messages import Cue
 from stream.named_dates import named_dates as dates_in
@@ -41,13 +42,24 @@ class NamedDates:
     """The dates in the words of a cue, where they leave turns of chats out.
 
     `ranges` in UTC ns, end excluded, in order, none meeting another; `rest` is the cue without its dates.
-    `clause` is the condition; `ways` are the same one as several that share no row, each with an index.
+    `clause` is the condition; `ways` are the same one as several that share no row, each with an index, the
+    first of them for what is no turn of a dated chat.
     """
 
     ranges: tuple[tuple[int, int], ...]
     rest: str
     clause: Clause
     ways: tuple[Clause, ...]
+
+    @property
+    def others(self) -> Clause:
+        """The condition on what is no turn of a dated chat."""
+        return self.ways[0]
+
+    def without(self, words: Sequence[str]) -> list[str]:
+        """Those of the content words of the cue that are not of its dates, in order."""
+        rest = set(content_words(self.rest))
+        return [word for word in words if word in rest]
 
     def hold(self, t_ns: int | None) -> bool:
         """Whether a time is one of those named."""

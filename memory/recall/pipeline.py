@@ -142,13 +142,8 @@ class Recall:
         Raises:
             SourceGone: As a call.
         """
-        found = self._candidates(
-            db,
-            gates_of(db, cue, named_dates=self._settings.named_dates),
-            content_words(cue.text),
-            questions,
-            k,
-        )
+        gates = gates_of(db, cue, named_dates=self._settings.named_dates)
+        found = self._candidates(db, gates, content_words(cue.text), questions, k)
         return self._rank(db, found, questions, k, cue)
 
     def _candidates(
@@ -160,7 +155,8 @@ class Recall:
         k: int,
     ) -> Candidates:
         if words or questions:
-            return find(db, self._shelf, gates, words, questions, max(self._settings.candidates, k))
+            limit, events = max(self._settings.candidates, k), self._settings.events
+            return find(db, self._shelf, gates, words, questions, limit, events)
         return in_gates(db, gates, max(1, k))
 
     def _rank(
@@ -300,8 +296,7 @@ class Recall:
         """The weights of the stems of a cue but those of its dates."""
         if gates.dates is None:
             return weights
-        rest = set(content_words(gates.dates.rest))
-        (kept,) = self._stemmer.stems([" ".join(word for word in words if word in rest)])
+        (kept,) = self._stemmer.stems([" ".join(gates.dates.without(words))])
         return {stem: weight for stem, weight in weights.items() if stem in kept}
 
     def _rarity(

@@ -129,6 +129,25 @@ def test_a_named_day_leaves_the_other_days_out(ranked):
     assert "I bought a lamp." in {item.text for item in ranked("What was bought on June 7?")}
 
 
+def test_words_of_a_named_day_find_no_turn_that_says_them_of_something_else(ranked, store, take):
+    film = take("film.mp4", origin_ns=MAY_8_NS + 90 * DAY_NS)
+    others = [film.said(10 * n, 10 * n + 5, "A heron flies by.") for n in range(1, 20)]
+    store.commit([film.put(film.said(0, 4, "A letter of May, 2023."), *others)])
+    found = ranked("What was bought for the canoe on 8 May, 2023?")
+    of_turns = {item.text: item.scorers["lexical"] for item in found if item.t0_ns < MAY_8_NS + DAY_NS}
+    assert set(of_turns) == {text for at, _, text in TURNS if at < DAY_NS / S}
+    best = of_turns.pop("I bought a canoe at the lake.")
+    assert best > max(of_turns.values())
+    # All have "8", "may" and "2023" as their day; none but that one has another word of the question.
+    assert len(set(of_turns.values())) == 1
+    of_film = {item.text: item.scorers["lexical"] for item in found if item.t0_ns > MAY_8_NS + DAY_NS}
+    assert of_film["A letter of May, 2023."] > next(iter(of_turns.values()))
+
+
+def test_a_question_of_nothing_but_a_day_is_still_answered_by_words(ranked):
+    assert ranked("What happened on 8 May, 2023?")
+
+
 def test_a_named_day_on_which_nothing_was_said_is_no_gate(ranked):
     assert len({item.t0_ns // DAY_NS for item in ranked("What was bought on 3 March, 2021?")}) == 2
 

@@ -7,7 +7,8 @@ import pytest
 
 from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
 from memory.log.reader import ends_of, observations_of
-from memory.recall.candidates import QuestionKey
+from memory.recall.candidates import QuestionKey, find
+from memory.recall.gates import gates_of
 from memory.recall.gathered import Gathered
 from memory.recall.moments import Moment, distinct_moments, moments_of
 from memory.recall.pipeline import Recall
@@ -215,6 +216,36 @@ def test_at_the_end_and_at_the_beginning_are_where_they_say(ask, store, take):
         assert ask(question, edge=1.0)[0].pts0_ns == t_s * S
         assert all("edge" not in item.scorers for item in ask(question))
     assert all("edge" not in item.scorers for item in ask("Who is thanked?", edge=1.0))
+
+
+@pytest.mark.model
+def test_as_it_ships_an_edge_outweighs_a_better_likeness_inside_one_source(ask, store, take):
+    film = take()
+    said = [film.said(50, 52, "The card reads: thank you all."), film.said(96, 98, "A card.")]
+    store.commit([film.put(*said, marks=film.ends(100))])
+    question = "What does the card read at the very end?"
+    assert RecallSettings().edge > 0
+    assert ask(question)[0].pts0_ns == 50 * S
+    assert ask(question, edge=RecallSettings().edge)[0].pts0_ns == 96 * S
+
+
+@pytest.mark.model
+def test_an_opened_event_gives_candidates_that_likeness_does_not_give(
+    ask, store, reader, shelf, take, encode
+):
+    film = take()
+    said = [film.said(0, 2, "A red kite flies."), film.said(3, 5, "Mind the step.")]
+    others = [film.said(1_000 + 2 * n, 1_001 + 2 * n, f"A parcel, number {n}.") for n in range(30)]
+    store.commit([film.put(*said, *others, marks=film.ends(2_000))])
+    ask("makes the keys")
+    key = QuestionKey("dense", E, encode(["a red kite"])[0])
+    with reader.snapshot() as db:
+        step = db.execute("SELECT n FROM observation WHERE text = 'Mind the step.'").fetchone()[0]
+        gates = gates_of(db, Cue(text="a red kite"))
+        shut = gates_of(db, Cue(text="a red kite", kinds=("utterance",)))
+        assert step not in find(db, shelf, gates, [], [key], 3).numbers
+        assert step in find(db, shelf, gates, [], [key], 3, 1).numbers
+        assert step not in find(db, shelf, shut, [], [key], 3, 1).numbers
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,13 @@ def test_the_share_of_the_evidence_among_the_first():
 
 
 @pytest.mark.model
+def test_a_day_that_is_asked_for_alone_is_found_by_its_words(dialogue):
+    days = measured(dialogue, MemorySettings(), keys=True)["days"]
+    assert days["items"] > 0
+    assert days["ours"] > days["without"] == 0.0
+
+
+@pytest.mark.model
 def test_all_systems_are_measured_and_gold_answers_are_not_read(dialogue):
     told = measured(dialogue, MemorySettings())
     assert told["items"] == 2

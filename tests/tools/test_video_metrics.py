@@ -8,6 +8,7 @@ from argparse import Namespace
 
 import pytest
 
+from memory.recall.words import edge_of
 from stream.errors import ConfigError
 from tools import video_boundaries
 from tools.eval_video import Measured, answer_values, arms, best_on_others, hit_values, paired, weights
@@ -24,7 +25,7 @@ from tools.video_metrics import (
     match_boundaries,
     random_hit_rates,
 )
-from tools.video_set import Asked, Film, VideoSet, read_set
+from tools.video_set import Asked, Film, VideoSet, edge_questions, read_set
 from tools.video_systems import Reply
 
 TRUE = Stretch("a", 20.0, 24.0)
@@ -226,6 +227,16 @@ def test_a_folder_is_read(folder):
     assert [asked.name for asked in videos.answerable] == ["1"]
     assert videos.video_of("file:///somewhere/a.mp4") == "a"
     assert videos.video_of("/else/b.mp4") == "/else/b.mp4"
+
+
+def test_questions_that_name_an_edge_are_made_of_what_a_video_begins_and_ends_with(folder):
+    assert edge_questions(read_set(folder)) == [], "nobody said what is to be seen there"
+    told = {"cuts": [1, 2.5], "tol": 0.5, "segments": ["a title", "a boat", "an empty beach"]}
+    (folder / "boundaries.json").write_text(json.dumps({"a": told}))
+    first, last = edge_questions(read_set(folder))
+    assert (first.question, first.true) == ("What is seen at the beginning: a title?", Stretch("a", 0.0, 1.0))
+    assert (last.question, last.true) == ("What is seen at the end: an empty beach?", Stretch("a", 2.5, 9.0))
+    assert [edge_of(one.question) for one in (first, last)] == ["beginning", "end"]
 
 
 @pytest.mark.parametrize(
