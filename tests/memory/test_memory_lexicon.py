@@ -96,8 +96,7 @@ def test_gates_are_honoured(store, reader, large, tmp_path):
             agree(db, shelf, cue, limit=3)
 
 
-def test_what_was_committed_since_is_found(store, reader, large, tmp_path, monkeypatch):
-    monkeypatch.setattr(lexicon_module, "MOST_SEGMENTS", 3)
+def test_what_was_committed_since_is_found(store, reader, large, tmp_path):
     with reader.snapshot() as db:
         shelf = with_base(tmp_path / "store", db)
     rng = random.Random(4)  # noqa: S311
