@@ -155,13 +155,18 @@ def recall_at_10(db: sqlite3.Connection, shelf: IndexShelf, queries: Vectors) ->
 class Commits:
     """The real writer at a live pace: utterances committed, keys added, in a thread of its own.
 
+    That keeps the views in step afterwards, as the memory process's background does.
+
     Args:
         store_dir: The store.
         words: What is said.
+        shelf: The views.
+        reader: Connections to the store.
     """
 
-    def __init__(self, store_dir: Path, words: Sequence[str]) -> None:
+    def __init__(self, store_dir: Path, words: Sequence[str], shelf: IndexShelf, reader: LogReader) -> None:
         self._store, self._words = LogStore(store_dir), words
+        self._shelf, self._reader = shelf, reader
         self._source = SourceRecord(source_id=os.urandom(16), session=1, kind="camera", uri="bench:live")
         self._seq = 0
 
@@ -210,6 +215,8 @@ class Commits:
             drafts = TextKeyer().pending(db, ENCODER, newest - COMMIT_ROWS, COMMIT_ROWS)
             rows = np.random.default_rng(self._seq).standard_normal((len(drafts), DIMENSION), np.float32)
             add_keys(db, drafts, unit(rows), ENCODER, self._store.last_commit)
+        with self._reader.snapshot() as db:
+            self._shelf.keep_up(db, ENCODER)
 
     def close(self) -> None:
         """Lets the next writer in."""
@@ -310,7 +317,7 @@ class Bench:
             with self._reader.snapshot() as db:
                 self._recall(db, Cue(text=question.text), 10, [question.key])
 
-        commits = Commits(self._store_dir, self._words)
+        commits = Commits(self._store_dir, self._words, self._shelf, self._reader)
         try:
             self.told["each_other"] = each_other(commits, ask, self._questions)
         finally:
