@@ -12,12 +12,14 @@ Prints, per size, p50 and p95 in milliseconds of wall time and of CPU time, besi
 machine: dense and lexical candidates, the whole pipeline with the median of each stage, and the
 pipeline for questions to turns of chats; recall at 10 against exact search, of these questions and of
 `--queries`; how often a question's own text is among ten by postings and by FTS5; and how far commits
-of the real writer and questions slow each other, in one process as in the memory role.
+of the real writer and questions slow each other, in one process as in the memory role, with questions
+without a pause and at some paces.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sqlite3
@@ -60,6 +62,8 @@ CANDIDATES = RecallSettings().candidates
 COMMITS_HZ, COMMIT_ROWS = 20, 10
 TURNS, TURN_S = 4, 4.0
 """Commits alone, questions alone and both take turns, so that neither has the quieter machine."""
+QUESTIONS_HZ = (2.0, 5.0, 10.0)
+"""Paces of questions beside commits, after questions without a pause. A person asks a few a minute."""
 Asked = Callable[[Question], Any]
 Took = tuple[float, float]
 
@@ -155,13 +159,18 @@ def recall_at_10(db: sqlite3.Connection, shelf: IndexShelf, queries: Vectors) ->
 class Commits:
     """The real writer at a live pace: utterances committed, keys added, in a thread of its own.
 
+    That keeps the views in step afterwards, as the memory process's background does.
+
     Args:
         store_dir: The store.
         words: What is said.
+        shelf: The views.
+        reader: Connections to the store.
     """
 
-    def __init__(self, store_dir: Path, words: Sequence[str]) -> None:
+    def __init__(self, store_dir: Path, words: Sequence[str], shelf: IndexShelf, reader: LogReader) -> None:
         self._store, self._words = LogStore(store_dir), words
+        self._shelf, self._reader = shelf, reader
         self._source = SourceRecord(source_id=os.urandom(16), session=1, kind="camera", uri="bench:live")
         self._seq = 0
 
@@ -210,22 +219,33 @@ class Commits:
             drafts = TextKeyer().pending(db, ENCODER, newest - COMMIT_ROWS, COMMIT_ROWS)
             rows = np.random.default_rng(self._seq).standard_normal((len(drafts), DIMENSION), np.float32)
             add_keys(db, drafts, unit(rows), ENCODER, self._store.last_commit)
+        with self._reader.snapshot() as db:
+            self._shelf.keep_up(db, ENCODER)
 
     def close(self) -> None:
         """Lets the next writer in."""
         self._store.close()
 
 
-def each_other(commits: Commits, ask: Asked, questions: Sequence[Question]) -> dict[str, Any]:
-    """Commits alone, questions alone and both, in turns: medians in ms, and by how much each is slowed."""
+def each_other(
+    commits: Commits, ask: Asked, questions: Sequence[Question], questions_hz: float | None = None
+) -> dict[str, Any]:
+    """Commits alone, questions alone and both, in turns: medians in ms, and by how much each is slowed.
+
+    Questions come without a pause, or at a pace: the next begins when it is due, or at once if it was.
+    """
     names = ("commits", "questions")
     took_ms: dict[str, list[Took]] = {f"{name}{how}": [] for name in names for how in ("", "_both")}
+    asked = itertools.cycle(questions)
 
     def put_questions(into: list[Took]) -> None:
-        until_s, at = time.perf_counter() + TURN_S, 0
-        while time.perf_counter() < until_s:
-            into.append(took(ask, questions[at % len(questions)], time.thread_time))
-            at += 1
+        began_s = time.perf_counter()
+        for number in itertools.count():
+            if questions_hz is not None:
+                time.sleep(max(0.0, began_s + number / questions_hz - time.perf_counter()))
+            if time.perf_counter() >= began_s + TURN_S:
+                return
+            into.append(took(ask, next(asked), time.thread_time))
 
     for _ in range(TURNS):
         with commits.running() as alone_ms:
@@ -235,7 +255,9 @@ def each_other(commits: Commits, ask: Asked, questions: Sequence[Question]) -> d
         with commits.running() as beside_ms:
             put_questions(took_ms["questions_both"])
         took_ms["commits_both"] += beside_ms
-    told = {"load": round(os.getloadavg()[0], 1)}
+    told: dict[str, Any] = {"load": round(os.getloadavg()[0], 1), "questions_hz": questions_hz}
+    told["commits_hz"] = round(len(took_ms["commits_both"]) / (TURNS * TURN_S), 1)
+    told["n_questions"] = len(took_ms["questions_both"])
     for place, of in enumerate(("", "cpu_")):
         medians = {name: float(np.median([one[place] for one in ms])) for name, ms in took_ms.items()}
         told |= {f"{name}_{of}p50_ms": round(value, 2) for name, value in medians.items()}
@@ -310,9 +332,11 @@ class Bench:
             with self._reader.snapshot() as db:
                 self._recall(db, Cue(text=question.text), 10, [question.key])
 
-        commits = Commits(self._store_dir, self._words)
+        commits = Commits(self._store_dir, self._words, self._shelf, self._reader)
         try:
-            self.told["each_other"] = each_other(commits, ask, self._questions)
+            self.told["each_other"] = [
+                each_other(commits, ask, self._questions, hz) for hz in (None, *QUESTIONS_HZ)
+            ]
         finally:
             commits.close()
 

@@ -93,6 +93,15 @@ class IndexShelf:
             return None
         return self._catch_up(db, encoder_id)
 
+    def keep_up(self, db: sqlite3.Connection, encoder_id: str) -> None:
+        """Adds the keys of an encoder, and the words, that `db` sees. For the background, after commits.
+
+        A question would add them itself, and its asker would wait for it.
+        """
+        self.words.catch_up(db)
+        if encoder_id:
+            self.ready(db, encoder_id)
+
     def owners_of(self, encoder_id: str, ids: Ids) -> Ids:
         """The row number of each key's observation; 0 for a span's key, -1 for one that is gone.
 

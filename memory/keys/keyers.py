@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.facts import FACT, facts_of
-from memory.log.reader import marks
+from memory.log.reader import marks, pages
 
 KIND_OF_KEY: Mapping[str, str] = {
     "utterance": "transcript",
@@ -219,25 +219,24 @@ def add_keys(
         made_commit: The newest commit at this time.
     """
     added = 0
-    for draft, vector in zip(drafts, pack_vectors(vectors), strict=True):
+    shared = (encoder_id, vectors.shape[1], made_commit)
+    for some in pages(zip(drafts, pack_vectors(vectors), strict=True)):
+        values = ", ".join("(?, ?, ?, ?, ?, ?)" for _ in some)
+        # One statement: between two of them others get Python's lock.
         added += db.execute(
-            "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit, terms)"
-            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9 WHERE EXISTS (SELECT 1 FROM observation WHERE"
-            " observation_id = ?1) OR EXISTS (SELECT 1 FROM span WHERE span_id = ?1 AND digest = ?8)"
+            "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit, terms)"  # noqa: S608
+            f" WITH draft (owner, owner_level, kind, vector, text, part) AS (VALUES {values})"
+            " SELECT d.owner, d.owner_level, d.kind, ?, ?, d.vector, ?, d.part FROM draft AS d"
+            " WHERE EXISTS (SELECT 1 FROM observation WHERE observation_id = d.owner)"
+            " OR EXISTS (SELECT 1 FROM span WHERE span_id = d.owner AND digest = d.text)"
             " ON CONFLICT DO NOTHING",
-            (
-                draft.owner,
-                draft.owner_level,
-                draft.kind,
-                encoder_id,
-                vectors.shape[1],
-                vector,
-                made_commit,
-                draft.text,
-                draft.part,
-            ),
+            [value for draft, vector in some for value in _values(draft, vector)] + [*shared],
         ).rowcount
     return added
+
+
+def _values(draft: KeyDraft, vector: bytes) -> tuple[object, ...]:
+    return (draft.owner, draft.owner_level, draft.kind, vector, draft.text, draft.part)
 
 
 def pack_vectors(vectors: npt.NDArray[np.float32]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""The words of a large store: a base of postings on disk, small segments since, and what is still there.
+"""The words of a large store: a base of postings on disk, what came since, and what is still there.
 
 Below `FEWEST_TEXTS` FTS5 is fast enough and nothing is made. Beyond, a child process makes the
 base from FTS5's index (`memory.keys.build`); until it is there, and whenever its file is missing or
@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from memory.keys.files import read_view, remove_view
-from memory.keys.postings import Numbers, Segment, best, merged, segment_of
+from memory.keys.postings import Numbers, Recent, Segment, best
 from memory.log.reader import last_given, marks, pages
 from stream.errors import Corrupt
 
 STEM = "words"
 FEWEST_TEXTS = 8_192
 """Texts from which FTS5 takes some milliseconds for a question with common words."""
-MOST_SEGMENTS = 8
 MOST_SINCE = 50_000
 """Texts beside the base, from which a new base is made; and at least a quarter of it."""
 READ_TEXTS = 4_096
@@ -79,7 +78,7 @@ class Lexicon:
         self._lock = threading.RLock()
         self._tokenizer = Tokenizer()
         self._base: Segment | None = None
-        self._since: list[Segment] = []
+        self._since = Recent()
         self._last_n = 0
         self._tried = False
 
@@ -106,7 +105,7 @@ class Lexicon:
             remove_view(self.folder, STEM)
             base = None
         with self._lock:
-            self._base, self._since = base, []
+            self._base, self._since = base, Recent()
             self._last_n = int(told["last_n"]) if base is not None else 0
         return base is not None
 
@@ -116,7 +115,7 @@ class Lexicon:
             self.load(db)
         self.catch_up(db)
         with self._lock:
-            base, since = self._base, sum(len(segment) for segment in self._since)
+            base, since = self._base, len(self._since)
         if base is None:
             return count_texts(db) >= self.fewest_texts
         most = max(MOST_SINCE, len(base) // 4)
@@ -126,7 +125,7 @@ class Lexicon:
         """Takes the files away, since words of deleted texts stand in them; a new base will be made."""
         with self._lock:
             remove_view(self.folder, STEM)
-            self._base, self._since, self._last_n = None, [], 0
+            self._base, self._since, self._last_n = None, Recent(), 0
 
     def catch_up(self, db: sqlite3.Connection) -> None:
         """Adds texts that `db` sees and that are not in it: all, or `MOST_READS` times `READ_TEXTS`.
@@ -141,10 +140,8 @@ class Lexicon:
                 newest = int(db.execute(_NEWEST).fetchone()[0])
                 texts = db.execute(_NEW_TEXTS, (self._last_n, READ_TEXTS)).fetchall()
                 if texts:
-                    made = segment_of([self._tokenizer.instances(texts)])
+                    self._since.add(self._tokenizer.instances(texts))
                     self._last_n = int(texts[-1][0])
-                    if len(made):
-                        self._add(made)
                 if len(texts) < READ_TEXTS:
                     # Past what has no text: else each question walks all frames since the last text.
                     self._last_n = max(self._last_n, newest)
@@ -162,7 +159,7 @@ class Lexicon:
             return None
         self.catch_up(db)
         with self._lock:
-            segments = self._segments()
+            segments = self._segments(stems)
         if through_n is not None:
             segments = [segment.through(through_n, stems) for segment in segments]
         total = sum(len(segment) for segment in segments)
@@ -193,10 +190,10 @@ class Lexicon:
         self.catch_up(db)
         with self._lock:
             tokens = self._tokenizer.instances(list(enumerate(words, start=1)))
-            segments = self._segments()
+            stems = list(dict.fromkeys(stem for stem, _ in tokens))
+            segments = self._segments(stems)
         if len(tokens) > len(words):
             return None  # A word of several tokens is a phrase, and places within texts are not kept here.
-        stems = list(dict.fromkeys(stem for stem, _ in tokens))
         if through_n is not None:
             segments = [segment.through(through_n, stems) for segment in segments]
             texts = sum(len(segment) for segment in segments)
@@ -216,9 +213,9 @@ class Lexicon:
     def describe(self) -> dict[str, object]:
         """For `status`: whether postings answer, and how many texts are in the base and beside it."""
         with self._lock:
-            since = sum(len(segment) for segment in self._since)
             base = 0 if self._base is None else len(self._base)
-            return {"kind": "fts5" if self._base is None else "postings", "base": base, "since": since}
+            kind = "fts5" if self._base is None else "postings"
+            return {"kind": kind, "base": base, "since": len(self._since)}
 
     def _can_answer(self, db: sqlite3.Connection) -> bool:
         """Whether there is a base, and few enough texts are missing for a question to add them."""
@@ -228,22 +225,14 @@ class Lexicon:
         """How many texts that `db` sees are not in it; counted up to `most`."""
         return int(db.execute(_MISSING, (self._last_n, most)).fetchone()[0])
 
-    def _add(self, made: Segment) -> None:
-        self._since.append(made)
-        if len(self._since) > MOST_SEGMENTS:
-            # Only those that are small beside what follows them: else each text would be merged again
-            # for every few commits.
-            first, texts = len(self._since) - 1, len(made)
-            while first and (len(self._since[first - 1]) <= 2 * texts or first > MOST_SEGMENTS // 2):
-                first -= 1
-                texts += len(self._since[first])
-            self._since[first:] = [merged(self._since[first:])]
-        segments = self._segments()
-        texts = sum(len(segment) for segment in segments)
-        self._since[-1].weigh(sum(segment.tokens for segment in segments) / texts)
-
-    def _segments(self) -> list[Segment]:
-        return [*([self._base] if self._base is not None else []), *self._since]
+    def _segments(self, stems: Sequence[str]) -> list[Segment]:
+        """The base, and what came since with the postings of these stems."""
+        segments = [] if self._base is None else [self._base]
+        if len(self._since):
+            texts = len(self._since) + sum(len(segment) for segment in segments)
+            tokens = self._since.tokens + sum(segment.tokens for segment in segments)
+            segments.append(self._since.segment(stems, tokens / texts))
+        return segments
 
 
 def count_texts(db: sqlite3.Connection) -> int:

@@ -261,8 +261,7 @@ class KeyMaker:
     def _batch_of(self, one: Speaks) -> Batch | None:
         """The next keys of an encoder; None where there are none to make, or its model is not at hand."""
         with self._reader.snapshot() as db:
-            if one.encoder_id:
-                self._shelf.ready(db, one.encoder_id)
+            self._shelf.keep_up(db, one.encoder_id)
             drafts = self._drafts(db, one.encoder_id, self._batch)
         if not drafts or self._is_away(one):
             return None

@@ -5,7 +5,8 @@ million texts costs most of a second. Here each stem has an array of its texts a
 it adds to their score; a search adds arrays up.
 
 A `Segment` never changes. The base is one, made from FTS5's own index in a child; what was
-committed since is in small ones beside it. Stems are those of FTS5's tokenizer in both.
+committed since is in `Recent` beside it, which grows by each text without looking at those before.
+Stems are those of FTS5's tokenizer in both.
 
 Scores are FTS5's `bm25()`: sum over stems of idf · f·(k1+1) / (f + k1·(1 - b + b·D/avgdl)) with
 idf = ln((N - n + ½) / (n + ½)), k1 = 1.2, b = .75, an idf of 0 or less counted as 1e-6.
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 import io
 import math
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +42,7 @@ class Segment:
         starts: Where each stem's postings start, and their end, (T+1,) int64.
         places: Which text, as a place in `numbers`, (P,) int32; ascending within a stem.
         times: How often, (P,) uint8.
+        mean_tokens: As `weigh`; None: that of these texts.
     """
 
     def __init__(
@@ -49,13 +53,14 @@ class Segment:
         starts: Numbers,
         places: npt.NDArray[np.int32],
         times: npt.NDArray[np.uint8],
+        mean_tokens: float | None = None,
     ) -> None:
         self.numbers, self.lengths = numbers, lengths
         self._terms = {term: place for place, term in enumerate(terms)}
         self._starts, self._places, self._times = starts, places, times
         self.tokens = int(lengths.sum())
         self._gains = np.empty(0, np.float32)
-        self.weigh(self.tokens / max(len(numbers), 1))
+        self.weigh(self.tokens / max(len(numbers), 1) if mean_tokens is None else mean_tokens)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -102,12 +107,6 @@ class Segment:
             np.concatenate([np.empty(0, np.uint8), *(self._times[part] for part in parts)]),
         )
 
-    def rows(self) -> Iterable[tuple[str, npt.NDArray[np.int32], npt.NDArray[np.uint8]]]:
-        """Each stem with its places and times."""
-        for term, place in self._terms.items():
-            part = slice(self._starts[place], self._starts[place + 1])
-            yield term, self._places[part], self._times[part]
-
     def dump(self) -> bytes:
         """The segment as the bytes of a file."""
         file = io.BytesIO()
@@ -138,6 +137,48 @@ class Segment:
             raise Corrupt(f"these are no postings: {error}") from error
         numbers, lengths, starts, places, times = parts
         return cls(numbers, lengths, words.split("\n") if words else [], starts, places, times)
+
+
+class Recent:
+    """Postings of texts that keep coming, each of a larger number than all before.
+
+    A text costs what its own words cost, however many came before it. Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._numbers, self._lengths = array("q"), array("i")
+        self._postings: dict[str, array[int]] = {}
+        self.tokens = 0
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def add(self, instances: Sequence[tuple[str, int]]) -> None:
+        """Adds texts as (stem, row number), one pair per token, in order of stems, then of numbers."""
+        lengths = Counter(n for _, n in instances)
+        places = {n: place for place, n in enumerate(sorted(lengths), start=len(self))}
+        self._numbers.extend(places)
+        self._lengths.extend(lengths[n] for n in places)
+        self.tokens += len(instances)
+        for (stem, n), times in Counter(instances).items():
+            # The place of the text and how often, in one number.
+            packed = places[n] << 8 | min(times, MOST_TIMES)
+            self._postings.setdefault(stem, array("q")).append(packed)
+
+    def segment(self, terms: Sequence[str], mean_tokens: float) -> Segment:
+        """What is here by now, with the postings of these stems alone, weighed by a mean length."""
+        kept = [term for term in dict.fromkeys(terms) if term in self._postings]
+        parts = [np.array(self._postings[term], np.int64) for term in kept]
+        packed = np.concatenate([np.empty(0, np.int64), *parts])
+        return Segment(
+            np.array(self._numbers, np.int64),
+            np.array(self._lengths, np.int32),
+            kept,
+            np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64),
+            (packed >> 8).astype(np.int32),
+            (packed & MOST_TIMES).astype(np.uint8),
+            mean_tokens,
+        )
 
 
 def segment_of(instances: Iterable[Sequence[tuple[str, int]]]) -> Segment:
@@ -175,26 +216,6 @@ def segment_of(instances: Iterable[Sequence[tuple[str, int]]]) -> Segment:
         ends.astype(np.int64),
         places[firsts].astype(np.int32),
         times,
-    )
-
-
-def merged(segments: Sequence[Segment]) -> Segment:
-    """One segment of several whose row numbers follow each other."""
-    found: dict[str, list[tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]]] = {}
-    before = 0
-    for segment in segments:
-        for term, places, times in segment.rows():
-            found.setdefault(term, []).append(((places + before).astype(np.int32), times))
-        before += len(segment)
-    parts = [part for term in found for part in found[term]]
-    sizes = [sum(len(places) for places, _ in found[term]) for term in found]
-    return Segment(
-        np.concatenate([segment.numbers for segment in segments]),
-        np.concatenate([segment.lengths for segment in segments]),
-        list(found),
-        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        np.concatenate([np.empty(0, np.int32), *(places for places, _ in parts)]),
-        np.concatenate([np.empty(0, np.uint8), *(times for _, times in parts)]),
     )
 
 

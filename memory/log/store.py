@@ -7,6 +7,7 @@ that is delivered again, an hour or a year later, changes nothing.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from memory.log.citations import add_citations
 from memory.log.database import LOG_NAME, connect_writer, named_error, transaction
 from memory.log.media import MediaFolder
 from memory.log.migrations import check_version, migrate
-from memory.log.reader import DATED_LATER
+from memory.log.reader import DATED_LATER, marks
 from memory.log.tombstones import Tombstones
 from memory.log.writer_lock import PATIENCE_S, WriterLock
 from stream.errors import Malformed
@@ -36,6 +37,9 @@ LARGEST_NS = 2**62
 """Bound of every time that is stored: half of int64, so that sums and means cannot overflow."""
 UNIT_TOLERANCE = 0.01
 """How far a delivered key's length may be from 1; float16 rounding alone costs 0.001."""
+MOST_TOGETHER = 32
+"""Observations written by one statement. Between two of them others get Python's lock and keep it for
+some 0.1 ms, so that statements of each observation made a commit wait as long again beside a question."""
 
 Parts = Mapping[str, tuple[Part, bytes | memoryview]]
 Learn = Callable[[sqlite3.Connection, Citations, int], None]
@@ -237,12 +241,22 @@ class LogStore:
         message = item.message
         for source in message.sources:
             self._attempt(outcome, source.source_id, self._add_source, source, commit_no)
-        for observation in message.observations:
-            added = self._attempt(
-                outcome, observation.observation_id, self._add_observation, observation, item.parts, commit_no
-            )
-            outcome.observations += added is True
-            outcome.conflicts += added is False and self._differs(observation)
+        for some in _together(message.observations):
+            if len(some) > 1 and self._add_together(some, commit_no):
+                outcome.observations += len(some)
+                outcome.changed = True
+                continue
+            for observation in some:
+                added = self._attempt(
+                    outcome,
+                    observation.observation_id,
+                    self._add_observation,
+                    observation,
+                    item.parts,
+                    commit_no,
+                )
+                outcome.observations += added is True
+                outcome.conflicts += added is False and self._differs(observation)
         for act in message.acts:
             self._attempt(outcome, act.act_id, add_act, self._db, act, commit_no)
         for mark in message.marks:
@@ -348,6 +362,44 @@ class LogStore:
             (*where, uri, commit_no),
         ).rowcount
 
+    def _add_together(self, some: Sequence[Observation], commit_no: int) -> bool:
+        """Writes observations without parts where there is nothing to say of any; else none of them."""
+        ids = {one.observation_id for one in some}
+        try:
+            for one in some:
+                _check_observation(one)
+        except _Refused:
+            return False
+        known = self._db.execute(
+            f"SELECT 1 FROM observation WHERE observation_id IN ({marks(some)}) LIMIT 1",  # noqa: S608
+            [one.observation_id for one in some],
+        ).fetchone()
+        if known is not None or len(ids) < len(some):
+            return False
+        origins = {where: self._origin_of(*where) for where in {(one.source_id, one.session) for one in some}}
+        if not all(origins.values()):
+            return False
+        dated = [_dated(one, (origins[one.source_id, one.session] or (None,))[0]) for one in some]
+        if self.tombstones.block_any(dated):
+            return False
+        self._db.execute("SAVEPOINT together")
+        try:
+            self._insert_observations(some, commit_no)
+        except (sqlite3.IntegrityError, ValueError, OverflowError, TypeError):
+            # One by one they tell which of them it is.
+            self._db.execute("ROLLBACK TO together")
+            return False
+        finally:
+            self._db.execute("RELEASE together")
+        return True
+
+    def _origin_of(self, source_id: bytes, session: int) -> tuple[int | None] | None:
+        """UTC of pts 0 of a source; None where the source is not known."""
+        found: tuple[int | None] | None = self._db.execute(
+            "SELECT t_origin_ns FROM source WHERE source_id = ? AND session = ?", (source_id, session)
+        ).fetchone()
+        return found
+
     def _add_observation(self, observation: Observation, parts: Parts, commit_no: int) -> bool:
         _check_observation(observation)
         known = self._db.execute(
@@ -355,57 +407,34 @@ class LogStore:
         ).fetchone()
         if known is not None:
             return False
-        source = self._db.execute(
-            "SELECT t_origin_ns FROM source WHERE source_id = ? AND session = ?",
-            (observation.source_id, observation.session),
-        ).fetchone()
+        source = self._origin_of(observation.source_id, observation.session)
         if self.tombstones.blocks(_dated(observation, source[0] if source else None)):
             raise _Refused("forgotten: a tombstone covers it")
         if source is None:
             raise _Refused("unknown source: commit its record first")
-        n = self._insert_observation(observation, commit_no)
-        if observation.text:
-            self._db.execute(
-                "INSERT INTO observation_fts (rowid, text, speaker, day)"
-                " SELECT n, text, speaker, day FROM observation_text WHERE n = ?",
-                (n,),
-            )
+        n = self._insert_observations([observation], commit_no)
         self._add_media(n, observation, parts, commit_no)
         self._add_keys(observation, parts, commit_no)
         return True
 
-    def _insert_observation(self, observation: Observation, commit_no: int) -> int:
+    def _insert_observations(self, some: Sequence[Observation], commit_no: int) -> int:
+        """Writes rows and their words; the number of the last, which follow each other."""
+        rows = [_row(observation, commit_no) for observation in some]
         cursor = self._db.execute(
-            "INSERT INTO observation (observation_id, commit_no, source_id, session, track, kind,"
+            "INSERT INTO observation (observation_id, commit_no, source_id, session, track, kind,"  # noqa: S608
             " producer_id, pts0_ns, pts1_ns, t0_ns, t1_ns, text, language, confidence, speaker, about,"
             " audience, place, lat, lon, payload, trace_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                observation.observation_id,
-                commit_no,
-                observation.source_id,
-                observation.session,
-                observation.track,
-                observation.kind,
-                observation.producer_id,
-                observation.pts0_ns,
-                observation.pts1_ns,
-                observation.t0_ns,
-                observation.t1_ns,
-                observation.text,
-                observation.language,
-                observation.confidence,
-                observation.speaker,
-                observation.about,
-                observation.audience,
-                observation.place,
-                observation.lat,
-                observation.lon,
-                msgpack.packb(observation.payload) if observation.payload else None,
-                observation.trace_id,
-            ),
+            f" VALUES {','.join(f'({marks(row)})' for row in rows)}",
+            list(itertools.chain.from_iterable(rows)),
         )
-        return int(cursor.lastrowid or 0)
+        last = int(cursor.lastrowid or 0)
+        if any(observation.text for observation in some):
+            self._db.execute(
+                "INSERT INTO observation_fts (rowid, text, speaker, day)"
+                " SELECT n, text, speaker, day FROM observation_text WHERE n > ? AND n <= ? ORDER BY n",
+                (last - len(rows), last),
+            )
+        return last
 
     def _add_media(self, n: int, observation: Observation, parts: Parts, commit_no: int) -> None:
         for ordinal, medium in enumerate(observation.media):
@@ -470,6 +499,41 @@ class LogStore:
         if known is None:
             raise _Refused(f"unknown track {mark.track}: commit the source's record first")
         return None
+
+
+def _together(observations: Sequence[Observation]) -> Iterator[list[Observation]]:
+    """Observations in their order: those without parts as many together as may be, others alone."""
+    for is_plain, run in itertools.groupby(observations, lambda one: not one.media and not one.keys):
+        some = list(run)
+        size = MOST_TOGETHER if is_plain else 1
+        yield from (some[start : start + size] for start in range(0, len(some), size))
+
+
+def _row(observation: Observation, commit_no: int) -> tuple[object, ...]:
+    return (
+        observation.observation_id,
+        commit_no,
+        observation.source_id,
+        observation.session,
+        observation.track,
+        observation.kind,
+        observation.producer_id,
+        observation.pts0_ns,
+        observation.pts1_ns,
+        observation.t0_ns,
+        observation.t1_ns,
+        observation.text,
+        observation.language,
+        observation.confidence,
+        observation.speaker,
+        observation.about,
+        observation.audience,
+        observation.place,
+        observation.lat,
+        observation.lon,
+        msgpack.packb(observation.payload) if observation.payload else None,
+        observation.trace_id,
+    )
 
 
 def _sources_of(put: CommitPut) -> set[tuple[bytes, int]]:

@@ -7,8 +7,10 @@ same content out (another producer, another model). A tombstone never holds cont
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memory.log.reader import marks
 from stream.messages import Observation
 
 
@@ -74,6 +76,14 @@ class Tombstones:
             "SELECT 1 FROM tombstone WHERE observation_id = ?", (observation.observation_id,)
         ).fetchone()
         return row is not None or any(forgotten.covers(observation) for forgotten in self._ranges)
+
+    def block_any(self, some: Sequence[Observation]) -> bool:
+        """Whether one of some observations must not come (back) in."""
+        row = self._db.execute(
+            f"SELECT 1 FROM tombstone WHERE observation_id IN ({marks(some)}) LIMIT 1",  # noqa: S608
+            [one.observation_id for one in some],
+        ).fetchone()
+        return row is not None or any(forgotten.covers(one) for one in some for forgotten in self._ranges)
 
     def add_observation(
         self, observation_id: bytes, reason: str, commit_no: int, act_id: bytes = b""

@@ -96,8 +96,7 @@ def test_gates_are_honoured(store, reader, large, tmp_path):
             agree(db, shelf, cue, limit=3)
 
 
-def test_what_was_committed_since_is_found(store, reader, large, tmp_path, monkeypatch):
-    monkeypatch.setattr(lexicon_module, "MOST_SEGMENTS", 3)
+def test_what_was_committed_since_is_found(store, reader, large, tmp_path):
     with reader.snapshot() as db:
         shelf = with_base(tmp_path / "store", db)
     rng = random.Random(4)  # noqa: S311
@@ -115,6 +114,20 @@ def test_what_was_committed_since_is_found(store, reader, large, tmp_path, monke
                 rarity(db, ["zebra", "ferri"])
             )
     assert shelf.words.describe()["since"] == 126
+
+
+def test_what_was_committed_is_added_in_the_background(store, reader, large, tmp_path):
+    """And then no question reads a text to stem it."""
+    with reader.snapshot() as db:
+        shelf = with_base(tmp_path / "store", db)
+    store.commit([large[0].put(*(large[0].said(900 + n, 901 + n, "zebras grazing") for n in range(40)))])
+    read = []
+    with reader.snapshot() as db:
+        shelf.keep_up(db, "")
+        assert shelf.words.describe()["since"] == 40
+        shelf.words._tokenizer.instances = lambda texts: read.append(texts) or [("zebra", 1)]
+        assert len(shelf.words.search(db, ["zebra"], 50)) == 40
+    assert read == [[(1, "zebra")]], "only the question's own words"
 
 
 def test_a_night_of_frames_without_a_text_is_walked_once(store, reader, large, tmp_path):

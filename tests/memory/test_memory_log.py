@@ -91,6 +91,58 @@ def test_what_can_never_be_accepted_is_named_and_holds_nothing_up(store, take):
     assert count(store, "key") == 0
 
 
+def test_a_commit_of_many_utterances_takes_few_statements(store, take):
+    """Between two statements a question may take Python's lock."""
+    film = take()
+    store.commit([film.put()])
+    told = []
+    for first, many in ((0, 2), (100, 32)):
+        statements = []
+        store._db.set_trace_callback(lambda sql, into=statements: into.append(sql.lstrip().startswith("--")))
+        put = film.put(*(film.said(first + n, first + n + 1, f"fern {n}") for n in range(many)))
+        (ack,) = store.commit([put])
+        store._db.set_trace_callback(None)
+        assert (ack.rejects, ack.duplicates) == ((), 0)
+        told.append(statements.count(False))  # Not those within FTS5.
+    assert told[1] == told[0] <= 20
+    assert rows(store, "SELECT pts0_ns / 1000000000 FROM observation ORDER BY n") == [
+        *((n,) for n in range(2)),
+        *((n,) for n in range(100, 132)),
+    ]
+    assert len(rows(store, "SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'ferns'")) == 34
+    assert store.tally.observations == 34
+
+
+def test_one_that_is_refused_or_known_among_many_changes_nothing_for_the_others(store, take):
+    film = take()
+    store.commit([film.put(film.said(3, 4, "known"))])
+    late = film.said(2.0**62 / S, 2.0**62 / S + 1, "late")
+    clumsy = film.said(5, 6, "lone \ud800")  # Cannot be written as UTF-8.
+    twice = film.said(6, 7, "twice")
+    many = [film.said(10 + n, 11 + n, f"word{n}") for n in range(40)]
+    puts = [
+        film.put(many[0], late, many[1]),
+        film.put(many[2], film.said(3, 4, "known otherwise"), many[3]),
+        film.put(many[4], twice, twice, many[5]),
+        film.put(many[6], clumsy, many[7]),
+        film.put(many[8], film.shot(8, 9, "a fern", picture=b"x"), *many[9:]),
+    ]
+    acks = store.commit(puts)
+    assert [len(ack.rejects) for ack in acks] == [1, 0, 0, 1, 0]
+    assert [ack.duplicates for ack in acks] == [0, 1, 1, 0, 0]
+    assert acks[0].rejects[0].item_id == late[0].observation_id
+    assert acks[3].rejects[0].item_id == clumsy[0].observation_id
+    assert store.tally.conflicts == 1
+    found = [text for (text,) in rows(store, "SELECT text FROM observation ORDER BY n")]
+    expected = [f"word{n}" for n in range(40)]
+    for place, text in ((9, "a fern"), (5, "twice"), (0, "known")):
+        expected.insert(place, text)
+    assert found == expected
+    for text in ("word0", "twice", "fern", "word39"):
+        found = store._db.execute("SELECT 1 FROM observation_fts WHERE observation_fts MATCH ?", (text,))
+        assert len(found.fetchall()) == 1
+
+
 def test_a_part_whose_shape_lies_is_refused(store, take):
     film = take()
     observation, parts = film.shot(0, 4, vector=np.array([1, 0, 0, 0], np.float32))

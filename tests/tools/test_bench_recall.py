@@ -7,6 +7,7 @@ import sqlite3
 
 import numpy as np
 
+from tools import bench_recall
 from tools.bench_recall import main
 from tools.bench_store import DIMENSION, SOURCE_SPANS, is_chat, unit
 
@@ -39,3 +40,31 @@ def test_a_small_store_is_filled_kept_and_measured(tmp_path, capsys):
     assert turns == SOURCE_SPANS * sum(is_chat(source) for source in range(4))
     db.close()
     assert '"spans": 2000' in capsys.readouterr().out
+
+
+def test_commits_and_questions_beside_each_other(tmp_path, monkeypatch):
+    """Without a pause and at a pace; what was committed is in the index without a question."""
+    for name, value in {"TURNS": 1, "TURN_S": 1.0, "QUESTIONS_HZ": (4.0,)}.items():
+        monkeypatch.setattr(bench_recall, name, value)
+    store, spans = tmp_path / "store", 4 * SOURCE_SPANS
+    one = bench_recall.Bench(store, spans, bench_recall.words_of([]), None, bench_recall.MOST_FLAT)
+    one.measure(12, None)
+    one.measure_each_other()
+    sizes = one._shelf.describe()[bench_recall.ENCODER]["n"]
+    one.close()
+    closed, paced = one.told["each_other"]
+    assert (closed["questions_hz"], paced["questions_hz"]) == (None, 4.0)
+    assert closed["commits_hz"] > 0
+    assert 0 < paced["n_questions"] <= 5
+    assert {
+        "commits_slowed",
+        "questions_slowed",
+        "commits_cpu_slowed",
+        "questions_cpu_slowed",
+    } <= paced.keys()
+    db = sqlite3.connect(store / "log.sqlite")
+    (keys,) = db.execute("SELECT COUNT(*) FROM key WHERE kind <> 'fact'").fetchone()
+    (texts,) = db.execute("SELECT COUNT(*) FROM observation").fetchone()
+    db.close()
+    assert texts > spans
+    assert sizes == keys
