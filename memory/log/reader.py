@@ -220,7 +220,8 @@ def sources_at(
     """As `sources`, of all or of `only` some, as far as they were known at a commit; None: now.
 
     Where a mark stood then is not kept. A track that had ended by then has its last mark; of others
-    the end of what had been perceived of it stands for the mark. A uri that was met again after
+    the end of what had been perceived of it stands for the mark; so has a chat that has grown since, which
+    had not ended then. A uri that was met again after
     another has lost its first time; where none is left from then, the earliest is told.
     """
     rows = sources(db) if only is None else [row for one in sorted(set(only)) for row in sources(db, one)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +34,7 @@ def import_(
         typer.Option("--recorded-at", metavar="TIME", help="When it began, for files that tell no times."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the files hold, and end; nothing is stored.")
+        bool, typer.Option("--dry-run", help="Say what the files hold and what of it is new, and end.")
     ] = False,
     store: options.Store = None,
     preset: options.Preset = "archive",
@@ -41,21 +42,23 @@ def import_(
     idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
     as_json: options.AsJson = False,
 ) -> None:
-    """Bring in what people wrote and said: chats, transcripts, meetings. Again is harmless."""
+    """Bring in what people wrote and said: chats, transcripts, meetings.
+
+    Again is harmless; of a chat that has grown since, the new turns are added.
+    """
     from stream.commands.connection import Connection
     from stream.commands.dates import utc_ns
-    from stream.commands.importing import jobs_of, look
+    from stream.commands.importing import jobs_of
     from stream.commands.outcomes import Teller
 
     recorded_at_ns = utc_ns(recorded_at, "--recorded-at")
     _check_zone(time_zone)
     teller = Teller(as_json=as_json)
     jobs = jobs_of(files, recorded_at_ns)
+    store_dir = options.store_dir(store)
     if dry_run:
-        for job in jobs:
-            look(job, time_zone, teller)
+        _look(jobs, time_zone, teller, (store_dir, preset, config, idle_exit))
     elif any(not job.is_over for job in jobs):
-        store_dir = options.store_dir(store)
         with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
             _run(connection, jobs, time_zone, teller)
     else:
@@ -63,6 +66,23 @@ def import_(
             teller.file(job)
     teller.end(jobs)
     _end(jobs, dry_run=dry_run)
+
+
+def _look(
+    jobs: list[Job], time_zone: str, teller: Teller, where: tuple[Path, str, Path | None, float]
+) -> None:
+    """Tells what the files hold and what of it is new; for a store that does not exist nothing is started."""
+    from stream.commands.connection import LOG_FILE, Connection
+    from stream.commands.importing import look
+
+    store_dir, preset, config, idle_exit_s = where
+    if not (store_dir / LOG_FILE).is_file():
+        for job in jobs:
+            look(job, time_zone, teller)
+        return
+    with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit_s) as connection:
+        for job in jobs:
+            look(job, time_zone, teller, lambda kind, message: connection.ask("memory", kind, message))
 
 
 def _run(connection: Connection, jobs: list[Job], time_zone: str, teller: Teller) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from stream.capture.grown import Ask, Grown, Matching, nothing_held
+from stream.capture.turns import Chat, placed
 from stream.commands.connection import Connection
 from stream.commands.folders import found_file
 from stream.commands.indexing import Indexing, Job, Outcome, silent
+from stream.commands.outcomes import turns_words
 from stream.errors import SourceError
 from stream.messages.control import SourceHeld, SourceOpen, SourceState
 
@@ -55,6 +58,7 @@ class Importing(Indexing):
         elif state.state == "closed":
             self._end(job, "stopped", state.reason, state.remedy)
         elif state.state in ("done", "partial"):
+            job.turns_new, job.turns_known = state.sent, state.read - state.sent
             is_known = state.read > 0 and not state.sent
             outcome: Outcome = "done" if state.state == "done" else "partial"
             self._end(job, "already there" if is_known else outcome, state.reason)
@@ -73,14 +77,22 @@ def jobs_of(files: Sequence[str], recorded_at_ns: int | None) -> list[Job]:
     return list(jobs.values())
 
 
-def look(job: Job, time_zone: str, teller: Teller) -> None:
-    """Tells what a file holds, without any process; a bad one ends as rejected."""
+def look(job: Job, time_zone: str, teller: Teller, ask: Ask = nothing_held) -> None:
+    """Tells what a file holds, and how much of it is new; a bad one ends as rejected.
+
+    Args:
+        job: The file.
+        time_zone: Of times that tell none.
+        teller: Is told.
+        ask: Asks memory; without it the store holds nothing.
+    """
     from stream.capture.text import read
 
     if not job.is_over:
         try:
+            matching = Matching(ask, job.uri, time_zone, job.recorded_at_ns)
             for chat in read(job.path):
-                told = _chat_json(job, chat, ZoneInfo(time_zone) if time_zone else None)
+                told = _chat_json(job, chat, matching.of(chat), time_zone)
                 teller.event("chat", _chat_words(told), **told)
         except SourceError as error:
             job.outcome, job.reason, job.remedy = "rejected", error.message, error.remedy
@@ -88,25 +100,27 @@ def look(job: Job, time_zone: str, teller: Teller) -> None:
         teller.file(job)
 
 
-def _chat_json(job: Job, chat: Any, zone: Any) -> dict[str, Any]:
-    from stream.capture.turns import placed
+def _chat_json(job: Job, chat: Chat, grown: Grown, time_zone: str) -> dict[str, Any]:
     from stream.commands.shapes import iso
 
-    turns = placed(chat.turns, zone, job.recorded_at_ns)
+    turns = placed(chat.turns, ZoneInfo(time_zone) if time_zone else None, job.recorded_at_ns)
     return {
-        "source": f"{job.uri}#{chat.name}" if chat.name else job.uri,
-        "id": chat.source_id.hex(),
+        "source": grown.record.uri,
+        "id": grown.record.source_id.hex(),
         "turns": len(turns),
+        "new": grown.n_new,
+        "already_there": grown.n_known,
         "captions": sum(bool(turn.caption) for turn in chat.turns),
         "speakers": sorted({turn.speaker for turn in chat.turns if turn.speaker}),
         "t0": iso(turns[0].t0_ns),
         "t1": iso(turns[-1].t0_ns),
-        "notes": list(chat.notes),
+        "notes": [*chat.notes, *grown.notes],
     }
 
 
 def _chat_words(told: dict[str, Any]) -> str:
     when = f"{told['t0']} to {told['t1']}" if told["t0"] else "no times of day"
     names = ", ".join(told["speakers"][:5]) + (", …" if len(told["speakers"]) > 5 else "")
-    lines = [f"{told['source']}: {told['turns']} turns, {when}" + (f", by {names}" if names else "")]
+    numbers = turns_words(told["new"], told["already_there"])
+    lines = [f"{told['source']}: {numbers}; {when}" + (f", by {names}" if names else "")]
     return "\n".join([*lines, *(f"  {note}" for note in told["notes"])])

@@ -91,7 +91,7 @@ def test_locomo_takes_words_dates_and_captions_and_nothing_else(tmp_path):
     assert "secret" not in " ".join(one.text for one in observations)
     two = read(written(tmp_path / "b.json", [sample, sample | {"sample_id": "c2"}]))
     assert [one.name for one in two] == ["c1", "c2"]
-    assert {one.source_id for one in two} == {chat.source_id}, "the same words are the same source"
+    assert {one.content_id for one in two} == {chat.content_id}, "the same words are the same content"
 
 
 def test_meetings_and_subtitles(tmp_path):
