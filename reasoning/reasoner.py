@@ -22,6 +22,7 @@ from stream.messages.answer import Answer
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Cue
 from stream.messages.evidence import Coverage, Evidence, EvidenceItem
+from stream.source_names import names_of
 
 TELLING_KINDS = ("shot", "caption", "seen_text", "utterance")
 """Kinds that a person would tell; what is between two shots is in the shots."""
@@ -433,5 +434,5 @@ def _length_ns(source: SourceStatus) -> int:
 
 
 def _is_named(source: SourceStatus, names: Sequence[str]) -> bool:
-    file_name = source.uri.rsplit("/", 1)[-1]
-    return any(name in (source.source_id.hex(), file_name, source.uri) for name in names)
+    known = names_of(source.uri, is_chat=source.kind == "chat") | {source.source_id.hex()}
+    return any(name in known for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import msgpack
 
@@ -18,12 +18,16 @@ from memory.log.media import media_path
 from stream.errors import SourceGone
 from stream.messages import MediaRef, Observation, TrackMark
 from stream.messages.observation import FeedItem
+from stream.source_names import names_of
 
 T = TypeVar("T")
 
 SQL_VALUES = 500
 """Values bound to one statement; SQLite takes 32 766."""
 PAGE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, SQL_VALUES)
+MOST_NEAR = 5
+LEAST_NEAR_CHARS = 3
+"""Names that are told for one that there is not; fewer letters are in most names."""
 LIVE_KINDS = ("camera", "microphone", "network")
 
 MIDDLE = "(o.pts0_ns / 2 + o.pts1_ns / 2)"
@@ -333,13 +337,17 @@ def through_of(rows: Sequence[SourceRow]) -> int | None:
 def named_sources(db: sqlite3.Connection, names: Sequence[str], as_of: int | None = None) -> list[SourceRow]:
     """The sources of these names: id in hexadecimal, file name, or whole uri; those known at a commit.
 
+    The name of a file that holds several chats means all of them, that of a chat inside it this one.
+
     Raises:
         SourceGone: If there is none of a name now; one that is of a later commit is left out.
     """
     rows = sources(db)
+    chats = {(row.source_id, row.session) for row in rows if row.kind == "chat"}
     places: dict[tuple[bytes, int], set[str]] = {}
     for source_id, session, uri in db.execute("SELECT source_id, session, uri FROM source_uri"):
-        places.setdefault((source_id, session), set()).update(_names_of(uri))
+        key = (source_id, session)
+        places.setdefault(key, set()).update(names_of(uri, is_chat=key in chats))
     found: list[SourceRow] = []
     for name in names:
         matching = [
@@ -348,9 +356,10 @@ def named_sources(db: sqlite3.Connection, names: Sequence[str], as_of: int | Non
             if name == row.source_id.hex() or name in places.get((row.source_id, row.session), ())
         ]
         if not matching:
+            near = _near(name, {one for known in places.values() for one in known})
             raise SourceGone(
                 f"there is no source called {name!r} in this store",
-                remedy="omnirecall status lists the sources",
+                remedy=f"near it: {', '.join(near)}" if near else "omnirecall status lists the sources",
             )
         found += matching
     if as_of is None:
@@ -360,11 +369,13 @@ def named_sources(db: sqlite3.Connection, names: Sequence[str], as_of: int | Non
     return [then[key] for row in found if (key := (row.source_id, row.session)) in then]
 
 
-def _names_of(uri: str) -> set[str]:
-    # As the uri writes it too: a name that is no UTF-8 can be written in no other way.
-    written = uri.removeprefix("file://")
-    path = unquote(written)
-    return {uri, path, PurePosixPath(path).name, written, PurePosixPath(written).name}
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    """Names like one that there is not, the likest first; case and folders do not count."""
+    wanted = PurePosixPath(name).name.casefold()
+    short = {one.casefold(): one for one in sorted(known) if one and "/" not in one}
+    alike = difflib.get_close_matches(wanted, short, n=MOST_NEAR, cutoff=0.6)
+    alike += [one for one in short if len(wanted) >= LEAST_NEAR_CHARS and wanted in one and one not in alike]
+    return [short[one] for one in alike[:MOST_NEAR]]
 
 
 def last_commit(db: sqlite3.Connection) -> int:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from memory.log.held import held, turns_held
-from memory.log.reader import sources_at
+from memory.log.reader import named_sources, sources_at
 from memory.log.store import LogStore, PutItem
 from memory.settings import SpanSettings
 from memory.spans.consolidate import Consolidator, rebuild_views
@@ -16,6 +16,7 @@ from memory.spans.segment import segmenter_of
 from stream.capture.grown import Matching
 from stream.capture.text import read
 from stream.capture.turns import placed, puts_of, record_of, said_in
+from stream.errors import SourceGone
 from stream.messages.control import SourcesFind, SourcesFound
 
 S = 1_000_000_000
@@ -298,3 +299,34 @@ def test_what_was_forgotten_stays_out_of_a_chat_that_grows(imports):
     imports(DAY[:40])
     assert len(imports.rows()) == 39
     assert forgotten not in {row[0] for row in imports.rows()}
+
+
+def test_a_file_of_chats_names_all_of_them_and_each_has_a_name_of_its_own(imports):
+    def sample(name, rows):
+        session = [{"speaker": row["speaker"], "text": row["text"]} for row in rows]
+        dated = {"session_1_date_time": "1:56 pm on 8 May, 2023", "session_1": session}
+        return {"sample_id": name, "conversation": dated}
+
+    samples = [sample(f"conv-{n}", DAY[n * 10 : n * 10 + 10]) for n in range(4)]
+    path = imports.folder / "talks.json"
+    path.write_text(json.dumps(samples))
+    imports(path)
+    imports(DAY[50:], "other#1.jsonl")
+    db = imports.store._db
+
+    def met(*names):
+        return {row.uri.rpartition("/")[2] for row in named_sources(db, names)}
+
+    every = {f"talks.json#conv-{n}" for n in range(4)}
+    assert met("talks.json") == met(str(path)) == every
+    assert met("conv-2") == met("talks.json#conv-2") == met(f"{path}#conv-2") == {"talks.json#conv-2"}
+    assert met("other#1.jsonl") == {"other#1.jsonl"}
+    with pytest.raises(SourceGone, match="'Conv-7'") as caught:
+        met("Conv-7")
+    assert "conv-1" in caught.value.remedy
+    with pytest.raises(SourceGone) as caught:
+        met("talk.json")
+    assert "talks.json" in caught.value.remedy
+    with pytest.raises(SourceGone) as caught:
+        met("qqqqqqqqqqqq")
+    assert caught.value.remedy == "omnirecall status lists the sources"
