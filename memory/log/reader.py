@@ -112,6 +112,7 @@ class SourceRow:
     duration_ns: int | None
     t_origin_ns: int | None
     tracks: tuple[TrackRow, ...]
+    time_zone: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -286,13 +287,14 @@ def sources(db: sqlite3.Connection, only: tuple[bytes, int] | None = None) -> li
     rows = db.execute(
         "SELECT s.source_id, s.session, s.kind, (SELECT u.uri FROM source_uri AS u"  # noqa: S608
         " WHERE u.source_id = s.source_id AND u.session = s.session ORDER BY u.n DESC LIMIT 1),"
-        f" s.duration_ns, s.t_origin_ns FROM source AS s {where}"
+        f" s.duration_ns, s.t_origin_ns, s.time_zone FROM source AS s {where}"
         " ORDER BY s.commit_no, s.source_id, s.session",
         only or (),
     )
     return [
-        SourceRow(*(source_id, session, *described, tuple(tracks.get((source_id, session), ()))))
-        for source_id, session, *described in rows
+        SourceRow(*(*key, *described, tuple(tracks.get(key, ())), time_zone))
+        for source_id, session, *described, time_zone in rows
+        for key in ((source_id, session),)
     ]
 
 

@@ -51,6 +51,15 @@ def test_a_known_speaker_is_named(ask, item):
     assert ask("What is said about the rent?", items=(said,)).answer.startswith("At 0:03 Ada said: “The rent")
 
 
+def test_a_turn_of_a_chat_is_told_by_its_date_in_the_zone_of_the_chat(ask, item):
+    turn = item("utterance", 3_600, 3_605, "The rent is due on Friday.", speaker="Ada")
+    turn = msgspec.structs.replace(
+        turn, source_kind="chat", time_zone="Europe/Berlin", t0_ns=1_709_287_200 * S, t1_ns=None
+    )
+    told = ask("What is said about the rent?", items=(turn,)).answer
+    assert told.startswith("On 2024-03-01 at 11:00:00 CET Ada said: “The rent")
+
+
 def test_what_was_seen_is_told_by_its_labels(ask):
     answer = ask("Is there a cat in the picture?")
     assert answer.answer == (
