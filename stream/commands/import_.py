@@ -36,6 +36,9 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the files hold and what of it is new, and end.")
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until all keys are made, so that meaning finds them too.")
+    ] = False,
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -61,6 +64,7 @@ def import_(
     elif any(not job.is_over for job in jobs):
         with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
             _run(connection, jobs, time_zone, teller)
+            _tell_keys(connection, jobs, teller, wait=wait)
     else:
         for job in jobs:
             teller.file(job)
@@ -97,6 +101,24 @@ def _run(connection: Connection, jobs: list[Job], time_zone: str, teller: Teller
             importing.stop()
             teller.event("interrupted", "stopped; the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _tell_keys(connection: Connection, jobs: list[Job], teller: Teller, *, wait: bool) -> None:
+    """How many keys are still to be made: until then turns are found by their words alone."""
+    from stream.commands.importing import wait_for_keys
+    from stream.commands.indexing import INDEXED
+    from stream.commands.status import to_make
+
+    if not any(job.outcome in INDEXED for job in jobs):
+        return
+    try:
+        memory = wait_for_keys(connection) if wait else connection.memory()
+    except KeyboardInterrupt:
+        teller.event("interrupted", "stopped; the keys are made all the same")
+        raise typer.Exit(INTERRUPTED) from None
+    words = f"{to_make(memory)}; until then words find what meaning does not" if memory.pending_keys else ""
+    told = {"pending_keys": memory.pending_keys, "pending_turns": memory.pending_turns}
+    teller.event("keys", words or ("all keys are made" if wait else ""), **told)
 
 
 def _check_zone(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,16 @@ from stream.commands.connection import Connection
 from stream.commands.folders import found_file
 from stream.commands.indexing import Indexing, Job, Outcome, silent
 from stream.commands.outcomes import turns_words
-from stream.errors import SourceError
-from stream.messages.control import SourceHeld, SourceOpen, SourceState
+from stream.errors import ModelFailed, SourceError
+from stream.messages.control import SourceHeld, SourceOpen, SourceState, StatusMemory
 
 if TYPE_CHECKING:
     from stream.commands.outcomes import Teller
+
+
+KEYS_POLL_S = 0.5
+KEYS_STUCK_S = 60.0
+"""How long keys may wait for a model that is loading or making others, before waiting gives up."""
 
 
 class Importing(Indexing):
@@ -62,6 +68,39 @@ class Importing(Indexing):
             is_known = state.read > 0 and not state.sent
             outcome: Outcome = "done" if state.state == "done" else "partial"
             self._end(job, "already there" if is_known else outcome, state.reason)
+
+
+def wait_for_keys(connection: Connection, poll_s: float = KEYS_POLL_S) -> StatusMemory:
+    """Waits until memory has all keys, with a bar; how it stands then.
+
+    Raises:
+        ModelFailed: If none was made for `KEYS_STUCK_S`.
+    """
+    from rich.progress import Progress
+
+    from stream.commands.terminal import console
+
+    screen = console(stderr=True)
+    with Progress(console=screen, disable=not screen.is_terminal, transient=True) as drawn:
+        told = connection.memory()
+        bar = drawn.add_task("keys", total=told.pending_keys)
+        total, moved_s = told.pending_keys, time.monotonic()
+        while told.pending_keys:
+            time.sleep(poll_s)
+            before, told = told, connection.memory()
+            # Very many are counted to a bound: then only the keys that there are tell that some are made.
+            if (told.pending_keys, told.counts.get("keys")) != (
+                before.pending_keys,
+                before.counts.get("keys"),
+            ):
+                moved_s = time.monotonic()
+            elif time.monotonic() - moved_s > KEYS_STUCK_S:
+                raise ModelFailed(
+                    f"{told.pending_keys} keys are not being made",
+                    remedy="omnirecall status and doctor say why; words are found all the same",
+                )
+            drawn.update(bar, completed=max(0, total - told.pending_keys))
+    return told
 
 
 def jobs_of(files: Sequence[str], recorded_at_ns: int | None) -> list[Job]:

@@ -87,7 +87,10 @@ def test_a_grown_chat_adds_only_its_new_turns_and_a_dry_run_says_so(tmp_path):
     assert turns(run(4)) == (4, 0)
     looked = run(6, "--dry-run")
     assert (looked["new"], looked["already_there"]) == (2, 4)
-    grown = run(6)
+    done = omnirecall("import", chat, "--store", store, "--idle-exit", "20", "--json", "--wait")
+    (keys,) = [one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "keys"]
+    (grown,) = [one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "file"]
+    assert keys["pending_keys"] == 0, "all keys are made when it has waited"
     assert (grown["outcome"], turns(grown)) == ("done", (2, 4))
     again = run(6)
     assert (again["outcome"], turns(again)) == ("already there", (0, 6))
