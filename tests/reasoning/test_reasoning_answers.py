@@ -87,7 +87,7 @@ def test_words_of_the_person_who_is_asked_for_win(ask, talk, question):
 def test_what_a_person_did_not_say_may_be_told_by_another(ask, talk):
     unlike = msgspec.structs.replace(talk[1], grounding={"dense": 0.1})
     told = ask("What did Clara say about the boat?", items=(talk[0], unlike, talk[2]))
-    assert told.citations[0].text == "Clara told me that the boat leaks."
+    assert "Clara told me that the boat leaks." in [one.text for one in told.citations]
     others = ask("What was said about the garden?", items=talk)
     assert {one.speaker for one in others.citations} >= {"Anna"}
 
