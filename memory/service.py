@@ -22,7 +22,7 @@ from memory.keys.reindex import Reindex
 from memory.keys.speaks import Choice, Speaks, answering, choose, keep
 from memory.likeness import alike
 from memory.log.database import RECALL_CACHE_KIB
-from memory.log.held import held, history
+from memory.log.held import held, history, turns_held
 from memory.log.reader import LogReader, feed, last_commit, last_mark
 from memory.log.rows import log_rows
 from memory.log.status import status_of
@@ -46,6 +46,7 @@ from stream.messages.control import (
     SourcesFind,
     SourcesFound,
     StatusAsk,
+    TurnsFind,
 )
 from stream.messages.envelope import Message
 from stream.messages.log import LogAsk
@@ -144,6 +145,7 @@ class MemoryService(Service):
         self.on(StatusAsk, self._take_status)
         self.on(ReindexAsk, self._take_reindex)
         self.on(SourcesFind, lambda received: self._query(received, self._held))
+        self.on(TurnsFind, lambda received: self._query(received, self._turns_held))
         self.on(LikenessAsk, lambda received: self._query(received, self._alike))
         self.on(HistoryAsk, lambda received: self._query(received, self._history))
         self.on(WeightsAsk, self._take_weights)
@@ -345,6 +347,10 @@ class MemoryService(Service):
         ask = cast(SourcesFind, received.message)
         with self._reader.snapshot() as db:
             return SourcesFound(sources=held(db, ask.source_ids, ask.uris))
+
+    def _turns_held(self, received: Received) -> Message:
+        with self._reader.snapshot() as db:
+            return turns_held(db, cast(TurnsFind, received.message))
 
     def _alike(self, received: Received) -> Message:
         ask = cast(LikenessAsk, received.message)

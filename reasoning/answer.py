@@ -21,6 +21,7 @@ from reasoning.settings import ReasoningSettings
 from reasoning.words import FUNCTION_WORDS, stem, words
 from stream.messages.answer import Answer, Sentence, Verdict
 from stream.messages.evidence import Coverage, EvidenceItem, Gap
+from stream.shown_times import has_date, shown
 
 NOT_SEEN = "I did not see or hear that."
 UNSURE = "I am not sure; this is the nearest that I have."
@@ -136,8 +137,14 @@ def _tell_content(item: EvidenceItem, question: Question, settings: ReasoningSet
 
 
 def moment(item: EvidenceItem, *, several: bool) -> str:
-    """When an item was, for people: the position in a file, the UTC time of a live source."""
-    if item.session and item.t0_ns is not None:
+    """When an item was, for people: the position in a file, the date of a chat or a live source.
+
+    A live source is told in UTC, a chat in the zone of its times.
+    """
+    if item.t0_ns is not None and has_date(item.source_kind, item.t0_ns):
+        date, time, zone = shown(item.t0_ns, item.time_zone).split(" ", 2)
+        at = f"on {date} at {time} {zone}"
+    elif item.session and item.t0_ns is not None:
         when = datetime.fromtimestamp(item.t0_ns / 1e9, UTC)
         at = f"on {when:%Y-%m-%d} at {when:%H:%M:%S} UTC"
     else:

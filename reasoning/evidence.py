@@ -78,6 +78,21 @@ def weigh(
     return tuple(sorted(weighed, key=lambda support: (-support.value, time_key(support.item))))
 
 
+def said_by(
+    question: Question, supports: Sequence[Support], settings: EvidenceSettings
+) -> tuple[Support, ...]:
+    """The supports that the person said whose words are asked for, in the same order.
+
+    None where nobody's are, or where what that person said is of something else: no part of the
+    question but the name is near it, and none is like the question.
+    """
+    sayers = frozenset(question.sayers)
+    own = tuple(s for s in supports if s.item.kind == "utterance" and sayers & all_stems(s.item.speaker))
+    about = frozenset((*question.key, *question.wanted, *question.subjects)) - sayers
+    fits_any = any(about & s.hinted or s.dense >= settings.likely for s in own)
+    return own if fits_any or not about else ()
+
+
 def time_key(item: EvidenceItem) -> tuple[bool, int, str, int, int]:
     """Sorts by UTC time; what has none comes last, by source and position.
 

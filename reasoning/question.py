@@ -87,7 +87,8 @@ class Question:
     question says; `subjects` those among them that name things, and which evidence must therefore
     name or mean; `names` are stems of proper names, numbers and quoted words, which nothing else
     can stand for. `acts` are stems of what is done, where the question says so ("when did she *water*
-    the roses"): a picture of roses alone does not tell that.
+    the roses"): a picture of roses alone does not tell that. `sayers` are stems of the
+    names of those whose words are asked for.
     """
 
     asked: str
@@ -100,6 +101,7 @@ class Question:
     subjects: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     acts: tuple[str, ...] = ()
+    sayers: tuple[str, ...] = ()
     when: When = field(default_factory=When)
     order: Order | None = None
     dates: tuple[Stretch, ...] = ()
@@ -173,6 +175,7 @@ def read_question(asked: str) -> Question:
         ),
         names=names,
         acts=_read_acts(content),
+        sayers=_read_sayers(content),
         when=when,
         order=order,
         dates=dates,
@@ -531,6 +534,30 @@ def _read_acts(text: str) -> tuple[str, ...]:
         if match and (match[1].endswith(("ed", "s")) or is_past_form(match[1].lower())):
             found += words(match[1])
     return tuple(stem(word) for word in found if is_content(word) and word not in STATE_VERBS)
+
+
+_NAMED = r"[A-Z][\w\u2019-]*"
+_SAYS = (
+    r"(?:say|says|said|saying|tell|tells|told|telling|mention|mentions|mentioned|mentioning|talk|talks|talked|talking|"
+    r"speak|speaks|spoke|explain|explains|explained|claim|claims|claimed|promise|promises|promised|recommend|"
+    r"recommends|recommended|suggest|suggests|suggested|ask|asks|asked|answer|answers|answered|reply|replies|replied|"
+    r"announce|announces|announced|write|writes|wrote|describe|describes|described|think|thinks|thought)\b"
+)
+_SAYERS = re.compile(
+    rf"\b(?P<who>{_NAMED}(?:\s+(?:(?:and|or)\s+)?{_NAMED})*)\s+(?:(?:also|ever|really|first|last|once|had|has|have)\s+)*"
+    rf"{_SAYS}"
+)
+_ACCORDING = re.compile(rf"\b(?:[Aa]ccording\s+to|[Hh]eard?\s+from)\s+(?P<who>{_NAMED}(?:\s+{_NAMED})*)")
+_NO_NAMES = word_set(
+    "did does do has have had was were is are what when where who whom why how which can could"
+)
+
+
+def _read_sayers(text: str) -> tuple[str, ...]:
+    """Stems of the names of those whose words are asked for: "what did *Clara* say about the garden"."""
+    match = _SAYERS.search(text) or _ACCORDING.search(text)
+    named = words(match["who"]) if match else []
+    return tuple(dict.fromkeys(stem(word) for word in named if is_content(word) and word not in _NO_NAMES))
 
 
 def _head(tokens: list[str], article: int, first: int, end: int) -> str:

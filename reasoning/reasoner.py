@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from reasoning.answer import Draft, moment, not_seen, plain, several_sources, tell, tell_item
-from reasoning.evidence import Support, budgeted, distinct, holds_expected, stems_of, time_key, weigh
+from reasoning.evidence import Support, budgeted, distinct, holds_expected, said_by, stems_of, time_key, weigh
 from reasoning.order import Firsts, first_of_each, in_order, tell_no_order
 from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question
 from reasoning.settings import ReasoningSettings
@@ -22,6 +22,7 @@ from stream.messages.answer import Answer
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Cue
 from stream.messages.evidence import Coverage, Evidence, EvidenceItem
+from stream.source_names import names_of
 
 TELLING_KINDS = ("shot", "caption", "seen_text", "utterance")
 """Kinds that a person would tell; what is between two shots is in the shots."""
@@ -133,6 +134,8 @@ class _Turn:
         if question.open and (question.when or (question.dates and question.expects == "thing")):
             items = [support.item for support in supports]
             return self._listing([item for item in items if question.is_dated(item)])
+        # Whose words are asked for goes before who tells of it, unless they said nothing of the matter.
+        supports = said_by(question, supports, settings.evidence) or supports
         judgement = judge(question, supports, self._probe, settings.evidence)
         chosen = self._chosen(supports)
         return tell(question, chosen, judgement.verdict, self._coverage, settings)
@@ -433,5 +436,5 @@ def _length_ns(source: SourceStatus) -> int:
 
 
 def _is_named(source: SourceStatus, names: Sequence[str]) -> bool:
-    file_name = source.uri.rsplit("/", 1)[-1]
-    return any(name in (source.source_id.hex(), file_name, source.uri) for name in names)
+    known = names_of(source.uri, is_chat=source.kind == "chat") | {source.source_id.hex()}
+    return any(name in known for name in names)

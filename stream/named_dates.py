@@ -2,10 +2,11 @@
 
 A day is written "7 May 2023", "May 7th, 2023", "the 7th of May", "2023-05-07", with or without a
 year; a month has its year, or stands after "in" and the like, or beside another date. A month alone is
-too often a name or a word ("May", "March"), and 5/7/2023 is another day in another country: they name
-nothing. Two dates joined by "between … and", "from … to", "until" or a dash are one stretch, and a
-month or year that one of them lacks is that of the other; "since", "after", "before", "until" and "by" leave
-a side open. What is quoted is a text and no time.
+too often a name or a word ("May", "March"): it names nothing. 5/7/2023 is another day in another country:
+both are meant. "Summer 2023" is of the northern half of the earth, its winter of both ends of the year.
+What happened "after the party" is no date. Two dates joined by "between … and", "from … to", "until" or a
+dash are one stretch, and a month or year that one of them lacks is that of the other; "since", "after",
+"before", "until" and "by" leave a side open. What is quoted is a text and no time.
 """
 
 from __future__ import annotations
@@ -95,6 +96,14 @@ _SIDES: dict[str, Side] = {
     "after or before": "either",
     "after and before": "either",
 }
+_SEASONS = {"spring": (3, 5), "summer": (6, 8), "autumn": (9, 11), "fall": (9, 11)}
+_SEASON = re.compile(
+    r"\b(?:(?:early|mid|late)[\s-]+)?(?P<season>[Ss]pring|[Ss]ummer|[Aa]utumn|[Ff]all|[Ww]inter)"
+    r"(?:\s+of\s+|,?\s+)(?P<year>(?:19|20)\d\d)\b(?!-\d)"
+)
+_SLASHED = re.compile(
+    r"(?<![\d/.])(?P<a>\d{1,2})(?P<mark>[/.])(?P<b>\d{1,2})(?P=mark)(?P<year>(?:19|20)\d\d)\b(?![/\d])"
+)
 _SHORT_UNITS = re.compile(r"weekend|weeks?|days?|nights?|evening|morning|afternoon|fortnight", re.I)
 _MONTH_LEADS = ("in", "during", "since", "until", "till", "between", "from", "starting")
 """Words after which a month needs no year."""
@@ -172,7 +181,9 @@ def named_dates(text: str) -> list[Stretch]:
             groups[-1].append(found)
         else:
             groups.append([found])
-    return [stretch for group in groups for stretch in _stretches(text, group)]
+    dated = [stretch for group in groups for stretch in _stretches(text, group)]
+    taken = [(one.begin, one.end) for one in dated]
+    return sorted([*dated, *_of_readings(text, taken)], key=lambda one: one.begin)
 
 
 def ranges_of(stretches: Iterable[Stretch], years: Sequence[int]) -> list[tuple[int, int]]:
@@ -200,7 +211,7 @@ def without_dates(text: str, stretches: Iterable[Stretch]) -> tuple[str, str]:
         cut.append(text[begin : one.end].strip())
         at = max(one.end, at)
     rest = re.sub(r"\s+([?.,!])", r"\1", " ".join([*kept, text[at:]]))
-    return re.sub(r"\s+", " ", rest).strip(" ,"), " ".join(cut)
+    return re.sub(r"\s+", " ", rest).strip(" ,"), " ".join(words for words in cut if words)
 
 
 def names_any(text: str, stretches: Sequence[Stretch]) -> bool:
@@ -296,6 +307,8 @@ def _is_time(text: str, one: _Found, others: Sequence[_Found]) -> bool:
     """Whether a month alone is a time: by the word that leads to it, or by a date beside it."""
     lead = _lead(text, one.begin)
     word = _word(lead)
+    if word in ("before", "after") and re.search(r"\bthe\s+$", text[: one.begin], re.I):
+        return False  # "Before the march": something that happened.
     if word in _MONTH_LEADS or (word in _SIDES and _MONTHS[one.point.month - 1] not in _NAMES_TOO):
         # "From April" and "between May and June" are times only with the other end.
         return word not in ("between", "from") or _OTHER_END.match(text, one.end) is not None
@@ -313,6 +326,68 @@ def _lead(text: str, begin: int) -> re.Match[str] | None:
 
 def _word(lead: re.Match[str] | None) -> str:
     return re.sub(r"\s+", " ", (lead["word"] or "").lower()) if lead else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A stretch of days or months that may be read in several ways: each has a name and its two ends."""
+
+    readings: dict[str, tuple[Point, Point]]
+    begin: int
+    end: int
+
+
+def _readings(text: str) -> Iterator[_Read]:
+    """Seasons with their year, and days in digits alone, in order of kind."""
+    for match in _SEASON.finditer(text):
+        year, season = int(match["year"]), match["season"].lower()
+        if season in _SEASONS:
+            months = _SEASONS[season]
+            readings = {"": (Point(year, months[0], None), Point(year, months[1], None))}
+        else:
+            begun = Point(year - 1, 12, None), Point(year, 2, None)
+            readings = {"begun": begun, "ended": (Point(year, 12, None), Point(year + 1, 2, None))}
+        yield _Read(readings, *match.span())
+    for match in _SLASHED.finditer(text):
+        year, a, b = int(match["year"]), int(match["a"]), int(match["b"])
+        points = {"day first": Point(year, b, a)}
+        if match["mark"] == "/":  # With dots the day is always first.
+            points["month first"] = Point(year, a, b)
+        known = {name: (point, point) for name, point in points.items() if _is_day(point)}
+        if known:
+            yield _Read(known, *match.span())
+
+
+def _is_day(point: Point) -> bool:
+    return 1 <= point.month <= 12 and _exists(point)
+
+
+def _of_readings(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[Stretch]:
+    """What seasons and days in digits mean, two that are joined together; none within `taken`, or quoted."""
+    closed = [*taken, *(match.span() for match in re.finditer(r"[\"\u201c][^\"\u201d]*[\"\u201d]", text))]
+    found = sorted(_readings(text), key=lambda one: one.begin)
+    found = [one for one in found if not any(one.begin < end and one.end > begin for begin, end in closed)]
+    place = 0
+    while place < len(found):
+        one = found[place]
+        lead = _lead(text, one.begin)
+        word, begin = _word(lead), one.begin if lead is None else lead.start()
+        other = found[place + 1] if place + 1 < len(found) else None
+        joined = None if other is None else _JOINED.fullmatch(text[one.end : other.begin])
+        if other is not None and joined is not None and (joined["range"] or word == "between"):
+            # Who writes two dates writes both in one way.
+            names = [name for name in one.readings if name in other.readings] or list(one.readings)
+            for name in names:
+                till = other.readings.get(name) or next(iter(other.readings.values()))
+                yield Stretch(one.readings[name][0], till[1], "within", begin, other.end)
+            place += 2
+            continue
+        side = _side(text, word, lead, one.end)
+        for first, last in one.readings.values():
+            if side in ("before", "after"):  # All of a season lies before it, or after.
+                first = last = first if side == "before" else last
+            yield Stretch(first, last, side, begin, _after(text, word, one.end))
+        place += 1
 
 
 def _joint(text: str, left: _Found, right: _Found) -> str:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from memory.log.reader import marks, pages, sources
 from memory.log.status import disk_bytes
-from stream.messages.control import HistoryTold, SourceHeld, TrackStatus
+from stream.messages.control import HistoryTold, SourceHeld, TrackStatus, TurnsFind, TurnsFound
 from stream.wire.bounds import fitting
 
 Values = npt.NDArray[np.float64]
@@ -31,6 +31,9 @@ IDLE_NS = 30 * 1_000_000_000
 """A longer time without a commit of a file that is being read was a pause, not work."""
 LEAST_FOR_LINE = 4
 """Files needed to tell what a file costs from what a second of it costs."""
+TURNS_PAGE = 4096
+"""Turns of one reply: an array has at most 8 192 items on the wire."""
+TURN_KINDS = ("utterance", "caption")
 
 
 def held(db: sqlite3.Connection, source_ids: Sequence[bytes], uris: Sequence[str]) -> tuple[SourceHeld, ...]:
@@ -57,11 +60,13 @@ def _held(db: sqlite3.Connection, source_id: bytes) -> SourceHeld | None:
     row = next(iter(sources(db, key)), None)
     if row is None or row.kind not in HELD_KINDS:
         return None
-    done = db.execute("SELECT done FROM progress WHERE source_id = ? AND session = ?", key).fetchone()
     uris = db.execute(
         "SELECT uri FROM source_uri WHERE source_id = ? AND session = ? ORDER BY n DESC LIMIT ?",
         (*key, MOST_URIS),
     )
+    origin_from, time_zone = db.execute(
+        "SELECT t_origin_from, time_zone FROM source WHERE source_id = ? AND session = ?", key
+    ).fetchone()
     return SourceHeld(
         source_id=source_id,
         session=FILE_SESSION,
@@ -71,16 +76,43 @@ def _held(db: sqlite3.Connection, source_id: bytes) -> SourceHeld | None:
             TrackStatus(track=t.track, media=t.media, through_pts_ns=t.through_pts_ns, eof=t.eof)
             for t in row.tracks
         ),
-        consolidated=row.is_read and done is not None and bool(done[0]),
+        consolidated=row.is_read and _is_consolidated(db, key),
         t_origin_ns=row.t_origin_ns,
-        t_origin_from=_origin_from(db, key),
+        t_origin_from=origin_from,
+        time_zone=time_zone,
         missing=_missing(db, key, row.duration_ns),
     )
 
 
-def _origin_from(db: sqlite3.Connection, key: tuple[bytes, int]) -> str:
-    row = db.execute("SELECT t_origin_from FROM source WHERE source_id = ? AND session = ?", key).fetchone()
-    return str(row[0]) if row is not None else ""
+def _is_consolidated(db: sqlite3.Connection, key: tuple[bytes, int]) -> bool:
+    """Whether the spans hold all that was committed: a chat that was done may have got more turns."""
+    row = db.execute(
+        "SELECT p.done AND NOT EXISTS (SELECT 1 FROM observation AS o WHERE o.source_id = p.source_id"
+        " AND o.session = p.session AND o.commit_no > p.through_commit) FROM progress AS p"
+        " WHERE p.source_id = ? AND p.session = ?",
+        key,
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def turns_held(db: sqlite3.Connection, ask: TurnsFind) -> TurnsFound:
+    """One page of the turns of a chat, and whether anything of it was forgotten."""
+    key = (ask.source_id, ask.session)
+    rows = db.execute(
+        "SELECT observation_id, pts0_ns, commit_no, n FROM observation WHERE source_id = ? AND session = ?"  # noqa: S608
+        f" AND (commit_no, n) > (?, ?) AND kind IN ({marks(TURN_KINDS)}) ORDER BY commit_no, n LIMIT ?",
+        (*key, ask.after_commit, ask.after_n, *TURN_KINDS, TURNS_PAGE + 1),
+    ).fetchall()
+    page = rows[:TURNS_PAGE]
+    after_commit, after_n = page[-1][2:] if len(rows) > len(page) else (0, 0)
+    forgotten = db.execute("SELECT 1 FROM tombstone WHERE source_id = ? LIMIT 1", key[:1]).fetchone()
+    return TurnsFound(
+        ids=b"".join(row[0] for row in page),
+        pts0_ns=tuple(row[1] for row in page),
+        after_commit=after_commit,
+        after_n=after_n,
+        is_forgotten=forgotten is not None,
+    )
 
 
 def _missing(db: sqlite3.Connection, key: tuple[bytes, int], duration_ns: int | None) -> str:

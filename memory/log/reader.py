@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import msgpack
 
@@ -18,12 +18,16 @@ from memory.log.media import media_path
 from stream.errors import SourceGone
 from stream.messages import MediaRef, Observation, TrackMark
 from stream.messages.observation import FeedItem
+from stream.source_names import names_of
 
 T = TypeVar("T")
 
 SQL_VALUES = 500
 """Values bound to one statement; SQLite takes 32 766."""
 PAGE_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, SQL_VALUES)
+MOST_NEAR = 5
+LEAST_NEAR_CHARS = 3
+"""Names that are told for one that there is not; fewer letters are in most names."""
 LIVE_KINDS = ("camera", "microphone", "network")
 
 MIDDLE = "(o.pts0_ns / 2 + o.pts1_ns / 2)"
@@ -108,6 +112,7 @@ class SourceRow:
     duration_ns: int | None
     t_origin_ns: int | None
     tracks: tuple[TrackRow, ...]
+    time_zone: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -220,7 +225,8 @@ def sources_at(
     """As `sources`, of all or of `only` some, as far as they were known at a commit; None: now.
 
     Where a mark stood then is not kept. A track that had ended by then has its last mark; of others
-    the end of what had been perceived of it stands for the mark. A uri that was met again after
+    the end of what had been perceived of it stands for the mark; so has a chat that has grown since, which
+    had not ended then. A uri that was met again after
     another has lost its first time; where none is left from then, the earliest is told.
     """
     rows = sources(db) if only is None else [row for one in sorted(set(only)) for row in sources(db, one)]
@@ -281,13 +287,14 @@ def sources(db: sqlite3.Connection, only: tuple[bytes, int] | None = None) -> li
     rows = db.execute(
         "SELECT s.source_id, s.session, s.kind, (SELECT u.uri FROM source_uri AS u"  # noqa: S608
         " WHERE u.source_id = s.source_id AND u.session = s.session ORDER BY u.n DESC LIMIT 1),"
-        f" s.duration_ns, s.t_origin_ns FROM source AS s {where}"
+        f" s.duration_ns, s.t_origin_ns, s.time_zone FROM source AS s {where}"
         " ORDER BY s.commit_no, s.source_id, s.session",
         only or (),
     )
     return [
-        SourceRow(*(source_id, session, *described, tuple(tracks.get((source_id, session), ()))))
-        for source_id, session, *described in rows
+        SourceRow(*(*key, *described, tuple(tracks.get(key, ())), time_zone))
+        for source_id, session, *described, time_zone in rows
+        for key in ((source_id, session),)
     ]
 
 
@@ -332,13 +339,17 @@ def through_of(rows: Sequence[SourceRow]) -> int | None:
 def named_sources(db: sqlite3.Connection, names: Sequence[str], as_of: int | None = None) -> list[SourceRow]:
     """The sources of these names: id in hexadecimal, file name, or whole uri; those known at a commit.
 
+    The name of a file that holds several chats means all of them, that of a chat inside it this one.
+
     Raises:
         SourceGone: If there is none of a name now; one that is of a later commit is left out.
     """
     rows = sources(db)
+    chats = {(row.source_id, row.session) for row in rows if row.kind == "chat"}
     places: dict[tuple[bytes, int], set[str]] = {}
     for source_id, session, uri in db.execute("SELECT source_id, session, uri FROM source_uri"):
-        places.setdefault((source_id, session), set()).update(_names_of(uri))
+        key = (source_id, session)
+        places.setdefault(key, set()).update(names_of(uri, is_chat=key in chats))
     found: list[SourceRow] = []
     for name in names:
         matching = [
@@ -347,9 +358,10 @@ def named_sources(db: sqlite3.Connection, names: Sequence[str], as_of: int | Non
             if name == row.source_id.hex() or name in places.get((row.source_id, row.session), ())
         ]
         if not matching:
+            near = _near(name, {one for known in places.values() for one in known})
             raise SourceGone(
                 f"there is no source called {name!r} in this store",
-                remedy="omnirecall status lists the sources",
+                remedy=f"near it: {', '.join(near)}" if near else "omnirecall status lists the sources",
             )
         found += matching
     if as_of is None:
@@ -359,11 +371,13 @@ def named_sources(db: sqlite3.Connection, names: Sequence[str], as_of: int | Non
     return [then[key] for row in found if (key := (row.source_id, row.session)) in then]
 
 
-def _names_of(uri: str) -> set[str]:
-    # As the uri writes it too: a name that is no UTF-8 can be written in no other way.
-    written = uri.removeprefix("file://")
-    path = unquote(written)
-    return {uri, path, PurePosixPath(path).name, written, PurePosixPath(written).name}
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    """Names like one that there is not, the likest first; case and folders do not count."""
+    wanted = PurePosixPath(name).name.casefold()
+    short = {one.casefold(): one for one in sorted(known) if one and "/" not in one}
+    alike = difflib.get_close_matches(wanted, short, n=MOST_NEAR, cutoff=0.6)
+    alike += [one for one in short if len(wanted) >= LEAST_NEAR_CHARS and wanted in one and one not in alike]
+    return [short[one] for one in alike[:MOST_NEAR]]
 
 
 def last_commit(db: sqlite3.Connection) -> int:

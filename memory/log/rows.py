@@ -174,7 +174,7 @@ class _Page:
 
 def _source(db: sqlite3.Connection, key: tuple[bytes, int]) -> LogSource:
     row = db.execute(
-        "SELECT kind, content_hash, n_bytes, duration_ns, t_origin_ns FROM source"
+        "SELECT kind, content_hash, n_bytes, duration_ns, t_origin_ns, time_zone FROM source"
         " WHERE source_id = ? AND session = ?",
         key,
     ).fetchone()
@@ -191,4 +191,5 @@ def _source(db: sqlite3.Connection, key: tuple[bytes, int]) -> LogSource:
         n_bytes=row[2],
         duration_ns=row[3],
         t_origin_ns=row[4],
+        time_zone=row[5],
     )

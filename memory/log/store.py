@@ -327,6 +327,12 @@ class LogStore:
                 " WHERE source_id = ? AND session = ? AND t_origin_ns IS NULL",
                 (source.t_origin_ns, DATED_LATER, *where),
             ).rowcount
+        if source.kind == "chat":  # It may have grown.
+            added += self._db.execute(
+                "UPDATE source SET duration_ns = ?1, n_bytes = max(n_bytes, ?2)"
+                " WHERE source_id = ?3 AND session = ?4 AND duration_ns < ?1",
+                (source.duration_ns, source.n_bytes, *where),
+            ).rowcount
         added += self._add_uri(where, source.uri, commit_no)
         for track in source.tracks:
             added += self._db.execute(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
 from memory.keys.index import IndexShelf
-from memory.log.reader import Logged, ends_in, last_commit, observations_of
+from memory.log.reader import Logged, SourceRow, ends_in, last_commit, observations_of
 from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
@@ -239,7 +239,7 @@ class Recall:
                 one,
                 near,
                 grounding,
-                known.every[one.item.source_id, one.item.session].uri,
+                known.every[one.item.source_id, one.item.session],
                 moments.get(one.item.n),
                 spans.get(one.item.n, (b"", "", "")),
                 pictures.get(one.item.n, ""),
@@ -339,7 +339,7 @@ def _evidence_item(
     one: Scored,
     near: Sequence[Logged],
     grounding: dict[str, float],
-    uri: str,
+    source: SourceRow,
     moment: Moment | None,
     span: tuple[bytes, str, str],
     picture: str,
@@ -351,7 +351,7 @@ def _evidence_item(
         span_id=span_id,
         source_id=item.source_id,
         session=item.session,
-        uri=uri,
+        uri=source.uri,
         kind=item.kind,
         level=level,
         pts0_ns=item.pts0_ns,
@@ -370,6 +370,8 @@ def _evidence_item(
         neighbours=tuple(shortened(neighbour.text, NEARBY_CHARS) for neighbour in near),
         moment_pts0_ns=None if moment is None else moment.pts0_ns,
         moment_pts1_ns=None if moment is None else moment.pts1_ns,
+        source_kind=source.kind if source.kind == "chat" else "",
+        time_zone=source.time_zone if source.kind == "chat" else "",
     )
 
 

@@ -143,13 +143,16 @@ class Consolidator:
         Returns:
             What was done; `more` if `EVENTS_PER_STEP` were closed and others may follow.
         """
-        progress = progress_of(db, source)
+        before = progress_of(db, source)
         newest = last_commit(db)
         through_ns, eof = perceived(source, now_ns, self._live_close_after_ns)
-        step = Step(shots=self._add_shots(db, source, progress.through_commit, newest))
+        progress, reopened_keys = _reopened(db, source, before)
+        shots = self._add_shots(db, source, progress.through_commit, newest)
+        step = Step(removed_keys=reopened_keys, shots=shots)
         closed_ns = progress.closed_pts_ns
         if through_ns is not None and not progress.done:
-            outline = self._outline(db, source, progress.closed_pts_ns or 0, through_ns, eof)
+            start_ns = _first_ns(db, source) if progress.closed_pts_ns is None else progress.closed_pts_ns
+            outline = self._outline(db, source, start_ns, through_ns, eof)
             stretches = self.segmenter.closed(outline)
             for stretch in stretches[:EVENTS_PER_STEP]:
                 self._add_event(db, source, stretch, newest)
@@ -159,7 +162,7 @@ class Consolidator:
         step.done = eof and not step.more
         if progress.closed_pts_ns is not None:
             self._refresh(db, source, progress, step)
-        if step.changed or step.done != progress.done or _is_behind(db, source):
+        if step.changed or progress != before or step.done != progress.done or _is_behind(db, source):
             _save_progress(db, source, Progress(closed_ns, newest, step.done, step.more))
         return step
 
@@ -342,6 +345,52 @@ def observations_in(
         (source_id, session, pts0_ns, pts1_ns, DIGEST_OBSERVATIONS),
     )
     return [logged(row) for row in rows]
+
+
+def _reopened(db: sqlite3.Connection, source: SourceRow, progress: Progress) -> tuple[Progress, list[int]]:
+    """The progress of a chat that got turns among or after its closed events: these are open again.
+
+    An event waits for the turn after it, so that the one before the first new turn goes too; earlier ones
+    stand, since a segmenter that begins at a boundary of its own makes the same.
+
+    Returns:
+        How far its spans stand, and the numbers of the keys that went.
+    """
+    if source.kind != "chat" or progress.closed_pts_ns is None:
+        return progress, []
+    key = (source.source_id, source.session)
+    new = "source_id = ? AND session = ? AND commit_no > ?"
+    first_ns = db.execute(
+        f"SELECT MIN(pts0_ns) FROM observation WHERE {new}",  # noqa: S608
+        (*key, progress.through_commit),
+    ).fetchone()[0]
+    if first_ns is None or (first_ns >= progress.closed_pts_ns and not progress.done):
+        return progress, []
+    event = "level = 'event' AND source_id = ? AND session = ? AND ended_commit IS NULL"
+    standing = db.execute(
+        f"SELECT pts0_ns FROM span WHERE {event} AND pts0_ns <= ? ORDER BY pts0_ns DESC LIMIT 1",  # noqa: S608
+        (*key, first_ns),
+    ).fetchone()
+    from_ns = standing[0] if standing is not None else -LARGEST_NS
+    gone = db.execute(
+        f"DELETE FROM key WHERE owner IN (SELECT span_id FROM span WHERE {event} AND pts0_ns >= ?)"  # noqa: S608
+        " RETURNING key_id",
+        (*key, from_ns),
+    ).fetchall()
+    db.execute(f"DELETE FROM span WHERE {event} AND pts0_ns >= ?", (*key, from_ns))  # noqa: S608
+    closed_ns = db.execute(f"SELECT MAX(pts1_ns) FROM span WHERE {event}", key).fetchone()[0]  # noqa: S608
+    return Progress(closed_ns, progress.through_commit), [key_id for (key_id,) in gone]
+
+
+def _first_ns(db: sqlite3.Connection, source: SourceRow) -> int:
+    """Where the first event may begin: at 0, or before it in a chat whose earlier turns came later."""
+    if source.kind != "chat":
+        return 0
+    first_ns = db.execute(
+        "SELECT MIN(pts0_ns) FROM observation WHERE source_id = ? AND session = ? AND kind = 'utterance'",
+        (source.source_id, source.session),
+    ).fetchone()[0]
+    return min(0, first_ns or 0)
 
 
 def _units(

@@ -40,9 +40,15 @@ def lines(observations: Sequence[Logged]) -> tuple[str, ...]:
     """What a person would recognise an event by: at most `LINES` texts in time order, none twice."""
     labels = {"utterance": "said", "seen_text": "written", "shot": "seen", "caption": "seen"}
     texts = distinct(
-        f"{labels.get(one.kind, one.kind)}: {one.text.strip()}" for one in observations if one.text.strip()
+        f"{_said_by(one) or labels.get(one.kind, one.kind)}: {one.text.strip()}"
+        for one in observations
+        if one.text.strip()
     )
     return tuple(texts[:LINES])
+
+
+def _said_by(one: Logged) -> str:
+    return f"{one.speaker} said" if one.kind == "utterance" and one.speaker else ""
 
 
 def distinct(texts: Iterable[str]) -> list[str]:

@@ -36,7 +36,7 @@ def timeline(db: sqlite3.Connection, ask: TimelineAsk) -> TimelineSpans:
         "SELECT s.span_id, s.level, s.parent_id, s.source_id, s.session, s.pts0_ns, s.pts1_ns,"  # noqa: S608
         f" {_T0}, {_T1}, s.why, s.merges, s.pinned, s.digest, s.made_commit, s.ended_commit, f.media_hash,"
         " f.media_type, (SELECT u.uri FROM source_uri AS u WHERE u.source_id = s.source_id"
-        " AND u.session = s.session ORDER BY u.n DESC LIMIT 1)"
+        " AND u.session = s.session ORDER BY u.n DESC LIMIT 1), c.kind, c.time_zone"
         f" FROM {_FROM}"
         f" LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE {where}"
         " ORDER BY c.commit_no, s.source_id, s.session, s.pts0_ns, s.span_id LIMIT ? OFFSET ?",
@@ -62,7 +62,7 @@ def _conditions(db: sqlite3.Connection, ask: TimelineAsk) -> tuple[str, tuple[ob
 
 
 def _entry(db: sqlite3.Connection, row: tuple[object, ...]) -> TimelineEntry:
-    *fields, digest, media_type, uri = row
+    *fields, digest, media_type, uri, source_kind, time_zone = row
     names = (
         "span_id",
         "level",
@@ -88,5 +88,9 @@ def _entry(db: sqlite3.Connection, row: tuple[object, ...]) -> TimelineEntry:
     observations = observations_in(db, span.source_id, span.session, span.pts0_ns, span.pts1_ns)
     span = msgspec.structs.replace(span, observations=tuple(one.observation_id for one in observations))
     return TimelineEntry(
-        span=span, uri=str(uri), lines=tuple(shortened(line, LINE_CHARS) for line in lines(observations))
+        span=span,
+        uri=str(uri),
+        lines=tuple(shortened(line, LINE_CHARS) for line in lines(observations)),
+        source_kind=str(source_kind),
+        time_zone=str(time_zone),
     )

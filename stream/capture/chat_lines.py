@@ -1,22 +1,27 @@
 """Chats as JSON lines, one turn a line: `{"text", "speaker", "time" | "t0_s", …}`.
 
 Also `t1_s`, `about`, `audience`, `caption` and `ref`; all but `text` (or `caption`) may be
-absent. `time` is ISO 8601 or Unix seconds, `t0_s` and `t1_s` are seconds from the start.
+absent. `time` is ISO 8601, Unix seconds or milliseconds, `t0_s` and `t1_s` are seconds from the start.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stream.capture.turns import MOST_CHARS, Chat, Turn, cut, name_of
 
 YEARS = (1700, 2250)
 """What int64 nanoseconds can tell, with room."""
+LEAST_MS = 100_000_000_000
+"""From here on a Unix time is in milliseconds (3 March 1973): in seconds it would be the year 5138."""
 LONGEST_S = 10.0 * 366 * 86_400
 MOST_NAMED = 5
+_UNIX_DIGITS = re.compile(r"-?(?:\d{10}|\d{13})", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_turn(row: Any) -> bool:
@@ -90,12 +95,21 @@ def _time(value: Any) -> datetime | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("has a time that is none")
     try:
-        if isinstance(value, str):
-            when = datetime.fromisoformat(value.strip())
-        else:
-            when = datetime.fromtimestamp(value, UTC)
+        when = _number_time(value) if not isinstance(value, str) else _written_time(value.strip())
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"has a time that is none: {str(value)[:40]!r}") from None
     if not YEARS[0] <= when.year <= YEARS[1]:
         raise ValueError(f"has a time out of range: year {when.year}")
     return when
+
+
+def _written_time(text: str) -> datetime:
+    """ISO 8601, or the digits of a Unix time of these years: ten of seconds, thirteen of milliseconds."""
+    return _number_time(int(text)) if _UNIX_DIGITS.fullmatch(text) else datetime.fromisoformat(text)
+
+
+def _number_time(value: float) -> datetime:
+    if abs(value) < LEAST_MS:
+        return datetime.fromtimestamp(value, UTC)
+    # In whole milliseconds, as they are written: a float of seconds would move the last microsecond.
+    return _EPOCH + timedelta(milliseconds=value)

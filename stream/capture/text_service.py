@@ -1,53 +1,54 @@
 """The process that reads a text file: what people said in it, to memory, and its word that it has all.
 
 A file may hold many chats, each a source. Nothing flows to perception: the words are there.
+Of a chat that memory holds already, only the turns that it lacks are sent (`stream.capture.grown`).
 Batches go out a few at a time, each durable before the next; whatever is killed on the way,
 reading the file again commits the same ids.
 """
 
 from __future__ import annotations
 
+import fcntl
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import tzinfo
-from typing import ClassVar, Literal, cast
-from zoneinfo import ZoneInfo
+from typing import IO, ClassVar, Literal, TypeVar, cast
 
 import msgspec
 
 from stream.capture.container import hold, path_of
+from stream.capture.grown import Grown, Matching
 from stream.capture.probe import ContentHash
 from stream.capture.service import remove_spool
 from stream.capture.settings import TextSettings, zone_name
 from stream.capture.text import read
-from stream.capture.turns import Chat, Placed, placed, puts_of, record_of
-from stream.errors import OmniRecallError, SourceError, SourceRefused
+from stream.errors import DeadlineExceeded, OmniRecallError, RoleUnavailable, SourceError, SourceRefused
 from stream.messages.control import SourceOpen, SourcesFind, SourcesFound, SourceState
-from stream.messages.observation import CommitPut, Reject, SourceRecord
+from stream.messages.envelope import Message
+from stream.messages.observation import CommitPut, Reject
 from stream.process.service import Service
 from stream.process.surroundings import Surroundings
 from stream.wire.bounds import shortened
+from stream.wire.caller import Caller
 from stream.wire.codec import Decoded
+
+R = TypeVar("R", bound=Message)
 
 REPORT_NS = 500_000_000
 ASK_NS = 100_000_000
 """Between two questions whether memory has consolidated everything."""
 ASK_TIMEOUT_S = 5.0
+AWAY_S = 60.0
+"""How long memory may be away, restarted or busy, before reading a file gives up and begins anew."""
+AGAIN_S = 0.2
+TURN_FILE = "chats.lock"
+"""Held in `spool/` from asking memory what it has until the rest is there, by one process at a time: two new
+chats that begin alike would else both take the first identity of such."""
 ASKED_AT_ONCE = 50
 MOST_NAMED = 3
 MOST_NOTES = 32
 NOTE_CHARS = 200
 
 Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A chat that is to be committed, its record, and its turns in order of time."""
-
-    record: SourceRecord
-    chat: Chat
-    turns: tuple[Placed, ...]
 
 
 class TextService(Service):
@@ -60,24 +61,24 @@ class TextService(Service):
         self._settings = cast(TextSettings, surroundings.settings)
         self._open = msgspec.convert(surroundings.arguments, SourceOpen)
         self._file_id = b""
-        self._sources: list[_Source] = []
-        self._held: set[bytes] = set()
+        self._sources: list[Grown] = []
         self._unasked: list[bytes] = []
         self._puts: Iterator[CommitPut] | None = None
         self._in_flight: dict[int, int] = {}
         self._notes: list[str] = []
         self._rejected = ""
-        self._is_sent = False
+        self._n_rejected = 0
+        self._is_begun = False
+        self._turn: IO[str] | None = None
         self._n_turns = self._n_sent = 0
         self._asking = False
         self._ask_due_ns = self._report_due_ns = 0
         self._over = False
 
     def set_up(self) -> None:
-        """Begins to read the file in a lane."""
+        """Says that it is there; the file is read when it is its turn."""
         self.log.info("spool", batches=self.outbox.waiting)
         self._report("starting")
-        self.lane("files").submit(self._look, done=self._looked, failed=self._refuse)
 
     def idle(self) -> None:
         """Sends what may go, asks memory what it has, reports."""
@@ -87,7 +88,9 @@ class TextService(Service):
         if now_ns >= self._report_due_ns:
             self._report_due_ns = now_ns + REPORT_NS
             self._report("reading" if self._sources else "starting")
-        if self._puts is not None:
+        if not self._is_begun:
+            self._begin()
+        elif self._puts is not None:
             self._send_more()
         elif self._unasked and not self._asking and now_ns >= self._ask_due_ns:
             self._ask_due_ns = now_ns + ASK_NS
@@ -106,51 +109,65 @@ class TextService(Service):
 
     # What is in the file.
 
-    def _look(self) -> tuple[bytes, list[_Source]]:
+    def _begin(self) -> None:
+        """Begins to read the file in a lane, unless another process is between asking and committing."""
+        folder = self.surroundings.store_dir / "spool"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        turn = (folder / TURN_FILE).open("a", encoding="ascii")
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            turn.close()
+            return
+        self._turn, self._is_begun = turn, True
+        self.lane("files").submit(self._look, done=self._looked, failed=self._refuse)
+
+    def _give_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.close()
+            self._turn = None
+
+    def _look(self) -> tuple[bytes, list[Grown]]:
+        """Runs in a lane: reads the file, and asks memory what it has of it."""
         path = path_of(self._open.uri)
         hold(path)
         content = ContentHash(path)
         while (digest := content.step()) is None:
             pass
         zone = self._zone()
-        return digest, [self._source(chat, zone) for chat in read(path)]
+        chats = read(path)
+        with Caller(self.surroundings.run_dir, "memory", self.name) as caller:
+            asks = _Patient(caller)
+            matching = Matching(asks, self._open.uri, zone, self._open.recorded_at_ns)
+            return digest, [matching.of(chat) for chat in chats]
 
-    def _zone(self) -> tzinfo | None:
+    def _zone(self) -> str:
         try:
-            name = zone_name(self._open.time_zone or self._settings.time_zone)
+            return zone_name(self._open.time_zone or self._settings.time_zone)
         except ValueError as error:
             raise SourceRefused(f"{self._open.uri}: {error}", remedy="give an IANA time zone") from error
-        return ZoneInfo(name) if name else None
 
-    def _source(self, chat: Chat, zone: tzinfo | None) -> _Source:
-        turns = tuple(placed(chat.turns, zone, self._open.recorded_at_ns))
-        is_dated = any(turn.time is not None for turn in chat.turns)
-        time_zone = self._open.time_zone or self._settings.time_zone
-        record = record_of(chat, turns, self._open.uri, time_zone, "container" if is_dated else "owner")
-        return _Source(record, chat, turns)
-
-    def _looked(self, found: tuple[bytes, list[_Source]]) -> None:
-        self._file_id, every = found
-        # The same conversation twice in one file is one source.
-        self._sources = list({source.record.source_id: source for source in every}.values())
-        self._n_turns = sum(len(source.turns) for source in self._sources)
+    def _looked(self, found: tuple[bytes, list[Grown]]) -> None:
+        self._file_id, self._sources = found
+        self._n_turns = sum(source.n_new + source.n_known for source in self._sources)
         for source in self._sources:
             named = f"{source.chat.name}: " if source.chat.name else ""
-            self._notes += (named + note for note in source.chat.notes)
-        self._unasked = [source.record.source_id for source in self._sources]
-        self.log.info("chats", n=len(self._sources), turns=self._n_turns)
+            self._notes += (named + note for note in (*source.chat.notes, *source.notes))
+        self._puts = (put for source in self._sources for put in source.puts())
+        new = sum(source.n_new for source in self._sources)
+        self.log.info("chats", n=len(self._sources), turns=self._n_turns, new=new)
 
-    # What memory has, and what it lacks.
+    # Whether memory has all.
 
     def _ask_held(self) -> None:
-        """Asks memory about some of the sources: before anything is sent, and until it has all."""
+        """Asks memory about some of the sources, until it has all."""
         asked = tuple(self._unasked[:ASKED_AT_ONCE])
         self._asking = True
 
         def answered(reply: Decoded) -> None:
             self._asking = False
             told = reply.message.sources if isinstance(reply.message, SourcesFound) else ()
-            self._heard(asked, {one.source_id for one in told if one.consolidated})
+            self._heard({one.source_id for one in told if one.consolidated})
 
         def failed(error: OmniRecallError) -> None:
             self._asking = False
@@ -158,25 +175,10 @@ class TextService(Service):
 
         self.ask("memory", SourcesFind(source_ids=asked), answered, failed, timeout_s=ASK_TIMEOUT_S)
 
-    def _heard(self, asked: tuple[bytes, ...], there: set[bytes]) -> None:
-        self._held |= there
-        if self._is_sent:
-            self._unasked = [one for one in self._unasked if one not in there]
-            if not self._unasked:
-                self._finish()
-            return
-        self._ask_due_ns = 0
-        self._unasked = self._unasked[len(asked) :]
+    def _heard(self, there: set[bytes]) -> None:
+        self._unasked = [one for one in self._unasked if one not in there]
         if not self._unasked:
-            self._puts = self._lacking()
-
-    def _lacking(self) -> Iterator[CommitPut]:
-        """All turns of the sources that memory lacks; of others only where they were met now."""
-        for source in self._sources:
-            if source.record.source_id in self._held:
-                yield CommitPut(outbox_seq=0, sources=(source.record,))
-            else:
-                yield from puts_of(source.record, source.chat, source.turns)
+            self._finish()
 
     def _send_more(self) -> None:
         assert self._puts is not None  # noqa: S101 - only then it is called
@@ -193,14 +195,17 @@ class TextService(Service):
             self._in_flight[seq] = len({one.payload.get("turn") for one in put.observations})
 
     def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
-        """Counts what is on disk; a source that was forgotten on purpose is told."""
+        """Counts what is on disk; what was forgotten on purpose is told."""
         self._n_sent += self._in_flight.pop(outbox_seq, 0)
+        self._n_rejected += len(rejects)
         if rejects:
             self._rejected = self._rejected or rejects[0].reason
 
     def _all_committed(self) -> None:
-        self._puts, self._is_sent = None, True
-        if self._rejected:
+        self._puts = None
+        self._give_turn()
+        n_ids = sum(len(source.ids) for source in self._sources)
+        if self._n_rejected >= max(1, n_ids):
             # Memory keeps it out, so that it will never be consolidated.
             self._refuse(
                 SourceRefused(
@@ -209,14 +214,17 @@ class TextService(Service):
                 )
             )
             return
-        self._unasked = [source.record.source_id for source in self._sources]
+        if self._n_rejected:
+            self._notes.append(f"{self._n_rejected} observation(s) are not taken: {self._rejected}")
+        self._unasked = list(dict.fromkeys(source.record.source_id for source in self._sources))
 
     # The end.
 
     def _finish(self) -> None:
         is_partial = any(source.chat.n_bad for source in self._sources)
         if is_partial:
-            self._report("partial", "; ".join(self._notes[:MOST_NAMED]), "what could be read was kept")
+            bad = [note for source in self._sources for note in source.chat.notes]
+            self._report("partial", "; ".join(bad[:MOST_NAMED]), "what could be read was kept")
         else:
             self._report("done")
         self.log.info("ended", turns=self._n_turns, sent=self._n_sent)
@@ -228,6 +236,7 @@ class TextService(Service):
         if not isinstance(error, SourceError):
             raise error
         self.log.warning("rejected", error=type(error).__name__)
+        self._give_turn()
         self._report("rejected", error.message, error.remedy)
         self._puts = None
         self._over = True
@@ -246,3 +255,25 @@ class TextService(Service):
                 notes=tuple(shortened(note, NOTE_CHARS) for note in self._notes[:MOST_NOTES]),
             )
         )
+
+
+class _Patient:
+    """Asks memory from a lane; one that is being restarted is waited for.
+
+    Args:
+        caller: Of this thread.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def __call__(self, kind: type[R], message: Message) -> R:
+        """As `stream.capture.grown.Ask`."""
+        ends_at_s = time.monotonic() + AWAY_S
+        while True:
+            try:
+                return self._caller.ask_for(kind, message, timeout_s=ASK_TIMEOUT_S)
+            except (RoleUnavailable, DeadlineExceeded):
+                if time.monotonic() > ends_at_s:
+                    raise
+                time.sleep(AGAIN_S)

@@ -9,7 +9,8 @@ its own, since nobody said it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -25,7 +26,9 @@ from stream.messages.observation import (
     observation_id,
 )
 
-PRODUCER = "turns/1"
+PRODUCER = "turns/2"
+BY_NUMBER = "turns/1"
+"""The producer of turns whose ids were made of their place in the file: stores keep them."""
 TRACK = 0
 MOST_CHARS = 16_384
 """Of one text; a longer one is cut, and counted."""
@@ -77,12 +80,18 @@ class Chat:
     n_bad: int = 0
 
     @property
-    def source_id(self) -> bytes:
-        """The hash of its content, (16,) bytes: of what was said, by whom and when, as it was written.
+    def content_id(self) -> bytes:
+        """The hash of all that was said, by whom and when, as it was written, (16,) bytes.
 
-        Not of the bytes of its file: the same chat in another export of it is the same source.
+        Not of the bytes of its file. It was the identity of a chat before chats could grow (ADR 0007).
         """
+        return self.beginnings[-1] if self.turns else b""
+
+    @property
+    def beginnings(self) -> list[bytes]:
+        """The `content_id` of the chat when it had one turn, two, and so on."""
         digest = hashlib.blake2b(b"turns/1", digest_size=ID_BYTES)
+        found: list[bytes] = []
         for turn in self.turns:
             when = turn.time.isoformat() if turn.time is not None else None
             digest.update(
@@ -93,7 +102,30 @@ class Chat:
                     )
                 )
             )
-        return digest.digest()
+            found.append(digest.copy().digest())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One observation of a turn, by what was said: `content` is the same in every export that has it.
+
+    `ordinal` counts what is equal before it: the third "Yes." of Ana at one time.
+    """
+
+    number: int
+    kind: str
+    content: bytes
+    ordinal: int
+
+    def id_in(self, source_id: bytes) -> bytes:
+        """Its identity in a source: in place of a position, which would follow what stands before it."""
+        producer = f"{PRODUCER}+{self.content.hex()}"
+        return observation_id(source_id, 0, self.kind, producer, 0, self.ordinal)
+
+    def old_id_in(self, source_id: bytes) -> bytes:
+        """Its identity by its number, as stores of earlier releases have it."""
+        return observation_id(source_id, 0, self.kind, BY_NUMBER, 0, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +136,35 @@ class Placed:
     pts0_ns: int
     pts1_ns: int
     t0_ns: int | None
+
+
+def said_in(turns: Sequence[Turn]) -> list[Said]:
+    """What the turns of a chat say, in the order of the file: words and photo of a turn apart.
+
+    A turn without a time of its own is of the last that was told, so that equal turns are counted within
+    a session where a file dates only these. When a turn ends is no part of it: the next one may decide that.
+    """
+    found: list[Said] = []
+    seen: Counter[bytes] = Counter()
+    at: int | str | float | None = None
+    for turn in turns:
+        told = _told(turn)
+        at = at if told is None else told
+        for kind, text in (("utterance", turn.text), ("caption", turn.caption)):
+            if text:
+                about = (kind, text, turn.speaker, turn.about, turn.audience, at)
+                content = hashlib.blake2b(msgspec.msgpack.encode(about), digest_size=ID_BYTES).digest()
+                found.append(Said(turn.number, kind, content, seen[content]))
+                seen[content] += 1
+    return found
+
+
+def _told(turn: Turn) -> int | str | float | None:
+    """When a turn was, as far as its own words tell it: the same moment in whatever form it is written."""
+    if turn.time is None:
+        return turn.t0_s
+    # Without a zone it is the words that stay: which zone is meant may be told otherwise another time.
+    return turn.time.isoformat() if turn.time.tzinfo is None else utc_ns_of(turn.time, None)
 
 
 def cut(text: str, most_chars: int = MOST_CHARS) -> str:
@@ -182,7 +243,12 @@ def _length_ns(turn: Turn, *, is_dated: bool) -> int:
 
 
 def record_of(
-    chat: Chat, turns: Sequence[Placed], uri: str, time_zone: str, origin_from: str
+    chat: Chat,
+    turns: Sequence[Placed],
+    uri: str,
+    time_zone: str,
+    origin_from: str,
+    source_id: bytes = b"",
 ) -> SourceRecord:
     """The source that a chat is.
 
@@ -192,14 +258,15 @@ def record_of(
         uri: Where it was met.
         time_zone: Of times without one, as it was told; may be empty.
         origin_from: Where the time of position 0 is known from: `owner` or `container`.
+        source_id: Its identity; without one that of its content, for a store that holds nothing else.
     """
     first = turns[0]
     return SourceRecord(
-        source_id=chat.source_id,
+        source_id=source_id or chat.content_id,
         session=0,
         kind="chat",
-        uri=f"{uri}#{chat.name}" if chat.name else uri,
-        content_hash=chat.source_id.hex(),
+        uri=uri_in(uri, chat),
+        content_hash=chat.content_id.hex(),
         n_bytes=sum(len(turn.text.encode()) for turn in chat.turns),
         duration_ns=max(one.pts1_ns for one in turns),
         t_origin_ns=None if first.t0_ns is None else first.t0_ns - first.pts0_ns,
@@ -209,13 +276,33 @@ def record_of(
     )
 
 
-def puts_of(record: SourceRecord, chat: Chat, turns: Sequence[Placed]) -> Iterator[CommitPut]:
-    """What is committed of a chat, in batches that the wire takes; the last has the end of its track."""
+def uri_in(uri: str, chat: Chat) -> str:
+    """What a chat of a file is called: the file, and behind it the name of one of several."""
+    return f"{uri}#{chat.name}" if chat.name else uri
+
+
+def puts_of(
+    record: SourceRecord,
+    chat: Chat,
+    turns: Sequence[Placed],
+    ids: Mapping[tuple[int, str], bytes] | None = None,
+) -> Iterator[CommitPut]:
+    """What is committed of a chat, in batches that the wire takes; the last has the end of its track.
+
+    Args:
+        record: Its source.
+        chat: The chat.
+        turns: Those that are committed.
+        ids: Of their observations, by number of the turn and kind; what has none is not committed. None
+            gives all theirs.
+    """
+    if ids is None:
+        ids = {(said.number, said.kind): said.id_in(record.source_id) for said in said_in(chat.turns)}
     batch: list[Observation] = []
     n_bytes = 0
     for one in turns:
         # Words and photo of a turn stay together: one key is made of both.
-        said = list(_observations(record, chat, one))
+        said = list(_observations(record, chat, one, ids))
         size_bytes = sum(len(observation.text.encode()) + 256 for observation in said)
         if batch and (len(batch) + len(said) > _BATCH_ITEMS or n_bytes + size_bytes > _BATCH_BYTES):
             yield CommitPut(outbox_seq=0, sources=(record,), observations=tuple(batch))
@@ -232,14 +319,15 @@ def puts_of(record: SourceRecord, chat: Chat, turns: Sequence[Placed]) -> Iterat
     yield CommitPut(outbox_seq=0, sources=(record,), observations=tuple(batch), marks=(mark,))
 
 
-def _observations(record: SourceRecord, chat: Chat, one: Placed) -> Iterator[Observation]:
+def _observations(
+    record: SourceRecord, chat: Chat, one: Placed, ids: Mapping[tuple[int, str], bytes]
+) -> Iterator[Observation]:
     turn = one.turn
     for kind, text in (("utterance", turn.text), ("caption", turn.caption)):
-        if not text:
+        if (turn.number, kind) not in ids:
             continue
         yield Observation(
-            # By its number, not its position: positions of times without a zone follow the zone.
-            observation_id=observation_id(record.source_id, 0, kind, PRODUCER, 0, turn.number),
+            observation_id=ids[turn.number, kind],
             source_id=record.source_id,
             session=record.session,
             track=TRACK,

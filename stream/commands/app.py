@@ -27,6 +27,7 @@ from stream.commands import (
     search,
     serve,
     status,
+    stop,
     timeline,
     weights,
 )
@@ -72,6 +73,7 @@ app.command("reindex")(reindex.reindex)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
+app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")

@@ -86,9 +86,16 @@ def show(answer: Answer) -> None:
 
 def whereabouts(item: EvidenceItem, away: Collection[str]) -> str:
     """Where a piece of evidence is, in one line: kind, date, and where it plays."""
-    from stream.commands.playable import play_text
+    from stream.commands.playable import SHOWN_DIGITS, play_text
     from stream.commands.shapes import iso
+    from stream.commands.terminal import clean
+    from stream.shown_times import has_date, shown
 
+    if item.t0_ns is not None and has_date(item.source_kind, item.t0_ns):
+        offline = " (offline)" if item.uri in away else ""
+        when = shown(item.t0_ns, item.time_zone)
+        place = f"{clean(item.uri)}{offline}  id {item.observation_id.hex()[:SHOWN_DIGITS]}"
+        return f"{item.kind.replace('_', ' ')}  {when}  {place}"
     date = f"  {(iso(item.t0_ns) or '')[:19].replace('T', ' ')} UTC" if item.t0_ns is not None else ""
     place = play_text(item.uri, item.pts0_ns, item.pts1_ns, item.observation_id, away)
     return f"{item.kind.replace('_', ' ')}{date}  {place}"

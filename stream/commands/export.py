@@ -145,7 +145,8 @@ def _subtitles(
     targets = _targets(list(names.values()), format_, output)
     files: list[dict[str, Any]] = []
     for (own, heard), target in zip(said.items(), targets, strict=True):
-        made = subtitles.cues(heard)
+        own_source = names[own]
+        made = subtitles.cues(heard, source_kind=own_source.kind, time_zone=own_source.time_zone)
         write = subtitles.srt if format_ == "srt" else subtitles.vtt
         with _written(target, force=force) as file:
             for block in write(made):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +34,10 @@ def import_(
         typer.Option("--recorded-at", metavar="TIME", help="When it began, for files that tell no times."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the files hold, and end; nothing is stored.")
+        bool, typer.Option("--dry-run", help="Say what the files hold and what of it is new, and end.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until all keys are made, so that meaning finds them too.")
     ] = False,
     store: options.Store = None,
     preset: options.Preset = "archive",
@@ -41,28 +45,48 @@ def import_(
     idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
     as_json: options.AsJson = False,
 ) -> None:
-    """Bring in what people wrote and said: chats, transcripts, meetings. Again is harmless."""
+    """Bring in what people wrote and said: chats, transcripts, meetings.
+
+    Again is harmless; of a chat that has grown since, the new turns are added.
+    """
     from stream.commands.connection import Connection
     from stream.commands.dates import utc_ns
-    from stream.commands.importing import jobs_of, look
+    from stream.commands.importing import jobs_of
     from stream.commands.outcomes import Teller
 
     recorded_at_ns = utc_ns(recorded_at, "--recorded-at")
     _check_zone(time_zone)
     teller = Teller(as_json=as_json)
     jobs = jobs_of(files, recorded_at_ns)
+    store_dir = options.store_dir(store)
     if dry_run:
-        for job in jobs:
-            look(job, time_zone, teller)
+        _look(jobs, time_zone, teller, (store_dir, preset, config, idle_exit))
     elif any(not job.is_over for job in jobs):
-        store_dir = options.store_dir(store)
         with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
             _run(connection, jobs, time_zone, teller)
+            _tell_keys(connection, jobs, teller, wait=wait)
     else:
         for job in jobs:
             teller.file(job)
     teller.end(jobs)
     _end(jobs, dry_run=dry_run)
+
+
+def _look(
+    jobs: list[Job], time_zone: str, teller: Teller, where: tuple[Path, str, Path | None, float]
+) -> None:
+    """Tells what the files hold and what of it is new; for a store that does not exist nothing is started."""
+    from stream.commands.connection import LOG_FILE, Connection
+    from stream.commands.importing import look
+
+    store_dir, preset, config, idle_exit_s = where
+    if not (store_dir / LOG_FILE).is_file():
+        for job in jobs:
+            look(job, time_zone, teller)
+        return
+    with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit_s) as connection:
+        for job in jobs:
+            look(job, time_zone, teller, lambda kind, message: connection.ask("memory", kind, message))
 
 
 def _run(connection: Connection, jobs: list[Job], time_zone: str, teller: Teller) -> None:
@@ -77,6 +101,24 @@ def _run(connection: Connection, jobs: list[Job], time_zone: str, teller: Teller
             importing.stop()
             teller.event("interrupted", "stopped; the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _tell_keys(connection: Connection, jobs: list[Job], teller: Teller, *, wait: bool) -> None:
+    """How many keys are still to be made: until then turns are found by their words alone."""
+    from stream.commands.importing import wait_for_keys
+    from stream.commands.indexing import INDEXED
+    from stream.commands.status import to_make
+
+    if not any(job.outcome in INDEXED for job in jobs):
+        return
+    try:
+        memory = wait_for_keys(connection) if wait else connection.memory()
+    except KeyboardInterrupt:
+        teller.event("interrupted", "stopped; the keys are made all the same")
+        raise typer.Exit(INTERRUPTED) from None
+    words = f"{to_make(memory)}; until then words find what meaning does not" if memory.pending_keys else ""
+    told = {"pending_keys": memory.pending_keys, "pending_turns": memory.pending_turns}
+    teller.event("keys", words or ("all keys are made" if wait else ""), **told)
 
 
 def _check_zone(name: str) -> None:

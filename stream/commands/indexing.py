@@ -68,7 +68,8 @@ class Job:
 
     `source_id` is the hash of its content, empty until that is known: a file is hashed once,
     however often it is tried to open it. `like` names files that have the same content,
-    `notes` say what was assumed or left out.
+    `notes` say what was assumed or left out. Of a file of chats `turns_new` were added, and
+    `turns_known` were there.
     """
 
     path: Path
@@ -83,6 +84,8 @@ class Job:
     notes: tuple[str, ...] = ()
     like: tuple[Likeness, ...] = ()
     length_s: float = 1.0
+    turns_new: int | None = None
+    turns_known: int | None = None
     was_opened: bool = field(default=False, repr=False)
     began_s: float = field(default=0.0, repr=False)
     hashing: ContentHash | None = field(default=None, repr=False)

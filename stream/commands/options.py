@@ -43,7 +43,8 @@ Sources = Annotated[
         "--source",
         metavar="NAME",
         callback=_writable,
-        help="Only this source, by file name, uri or id; repeatable.",
+        help="Only this source, by file name, uri or id; of a file of several chats all, or one by its name;"
+        " repeatable.",
     ),
 ]
 AsOf = Annotated[

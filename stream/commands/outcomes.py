@@ -117,7 +117,10 @@ class Teller:
             return
         why = f": {_bare(job)}" if job.reason else ""
         took = f" ({job.seconds:.1f} s)" if job.seconds else ""
-        note(f"{job.outcome}: {job.path}{took}{why}")
+        turns = ""
+        if job.turns_new is not None and job.turns_known is not None:
+            turns = f": {turns_words(job.turns_new, job.turns_known)}"
+        note(f"{job.outcome}: {job.path}{took}{turns}{why}")
         for remark in job.notes:
             note(f"  {remark}")
         for other in job.like:
@@ -152,6 +155,12 @@ class Teller:
             note(f"and {len(bad) - MOST_SHOWN} more, told above")
 
 
+def turns_words(n_new: int, n_known: int) -> str:
+    """How many turns of a chat are new to the store."""
+    turns = "turn" if n_new == 1 else "turns"
+    return f"{n_new} new {turns}, {n_known} already there"
+
+
 def _bare(job: Job) -> str:
     """The reason without the name of the file, where that stands beside it."""
     return job.reason.removeprefix(f"{job.uri} ")
@@ -170,6 +179,7 @@ def job_json(job: Job) -> dict[str, object]:
         "duration_s": seconds(job.duration_ns),
         "seconds": round(job.seconds, 3),
         "notes": list(job.notes),
+        **_turns_json(job),
         "like": [
             {
                 "source": other.uri,
@@ -181,3 +191,9 @@ def job_json(job: Job) -> dict[str, object]:
             for other in job.like
         ],
     }
+
+
+def _turns_json(job: Job) -> dict[str, object]:
+    if job.turns_new is None:
+        return {}
+    return {"turns_new": job.turns_new, "turns_already_there": job.turns_known}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from stream.commands.playable import away_uris, link_of
 from stream.commands.shapes import iso
 from stream.commands.terminal import clean, position
+from stream.shown_times import has_date, shown
 
 if TYPE_CHECKING:
     from stream.messages.span import TimelineEntry
@@ -103,8 +104,8 @@ def _head(n_spans: int, n_sources: int) -> str:
 
 def _item(entry: TimelineEntry, store_dir: Path, away: Collection[str]) -> str:
     span = entry.span
-    when = f"{position(span.pts0_ns)}–{position(span.pts1_ns)}"  # noqa: RUF001 - a range takes an en dash
-    date = iso(span.t0_ns)
+    when = when_of(entry).replace("-", "–") if _is_position(entry) else when_of(entry)  # noqa: RUF001 - a range
+    date = iso(span.t0_ns) if _is_position(entry) else None
     dated = f'<p class="date">{_text(date[:19].replace("T", " "))} UTC</p>' if date else ""
     lines = "".join(f"<p>{_text(line)}</p>" for line in _lines(entry))
     picture = _picture(span.thumbnail, when, store_dir)
@@ -117,6 +118,18 @@ def _item(entry: TimelineEntry, store_dir: Path, away: Collection[str]) -> str:
         picture = f'<a href="{href}">{picture}</a>' if picture.startswith("<img") else picture
         time = f'<a href="{href}" title="Play the original from here">{time}</a>'
     return f"<li>{picture}<div>{time}{dated}{lines}</div></li>\n"
+
+
+def when_of(entry: TimelineEntry) -> str:
+    """When a span was: positions in its source, or the dates of a chat."""
+    span = entry.span
+    if span.t0_ns is None or _is_position(entry):
+        return f"{position(span.pts0_ns)}-{position(span.pts1_ns)}"
+    return shown(span.t0_ns, entry.time_zone, end_ns=span.t1_ns)
+
+
+def _is_position(entry: TimelineEntry) -> bool:
+    return not has_date(entry.source_kind, entry.span.t0_ns)
 
 
 def _lines(entry: TimelineEntry) -> Iterable[str]:

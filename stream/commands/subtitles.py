@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from stream.commands.terminal import clean
+from stream.shown_times import has_date, shown
 
 if TYPE_CHECKING:
     from stream.messages.observation import Observation
@@ -29,12 +32,16 @@ _PAUSES = f"{_ENDS},;:–—、，；："  # noqa: RUF001 - of other scripts
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One subtitle; `text` is one line, without markup. Times in ms from the start of the source."""
+    """One subtitle; `text` is one line, without markup. Times in ms from the start of the source.
+
+    `date` says when it was, where that is not to be read from these; the first cue of an utterance has it.
+    """
 
     t0_ms: int
     t1_ms: int
     text: str
     speaker: str = ""
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +53,25 @@ class _Piece:
     t1_ms: int
 
 
-def cues(utterances: Iterable[Observation]) -> list[Cue]:
+def cues(utterances: Iterable[Observation], *, source_kind: str = "", time_zone: str = "") -> list[Cue]:
     """Cues in order of time that never overlap: each begins at or after the end of the one before.
 
-    Nothing that was said is left out: where two spoke at once, the later cue waits.
+    Nothing that was said is left out: where two spoke at once, the later cue waits. Of a chat the
+    first is at 0, wherever its source begins, and each utterance tells its date.
     """
-    split = [cue for utterance in utterances for cue in cues_of(utterance)]
+    said = list(utterances)
+    if source_kind == "chat" and said:
+        first_ns = min(0, *(one.pts0_ns for one in said))
+        said = [
+            msgspec.structs.replace(one, pts0_ns=one.pts0_ns - first_ns, pts1_ns=one.pts1_ns - first_ns)
+            for one in said
+        ]
+    split: list[Cue] = []
+    for utterance in said:
+        made = cues_of(utterance)
+        if made and utterance.t0_ns is not None and has_date(source_kind, utterance.t0_ns):
+            made[0] = replace(made[0], date=shown(utterance.t0_ns, time_zone))
+        split += made
     split.sort(key=lambda cue: (cue.t0_ms, cue.t1_ms))
     apart: list[Cue] = []
     for cue in split:
@@ -108,9 +128,16 @@ def wrapped(text: str) -> list[str]:
 
 
 def srt(made: Sequence[Cue]) -> Iterator[str]:
-    """SubRip, a block at a time: numbered from 1, CRLF. It knows no escapes and no speakers."""
+    """SubRip, a block at a time: numbered from 1, CRLF. It knows no escapes.
+
+    Nor speakers: the name of a speaker stands before the first words, where another spoke before.
+    """
+    speaker = ""
     for number, cue in enumerate(made, start=1):
-        lines = "\r\n".join(wrapped(cue.text.replace("-->", "->")))
+        named = f"{cue.speaker}: " if cue.speaker and (cue.speaker != speaker or cue.date) else ""
+        speaker = cue.speaker
+        text = f"{named}{cue.text}".replace("-->", "->")
+        lines = "\r\n".join([*_dated(cue), *wrapped(text)])
         yield f"{number}\r\n{_stamp(cue.t0_ms, ',')} --> {_stamp(cue.t1_ms, ',')}\r\n{lines}\r\n\r\n"
 
 
@@ -118,9 +145,14 @@ def vtt(made: Sequence[Cue]) -> Iterator[str]:
     """WebVTT, a block at a time, with speakers as voices."""
     yield "WEBVTT\n\n"
     for cue in made:
-        lines = "\n".join(_escaped(line) for line in wrapped(cue.text))
+        lines = "\n".join(_escaped(line) for line in [*_dated(cue), *wrapped(cue.text)])
         voice = f"<v {_escaped(cue.speaker)}>" if cue.speaker else ""
         yield f"{_stamp(cue.t0_ms, '.')} --> {_stamp(cue.t1_ms, '.')}\n{voice}{lines}\n\n"
+
+
+def _dated(cue: Cue) -> list[str]:
+    """The line that tells when a cue was."""
+    return [f"[{cue.date}]"] if cue.date else []
 
 
 def _escaped(text: str) -> str:

@@ -97,14 +97,15 @@ def all_entries(
 
 
 def _show(entries: Sequence[TimelineEntry]) -> None:
-    from stream.commands.terminal import clean, position, say
+    from stream.commands.page import when_of
+    from stream.commands.terminal import clean, say
 
     uri = None
     for entry in entries:
         if entry.uri != uri:
             uri = entry.uri
             say(clean(uri))
-        when = f"{position(entry.span.pts0_ns)}-{position(entry.span.pts1_ns)}"
+        when = when_of(entry)
         lines = entry.lines or (entry.span.digest,)
         say(f"  {when:>15}  {clean(lines[0])}")
         for line in lines[1:]:

@@ -203,7 +203,8 @@ class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file's content, or a chat, as memory holds it; `uris` are where it was met, the newest first.
 
     `t_origin_ns` is the UTC time of pts 0, which stays; None where it is not known yet.
-    `missing` says why its end was never perceived, empty where it was.
+    `missing` says why its end was never perceived, empty where it was. `time_zone` is that of times
+    without one, as it was told first.
     """
 
     source_id: bytes
@@ -215,6 +216,7 @@ class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     t_origin_ns: int | None = None
     t_origin_from: str = ""
     missing: str = ""
+    time_zone: str = ""
 
 
 @topic("sources.find")
@@ -230,6 +232,32 @@ class SourcesFound(Message, frozen=True, kw_only=True):
     """memory → commands, capture: those of them that are held, files and chats only."""
 
     sources: tuple[SourceHeld, ...] = ()
+
+
+@topic("turns.find")
+class TurnsFind(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """commands, capture → memory: which turns of this chat are held? A page, after the last one told."""
+
+    source_id: bytes
+    session: int = 0
+    after_commit: int = 0
+    after_n: int = 0
+
+
+@topic("turns.found")
+class TurnsFound(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → commands, capture: utterances and captions in the order in which they were committed.
+
+    `ids` are those of the observations, 16 bytes each, and `pts0_ns` where each begins. The next page
+    comes after `after_commit` and `after_n`; both are 0 on the last one. `is_forgotten`: something of
+    the source was forgotten, so that what is committed of it may be refused.
+    """
+
+    ids: bytes = b""
+    pts0_ns: tuple[int, ...] = ()
+    after_commit: int = 0
+    after_n: int = 0
+    is_forgotten: bool = False
 
 
 @topic("likeness.ask")

@@ -18,7 +18,7 @@ class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     the item itself supports the cue, between 0 and 1, per kind of support.
     `moment_pts0_ns` and `moment_pts1_ns` bound the moment that the item stands for, where
     moments were asked for: a few seconds around an utterance, or of a long shot. Fields at
-    their default stay away.
+    their default stay away. `source_kind` and `time_zone` are those of the source.
     """
 
     observation_id: bytes
@@ -44,6 +44,8 @@ class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     neighbours: tuple[str, ...] = ()
     moment_pts0_ns: int | None = None
     moment_pts1_ns: int | None = None
+    source_kind: str = ""
+    time_zone: str = ""
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

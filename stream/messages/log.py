@@ -38,7 +38,7 @@ class LogRow(msgspec.Struct, frozen=True, kw_only=True):
     observation: Observation
 
 
-class LogSource(msgspec.Struct, frozen=True, kw_only=True):
+class LogSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A source: its identity and every place where its content was met, the newest first."""
 
     source_id: bytes
@@ -49,6 +49,7 @@ class LogSource(msgspec.Struct, frozen=True, kw_only=True):
     n_bytes: int = 0
     duration_ns: int | None = None
     t_origin_ns: int | None = None
+    time_zone: str = ""
 
 
 @topic("log.rows")

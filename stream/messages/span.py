@@ -52,12 +52,14 @@ class TimelineAsk(Message, frozen=True, kw_only=True):
     limit: int = 500
 
 
-class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A span with the words and pictures a person would recognise it by."""
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A span with the words and pictures a person would recognise it by, and what its source is."""
 
     span: Span
     uri: str
     lines: tuple[str, ...] = ()
+    source_kind: str = ""
+    time_zone: str = ""
 
 
 @topic("timeline.spans")

@@ -312,7 +312,8 @@ class Service:
             raise
         except OmniRecallError as error:
             self.log.error("failed", error=type(error).__name__, message=error.message)
-            self._failed = f"{type(error).__name__}: {error.message}"
+            remedy = f"; try: {error.remedy}" if error.remedy else ""
+            self._failed = f"{type(error).__name__}: {error.message}{remedy}"
             raise
         finally:
             self._tell(

@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+from stream import errors
 from stream.disk import unwritable
-from stream.errors import RoleUnavailable
+from stream.errors import OmniRecallError, RoleBroken, RoleUnavailable
 from stream.wire.endpoints import run_dir_for
 
 IDLE_EXIT_S = 600.0
@@ -52,6 +53,7 @@ def ensure_running(
 
     Raises:
         RoleUnavailable: If they cannot be started, with the end of their log.
+        OmniRecallError: The error by which one of them cannot serve, where it has told one.
     """
     run_dir = run_dir_for(store_dir)
     if is_running(store_dir) and (run_dir / "ready").exists():
@@ -62,8 +64,9 @@ def ensure_running(
         runs = is_running(store_dir)
         if runs and (run_dir / "ready").exists():
             return run_dir
-        if runs and (run_dir / "broken").exists():
-            raise _not_started(store_dir, (run_dir / "broken").read_text(encoding="utf-8").strip())
+        if runs and (told := _broken(run_dir)):
+            role, _, why = told.partition(": ")
+            raise named_error(why, f"the {role} process of {store_dir}")
         if supervisor is not None and supervisor.poll() not in (None, 0):
             raise _not_started(store_dir, f"ended with code {supervisor.returncode}")
         # Also where one that was just ending has gone, or ours gave way to it.
@@ -92,6 +95,38 @@ def _start(
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
+
+
+def named_error(why: str, what: str) -> OmniRecallError:
+    """The error that a process told when it failed for good, as the supervisor keeps it: `Name: words`.
+
+    Args:
+        why: That; what names no error of the tree becomes `RoleBroken`.
+        what: What cannot serve.
+    """
+    name, separator, words = why.partition(": ")
+    kind = getattr(errors, name, None) if separator else None
+    if not (isinstance(kind, type) and issubclass(kind, OmniRecallError)):
+        kind, words = RoleBroken, why
+    message, _, remedy = words.partition("; try: ")
+    return kind(f"{what} cannot serve: {message}", remedy=remedy or "omnirecall doctor")
+
+
+def owner_pid(store_dir: Path) -> int | None:
+    """The process that holds the store's lock; None where none does or told no pid."""
+    try:
+        told = (store_dir / "lock").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(told) if told.isdigit() and is_running(store_dir) else None
+
+
+def _broken(run_dir: Path) -> str:
+    """What the supervisor tells of processes that cannot serve, the first of them; empty if nothing."""
+    try:
+        return (run_dir / "broken").read_text(encoding="utf-8").partition("\n")[0].strip()
+    except OSError:
+        return ""
 
 
 def _not_started(store_dir: Path, why: str) -> RoleUnavailable:

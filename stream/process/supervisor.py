@@ -50,7 +50,7 @@ from stream.process.liveness import State
 from stream.process.log import Log
 from stream.process.roles import ROLES, Role
 from stream.process.settings import CpuSettings, SupervisorSettings
-from stream.process.start import is_running
+from stream.process.start import is_running, named_error
 from stream.process.surroundings import write_surroundings
 from stream.wire.bounds import fitting
 from stream.wire.bus import BusProxy
@@ -71,6 +71,10 @@ FIRST_QUESTION_S = 5.0
 """Who had the processes started asks within this long of their being ready."""
 LOCK_ATTEMPTS = 5
 LOCK_PAUSE_S = 0.02
+VITAL_ROLE = "memory"
+"""Without it nothing can be asked or kept: where it cannot serve, all end."""
+BROKEN_S = 3.0
+"""How long that is told before: commands that wait look several times a second."""
 SOURCE_ROLES = ("capture", "text")
 """Roles of which there is a process per source."""
 
@@ -117,9 +121,14 @@ class Supervisor:
         self._requests = 0.0
         self._active_at_s = self._started_at_s = time.monotonic()
         self._was_asked = False
+        self._broken_at_s: float | None = None
 
     def run(self) -> None:
-        """Serves until SIGTERM, SIGINT or idleness; then drains every role in order."""
+        """Serves until SIGTERM, SIGINT or idleness; then drains every role in order.
+
+        Raises:
+            OmniRecallError: Where memory could not serve, its error, when all have ended.
+        """
         os.umask(0o077)  # What the processes write belongs to the owner alone.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop())
@@ -137,6 +146,8 @@ class Supervisor:
         finally:
             self._drain_all()
             self._close()
+        if self._broken_at_s is not None:
+            raise named_error(self.children[VITAL_ROLE].last_error, f"the memory of {self.store_dir}")
 
     # Children.
 
@@ -241,6 +252,7 @@ class Supervisor:
         for peer, decoded in self.listener.receive(64):
             self._receive(peer, decoded, now_s)
         self._watch(now_s)
+        self._end_if_broken(now_s)
         self._end_if_idle(now_s)
 
     def _receive(self, peer: PeerKey, decoded: Decoded, now_s: float) -> None:
@@ -381,6 +393,16 @@ class Supervisor:
     def _stop(self) -> None:
         self._draining = True
 
+    def _end_if_broken(self, now_s: float) -> None:
+        vital = self.children.get(VITAL_ROLE)
+        if vital is None or vital.state is not State.BROKEN or self._draining:
+            return
+        if self._broken_at_s is None:
+            self._broken_at_s = now_s
+            self.log.error("broken", role=vital.name, why=vital.last_error)
+        if now_s - self._broken_at_s >= BROKEN_S:
+            self._draining = True
+
     def _end_if_idle(self, now_s: float) -> None:
         requests = sum(child.counters.get("requests", 0.0) for child in self.children.values())
         reading = any(child.role in SOURCE_ROLES for child in self.children.values())
@@ -461,6 +483,9 @@ def take_lock(store_dir: Path) -> IO[str]:
     for attempt in range(LOCK_ATTEMPTS):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")  # Whom `stop` tells to end.
+            file.flush()
             return file
         except BlockingIOError as error:
             # Whoever asks `is_running` shares the lock for microseconds; that is no owner.
@@ -487,10 +512,17 @@ def main(argv: list[str] | None = None) -> int:
     except StoreBusy:
         return 0  # Who loses the race connects to the winner.
     except OmniRecallError as error:
-        print(f"{type(error).__name__}: {error.message}. {error.remedy}", file=sys.stderr)
-        return error.exit_code
-    supervisor.run()
+        return _failed(error)
+    try:
+        supervisor.run()
+    except OmniRecallError as error:
+        return _failed(error)
     return 0
+
+
+def _failed(error: OmniRecallError) -> int:
+    print(f"{type(error).__name__}: {error.message}. {error.remedy}", file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":

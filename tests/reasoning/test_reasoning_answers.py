@@ -51,6 +51,47 @@ def test_a_known_speaker_is_named(ask, item):
     assert ask("What is said about the rent?", items=(said,)).answer.startswith("At 0:03 Ada said: “The rent")
 
 
+def test_a_turn_of_a_chat_is_told_by_its_date_in_the_zone_of_the_chat(ask, item):
+    turn = item("utterance", 3_600, 3_605, "The rent is due on Friday.", speaker="Ada")
+    turn = msgspec.structs.replace(
+        turn, source_kind="chat", time_zone="Europe/Berlin", t0_ns=1_709_287_200 * S, t1_ns=None
+    )
+    told = ask("What is said about the rent?", items=(turn,)).answer
+    assert told.startswith("On 2024-03-01 at 11:00:00 CET Ada said: “The rent")
+
+
+@pytest.fixture
+def talk(item):
+    return (
+        item("utterance", 0, 5, "Clara, I love the garden! What a lovely garden.", dense=0.7, speaker="Anna"),
+        item("utterance", 9, 14, "The garden needs water every evening.", dense=0.4, speaker="Clara"),
+        item("utterance", 20, 25, "Clara told me that the boat leaks.", dense=0.6, speaker="Anna"),
+    )
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What did Clara say about the garden?",
+        "What did Clara tell Anna about the garden?",
+        "What has Clara mentioned about the garden?",
+        "According to Clara, what does the garden need?",
+    ],
+)
+def test_words_of_the_person_who_is_asked_for_win(ask, talk, question):
+    answer = ask(question, items=talk)
+    assert answer.verdict != "not_seen"
+    assert {one.speaker for one in answer.citations} == {"Clara"}
+
+
+def test_what_a_person_did_not_say_may_be_told_by_another(ask, talk):
+    unlike = msgspec.structs.replace(talk[1], grounding={"dense": 0.1})
+    told = ask("What did Clara say about the boat?", items=(talk[0], unlike, talk[2]))
+    assert "Clara told me that the boat leaks." in [one.text for one in told.citations]
+    others = ask("What was said about the garden?", items=talk)
+    assert {one.speaker for one in others.citations} >= {"Anna"}
+
+
 def test_what_was_seen_is_told_by_its_labels(ask):
     answer = ask("Is there a cat in the picture?")
     assert answer.answer == (

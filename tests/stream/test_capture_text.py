@@ -51,6 +51,30 @@ def test_a_time_without_a_zone_is_of_the_zone_that_is_told_and_ids_stay(tmp_path
     assert [one.observation_id for one in utc] == [one.observation_id for one in berlin]
 
 
+@pytest.mark.parametrize(
+    ("time", "iso"),
+    [
+        (1_709_287_200, "2024-03-01T10:00:00"),
+        (1_709_287_200_123, "2024-03-01T10:00:00.123000"),
+        (1_709_287_200.5, "2024-03-01T10:00:00.500000"),
+        ("1709287200", "2024-03-01T10:00:00"),
+        ("1709287200123", "2024-03-01T10:00:00.123000"),
+        ("20240301", "2024-03-01T00:00:00"),
+        (100_000_000_000, "1973-03-03T09:46:40"),
+    ],
+)
+def test_unix_times_are_of_seconds_or_milliseconds(tmp_path, time, iso):
+    (chat,) = read(written(tmp_path / "a.jsonl", {"text": "x", "time": time}))
+    assert chat.turns[0].time.replace(tzinfo=None).isoformat() == iso
+
+
+@pytest.mark.parametrize("time", [99_999_999_999, 9e15, 1_709_287_200_123_456, "170928720", 10**30])
+def test_numbers_that_are_no_time_of_these_years_are_left_out_and_told(tmp_path, time):
+    (chat,) = read(written(tmp_path / "a.jsonl", {"text": "good"}, {"text": "x", "time": time}))
+    assert len(chat.turns) == 1
+    assert "line 2 has a time" in chat.notes[0]
+
+
 def test_the_same_stamp_keeps_the_order_of_the_file(tmp_path):
     rows = [{"text": str(n), "time": 1_700_000_000} for n in range(20)]
     (chat,) = read(written(tmp_path / "a.jsonl", *rows))
@@ -91,7 +115,7 @@ def test_locomo_takes_words_dates_and_captions_and_nothing_else(tmp_path):
     assert "secret" not in " ".join(one.text for one in observations)
     two = read(written(tmp_path / "b.json", [sample, sample | {"sample_id": "c2"}]))
     assert [one.name for one in two] == ["c1", "c2"]
-    assert {one.source_id for one in two} == {chat.source_id}, "the same words are the same source"
+    assert {one.content_id for one in two} == {chat.content_id}, "the same words are the same content"
 
 
 def test_meetings_and_subtitles(tmp_path):

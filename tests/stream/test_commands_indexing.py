@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from stream.capture.lengths import lengths_of
 from stream.commands.app import app
 from stream.commands.estimate import DEFAULTS, estimate
+from stream.commands.importing import wait_for_keys
 from stream.commands.index import _known, _Run
 from stream.commands.indexing import ASKED_AT_ONCE, Indexing, Job, is_gone, known_share
 from stream.commands.outcomes import Teller, progress
-from stream.errors import DiskFull, RoleBroken, RoleUnavailable, StoreBusy
+from stream.errors import DiskFull, ModelFailed, RoleBroken, RoleUnavailable, StoreBusy
 from stream.messages.control import (
     HistoryTold,
     Likeness,
@@ -31,6 +32,7 @@ from stream.messages.control import (
     SourcesFound,
     SourcesState,
     SourceState,
+    StatusMemory,
     TrackStatus,
 )
 from stream.messages.observation import CommitAck, CommitPut
@@ -528,3 +530,22 @@ def test_a_dry_run_of_no_store_starts_nothing_and_says_what_it_would_take(tmp_pa
     assert (event["event"], event["files"], event["guess"]) == ("estimate", 2, True)
     assert event["media_s"] == pytest.approx(4.0, abs=0.2)
     assert not (tmp_path / "s").exists()
+
+
+class Keys:
+    """A memory that makes some keys between two looks; `pace` 0 makes none."""
+
+    def __init__(self, pending, pace):
+        self.pending, self.pace = pending, pace
+
+    def memory(self):
+        told = StatusMemory(commit_no=1, schema=1, pending_keys=self.pending)
+        self.pending = max(0, self.pending - self.pace)
+        return told
+
+
+def test_waiting_for_keys_ends_with_the_last_one_or_says_that_none_is_made(monkeypatch):
+    assert wait_for_keys(Keys(7, 3), 0.0).pending_keys == 0
+    monkeypatch.setattr("stream.commands.importing.KEYS_STUCK_S", 0.05)
+    with pytest.raises(ModelFailed, match="7 keys are not being made"):
+        wait_for_keys(Keys(7, 0), 0.01)

@@ -10,12 +10,13 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from stream.commands.ask import show
+from stream.commands.ask import show, whereabouts
 from stream.commands.page import MAX_THUMBNAIL_BYTES, page_of, write_page
 from stream.commands.playable import away_uris, play_json, play_uri
 from stream.commands.search import said_by
 from stream.commands.shapes import answer_json, entry_json, error_json, hit_json, iso
 from stream.commands.terminal import clean, position, say, say_json, size, table
+from stream.commands.timeline import _show as timeline_text
 from stream.errors import ConfigError, ModelMissing
 from stream.messages import Answer, Coverage, EvidenceItem, Gap, Sentence, Span
 from stream.messages.span import TimelineEntry
@@ -215,6 +216,20 @@ def test_a_disk_that_hangs_holds_nobody_up_and_the_others_are_told(tmp_path, mon
     assert away_uris(uris) == {f"/gone/{n}.mp4" for n in range(30)}
     assert len(asked) == len(set(asked)), "each place once"
     ends.set()
+
+
+def test_turns_of_chats_are_told_by_their_dates(capsys):
+    turn = {"uri": "/talks/a.jsonl", "source_kind": "chat", "time_zone": "Europe/Berlin", "speaker": "Ana"}
+    item = msgspec.structs.replace(ITEM, **turn)
+    assert whereabouts(item, ()) == "utterance  2026-01-01 10:00:31 CET  /talks/a.jsonl  id 0101010101"
+    spans = [
+        msgspec.structs.replace(entry(uri=uri, t0_s=3600, t0_ns=ITEM.t0_ns), source_kind=kind)
+        for uri, kind in (("/talks/a.jsonl", "chat"), ("/films/b.mp4", "file"))
+    ]
+    timeline_text(spans)
+    told = capsys.readouterr().out
+    assert "2026-01-01 09:00:31 UTC  a line" in told
+    assert "1:00:00-1:00:05  a line" in told
 
 
 # The page.

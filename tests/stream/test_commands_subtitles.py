@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 
 import av
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -214,3 +215,28 @@ def test_whatever_was_said_can_be_read_again(heard):
 def test_no_letter_is_lost(heard):
     letters = sorted(c for one in heard for c in one.text if c.isalnum())
     assert sorted(c for cue in cues(heard) for c in cue.text if c.isalnum()) == letters
+
+
+TALK = (("Ana", "Hello."), ("Ana", "Well?"), ("Ben", "Hi."))
+
+
+def test_srt_tells_who_speaks_where_another_spoke_before():
+    talk = [said(2 * n, 2 * n + 1, text, speaker=name) for n, (name, text) in enumerate(TALK)]
+    lines = [line for *_, line in read_srt("".join(srt(cues(talk))))]
+    assert lines == [["Ana: Hello."], ["Well?"], ["Ben: Hi."]]
+    assert "<v Ben>Hi." in "".join(vtt(cues(talk)))
+
+
+def test_turns_of_a_chat_tell_their_dates_in_its_zone_and_none_lies_before_the_first():
+    at_ns = 1_709_287_200 * S
+    turns = [said(-60, -55, "Earlier.", speaker="Ana"), said(0, 5, "Later.", speaker="Ana")]
+    turns = [msgspec.structs.replace(one, t0_ns=at_ns + one.pts0_ns) for one in turns]
+    made = cues(turns, source_kind="chat", time_zone="Europe/Berlin")
+    assert [(cue.t0_ms, cue.date) for cue in made] == [
+        (0, "2024-03-01 10:59:00 CET"),
+        (60_000, "2024-03-01 11:00:00 CET"),
+    ]
+    first, _ = read_srt("".join(srt(made)))
+    assert first[2] == ["[2024-03-01 10:59:00 CET]", "Ana: Earlier."]
+    assert "[2024-03-01 11:00:00 CET]\n" in "".join(vtt(made)).replace("<v Ana>", "")
+    assert cues(turns[1:], source_kind="file")[0].date == ""

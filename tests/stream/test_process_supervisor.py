@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.errors import RoleUnavailable, TooLarge
+from stream.errors import RoleUnavailable, SchemaTooNew, TooLarge
 from stream.messages.control import StatusAsk, StatusMemory, StatusRoles
 from stream.messages.observation import MarkAsk, MarkLast
 from stream.process.start import ensure_running, is_running
@@ -30,6 +31,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from stream.config import Config
+from stream.errors import OmniRecallError
 from stream.process.roles import Role
 from stream.process.run import end_with_parent
 from stream.process.supervisor import Supervisor
@@ -38,11 +40,14 @@ own = "stream.process.settings:SupervisorSettings"
 sections = {"cpu": "stream.process.settings:CpuSettings", "supervisor": own}
 names = {"memory": "ToyMemory", "video": "ToyCounter", "audio": "ToyHang"}
 if len(sys.argv) > 4:
-    names["reasoning"] = sys.argv[4]
+    names[sys.argv[5] if len(sys.argv) > 5 else "reasoning"] = sys.argv[4]
 roles = {n: Role(f"toys:{c}", own, "always", 0, int(n == "memory")) for n, c in names.items()}
 sections |= {n: own for n in names}
 fast = {"beat_s": 0.2, "silent_s": float(sys.argv[3]), "backoff_s": 0.1, "breaker_restarts": 3}
-Supervisor(Path(sys.argv[1]), Config({"supervisor": fast}, sections), None, roles).run()
+try:
+    Supervisor(Path(sys.argv[1]), Config({"supervisor": fast}, sections), None, roles).run()
+except OmniRecallError as error:
+    sys.exit(error.exit_code)
 """
 
 
@@ -170,6 +175,41 @@ def test_a_role_that_says_no_restart_helps_is_not_restarted(toys):
     told = run_dir / "broken"
     wait_for(told.exists)
     assert "newer release" in told.read_text()
+
+
+def test_where_memory_cannot_serve_all_end_and_who_waits_is_told_why(toys):
+    supervisor, store, run_dir = toys("ToyHopeless", "memory")
+    with pytest.raises(SchemaTooNew, match=r"memory process of .* cannot serve: written by a newer release"):
+        ensure_running(store, timeout_s=20)
+    assert supervisor.wait(20) == SchemaTooNew.exit_code
+    assert not is_running(store)
+    assert not (run_dir / "broken").exists()
+
+
+def test_memory_that_crashes_again_and_again_ends_them_too(toys):
+    supervisor, store, _ = toys("ToyCrash", "memory")
+    with pytest.raises(RoleUnavailable, match="code 3"):
+        ensure_running(store, timeout_s=20)
+    assert supervisor.wait(20) == RoleUnavailable.exit_code
+
+
+def stopped(store, *words):
+    command = [sys.executable, "-P", "-m", "stream.commands.app", "stop", "--store", str(store), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("extra", [(), ("ToyCrash",)])
+def test_stop_ends_the_processes_of_a_store_and_only_once(toys, extra):
+    supervisor, store, _ = toys(*extra)
+    done = stopped(store, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert {"memory", "video", "audio"} <= {*told["ended"], *(("audio",) if extra else ())}
+    assert supervisor.wait(10) == 0
+    assert not is_running(store)
+    again = stopped(store)
+    assert again.returncode == RoleUnavailable.exit_code
+    assert "no process runs" in again.stderr
 
 
 def test_an_answer_beyond_the_bounds_of_the_wire_is_an_error_and_no_crash(toys):

@@ -59,3 +59,48 @@ def test_turns_are_found_by_words_and_dates_and_again_adds_nothing(tmp_path):
     with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
         assert db.execute("SELECT COUNT(*) FROM observation").fetchone() == (2,)
     assert omnirecall("import", bad, "--store", store, "--json").returncode == 3
+
+
+def test_a_grown_chat_adds_only_its_new_turns_and_a_dry_run_says_so(tmp_path):
+    store, chat, copy = tmp_path / "store", tmp_path / "chat.jsonl", tmp_path / "copy.jsonl"
+    rows = [
+        {
+            "text": f"Note {n}: the {thing} is here.",
+            "speaker": "Ana",
+            "time": f"2024-03-0{n}T10:00:00Z",
+        }
+        for n, thing in enumerate(("ladder", "saw", "kite", "canoe", "lamp", "anvil"), start=1)
+    ]
+
+    def run(n_rows, *more, path=chat):
+        path.write_text("\n".join(json.dumps(row) for row in rows[:n_rows]))
+        done = omnirecall("import", path, "--store", store, "--idle-exit", "20", "--json", *more)
+        assert done.returncode == 0, done.stderr
+        told = [json.loads(line) for line in done.stdout.splitlines()]
+        return next(one for one in told if one["event"] == ("chat" if more else "file"))
+
+    def turns(told):
+        return told["turns_new"], told["turns_already_there"]
+
+    assert run(4, "--dry-run")["new"] == 4
+    assert not store.exists(), "nothing is started for a look"
+    assert turns(run(4)) == (4, 0)
+    looked = run(6, "--dry-run")
+    assert (looked["new"], looked["already_there"]) == (2, 4)
+    done = omnirecall("import", chat, "--store", store, "--idle-exit", "20", "--json", "--wait")
+    (keys,) = [one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "keys"]
+    (grown,) = [one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "file"]
+    assert keys["pending_keys"] == 0, "all keys are made when it has waited"
+    assert (grown["outcome"], turns(grown)) == ("done", (2, 4))
+    again = run(6)
+    assert (again["outcome"], turns(again)) == ("already there", (0, 6))
+    copied = run(6, path=copy)
+    assert (copied["outcome"], copied["notes"]) == ("already there", [f"same content as {chat}"])
+    for word, name in (("anvil", chat), ("ladder", copy)):
+        found = omnirecall("search", word, "--source", name.name, "--store", store, "--json")
+        hit = json.loads(found.stdout)["hits"][0]
+        assert word in hit["text"]
+        assert hit["source"] == str(chat), "the name that was first stays the one that is shown"
+    with sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True) as db:
+        assert db.execute("SELECT COUNT(*) FROM observation").fetchone() == (6,)
+        assert db.execute("SELECT COUNT(*) FROM source").fetchone() == (1,)
