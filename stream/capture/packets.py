@@ -123,8 +123,10 @@ class PacketRing:
         return _TrackTap(self, track)
 
     def begin(self, track: int, stream: Stream, origin_ns: int) -> None:
-        """A track begins, or the first of all tracks begins anew: what was kept before cannot be in one
-        file with what comes, and the others count once they have begun anew as well."""
+        """A track begins, or begins anew, when what was kept cannot be in one file with what comes.
+
+        The first track to do so takes away what was kept of all; the others count once they have followed.
+        """
         form = _form_of(stream, origin_ns)
         with self._lock:
             if self._begun.get(track) == self._beginning:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
-from tests.stream.capture_clips import OPEN_GOP, pan, tone, write_clip
 
 from stream.capture.decoding import NS_PER_S, to_ns
 from stream.capture.file import chunks, frames
@@ -13,6 +12,7 @@ from stream.capture.live_clip import write_clip as write_live_clip
 from stream.capture.packets import PACKET_BYTES, PacketRing
 from stream.capture.probe import start_ns
 from stream.messages.media import AUDIO_RATE_HZ
+from tests.stream.capture_clips import OPEN_GOP, pan, tone, write_clip
 
 FPS = 25
 GOP = 12
@@ -30,7 +30,7 @@ def steps(n, seed=0):
 
 
 def read_through(path, ring):
-    """Puts every packet of a file into the ring, as the readers of a camera do; returns where frames stand."""
+    """Puts every packet of a file into the ring, as a camera's readers do; returns where frames stand."""
     shown = []
     with av.open(str(path)) as container:
         media = {stream.index: stream.type for stream in container.streams}
