@@ -15,6 +15,7 @@ from typing import ClassVar, cast
 
 import msgspec
 
+from memory.clips import Clips
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
@@ -133,6 +134,15 @@ class MemoryService(Service):
             self._questions.oldest_s,
         )
         self._reindex = Reindex(link, self._keys)
+        self._clips = Clips(
+            self,
+            self._store,
+            self._reader,
+            self._settings.clips,
+            self._writer,
+            self._queries,
+            self._clip_kept,
+        )
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -156,6 +166,7 @@ class MemoryService(Service):
         if self._committing or self._waiting or self.draining:
             return
         now_ns = self.clock.monotonic_ns()
+        self._clips.turn(now_ns)
         is_due = now_ns >= self._views_after_ns and (self._views_due or now_ns >= self._live_due_ns)
         if not self._consolidating and is_due:
             self._consolidating = True
@@ -259,6 +270,9 @@ class MemoryService(Service):
             raise error
         self.metrics.gauge("paused", 1)
         self.log.warning("intake_paused", error=type(error).__name__, message=error.message)
+
+    def _clip_kept(self) -> None:
+        self._views_due = True
 
     # Views.
 
@@ -445,6 +459,7 @@ class MemoryService(Service):
                 told,
                 pending_turns=turns,
                 lexicon=self._shelf.words.describe(),
+                clips=self._clips.told(),
                 reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )
 

@@ -147,6 +147,38 @@ class RecallSettings(BaseModel):
     )
 
 
+class ClipSettings(BaseModel):
+    """Clips of what live sources perceived, kept in the store.
+
+    Off by default, also live: a film of the people in a room is another thing than notes of it, and
+    takes some 2 GB an hour at 4 Mbit/s. Whoever wants them says so.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(
+        default=False,
+        description="whether clips of closed events of live sources are kept; nothing encoded is kept in"
+        " memory either where this is off",
+    )
+    of: Literal["speech", "all"] = Field(
+        default="speech", description="which events: those in which something is said or read, or all"
+    )
+    before_s: float = Field(default=2.0, ge=0, le=60, description="seconds kept before an event")
+    after_s: float = Field(default=2.0, ge=0, le=60, description="seconds kept after it")
+    longest_s: float = Field(
+        default=75.0, gt=0, le=600, description="longest clip in seconds, from its start"
+    )
+    most_bytes: int = Field(
+        default=256 << 20, ge=1 << 16, description="bytes of one clip; a larger one is not kept"
+    )
+    budget_bytes: int = Field(
+        default=2 << 30,
+        ge=0,
+        description="bytes of all clips; the oldest go first, those that are pinned stay",
+    )
+
+
 class MemorySettings(BaseModel):
     """The one writer of the store, its views, and recall."""
 
@@ -171,6 +203,7 @@ class MemorySettings(BaseModel):
     query_threads: int = Field(default=2, ge=1, le=16, description="questions answered at the same time")
     spans: SpanSettings = Field(default=SpanSettings(), description="how sources are cut into events")
     recall: RecallSettings = Field(default=RecallSettings(), description="how questions are answered")
+    clips: ClipSettings = Field(default=ClipSettings(), description="clips of live sources")
 
     @property
     def makes_facts(self) -> bool:
