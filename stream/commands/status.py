@@ -123,9 +123,9 @@ def _show_memory(memory: StatusMemory) -> None:
         made, total = memory.reindex.get("made", 0), memory.reindex.get("total", 0)
         old, new = memory.reindex.get("answering", ""), memory.reindex.get("wanted", "")
         say(f"reindex: {old} answers; {made} of {total} keys of {new} are made")
-    for name, counts in (("short-term", memory.short_term), ("clips", memory.clips)):
-        if counts:
-            say(f"{name}: " + ", ".join(f"{count} {plain(key)}" for key, count in counts.items()))
+    for what, told in (("short-term", memory.short_term), ("clips", memory.clips)):
+        if told:
+            say(f"{what}: " + ", ".join(f"{count} {plain(key)}" for key, count in told.items()))
     if memory.sources:
         offline = offline_uris(memory.sources)
         rows = [
