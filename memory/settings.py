@@ -147,6 +147,26 @@ class RecallSettings(BaseModel):
     )
 
 
+class ShortTermSettings(BaseModel):
+    """What is held in memory of live sources, so that a question about now is answered at once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: float = Field(
+        default=300.0, ge=0, le=3600, description="seconds held of each live source; 0: nothing"
+    )
+    source_bytes: int = Field(
+        default=4 << 20, ge=1 << 12, description="bytes of one source at most; the oldest is shed"
+    )
+    total_bytes: int = Field(default=16 << 20, ge=1 << 12, description="bytes of all sources at most")
+    watched_s: float = Field(
+        default=15.0,
+        gt=0,
+        description="seconds without a word of a live source after which it is not being watched, where the "
+        "supervisor does not say",
+    )
+
+
 class ClipSettings(BaseModel):
     """Clips of what live sources perceived, kept in the store.
 
@@ -203,6 +223,9 @@ class MemorySettings(BaseModel):
     query_threads: int = Field(default=2, ge=1, le=16, description="questions answered at the same time")
     spans: SpanSettings = Field(default=SpanSettings(), description="how sources are cut into events")
     recall: RecallSettings = Field(default=RecallSettings(), description="how questions are answered")
+    short_term: ShortTermSettings = Field(
+        default=ShortTermSettings(), description="the last minutes of live sources, in memory"
+    )
     clips: ClipSettings = Field(default=ClipSettings(), description="clips of live sources")
 
     @property
