@@ -61,16 +61,17 @@ def spooled_file(path: Path, spool: Path, content_hash: str, n_bytes: int) -> Sp
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise SourceGone(f"{path.name!r} is not in the spool any more") from error
+    status = os.fstat(descriptor)
+    if not inside or not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise SourceGone(f"{path.name!r} is no file of the spool")
+    digest = hashlib.blake2b(digest_size=HASH_BYTES)
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not inside or not stat.S_ISREG(status.st_mode):
-            raise SourceGone(f"{path.name!r} is no file of the spool")
-        digest = hashlib.blake2b(digest_size=HASH_BYTES)
         while status.st_size == n_bytes and (block := file.read(_HASH_STEP_BYTES)):
             digest.update(block)
-        if status.st_size != n_bytes or digest.hexdigest() != content_hash:
-            raise SourceCorrupt(f"{path.name!r} is not what was told: {status.st_size} of {n_bytes} bytes")
         os.fsync(descriptor)
+    if status.st_size != n_bytes or digest.hexdigest() != content_hash:
+        raise SourceCorrupt(f"{path.name!r} is not what was told: {status.st_size} of {n_bytes} bytes")
     return SpooledFile(path, digest.digest(), n_bytes, _inode(status))
 
 

@@ -56,14 +56,20 @@ def watched(tmp_path_factory, short_film):
     with House(store, preset="live", overrides=ON) as house:
         uri = house.open(short_film, as_camera=True)
         house.wait_for(lambda: house.memory().counts.get("observations", 0) > 20, 60, "something is seen")
+        asked = {"first": house.ask("What do you see right now?")}
         house.kill("memory")
+        house.wait_for(lambda: house.memory().counts.get("observations", 0) > 20, 60, "memory is back")
+        asked["again"] = house.ask("What do you see right now?")
+        told_of = house.memory().short_term
         state = house.follow(uri, timeout_s=180)
         told = house.memory()
-    return store, state, told
+        asked["after"] = house.ask("What do you see right now?")
+        asked["said"] = house.ask("What was said in the last minute?")
+    return store, state, told, asked, told_of
 
 
 def test_every_closed_event_has_a_clip_and_nothing_is_left_in_the_spool(watched):
-    store, state, told = watched
+    store, state, told, _, _ = watched
     assert state.state == "done"
     clips = rows(store, CLIPS)
     events = rows(store, "SELECT pts0_ns, pts1_ns FROM span WHERE level = 'event' ORDER BY pts0_ns")
@@ -76,8 +82,51 @@ def test_every_closed_event_has_a_clip_and_nothing_is_left_in_the_spool(watched)
     assert len({one[0] for one in clips}) == len(clips)
 
 
+def test_now_is_answered_from_what_is_being_watched_and_after_a_restart_too(watched):
+    store, _, _, asked, told_of = watched
+    seen = dict(rows(store, "SELECT observation_id, kind FROM observation"))
+    for name in ("first", "again"):
+        answer = asked[name]
+        assert answer.verdict == "answered", (name, answer.answer)
+        assert "the picture shows" in answer.answer
+        assert all(one.observation_id in seen for one in answer.citations)
+        assert any(one.kind in ("frame", "shot", "caption") for one in answer.citations)
+    assert told_of["observations"] > 20, "it was refilled from the log"
+    assert told_of["shed"] == 0
+
+
+def test_when_it_has_ended_nothing_is_watched_and_the_last_is_cited(watched):
+    answer = watched[3]["after"]
+    assert answer.answer.startswith("Nothing is being watched now; the last was: on 20")
+    assert answer.citations
+    assert "Nothing is being watched now" in watched[3]["said"].answer
+
+
+def test_capture_killed_leaves_nothing_in_the_spool_and_goes_on(tmp_path, short_film):
+    store = tmp_path / "store"
+    made = cut(short_film, tmp_path / "short.mp4", 0, 14 * S).path
+    with House(store, preset="live", overrides=ON | {"supervisor__backoff_s": "0.1"}) as house:
+        uri = house.open(made, as_camera=True)
+        house.wait_for(lambda: house.memory().counts.get("observations", 0) > 8, 60, "something is seen")
+        (name,) = [role.name for role in house.roles().values() if role.role == "capture"]
+        left = store / "spool" / "clips" / f"{name}-{house.kill(name)}"
+        left.mkdir(parents=True, exist_ok=True)  # As if it had been killed while it wrote.
+        (left / ".0-1.mp4.1.partial").write_bytes(b"half a clip")
+        house.wait_for(lambda: house.roles()[name].restarts == 1, 60, "capture is back")
+        state = house.follow(uri, timeout_s=180)
+        assert house.memory().clips["lost"] == 0
+    assert state.state == "done"
+    assert spooled(store) == []
+    sessions = rows(store, "SELECT DISTINCT session FROM source")
+    assert len(sessions) == 2, "a camera that comes back begins anew"
+    clips = rows(store, CLIPS)
+    assert clips
+    for *_, digest, n_bytes, _ in clips:
+        assert (store / "media" / digest[:2] / f"{digest}.mp4").stat().st_size == n_bytes
+
+
 def test_clips_are_media_like_any_other_and_play(watched):
-    store, _, _ = watched
+    store = watched[0]
     for _, pts0_ns, pts1_ns, digest, n_bytes, media_type in rows(store, CLIPS):
         assert media_type == "video/mp4"
         path = store / "media" / digest[:2] / f"{digest}.mp4"
@@ -89,7 +138,7 @@ def test_clips_are_media_like_any_other_and_play(watched):
 
 
 def test_the_command_cuts_a_moment_of_a_live_source_from_its_clip(watched, tmp_path):
-    store, _, _ = watched
+    store = watched[0]
     said, pts0_ns, pts1_ns = rows(
         store,
         "SELECT observation_id, pts0_ns, pts1_ns FROM observation WHERE kind = 'utterance' LIMIT 1",
