@@ -110,6 +110,11 @@ class Clips:
         """Counts since the process began, for status; nothing where no clips are kept."""
         return dict(self._counts) if self._settings.enabled else {}
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a lane works for it."""
+        return self._looking or bool(self._adopting)
+
     def turn(self, now_ns: int) -> None:
         """Looks for events that have closed, and asks for their clips; again where nothing came."""
         if not self._live or self._looking or now_ns < self._look_due_ns:

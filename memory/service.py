@@ -199,7 +199,7 @@ class MemoryService(Service):
     def drain(self) -> bool:
         """Commits what has arrived and saves the indexes."""
         self._commit_waiting()
-        if self._committing or self._waiting or self._consolidating:
+        if self._committing or self._waiting or self._consolidating or self._clips.is_busy:
             return False
         return self._keys.drain()
 

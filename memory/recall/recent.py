@@ -193,7 +193,8 @@ class RecentRecall:
     def _held(self, db: sqlite3.Connection, cue: Cue, live: Sequence[_Live]) -> list[Held]:
         """What was perceived in the range of a cue and passes its gates, none twice, in order of the log."""
         t0_ns, t1_ns = wanted_range(cue.t0_ns, cue.t1_ns)
-        stretches = {one.origin: one for one in self._short_term.stretches()}
+        origins = [(one.row.source_id, one.row.session) for one in live]
+        stretches = {one.origin: one for one in self._short_term.stretches(origins)}
         found: dict[int, Held] = {}
         for one in live:
             origin, origin_ns = (one.row.source_id, one.row.session), one.row.t_origin_ns or 0

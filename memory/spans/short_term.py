@@ -26,6 +26,8 @@ ITEM_BYTES = 1_000
 """What an observation takes beside its texts and keys: objects, numbers, places in tables; measured."""
 LONGEST_NS = 600 * NS_PER_S
 """No observation of a live source is longer."""
+MOST_KNOWN = 4_096
+"""Sources of which it is remembered whether they are live."""
 MOST_SOURCES = 64
 """Live sources that are refilled at a start, those that were heard of last."""
 _LEFT_OUT = "o.kind <> 'clip'"
@@ -112,7 +114,8 @@ class ShortTerm:
                     del self._sources[origin]
             self._shed_total()
         self._through_commit = newest
-        return {self._live[origin] for origin in {_origin_of(held) for held in taken}}
+        origins = {_origin_of(held) for held in taken}
+        return {uri for origin in origins if (uri := self._live.get(origin))}
 
     def forget(self, observation_ids: Iterable[bytes]) -> int:
         """Takes observations away; for Forget and Retention. Returns how many were here."""
@@ -195,13 +198,13 @@ class ShortTerm:
         return held_of(db, rows)
 
     def _is_live(self, db: sqlite3.Connection, origin: Origin) -> bool:
-        if origin in self._live:
-            return True
-        row = next(iter(sources(db, origin)), None)
-        if row is None or not row.is_live:
-            return False
-        self._live[origin] = row.uri
-        return True
+        uri = self._live.get(origin)
+        if uri is None:
+            row = next(iter(sources(db, origin)), None)
+            uri = self._live[origin] = row.uri if row is not None and row.is_live else ""
+            if len(self._live) > MOST_KNOWN:
+                self._live = {known: self._live[known] for known in (*self._sources, origin)}
+        return bool(uri)
 
     def _take(self, held: Held) -> _Source:
         source = self._sources.setdefault(_origin_of(held), _Source())
