@@ -160,7 +160,9 @@ class LiveClips:
         )
 
     def _why_nothing(self, wanted: Range) -> str:
-        held = self._ring.held()
+        held, dropped = self._ring.held(), self._ring.counts().dropped
+        if dropped and (held is None or held[0] >= wanted[1]):
+            return "what lies between two keyframes is larger than capture.packet_ring_bytes"
         if held is None:
             return "no packets are kept of it"
         if held[0] >= wanted[1]:

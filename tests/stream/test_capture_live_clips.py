@@ -156,6 +156,16 @@ def test_a_range_that_is_not_kept_any_more_is_told_as_lost(hands, film):
     assert lost.lost == "the source ended before it"
 
 
+def test_a_ring_that_is_too_small_for_one_group_of_pictures_says_so(hands, film):
+    clips = begun(hands, film, packet_ring_bytes=4_000)
+    hands.tell(want(1, 2))
+    turn(clips, S)
+    (lost,) = hands.told(ClipMade)
+    assert "larger than capture.packet_ring_bytes" in lost.lost
+    assert hands.gauges["ring_dropped"] > 0
+    assert hands.gauges["ring_bytes"] <= 4_000
+
+
 def test_a_range_that_is_still_to_come_waits_for_it(hands, film):
     clips = begun(hands)
     tap = clips.tap(0)
