@@ -146,6 +146,7 @@ class Clips:
                 self._service.metrics.count("clip_sources_shed")
                 return
             live = self._live[origin] = _Live(received.peer_key, held, now_ns, held.pts0_ns or 0)
+            received.reply(ClipSettled(source_id=held.source_id, session=held.session))
         live.peer, live.held, live.heard_ns = received.peer_key, held, now_ns
 
     def _look(self, asked: dict[Origin, tuple[int, frozenset[Range]]]) -> dict[Origin, _Looked]:

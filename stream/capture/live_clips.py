@@ -59,7 +59,7 @@ class LiveClips:
         self._memory = service.connect("memory")
         self._ring = PacketRing(media, settings.packet_ring_bytes, int(settings.packet_ring_s * 1e9))
         self._wanted: dict[Range, _Wanted] = {}
-        self._over = False
+        self._over = self._are_wanted = False
         self._tell_due_ns = 0
         self._leave_at_ns: int | None = None
         spool = service.surroundings.spool_dir / CLIPS_FOLDER
@@ -88,8 +88,8 @@ class LiveClips:
                 self._make(wanted, clip)
 
     def may_leave(self, now_ns: int) -> bool:
-        """Whether a source that has ended may go: no clip of it is wanted, or nobody has settled that."""
-        if self._over:
+        """Whether a source that has ended may go: no clip of it is wanted, or nobody settles that in time."""
+        if self._over or not self._are_wanted:
             return True
         if self._leave_at_ns is None:
             self._leave_at_ns = now_ns + int(self._settings.clip_linger_s * 1e9)
@@ -124,6 +124,7 @@ class LiveClips:
 
     def _want(self, received: Received) -> None:
         want: ClipWant = received.message
+        self._are_wanted = True
         wanted = (want.pts0_ns, want.pts1_ns)
         if not self._is_ours(want) or wanted[0] >= wanted[1]:
             self._service.metrics.count("unexpected")
@@ -138,6 +139,7 @@ class LiveClips:
         settled: ClipSettled = received.message
         if not self._is_ours(settled):
             return
+        self._are_wanted = True
         clip = self._wanted.pop((settled.pts0_ns, settled.pts1_ns), None)
         if clip is not None and clip.told is not None and clip.told.path:
             Path(clip.told.path).unlink(missing_ok=True)

@@ -232,7 +232,8 @@ class ClipMade(Message, frozen=True, kw_only=True, omit_defaults=True):
 class ClipSettled(Message, frozen=True, kw_only=True, omit_defaults=True):
     """memory → capture: a clip is on disk, or will not be; its file in the spool may go.
 
-    `over`: no clip of this source is wanted any more, nor are its packets.
+    `over`: no clip of this source is wanted any more, nor are its packets. With neither a range nor
+    `over` it answers the first `clip.held`: clips may be wanted until the events of the source are closed.
     """
 
     source_id: bytes

@@ -293,6 +293,18 @@ def test_no_question_in_words_finds_a_clip(store, reader, folder, cam, shelf):
         assert [item.kind for item in recall(db, Cue(kinds=("clip",)), 10).items] == ["clip"]
 
 
+def test_the_first_word_of_what_is_kept_is_answered_so_that_capture_waits_at_its_end(
+    store, reader, folder, cam
+):
+    from stream.messages.media import ClipHeld
+
+    hands = Hands(store, reader, folder)
+    held = ClipHeld(source_id=cam.source_id, session=cam.session, pts0_ns=0, pts1_ns=S)
+    (told,) = hands.tell(held)
+    assert not told.over
+    assert hands.tell(held) == []
+
+
 def test_where_clips_are_off_capture_is_told_to_keep_nothing(store, reader, folder, cam):
     from stream.messages.media import ClipHeld
 

@@ -197,6 +197,8 @@ def test_what_an_earlier_process_left_is_taken_away_and_so_is_ones_own(hands, fi
 
 def test_it_may_leave_when_memory_wants_nothing_more_or_is_silent_for_long(hands, film):
     clips = begun(hands, film, clip_linger_s=10)
+    assert clips.may_leave(S), "nobody has ever asked for clips"
+    hands.tell(settled(0, 0))
     assert not clips.may_leave(S)
     assert not clips.may_leave(5 * S)
     hands.tell(settled(0, 0, over=True))
@@ -205,6 +207,7 @@ def test_it_may_leave_when_memory_wants_nothing_more_or_is_silent_for_long(hands
     clips.turn(9 * S)
     assert hands.told(ClipHeld) == [], "nothing is kept any more"
     silent = begun(hands, film, clip_linger_s=10)
+    hands.tell(settled(0, 0))
     assert not silent.may_leave(S)
     assert silent.may_leave(11 * S)
     assert hands.warnings == ["clips_unsettled"]
