@@ -61,12 +61,15 @@ class Now:
         self.ages_s.setdefault((name, short_term), []).append(age_s)
 
     def figures(self) -> dict[str, Any]:
-        """Medians and 95th percentiles by name; `inf` where nothing was known."""
+        """Medians and 95th percentiles by name; None where nothing was known by then."""
         told: dict[str, Any] = {}
         for (name, short_term), ages_s in sorted(self.ages_s.items()):
             way = "with" if short_term else "without"
-            told[f"now_{name}_{way}_p50_s"] = round(percentile(ages_s, 0.5), 2)
-            told[f"now_{name}_{way}_p95_s"] = round(percentile(ages_s, 0.95), 2)
+            for share in (0.5, 0.95):
+                age_s = percentile(ages_s, share)
+                told[f"now_{name}_{way}_p{share * 100:.0f}_s"] = (
+                    None if age_s == NOT_KNOWN_S else round(age_s, 2)
+                )
             told[f"now_{name}_{way}_unknown"] = sum(age_s == NOT_KNOWN_S for age_s in ages_s)
         for short_term, took_ms in self.took_ms.items():
             told[f"now_{'with' if short_term else 'without'}_p50_ms"] = round(percentile(took_ms, 0.5), 1)
