@@ -114,8 +114,8 @@ class ShortTerm:
                     del self._sources[origin]
             self._shed_total()
         self._through_commit = newest
-        origins = {_origin_of(held) for held in taken}
-        return {uri for origin in origins if (uri := self._live.get(origin))}
+        fed = {_origin_of(held) for held in taken}
+        return {uri for origin in fed if (uri := self._live.get(origin))}
 
     def forget(self, observation_ids: Iterable[bytes]) -> int:
         """Takes observations away; for Forget and Retention. Returns how many were here."""
