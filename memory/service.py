@@ -15,6 +15,7 @@ from typing import ClassVar, cast
 
 import msgspec
 
+from memory.clips import Clips
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
@@ -30,11 +31,14 @@ from memory.log.store import LogStore, PutItem
 from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
+from memory.recall.recent import RecentRecall
 from memory.settings import MemorySettings
 from memory.spans.consolidate import Consolidator, Step, ready_views
 from memory.spans.segment import segmenter_of
+from memory.spans.short_term import ShortTerm
 from memory.spans.timeline import timeline
 from memory.traces import FollowedTraces
+from memory.watching import Watching
 from stream.errors import DiskFull, OmniRecallError, StoreBusy
 from stream.messages import CommitAck, CommitPut, RecallAsk
 from stream.messages.citations import WeightsAsk, WeightsTold
@@ -119,7 +123,9 @@ class MemoryService(Service):
         link = self._link = EncoderLink(self.surroundings.run_dir, self.name)
         self._pipeline = Recall(self._shelf, recall)
         self._weigh()
-        self._questions = Questions(recall_reader, self._pipeline, link, recall)
+        self._short_term, self._watching = ShortTerm(self._settings.short_term), Watching(self)
+        recent = RecentRecall(self._short_term, self._watching, self._settings.short_term)
+        self._questions = Questions(recall_reader, self._pipeline, link, recall, recent)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
         self._in_use += [self._writer, self._queries]
@@ -134,6 +140,16 @@ class MemoryService(Service):
             self._questions.oldest_s,
         )
         self._reindex = Reindex(link, self._keys)
+        self._clips = Clips(
+            self,
+            self._store,
+            self._reader,
+            self._settings.clips,
+            self._writer,
+            self._queries,
+            self._clip_kept,
+        )
+        self._writer.submit(self._feed_short_term)
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -158,6 +174,8 @@ class MemoryService(Service):
         if self._committing or self._waiting or self.draining:
             return
         now_ns = self.clock.monotonic_ns()
+        self._clips.turn(now_ns)
+        self._watching.turn(now_ns)
         is_due = now_ns >= self._views_after_ns and (self._views_due or now_ns >= self._live_due_ns)
         if not self._consolidating and is_due:
             self._consolidating = True
@@ -183,7 +201,7 @@ class MemoryService(Service):
     def drain(self) -> bool:
         """Commits what has arrived and saves the indexes."""
         self._commit_waiting()
-        if self._committing or self._waiting or self._consolidating:
+        if self._committing or self._waiting or self._consolidating or self._clips.is_busy:
             return False
         return self._keys.drain()
 
@@ -227,9 +245,15 @@ class MemoryService(Service):
     def _commit(self, batch: list[PutItem]) -> list[CommitAck]:
         """Runs in the writer lane; the next question is scored by what these citations taught."""
         acks = self._store.commit(batch)
+        self._feed_short_term()
         if any(item.message.citations for item in batch):
             self._weigh()
         return acks
+
+    def _feed_short_term(self) -> None:
+        with self._reader.snapshot() as db:
+            for uri in self._short_term.feed(db, self.clock.now_ns()):
+                self._watching.heard(uri)
 
     def _weigh(self) -> None:
         if self._learner.learns:
@@ -261,6 +285,9 @@ class MemoryService(Service):
             raise error
         self.metrics.gauge("paused", 1)
         self.log.warning("intake_paused", error=type(error).__name__, message=error.message)
+
+    def _clip_kept(self) -> None:
+        self._views_due = True
 
     # Views.
 
@@ -451,6 +478,8 @@ class MemoryService(Service):
                 told,
                 pending_turns=turns,
                 lexicon=self._shelf.words.describe(),
+                clips=self._clips.told(),
+                short_term=self._short_term.told(),
                 reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )
 

@@ -153,6 +153,58 @@ class RecallSettings(BaseModel):
     )
 
 
+class ShortTermSettings(BaseModel):
+    """What is held in memory of live sources, so that a question about now is answered at once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: float = Field(
+        default=300.0, ge=0, le=3600, description="seconds held of each live source; 0: nothing"
+    )
+    source_bytes: int = Field(
+        default=4 << 20, ge=1 << 12, description="bytes of one source at most; the oldest is shed"
+    )
+    total_bytes: int = Field(default=16 << 20, ge=1 << 12, description="bytes of all sources at most")
+    watched_s: float = Field(
+        default=15.0,
+        gt=0,
+        description="seconds without a word of a live source after which it is not being watched, where the "
+        "supervisor does not say",
+    )
+
+
+class ClipSettings(BaseModel):
+    """Clips of what live sources perceived, kept in the store.
+
+    Off by default, also live: a film of the people in a room is another thing than notes of it, and
+    takes some 2 GB an hour at 4 Mbit/s. Whoever wants them says so.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(
+        default=False,
+        description="whether clips of closed events of live sources are kept; nothing encoded is kept in"
+        " memory either where this is off",
+    )
+    of: Literal["speech", "all"] = Field(
+        default="speech", description="which events: those in which something is said or read, or all"
+    )
+    before_s: float = Field(default=2.0, ge=0, le=60, description="seconds kept before an event")
+    after_s: float = Field(default=2.0, ge=0, le=60, description="seconds kept after it")
+    longest_s: float = Field(
+        default=75.0, gt=0, le=600, description="longest clip in seconds, from its start"
+    )
+    most_bytes: int = Field(
+        default=256 << 20, ge=1 << 16, description="bytes of one clip; a larger one is not kept"
+    )
+    budget_bytes: int = Field(
+        default=2 << 30,
+        ge=0,
+        description="bytes of all clips; the oldest go first, those that are pinned stay",
+    )
+
+
 class MemorySettings(BaseModel):
     """The one writer of the store, its views, and recall."""
 
@@ -177,6 +229,10 @@ class MemorySettings(BaseModel):
     query_threads: int = Field(default=2, ge=1, le=16, description="questions answered at the same time")
     spans: SpanSettings = Field(default=SpanSettings(), description="how sources are cut into events")
     recall: RecallSettings = Field(default=RecallSettings(), description="how questions are answered")
+    short_term: ShortTermSettings = Field(
+        default=ShortTermSettings(), description="the last minutes of live sources, in memory"
+    )
+    clips: ClipSettings = Field(default=ClipSettings(), description="clips of live sources")
 
     @property
     def makes_facts(self) -> bool:

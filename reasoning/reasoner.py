@@ -16,11 +16,12 @@ from reasoning.answer import Draft, moment, not_seen, plain, several_sources, te
 from reasoning.evidence import Support, budgeted, distinct, holds_expected, said_by, stems_of, time_key, weigh
 from reasoning.order import Firsts, first_of_each, in_order, tell_no_order
 from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question
+from reasoning.recency import answer_recent
 from reasoning.settings import ReasoningSettings
 from reasoning.verify import FORMED, LOOKED_AT, judge
 from stream.messages.answer import Answer
 from stream.messages.control import SourceStatus
-from stream.messages.cue import Cue
+from stream.messages.cue import Cue, Recent
 from stream.messages.evidence import Coverage, Evidence, EvidenceItem
 from stream.source_names import names_of
 
@@ -47,10 +48,14 @@ PROBE_ITEMS = 5
 
 
 class Memory(Protocol):
-    """What a question needs of memory. Both raise errors of `stream.errors`."""
+    """What a question needs of memory. All raise errors of `stream.errors`."""
 
     def recall(self, cue: Cue, k: int) -> Evidence:
         """At most `k` items for a cue."""
+        ...
+
+    def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
+        """At most `k` items of what live sources perceived in a stretch that is counted back from now."""
         ...
 
     def sources(self) -> Sequence[SourceStatus]:
@@ -88,8 +93,13 @@ class Reasoner:
         began_s = time.monotonic()
         question = read_question(asked)
         self._hop("reasoning.question")
-        turn = _Turn(self._memory, self._settings, question, gates, max(k, self._settings.recall_k))
-        answer = turn.run(lambda: self._hop("reasoning.evidence"))
+        most = max(k, self._settings.recall_k)
+        turn = _Turn(self._memory, self._settings, question, gates, most)
+
+        def ordinary() -> Answer:
+            return turn.run(lambda: self._hop("reasoning.evidence"))
+
+        answer = answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
         self._hop("reasoning.answer")
         timings = {**turn.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
         timings = {name: round(ms, 3) for name, ms in timings.items()}

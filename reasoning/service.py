@@ -23,7 +23,7 @@ from stream.errors import Cancelled, DeadlineExceeded, OmniRecallError, RoleUnav
 from stream.messages.answer import Answer
 from stream.messages.citations import Citations
 from stream.messages.control import SourceStatus, StatusAsk, StatusMemory
-from stream.messages.cue import Cue, RecallAsk
+from stream.messages.cue import Cue, RecallAsk, Recent
 from stream.messages.evidence import Evidence, EvidenceItem
 from stream.messages.observation import CommitPut
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
@@ -79,14 +79,21 @@ class MemoryCalls:
             DeadlineExceeded: If the turn's time is up, or memory takes too long.
             Cancelled: If the question was withdrawn.
         """
+        return self._asked(RecallAsk(cue=cue, k=k))
+
+    def _asked(self, ask: RecallAsk) -> Evidence:
         left_s = self._left_s()
         self._hop("send recall.ask")
         evidence = self._caller.ask_for(
-            Evidence, RecallAsk(cue=cue, k=k), timeout_s=left_s, trace_id=self._turn.received.trace_id
+            Evidence, ask, timeout_s=left_s, trace_id=self._turn.received.trace_id
         )
         self._hop("receive recall.evidence")
         self.shown.append(evidence.items)
         return evidence
+
+    def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
+        """What live sources perceived in a stretch that is counted back from now; raises as `recall` does."""
+        return self._asked(RecallAsk(cue=cue, k=k, recent=stretch))
 
     def sources(self) -> Sequence[SourceStatus]:
         """What memory holds, source by source; raises as `recall` does."""

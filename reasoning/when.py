@@ -65,23 +65,23 @@ class When:
 _UNITS_NS = {"s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
 _COUNT = r"(?:\d+(?:\.\d+)?|half an?|an?|few|couple of|" + "|".join(NUMBER_WORDS) + r")"
 _UNIT = r"(?:seconds?|secs?|minutes?|mins?|hours?)"
-_AMOUNT = rf"{_COUNT}[\s-]+(?:{_UNIT})\b|\d+(?:\.\d+)?\s?(?:s|min)\b|{_UNIT}\b"
+AMOUNT = rf"{_COUNT}[\s-]+(?:{_UNIT})\b|\d+(?:\.\d+)?\s?(?:s|min)\b|{_UNIT}\b"
 _CODE = r"(?:\d{1,2}:)?\d{1,3}:\d{2}(?!\d|:|\s*[ap]\.?m\b)"
-_POINT = rf"(?:the\s+)?(?:{_CODE}|{_AMOUNT}|minute\s+\d+)(?:\s+mark)?"
+_POINT = rf"(?:the\s+)?(?:{_CODE}|{AMOUNT}|minute\s+\d+)(?:\s+mark)?"
 _WORK = r"(?:film|video|clip|recording|movie|footage|scene|tape|talk|song|show)"
 _OF_WORK = rf"(?:\s+of\s+(?:the|this|that)\s+{_WORK}\b|(?!\s+of\b))"
 
 _BETWEEN = re.compile(
     rf"\b(?:between|from)\s+(?P<a>{_POINT})\s+(?:and|to|until|till)\s+(?P<b>{_POINT})", re.I
 )
-_FIRST = re.compile(rf"\b(?:(?:in|within|during|over)\s+)?the\s+first\s+(?P<a>{_AMOUNT}){_OF_WORK}", re.I)
+_FIRST = re.compile(rf"\b(?:(?:in|within|during|over)\s+)?the\s+first\s+(?P<a>{AMOUNT}){_OF_WORK}", re.I)
 _LAST = re.compile(
-    rf"\b(?:(?:in|within|during|over)\s+)?the\s+(?:last|final)\s+(?P<a>{_AMOUNT}){_OF_WORK}", re.I
+    rf"\b(?:(?:in|within|during|over)\s+)?the\s+(?:last|final)\s+(?P<a>{AMOUNT}){_OF_WORK}", re.I
 )
 _AFTER = re.compile(rf"\b(?:after|since|from|past)\s+(?P<a>{_POINT})(?:\s+on(?:wards?)?\b)?", re.I)
 _BEFORE = re.compile(rf"\b(?:before|until|till|up to|by)\s+(?P<a>{_POINT})", re.I)
 _AT = re.compile(rf"\b(?:at|around|about|near)\s+(?:about\s+|around\s+)?(?P<a>{_POINT})", re.I)
-_INTO = re.compile(rf"\b(?P<a>{_AMOUNT})\s+in(?:to\s+(?:the|this)\s+{_WORK})?(?=\s*[?.,]|\s*$)", re.I)
+_INTO = re.compile(rf"\b(?P<a>{AMOUNT})\s+in(?:to\s+(?:the|this)\s+{_WORK})?(?=\s*[?.,]|\s*$)", re.I)
 _HALF = re.compile(
     rf"\b(?:in|during)\s+the\s+(?P<a>first|second|last)\s+(?P<b>half|third|quarter)\b{_OF_WORK}", re.I
 )

@@ -30,6 +30,7 @@ from reasoning.settings import ReasoningSettings
 from stream.capture.text import read
 from stream.messages import Cue, Evidence
 from stream.messages.control import SourceStatus
+from stream.messages.cue import Recent
 from tools.chat_stores import ENCODER, EVERY, TERMS, ChatStore, Encode, text_encoder
 from tools.eval_recall import Asked, questions_of
 from tools.learn_weights import Replayed, curves, summary, use_replay
@@ -56,6 +57,10 @@ class Memory:
             evidence = self._store.recall(db, cue, k, keys)
         self.shown.append(evidence)
         return evidence
+
+    def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
+        """Nothing: no chat is live."""
+        return Evidence()
 
     def sources(self) -> Sequence[SourceStatus]:
         """None: no question of these needs the length of a source."""

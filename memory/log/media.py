@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from stream.disk import is_no_room
-from stream.errors import DiskFull
+from stream.errors import DiskFull, SourceCorrupt, SourceGone
 
 HASH_BYTES = 16
 _EXTENSIONS = {
@@ -21,7 +24,59 @@ _EXTENSIONS = {
     "image/webp": "webp",
     "video/mp4": "mp4",
     "video/x-matroska": "mkv",
+    "video/webm": "webm",
+    "audio/mp4": "m4a",
+    "audio/webm": "webm",
+    "audio/x-matroska": "mka",
 }
+_HASH_STEP_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledFile:
+    """A file that another process of the store wrote to the spool: its content was compared with its hash."""
+
+    path: Path
+    digest: bytes
+    n_bytes: int
+    inode: tuple[int, int, int]
+    """Device, number and time of change of the very file that was read."""
+
+
+def spooled_file(path: Path, spool: Path, content_hash: str, n_bytes: int) -> SpooledFile:
+    """Makes sure that a file is what it is said to be, and lies in a folder of the spool.
+
+    Args:
+        path: As it was told; links are not followed at its end, nor out of the spool.
+        spool: The folder under which it must lie.
+        content_hash: Its blake2b-128 in hexadecimal.
+        n_bytes: Its size.
+
+    Raises:
+        SourceGone: If it is not there, or not in the spool.
+        SourceCorrupt: If its size or its hash is another.
+    """
+    try:
+        inside = path.parent.resolve(strict=True).is_relative_to(spool.resolve(strict=True))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise SourceGone(f"{path.name!r} is not in the spool any more") from error
+    status = os.fstat(descriptor)
+    if not inside or not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise SourceGone(f"{path.name!r} is no file of the spool")
+    digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    with os.fdopen(descriptor, "rb") as file:
+        while status.st_size == n_bytes and (block := file.read(_HASH_STEP_BYTES)):
+            digest.update(block)
+        os.fsync(descriptor)
+    if status.st_size != n_bytes or digest.hexdigest() != content_hash:
+        raise SourceCorrupt(f"{path.name!r} is not what was told: {status.st_size} of {n_bytes} bytes")
+    return SpooledFile(path, digest.digest(), n_bytes, _inode(status))
+
+
+def _inode(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def media_hash(body: bytes | memoryview) -> bytes:
@@ -55,20 +110,54 @@ class MediaFolder:
             DiskFull: If there is no room; no part of the file is left.
         """
         digest = media_hash(body)
+        self._put(digest, media_type, len(body), lambda path: _write_file(path, body))
+        return digest
+
+    def adopt(self, file: SpooledFile, media_type: str) -> bytes:
+        """As `write`, without its bytes passing through: the file also stays where it is.
+
+        Raises:
+            DiskFull: As `write`.
+            ValueError: If it is not the file any more that was looked at.
+        """
+
+        def link(path: Path) -> None:
+            partial = path.with_name(f".{path.name}.partial")
+            partial.unlink(missing_ok=True)
+            try:
+                os.link(file.path, partial, follow_symlinks=False)
+                is_same = _inode(partial.lstat()) == file.inode
+            except FileNotFoundError as error:
+                raise ValueError(f"{file.path.name} is gone") from error
+            except OSError as error:  # Not every disk knows links.
+                if is_no_room(error, path):
+                    raise
+                body = file.path.read_bytes()
+                is_same = media_hash(body) == file.digest
+                _write_file(partial, body)
+            if not is_same:
+                partial.unlink()
+                raise ValueError(f"{file.path.name} was changed while it was taken")
+            partial.rename(path)
+
+        self._put(file.digest, media_type, file.n_bytes, link)
+        return file.digest
+
+    def _put(self, digest: bytes, media_type: str, n_bytes: int, make: Callable[[Path], None]) -> None:
         path = self.folder / media_path(digest, media_type)
         self._unsynced.add(path.parent)
         try:
             if not path.parent.is_dir():
                 path.parent.mkdir(mode=0o700)
                 self._unsynced.add(self.folder)
-            if not path.exists() or path.stat().st_size != len(body):
-                _write_file(path, body)
+            if not path.exists() or path.stat().st_size != n_bytes:
+                path.unlink(missing_ok=True)
+                make(path)
                 self._made.append(path)
         except OSError as error:
             if is_no_room(error, path):
                 raise DiskFull(f"{path}: {error}", remedy="free some space on the store's disk") from error
             raise
-        return digest
 
     def sync(self) -> None:
         """Returns when every rename since the last call is on disk."""

@@ -23,7 +23,7 @@ import numpy as np
 from memory.log.acts import add_act
 from memory.log.citations import add_citations
 from memory.log.database import LOG_NAME, connect_writer, named_error, transaction
-from memory.log.media import MediaFolder
+from memory.log.media import MediaFolder, SpooledFile
 from memory.log.migrations import check_version, migrate
 from memory.log.reader import DATED_LATER, marks
 from memory.log.tombstones import Tombstones
@@ -41,7 +41,7 @@ MOST_TOGETHER = 32
 """Observations written by one statement. Between two of them others get Python's lock and keep it for
 some 0.1 ms, so that statements of each observation made a commit wait as long again beside a question."""
 
-Parts = Mapping[str, tuple[Part, bytes | memoryview]]
+Parts = Mapping[str, tuple[Part, bytes | memoryview | SpooledFile]]
 Learn = Callable[[sqlite3.Connection, Citations, int], None]
 """Learns from citations of a turn within the transaction that makes them durable, in this commit."""
 
@@ -447,11 +447,14 @@ class LogStore:
             if medium.part not in parts:
                 raise _Refused(f"part {medium.part!r} is missing")
             body = parts[medium.part][1]
-            digest = self.media.write(body, medium.media_type)
+            if isinstance(body, SpooledFile):
+                digest, n_bytes = self.media.adopt(body, medium.media_type), body.n_bytes
+            else:
+                digest, n_bytes = self.media.write(body, medium.media_type), len(body)
             self._db.execute(
                 "INSERT INTO media (media_hash, media_type, n_bytes, width_px, height_px, refs, commit_no)"
                 " VALUES (?, ?, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
-                (digest, medium.media_type, len(body), medium.width_px, medium.height_px, commit_no),
+                (digest, medium.media_type, n_bytes, medium.width_px, medium.height_px, commit_no),
             )
             self._db.execute(
                 "INSERT INTO observation_media (n, ordinal, role, media_hash) VALUES (?, ?, ?, ?)",
@@ -462,7 +465,10 @@ class LogStore:
         for key in observation.keys:
             if key.part not in parts:
                 raise _Refused(f"part {key.part!r} is missing")
-            vector = read_array(*parts[key.part]).astype(np.float32)
+            part, body = parts[key.part]
+            if isinstance(body, SpooledFile):
+                raise _Refused(f"part {key.part!r} is no array")
+            vector = read_array(part, body).astype(np.float32)
             length = float(np.linalg.norm(vector))
             # Written so that a NaN is refused too.
             if vector.ndim != 1 or not abs(length - 1.0) <= UNIT_TOLERANCE:

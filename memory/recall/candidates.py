@@ -103,9 +103,10 @@ def find(
 def in_gates(db: sqlite3.Connection, gates: Gates, limit: int) -> Candidates:
     """What the gates alone let through, where a cue has no words: spread evenly over time.
 
-    Shots, words and texts first; single frames only where there is nothing else.
+    Shots, words and texts first; single frames only where there is nothing else, and clips, which
+    tell nothing by themselves, where there is not even a frame.
     """
-    for kinds in ("o.kind <> 'frame' AND o.text <> ''", "1"):
+    for kinds in ("o.kind <> 'frame' AND o.text <> ''", "o.kind <> 'clip'", "1"):
         where = f"WHERE {kinds}{gates.sql}"
         total = int(
             db.execute(f"SELECT COUNT(*) FROM observation AS o {where}", gates.parameters).fetchone()[0]  # noqa: S608

@@ -15,6 +15,7 @@ from memory.keys.speaks import Speaks, answering
 from memory.log.reader import LogReader
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
+from memory.recall.recent import RecentRecall
 from memory.settings import RecallSettings
 from stream.errors import ModelMissing, OmniRecallError
 from stream.messages import Cue, Evidence, RecallAsk
@@ -35,15 +36,22 @@ class Questions:
         recall: The pipeline.
         link: The way to the encoder.
         settings: How long to wait for a key.
+        recent: Answers what is asked about the last minutes.
     """
 
     def __init__(
-        self, reader: LogReader, recall: Recall, link: EncoderLink, settings: RecallSettings
+        self,
+        reader: LogReader,
+        recall: Recall,
+        link: EncoderLink,
+        settings: RecallSettings,
+        recent: RecentRecall | None = None,
     ) -> None:
         self._reader = reader
         self._recall = recall
         self._link = link
         self._settings = settings
+        self._recent = recent
         self._numbers = itertools.count()
         self._began_s: dict[int, float] = {}
 
@@ -72,6 +80,11 @@ class Questions:
     def _answer(self, asked: Decoded, hop: Callable[[str], None]) -> Evidence:
         ask = cast(RecallAsk, asked.message)
         started_s = time.perf_counter()
+        if ask.recent is not None and self._recent is not None:
+            if ask.short_term:
+                return self._of_late(asked, self._recent)
+            with self._reader.snapshot() as db:
+                ask = self._recent.ranged(db, ask)
         for last in range(TAKEOVERS - 1, -1, -1):
             with self._reader.snapshot() as db:
                 speaks = answering(db)
@@ -81,6 +94,8 @@ class Questions:
                 if questions and last and answering(db) != speaks:
                     continue
                 evidence = self._recall(db, ask.cue, ask.k, questions, hop, unit=ask.unit)
+                if ask.short_term and self._recent is not None:
+                    evidence = self._recent.joined(db, ask, evidence)
             break
         timings = evidence.timings_ms | {
             "question_key": round(key_ms, 3),
@@ -91,6 +106,14 @@ class Questions:
         timings["lexical_only"] = 1.0
         notice = shortened(f"found by words alone, not by meaning: {failure.message}", TEXT_CHARS)
         return msgspec.structs.replace(evidence, timings_ms=timings, notices=(notice,))
+
+    def _of_late(self, asked: Decoded, recent: RecentRecall) -> Evidence:
+        """What was perceived in the last minutes; only a picture in the cue is put to the encoder."""
+        ask = cast(RecallAsk, asked.message)
+        assert ask.recent is not None  # noqa: S101 - it was looked at
+        questions, _ = self._questions(asked, msgspec.structs.replace(ask.cue, text=""), None)
+        with self._reader.snapshot() as db:
+            return recent.answer(db, ask, ask.recent, questions)
 
     def _questions(
         self, asked: Decoded, cue: Cue, speaks: Speaks | None

@@ -214,13 +214,13 @@ class Cutting:
         ends_ns = self.origin_ns + self.t1_ns
         end_ns = begins_ns
         with self.written(target, begins_ns - self.origin_ns) as out:
-            made = {stream.index: _template(out, stream) for stream in self.chosen.streams}
+            made = {stream.index: template(out, stream) for stream in self.chosen.streams}
             readers = [self._copied(stream, begins_ns, ends_ns) for stream in self.chosen.streams]
             for at_ns, index, packet in heapq.merge(*readers, key=lambda item: item[0]):
                 packet.stream = made[index]
                 if index == self.chosen.main.index:
                     end_ns = max(end_ns, stamp_ns(packet) + to_ns(packet.duration or 0, packet.time_base))
-                _shift(packet, begins_ns)
+                shift(packet, begins_ns)
                 out.mux(packet)
                 self.told(at_ns - self.origin_ns)
         if end_ns - self.origin_ns < self.t0_ns - LEAST_NS:
@@ -268,7 +268,7 @@ class Cutting:
         back_ns = _SUBTITLE_BACK_NS if is_text else 0
         quit_ns = ends_ns + _SUBTITLE_ON_NS if is_text else None
         found = packets_from(self.path, stream.index, begins_ns - back_ns, quit_ns)
-        for at_ns, packet in _in_decoding_order(packet for _, packet in found):
+        for at_ns, packet in in_decoding_order(packet for _, packet in found):
             if at_ns >= ends_ns:
                 return
             shown_ns = stamp_ns(packet)
@@ -280,7 +280,7 @@ class Cutting:
                 yield at_ns, stream.index, packet
 
 
-def _in_decoding_order(packets: Iterator[Packet[Any]]) -> Iterator[tuple[int, Packet[Any]]]:
+def in_decoding_order(packets: Iterator[Packet[Any]]) -> Iterator[tuple[int, Packet[Any]]]:
     """Packets with both times, those of decoding strictly increasing, as muxers demand.
 
     Matroska tells when pictures are shown only. libavformat finds out when they are decoded,
@@ -398,7 +398,7 @@ def stamp_ns(packet: Packet[Any]) -> int:
     return to_ns(stamp, packet.time_base)
 
 
-def _shift(packet: Packet[Any], begins_ns: int) -> None:
+def shift(packet: Packet[Any], begins_ns: int) -> None:
     """Lets times count from the beginning of the clip."""
     base = packet.time_base
     by = (2 * begins_ns * base.denominator + base.numerator * NS_PER_S) // (2 * base.numerator * NS_PER_S)
@@ -415,7 +415,8 @@ def _cut_beginning(packet: Packet[Any], begins_ns: int) -> None:
         packet.pts = packet.dts = begins
 
 
-def _template(out: OutputContainer, stream: Stream) -> Stream:
+def template(out: OutputContainer, stream: Stream) -> Stream:
+    """A track of a clip that takes the packets of a stream as they are."""
     made: Stream = out.add_stream_from_template(stream, opaque=True)
     made.metadata.update(kept_tags(stream.metadata))
     made.disposition = stream.disposition

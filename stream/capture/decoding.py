@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from av.container.input import InputContainer
     from av.stream import Stream
 
+    from stream.capture.packets import Tap
+
 NS_PER_S = 1_000_000_000
 NS_PER_US = 1_000
 
@@ -71,10 +73,12 @@ def decoded(
     health: TrackHealth,
     settings: CaptureSettings,
     max_packets: int | None = None,
+    tap: Tap | None = None,
 ) -> Iterator[Any]:
     """The frames of a stream as libav gives them; what cannot be decoded is counted and skipped.
 
-    Ends early, with `health.partial` set, after `bad_in_a_row` failures without a frame.
+    Ends early, with `health.partial` set, after `bad_in_a_row` failures without a frame. `tap` sees
+    the packets before they are decoded.
     """
     packets = container.demux(stream)
     failures = n_packets = n_frames = 0
@@ -82,6 +86,8 @@ def decoded(
         n_packets += 1
         try:
             packet = next(packets, None)
+            if tap is not None and packet is not None:
+                tap.put(packet)
             frames = packet.decode() if packet is not None else []
         except EOFError:
             packet, frames = None, []

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from av.container.input import InputContainer
     from av.stream import Stream
 
+    from stream.capture.packets import Tap
+
 JUMP_NS = 10 * NS_PER_S
 """A single frame this far ahead of both its neighbours has a wrong timestamp."""
 ROUNDING_NS = 1_000
@@ -54,6 +56,7 @@ def frames(
     after_pts_ns: int | None = None,
     settings: CaptureSettings | None = None,
     health: TrackHealth | None = None,
+    tap: Tap | None = None,
 ) -> Iterator[DecodedFrame]:
     """The frames of a video track in order of position, which strictly increases.
 
@@ -65,6 +68,7 @@ def frames(
             picture; then the same frames as without it.
         settings: Bounds of decoding.
         health: Filled in on the way.
+        tap: Sees the encoded packets.
 
     Raises:
         SourceError: As `stream.capture.probe.inspect` does. Damage further on ends the
@@ -79,7 +83,9 @@ def frames(
     with _track(path, track, "video", settings) as (container, stream):
         if begin_ns is not None:
             _seek(container, stream, begin_ns)
-        ordered = _in_order(_placed(container, stream, settings, health), settings, health)
+        if tap is not None:
+            tap.begin(stream, start_ns(container))
+        ordered = _in_order(_placed(container, stream, settings, health, tap), settings, health)
         yield from ordered if after_pts_ns is None else _since(ordered, after_pts_ns)
         _note_cut_off(container, stream, health)
 
@@ -90,6 +96,7 @@ def chunks(
     after_sample: int | None = None,
     settings: CaptureSettings | None = None,
     health: TrackHealth | None = None,
+    tap: Tap | None = None,
 ) -> Iterator[AudioChunk]:
     """The sound of a track, 16 kHz mono, as chunks on the absolute grid of `chunk_samples`.
 
@@ -101,6 +108,7 @@ def chunks(
             decode is cheap, a sample that differs is not.
         settings: Bounds of decoding, size of chunks.
         health: Filled in on the way.
+        tap: Sees the encoded packets.
 
     Raises:
         SourceError: As `frames` does.
@@ -111,7 +119,9 @@ def chunks(
     )
     late = 0
     with _track(path, track, "audio", settings) as (container, stream):
-        for first_sample, samples in _resampled(container, stream, settings, health):
+        if tap is not None:
+            tap.begin(stream, start_ns(container))
+        for first_sample, samples in _resampled(container, stream, settings, health, tap):
             late = late + 1 if first_sample + len(samples) <= grid.head else 0
             health.misplaced += late > 0
             if late > settings.bad_in_a_row:
@@ -194,14 +204,18 @@ def _seeks_exactly(
 
 
 def _placed(
-    container: InputContainer, stream: Stream, settings: CaptureSettings, health: TrackHealth
+    container: InputContainer,
+    stream: Stream,
+    settings: CaptureSettings,
+    health: TrackHealth,
+    tap: Tap | None = None,
 ) -> Iterator[DecodedFrame]:
     """The decoded frames with their positions, in the order of the decoder."""
     film: Any = stream
     converters = Converters(film.sample_aspect_ratio)
     usual_ns = to_ns(1, 1 / film.average_rate) if film.average_rate else _FRAME_NS
     positions = _Positions(container, health)
-    for frame in decoded(container, stream, health, settings):
+    for frame in decoded(container, stream, health, settings, tap=tap):
         length_ns = to_ns(frame.duration, frame.time_base) if frame.duration else usual_ns
         pts_ns = positions.of(frame, max(1, length_ns))
         if 0 <= pts_ns <= LONGEST_NS:
@@ -390,11 +404,15 @@ def _form(frame: AudioFrame) -> tuple[str, str, int]:
 
 
 def _resampled(
-    container: InputContainer, stream: Stream, settings: CaptureSettings, health: TrackHealth
+    container: InputContainer,
+    stream: Stream,
+    settings: CaptureSettings,
+    health: TrackHealth,
+    tap: Tap | None = None,
 ) -> Iterator[tuple[int, Samples]]:
     """Sound at 16 kHz with its position in samples, in the order of the decoder."""
     drift_ns = int(settings.drift_s * NS_PER_S)
-    placed = _placed_sound(container, stream, settings, health)
+    placed = _placed_sound(container, stream, settings, health, tap)
     run: _Run | None = None
     for pts_ns, frame in _settled(placed, lambda item: item[0], health):
         if run is None or run.form != _form(frame) or abs(pts_ns - run.end_ns) > drift_ns:
@@ -411,10 +429,14 @@ def _resampled(
 
 
 def _placed_sound(
-    container: InputContainer, stream: Stream, settings: CaptureSettings, health: TrackHealth
+    container: InputContainer,
+    stream: Stream,
+    settings: CaptureSettings,
+    health: TrackHealth,
+    tap: Tap | None = None,
 ) -> Iterator[tuple[int, AudioFrame]]:
     positions = _Positions(container, health)
-    for frame in decoded(container, stream, health, settings):
+    for frame in decoded(container, stream, health, settings, tap=tap):
         if frame.samples <= 0 or frame.sample_rate <= 0:
             health.errors += 1
             continue

@@ -11,6 +11,7 @@ from typing import Generic, Literal, Self, TypeVar
 from stream.capture.container import ensure_readable, ensure_same
 from stream.capture.decoding import TrackHealth
 from stream.capture.file import chunks, frames, paced
+from stream.capture.packets import Tap
 from stream.capture.photo import pixels
 from stream.capture.picture import Pixels
 from stream.capture.ring import Overflow, Ring, RingItem
@@ -94,7 +95,7 @@ class Reading:
     `max_side_px` are what perception wants. `began_ns` is the monotonic time of position
     0 for a file that is played as a camera, None for one that is read as fast as it goes.
     `lat` and `lon` are where its pictures were taken, as far as is known. `is_again`: it was
-    read before, and must be the same file still.
+    read before, and must be the same file still. `tap` sees its encoded packets.
     """
 
     path: Path
@@ -107,6 +108,7 @@ class Reading:
     lat: float | None = None
     lon: float | None = None
     is_again: bool = False
+    tap: Tap | None = None
 
 
 class Reader(Generic[I]):
@@ -181,6 +183,9 @@ class Reader(Generic[I]):
             self.gone = error
         except Exception as error:  # Raised again in the loop, where it ends the process.
             self.failure = error
+        finally:
+            if self.reading.tap is not None:
+                self.reading.tap.end()
 
     def _read_on(self) -> bool:
         """Fills the ring; whether it came to an end of the track, be it by damage."""
@@ -224,7 +229,12 @@ class VideoReader(Reader[FrameItem]):
         """The frames that the sampler chooses."""
         reading = self.reading
         decoded = frames(
-            reading.path, reading.track, self._sampler.primes_after_pts_ns, self.settings, self.health
+            reading.path,
+            reading.track,
+            self._sampler.primes_after_pts_ns,
+            self.settings,
+            self.health,
+            reading.tap,
         )
         for frame in self.in_time(decoded, lambda frame: frame.pts_ns):
             choice = self._sampler.look(frame.pts_ns, frame.luma())
@@ -292,7 +302,7 @@ class AudioReader(Reader[SoundItem]):
         """The chunks of the track."""
         reading = self.reading
         after_sample = sample_at(reading.after_pts_ns) if reading.after_pts_ns is not None else None
-        decoded = chunks(reading.path, reading.track, after_sample, self.settings, self.health)
+        decoded = chunks(reading.path, reading.track, after_sample, self.settings, self.health, reading.tap)
         # A microphone has a chunk once its last sample has been heard.
         for chunk in self.in_time(decoded, lambda chunk: chunk.end_pts_ns):
             item = SoundItem(chunk)

@@ -16,6 +16,7 @@ import msgspec
 
 from stream.capture.container import hold, path_of
 from stream.capture.file import shortfall
+from stream.capture.live_clips import LiveClips
 from stream.capture.observations import Plan, decided, first_cue_id, planned
 from stream.capture.probe import ContentHash, Probe, inspect
 from stream.capture.reader import AudioReader, Reading, StillReader, VideoReader
@@ -85,6 +86,7 @@ class CaptureService(Service):
         self._plan: Plan | None = None
         self._notes: list[str] = []
         self._tracks: dict[int, Track] = {}
+        self._clips: LiveClips | None = None
         self._flows = False
         self._begun: set[int] = set()
         self._asking: set[int] = set()
@@ -115,6 +117,8 @@ class CaptureService(Service):
             self._ask_until(ask, answered)
         for track in self._tracks.values():
             track.turn(now_ns)
+        if self._clips is not None:
+            self._clips.turn(now_ns)
         gone = next((track.gone for track in self._tracks.values() if track.gone is not None), None)
         if gone is not None:
             self._leave(gone)
@@ -134,7 +138,8 @@ class CaptureService(Service):
             for track in self._tracks.values():
                 if track.ended or (unheard and track.unheard):
                     self._ask_for_end(track)
-        if self._flows and all(track.finished for track in self._tracks.values()):
+        is_read = self._flows and all(track.finished for track in self._tracks.values())
+        if is_read and (self._clips is None or self._clips.may_leave(now_ns)):
             self._finish()
 
     def drain(self) -> bool:
@@ -147,6 +152,8 @@ class CaptureService(Service):
         """Stops the readers, and takes away an outbox that has served: each file has one of its own."""
         for track in self._tracks.values():
             track.stop()
+        if self._clips is not None:
+            self._clips.close()
         if self._over and not (self._open.as_camera or self.draining or self.outbox.waiting):
             remove_spool(self.outbox)
 
@@ -331,6 +338,9 @@ class CaptureService(Service):
             )
             return
         self._flows = True
+        media = {record.track: record.media for record in self._plan.tracks if record.media != "stills"}
+        if self._open.as_camera and media and self._settings.packet_ring_bytes:
+            self._clips = LiveClips(self, self._origin, media, self._settings)
         for record in self._plan.tracks:
             self._tracks[record.track] = self._new_track(self._origin, record)
         for track in self._tracks.values():
@@ -362,6 +372,7 @@ class CaptureService(Service):
             lat=self._probe.lat,
             lon=self._probe.lon,
             is_again=record.track in self._begun,
+            tap=self._clips.tap(record.track) if self._clips is not None else None,
         )
         self._begun.add(record.track)
         kinds: dict[str, type[AnyReader]] = {"video": VideoReader, "stills": StillReader}

@@ -138,6 +138,24 @@ class CaptureSettings(BaseModel):
     bad_in_a_row: int = Field(
         default=512, ge=1, description="undecodable or misplaced packets in a row that end a track"
     )
+    packet_ring_bytes: int = Field(
+        default=128 << 20,
+        ge=0,
+        description="bytes of encoded packets kept per live source, for clips of what just was; 0: none."
+        " Nothing is kept unless memory.clips.enabled",
+    )
+    packet_ring_s: float = Field(
+        default=180.0,
+        gt=0,
+        le=3600,
+        description="seconds of encoded packets kept: an event is closed up to two minutes after it began",
+    )
+    clip_linger_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=600,
+        description="seconds that a live source that has ended stays for the clips still to be cut of it",
+    )
     announce_s: float = Field(
         default=1.0, gt=0, description="seconds between two announcements of a track that has no credit"
     )

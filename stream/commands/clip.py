@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stream.messages.observation import Observation
     from stream.messages.span import Span
 
+LIVE_KINDS = ("camera", "microphone", "network")
 MOST_TOLD = 8
 """Matches of an ambiguous id that are told."""
 
@@ -60,10 +61,12 @@ def clip(
     idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
     as_json: options.AsJson = False,
 ) -> None:
-    """Cut a moment from its original file, 2 seconds at least; nothing is encoded anew by default."""
+    """Cut a moment from its original file, 2 seconds at least; nothing is encoded anew by default.
+
+    Of a live source it is cut from the clip that memory kept, where it kept one.
+    """
     from stream.capture.clip import cut
     from stream.capture.clip_form import form_of
-    from stream.capture.original import find_original
     from stream.commands.connection import to_store
     from stream.commands.terminal import say_json
 
@@ -71,22 +74,66 @@ def clip(
     output = output.expanduser().absolute()
     with to_store(options.store_dir(store), preset, config, idle_exit) as connection:
         found = named_moment(connection, moment)
-    with _progress("checking the original") as report:
-        original = find_original(found.source, verify=not no_verify, report=report)
+        wanted_ns = found.pts0_ns - round(before * 1e9), found.pts1_ns + round(after * 1e9)
+        kept = _kept(connection, found, *wanted_ns) if found.source.kind in LIVE_KINDS else None
+    original, begins_ns = kept if kept is not None else (_original(found, verify=not no_verify), 0)
     with _progress("cutting") as report:
         made = cut(
             original,
             output,
-            found.pts0_ns - round(before * 1e9),
-            found.pts1_ns + round(after * 1e9),
+            wanted_ns[0] - begins_ns,
+            wanted_ns[1] - begins_ns,
             exact=exact,
             force=force,
             report=report,
         )
+    made = _later(made, begins_ns)
     if as_json:
         say_json(_clip_json(made, found, original))
     else:
         _show(made, original)
+
+
+def _original(found: Moment, *, verify: bool) -> Path:
+    from stream.capture.original import find_original
+
+    with _progress("checking the original") as report:
+        return find_original(found.source, verify=verify, report=report)
+
+
+def _kept(connection: Connection, found: Moment, pts0_ns: int, pts1_ns: int) -> tuple[Path, int]:
+    """The kept clip that holds most of a moment of a live source, and where in the source it begins.
+
+    Raises:
+        SourceGone: If none was kept; the error says why.
+    """
+    from stream.commands.terminal import position
+    from stream.errors import SourceGone
+    from stream.messages.media import ClipFind, ClipFound
+
+    ask = ClipFind(
+        source_id=found.source.source_id, session=found.source.session, pts0_ns=pts0_ns, pts1_ns=pts1_ns
+    )
+    told = connection.ask("memory", ClipFound, ask)
+    if not told.clips:
+        uri = found.source.uris[0] if found.source.uris else found.source.source_id.hex()
+        raise SourceGone(
+            f"no clip of {uri} at {position(found.pts0_ns)} was kept: {told.reason}",
+            remedy="memory.clips in the configuration says which moments of live sources are kept",
+        )
+    best = max(told.clips, key=lambda clip: min(clip.pts1_ns, pts1_ns) - max(clip.pts0_ns, pts0_ns))
+    return connection.store_dir / "media" / best.path, best.pts0_ns
+
+
+def _later(made: Clip, by_ns: int) -> Clip:
+    """A clip with its times in the source of what it was cut from."""
+    return replace(
+        made,
+        t0_ns=made.t0_ns + by_ns,
+        t1_ns=made.t1_ns + by_ns,
+        start_ns=made.start_ns + by_ns,
+        end_ns=made.end_ns + by_ns,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ def _document(
             "pending_keys": memory.pending_keys,
             "lexicon": memory.lexicon,
             "reindex": memory.reindex,
+            "short_term": memory.short_term,
+            "clips": memory.clips,
             "sources": [
                 held_json(source, offline=source.uri in offline)
                 for offline in (offline_uris(memory.sources),)
@@ -121,6 +123,9 @@ def _show_memory(memory: StatusMemory) -> None:
         made, total = memory.reindex.get("made", 0), memory.reindex.get("total", 0)
         old, new = memory.reindex.get("answering", ""), memory.reindex.get("wanted", "")
         say(f"reindex: {old} answers; {made} of {total} keys of {new} are made")
+    for what, told in (("short-term", memory.short_term), ("clips", memory.clips)):
+        if told:
+            say(f"{what}: " + ", ".join(f"{count} {plain(key)}" for key, count in told.items()))
     if memory.sources:
         offline = offline_uris(memory.sources)
         rows = [

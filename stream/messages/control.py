@@ -318,7 +318,8 @@ class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
 
     `lexicon` is how texts are found by their words; `reindex` is told while another encoder is
     wanted than the one that answers, as `reindex.told` has it. `pending_turns` of `pending_keys`
-    are turns of chats whose facts have no keys yet.
+    are turns of chats whose facts have no keys yet. `short_term` and `clips` count what is held of
+    live sources, what was shed, and what could not be had.
     """
 
     commit_no: int
@@ -331,6 +332,8 @@ class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
     lexicon: dict[str, object] = {}
     reindex: dict[str, object] = {}
     pending_turns: int = 0
+    short_term: dict[str, int] = {}
+    clips: dict[str, int] = {}
 
 
 @topic("reindex.ask")

@@ -32,14 +32,25 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     valid_at_ns: int | None = None
 
 
+class Recent(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch that is counted back from now, in seconds; the last `from_s` where `until_s` is 0."""
+
+    from_s: float
+    until_s: float = 0.0
+
+
 @topic("recall.ask")
 class RecallAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     """reasoning, gateway, commands → memory: at most `k` items for this cue.
 
-    `unit` `moment`: no two items are the same moment. Fields at their default stay away,
-    so that a memory of an earlier release is asked as it was then.
+    `unit` `moment`: no two items are the same moment. `recent`: of what live sources perceived from
+    so many seconds ago to so many seconds ago, by each one's own clock; the newest first, where not
+    all have room. `short_term`: what came last may be taken from memory's short-term store.
+    Fields at their default stay away, so that a memory of an earlier release is asked as it was then.
     """
 
     cue: Cue
     k: int = 10
     unit: Literal["observation", "moment"] = "observation"
+    recent: Recent | None = None
+    short_term: bool = True

@@ -77,11 +77,26 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     undated: int = 0
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """A live source: `through_ns` is the UTC time of the newest that is known of it.
+
+    `is_watched`: it is being perceived now (or was, at the commit that was asked about).
+    """
+
+    source_id: bytes
+    session: int
+    uri: str
+    through_ns: int
+    is_watched: bool
+
+
 @topic("recall.evidence")
 class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
     """memory → reasoning, gateway, commands: items in time order, coverage and verdict.
 
-    `notices` are for the person: what this was answered without.
+    `notices` are for the person: what this was answered without. `watched` are the live sources,
+    told where `recent` was asked; if none of them is being watched, the items are the last that were
+    perceived.
     """
 
     items: tuple[EvidenceItem, ...] = ()
@@ -92,3 +107,4 @@ class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
     considered: int = 0
     timings_ms: dict[str, float] = {}
     notices: tuple[str, ...] = ()
+    watched: tuple[Watched, ...] = ()

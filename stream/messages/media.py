@@ -178,9 +178,27 @@ class SpaceTold(Message, frozen=True, kw_only=True, omit_defaults=True):
     text_model: str = ""
 
 
+@topic("clip.held")
+class ClipHeld(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """capture → memory, each second: the encoded packets that it keeps of a live source.
+
+    A clip can be cut from `pts0_ns` to `pts1_ns`; None where nothing is kept yet. `ended`: no more
+    will come. It is also how memory learns whom to ask.
+    """
+
+    source_id: bytes
+    session: int
+    pts0_ns: int | None = None
+    pts1_ns: int | None = None
+    ended: bool = False
+
+
 @topic("clip.want")
 class ClipWant(Message, frozen=True, kw_only=True):
-    """memory → capture: remux the encoded packets of this range into a file of their own."""
+    """memory → capture: remux the encoded packets of this range into a file of their own.
+
+    Repeated until `clip.made` comes; a range whose end is still to come waits for it.
+    """
 
     source_id: bytes
     session: int
@@ -189,8 +207,13 @@ class ClipWant(Message, frozen=True, kw_only=True):
 
 
 @topic("clip.made")
-class ClipMade(Message, frozen=True, kw_only=True):
-    """capture → memory: the file, its blake2b-128 and its size; `path` is in the store's spool."""
+class ClipMade(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """capture → memory: the file, its blake2b-128 and its size; `path` is in the store's spool.
+
+    `pts0_ns` and `pts1_ns` are those of the request. The file begins at `begins_ns`, with a keyframe,
+    and ends at `ends_ns`; its own times count from there. Where none could be made `lost` says why,
+    and `path` is empty. Repeated until `clip.settled`.
+    """
 
     source_id: bytes
     session: int
@@ -199,3 +222,53 @@ class ClipMade(Message, frozen=True, kw_only=True):
     path: str
     content_hash: str
     n_bytes: int
+    begins_ns: int = 0
+    ends_ns: int = 0
+    media_type: str = ""
+    lost: str = ""
+
+
+@topic("clip.settled")
+class ClipSettled(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → capture: a clip is on disk, or will not be; its file in the spool may go.
+
+    `over`: no clip of this source is wanted any more, nor are its packets. With neither a range nor
+    `over` it answers the first `clip.held`: clips may be wanted until the events of the source are closed.
+    """
+
+    source_id: bytes
+    session: int
+    pts0_ns: int = 0
+    pts1_ns: int = 0
+    kept: bool = False
+    reason: str = ""
+    over: bool = False
+
+
+@topic("clip.find")
+class ClipFind(Message, frozen=True, kw_only=True):
+    """commands, gateway → memory: which kept clips of a live source share a moment with this range?"""
+
+    source_id: bytes
+    session: int
+    pts0_ns: int
+    pts1_ns: int
+
+
+class KeptClip(msgspec.Struct, frozen=True, kw_only=True):
+    """A clip in the store: `path` under `media/`, and the stretch of its source that it holds."""
+
+    observation_id: bytes
+    path: str
+    media_type: str
+    pts0_ns: int
+    pts1_ns: int
+    n_bytes: int
+
+
+@topic("clip.found")
+class ClipFound(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → commands, gateway: those clips in order of time; `reason` says why there is none."""
+
+    clips: tuple[KeptClip, ...] = ()
+    reason: str = ""

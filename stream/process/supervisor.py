@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+import shutil
 import signal
 import sys
 import time
@@ -471,6 +472,7 @@ def remove_capture_spools(spool_dir: Path) -> None:
     """
     for path in spool_dir.glob("capture-*.sqlite*"):
         path.unlink(missing_ok=True)
+    shutil.rmtree(spool_dir / "clips", ignore_errors=True)
 
 
 def take_lock(store_dir: Path) -> IO[str]:

@@ -23,6 +23,9 @@ class Listening:
         self.shown.append(evidence.items)
         return evidence
 
+    def recent(self, cue, k, stretch):
+        return self._memory.recent(cue, k, stretch)
+
     def sources(self):
         return self._memory.sources()
 
