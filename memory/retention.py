@@ -12,6 +12,9 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import msgspec
 
 from memory.bounds import NAME_CHARS
 from memory.keys.index import IndexShelf
@@ -19,16 +22,28 @@ from memory.log.demotion import STEPS
 from memory.log.pins import pins, resolved, stretch_of
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
-from memory.retain.kept import Kept, index_files_bytes, kept, used_bytes
+from memory.retain.kept import Kept, index_files_bytes, kept, used_bytes, walked
 from memory.retain.plan import Plan, overruns, plan
 from memory.retain.policies import RetentionPolicy, policy_of
 from memory.retain.steps import FRAMES, Decision, FramesDecision, LetGo, let_frames_go, let_go
 from memory.retain.subjects import Budget
 from memory.settings import RetentionSettings
-from stream.errors import ConfigError, DiskFull, StoreBusy
+from stream.errors import ConfigError, DiskFull, OmniRecallError, StoreBusy
 from stream.messages import Act, CommitPut, new_id
-from stream.messages.retention import LetGoRow, PinAsk, PinTold, RetentionAsk, RetentionTold
+from stream.messages.envelope import Message
+from stream.messages.retention import (
+    DataAsk,
+    DataTold,
+    LetGoRow,
+    PinAsk,
+    PinTold,
+    RetentionAsk,
+    RetentionTold,
+)
 from stream.process.lanes import Lane
+from stream.process.log import Log
+from stream.process.metrics import Metrics
+from stream.process.service import Received
 from stream.wire.bounds import fitting, shortened
 
 MOST_IN_STEP = 24
@@ -99,6 +114,41 @@ class Retention:
 
     # In the loop.
 
+    def register(self, service: Answers) -> None:
+        """Has a process answer `retention.ask`, `pin.ask` and `data.ask`."""
+        service.on(RetentionAsk, self._take_ask)
+        service.on(DataAsk, lambda received: self._answer(received, self._walk))
+        service.on(PinAsk, self._take_pin)
+
+    def _take_ask(self, received: Received) -> None:
+        ask = cast(RetentionAsk, received.message)
+        if ask.run and not ask.dry_run:
+            self._due_ns = 0
+        self._answer(received, lambda: self._read(lambda db: self.told(db, ask)))
+
+    def _take_pin(self, received: Received) -> None:
+        ask = cast(PinAsk, received.message)
+        if self._writer is not None:
+            self._writer.submit(
+                lambda: self._read(lambda db: self.pin(ask, db)),
+                done=received.reply,
+                failed=lambda error: _fail(received, error),
+            )
+
+    def _answer(self, received: Received, answer: Callable[[], Message]) -> None:
+        if self._looks is not None:
+            self._looks.submit(answer, done=received.reply, failed=lambda error: _fail(received, error))
+
+    def _read(self, answer: Callable[[sqlite3.Connection], Message]) -> Message:
+        with self._reader.snapshot() as db:
+            return answer(db)
+
+    def _walk(self) -> Message:
+        counted = self._read(
+            lambda db: DataTold(counted={name: n for name, n in self.kept(db).classes.items() if n})
+        )
+        return msgspec.structs.replace(cast(DataTold, counted), walked=walked(self._store.path.parent))
+
     def wake(self, monotonic_ns: int) -> None:
         """Something was committed: look soon."""
         self._due_ns = min(self._due_ns, monotonic_ns + LOOK_AGAIN_NS)
@@ -115,21 +165,32 @@ class Retention:
             self._due_ns = monotonic_ns + LOOK_IDLE_NS
             self._looks.submit(self.look, done=self._looked, failed=self._failed)
 
-    def take_told(self) -> Told:
-        """What happened since the last call."""
+    def tell(self, metrics: Metrics, log: Log) -> None:
+        """Counts what happened since the last call, and logs it; never content."""
+        if not self._told.items and not self._told.failures:
+            return
         told, self._told = self._told, Told()
-        return told
+        metrics.count("let_go", told.items)
+        metrics.count("let_go_bytes", max(0, told.n_bytes))
+        for error in told.failures:
+            log.warning("retention_waits", error=error)
 
     def _looked(self, made: Plan) -> None:
         self._busy = False
         self._steps.extend(steps_of(made))
 
     def _applied(self, done: LetGo) -> None:
-        self._busy = False
         self._told.items += done.items
         self._told.n_bytes += done.n_bytes
-        if not self._steps:
-            self._due_ns = 0  # Look whether that was enough.
+        self._busy = False
+        if self._steps or self._writer is None:
+            return
+        self._due_ns = 0  # Look whether that was enough.
+        self._busy = True
+        self._writer.submit(self.compact_if_worth, done=self._compacted, failed=self._failed)
+
+    def _compacted(self, _: bool) -> None:
+        self._busy = False
 
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, DiskFull | StoreBusy):
@@ -281,6 +342,20 @@ class Retention:
         if acts:
             self._store.commit([PutItem("memory", CommitPut(outbox_seq=now_ns, acts=tuple(acts)))])
         return PinTold(target=target, level=found[0], changed=len(acts), kept=len(held))  # type: ignore[arg-type]
+
+
+class Answers(Protocol):
+    """A process that answers messages."""
+
+    def on(self, kind: type[Message], function: Callable[[Received], None]) -> None:
+        """Registers what happens to messages of a type."""
+        ...
+
+
+def _fail(received: Received, error: BaseException) -> None:
+    if not isinstance(error, OmniRecallError):
+        error = OmniRecallError(f"memory failed on {received.decoded.topic}: {type(error).__name__}")
+    received.fail(error)
 
 
 def steps_of(made: Plan) -> list[list[Decision] | FramesDecision]:

@@ -30,6 +30,7 @@ from memory.log.store import LogStore, PutItem
 from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
+from memory.retention import Retention
 from memory.settings import MemorySettings
 from memory.spans.consolidate import Consolidator, Step, ready_views
 from memory.spans.segment import segmenter_of
@@ -50,6 +51,7 @@ from stream.messages.control import (
 from stream.messages.envelope import Message
 from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
+from stream.messages.retention import RetentionAsk
 from stream.messages.span import TimelineAsk
 from stream.process.heap import give_back_blocks_from
 from stream.process.lanes import Lane
@@ -121,7 +123,7 @@ class MemoryService(Service):
         self._questions = Questions(recall_reader, self._pipeline, link, recall)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
-        self._in_use += [self._writer, self._queries]
+        self._in_use += [self._writer, self._queries, self.lane("retention")]
         self._keys = KeyMaker(
             self._store,
             self._reader,
@@ -133,6 +135,16 @@ class MemoryService(Service):
             self._questions.oldest_s,
         )
         self._reindex = Reindex(link, self._keys)
+        self._retention = Retention(
+            self._store,
+            self._reader,
+            self._shelf,
+            self._settings.retention,
+            self.clock.now_ns,
+            self._writer,
+            self.lane("retention"),
+        )
+        self._retention.register(self)
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -166,6 +178,8 @@ class MemoryService(Service):
             self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
         self._keys.turn(now_ns)
         self._tell_keys()
+        self._retention.turn(now_ns)
+        self._retention.tell(self.metrics, self.log)
 
     def _tell_keys(self) -> None:
         told = self._keys.take_told()
@@ -239,6 +253,7 @@ class MemoryService(Service):
         self._committing = False
         self._views_due = True
         self._keys.wake()
+        self._retention.wake(self.clock.monotonic_ns())
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
         for received, ack in zip(group, acks, strict=True):
             self.hop(received.trace_id, "log.commit")
@@ -445,6 +460,7 @@ class MemoryService(Service):
                 told,
                 pending_turns=turns,
                 lexicon=self._shelf.words.describe(),
+                retention=msgspec.to_builtins(self._retention.told(db, RetentionAsk(limit=0))),
                 reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )
 

@@ -1,184 +1,44 @@
-"""What is still found when half of the bytes are gone: `python -m tools.eval_retention --data FILE | --dir DIR`.
+"""What is still found when half of the bytes are gone.
 
-`--json OUT` `--seeds 3` `--keys FOLDER` (keeps vectors of texts for a next run) `--share .5`. `--data` is of
-LoCoMo format: each dialogue is a store of its own, with the keys that `omnirecall import` makes. `--dir` is
-a folder of `tools.video_set`, or, by `--store`, a store of it that `tools.eval_video --store` made.
+`python -m tools.eval_retention --data FILE | --dir DIR --store STORE` `--json OUT` `--seeds 3` `--share .5`
+`--keys FOLDER` (keeps vectors of texts for a next run). `--data` is of LoCoMo format: each dialogue is a
+store of its own, with the keys that `omnirecall import` makes. `--dir` is a folder of `tools.video_set`,
+and `--store` a store of it that `tools.eval_video --store` made; R@10 is hit@10 there, as it counts.
 
 The budget is a share of the bytes of keys, words, index files and pictures of the full store, as the store
-itself counts them; rows of the log stay, and the log is compacted. What is let go is chosen by the code that
-ships (`memory.retention`), and what is found by the recall that ships. `ours` goes in steps by value per byte;
-controls take all of an item at once, by their order. `… in steps` is a control with the steps of ours,
-`ours whole` ours without. `longest` keeps the longest texts. `kept_R@10` is R@10 at the budget over
-R@10 of the full store; its intervals are drawn over questions, paired.
+itself counts them; rows of the log stay, and what the log of letting go takes counts against it. What
+goes is chosen by the code that ships (`memory.retention`), and what is found by the recall that ships. `ours`
+goes in steps, by value per byte; controls take all of an item at once, by their order. `… in steps` is a
+control with the steps of ours, `ours whole` is ours without. `longest` keeps the longest texts.
+`kept_R@10` is R@10 at the budget over R@10 of the full store; intervals are drawn over questions, paired.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shutil
-import sqlite3
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memory.keys.index import IndexShelf
-from memory.log.reader import LogReader
-from memory.log.store import LogStore
 from memory.recall.candidates import QuestionKey
-from memory.recall.pipeline import Recall
-from memory.retain.kept import Kept, walked
-from memory.retain.policies import Chance, Judged, RetentionPolicy, policy_of
-from memory.retain.subjects import Subject
-from memory.retention import Retention
-from memory.settings import MemorySettings, RetentionSettings
+from memory.settings import MemorySettings
 from stream.capture.text import read
-from stream.errors import OmniRecallError
+from stream.errors import ConfigError, OmniRecallError
 from stream.messages import Cue
 from tools.chat_stores import ENCODER, ChatStore, Encode, Vectors, keeping, remembering, text_encoder
 from tools.eval_recall import Asked, questions_of
-from tools.video_metrics import interval
+from tools.half_stores import Arm, OpenStore, arms, halved, opened
+from tools.video_metrics import Stretch, hit_rank, interval
+from tools.video_set import VideoSet, read_set
 
 K = 10
-CONTROLS = ("random", "fifo", "ebbinghaus", "least_redundant", "longest")
-SHARED = ("keys", "digests", "words", "index files", "thumbnails", "keyframes")
-"""Classes of which a share stays; the rows of the log are no part of it."""
-NOW_NS = 1_800_000_000 * 10**9
-
-
-class Longest:
-    """Keeps the longest texts: what a policy must be more than."""
-
-    def judge(self, db: sqlite3.Connection, found: Sequence[Subject], now_ns: int) -> Judged:
-        """As `RetentionPolicy.judge`."""
-        del db, now_ns
-        lengths = np.array([float(len(one.text)) for one in found])
-        return Judged(lengths, {"chars": lengths})
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A policy, and whether it goes in steps."""
-
-    name: str
-    policy: str
-    in_steps: bool
-    seed: int = 0
-
-    def settings(self, base: RetentionSettings) -> RetentionSettings:
-        """What holds in this arm, budgets aside."""
-        told = {"policy": self.policy if self.policy != "longest" else "fifo", "in_steps": self.in_steps}
-        return base.model_copy(update=told)
-
-    def made(self, base: RetentionSettings, shelf: IndexShelf) -> RetentionPolicy:
-        """The policy itself."""
-        if self.policy == "longest":
-            return Longest()
-        if self.policy == "random":
-            return Chance(self.seed)
-        return policy_of(self.policy, base.weights, shelf.words)
-
-
-def arms(seeds: int) -> list[Arm]:
-    """Everything that is compared."""
-    found = [Arm("ours", "value", True), Arm("ours whole", "value", False)]
-    for name in CONTROLS:
-        for seed in range(seeds if name == "random" else 1):
-            tail = f" {seed}" if name == "random" else ""
-            found.append(Arm(f"{name}{tail}", name, False, seed))
-            found.append(Arm(f"{name}{tail} in steps", name, True, seed))
-    return found
-
-
-class OpenStore:
-    """A store that is open for all that is measured.
-
-    Args:
-        folder: Of the store.
-        settings: Of memory.
-    """
-
-    def __init__(self, folder: Path, settings: MemorySettings) -> None:
-        self.folder = folder
-        self.log = LogStore(folder)
-        self.reader = LogReader(folder)
-        self.shelf = IndexShelf(folder / "views")
-        with self.reader.snapshot() as db:
-            for (encoder_id,) in db.execute("SELECT DISTINCT encoder_id FROM key").fetchall():
-                self.shelf.ready(db, encoder_id)
-        self.recall = Recall(self.shelf, settings.recall)
-
-    def retention(self, settings: RetentionSettings, policy: RetentionPolicy) -> Retention:
-        """Its retention."""
-        made = Retention(self.log, self.reader, self.shelf, settings, lambda: NOW_NS, policy=policy)
-        made.compacted_from = 16 << 10, 0.0
-        return made
-
-    def kept(self) -> Kept:
-        """Bytes by class."""
-        with self.reader.snapshot() as db:
-            return self.retention(RetentionSettings(), Longest()).kept(db)
-
-    def close(self) -> None:
-        """Closes it."""
-        self.shelf.save()
-        self.reader.close()
-        self.shelf.close()
-        self.log.close()
-
-
-@contextlib.contextmanager
-def opened(folder: Path, settings: MemorySettings) -> Iterator[OpenStore]:
-    """A store for a while."""
-    store = OpenStore(folder, settings)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-@contextlib.contextmanager
-def halved(
-    full: Path, arm: Arm, settings: MemorySettings, share: float
-) -> Iterator[tuple[OpenStore, dict[str, Any]]]:
-    """A copy of a store of which an arm has let go all but a share, and what that took."""
-    with tempfile.TemporaryDirectory(prefix="omnirecall-half-") as folder:
-        copy = Path(folder) / "store"
-        shutil.copytree(full, copy)
-        with opened(copy, settings) as store:
-            before = store.kept()
-            budget = budget_of(before, share)
-            held = settings.retention.model_copy(
-                update={
-                    "index_bytes": max(1 << 16, before.index - budget["index"]),
-                    "thumbnails_bytes": max(0, before.thumbnails - budget["thumbnails"]),
-                }
-            )
-            base = arm.settings(held)
-            began_s = time.monotonic()
-            done = store.retention(base, arm.made(held, store.shelf)).hold()
-            after = store.kept()
-            told = {
-                "let_go": done.items,
-                "bytes": sum(after.classes.get(name, 0) for name in SHARED),
-                "full_bytes": sum(before.classes.get(name, 0) for name in SHARED),
-                "seconds": round(time.monotonic() - began_s, 2),
-                "over": max(0, after.index - held.index_bytes),
-            }
-            yield store, told
-
-
-def budget_of(held: Kept, share: float) -> dict[str, int]:
-    """How many bytes of the index, and of pictures, have to go."""
-    index = sum(held.classes.get(name, 0) for name in SHARED[:4])
-    return {"index": int((1 - share) * index), "thumbnails": int((1 - share) * held.thumbnails)}
 
 
 @dataclass(slots=True)
@@ -187,7 +47,6 @@ class Measured:
 
     found: dict[str, list[float]] = field(default_factory=dict)
     took: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    lengths: dict[str, float] = field(default_factory=dict)
 
 
 def chat_recall(store: OpenStore, place_of: Mapping[bytes, str], asked: Asked, key: Vectors) -> float:
@@ -214,11 +73,10 @@ def measure_chats(
         made.close()
         own = [one for one in asked if one.chat == place]
         with opened(full, settings) as store:
-            store.log.compact()
             measured.found.setdefault("full", []).extend(
                 chat_recall(store, refs, one, keys[one.text]) for one in own
             )
-        print(f"dialogue {place + 1} of {len(chats)}: {walked(full)}", file=sys.stderr)
+        print(f"dialogue {place + 1} of {len(chats)}", file=sys.stderr)
         for arm in every:
             with halved(full, arm, settings, share) as (store, told):
                 measured.took.setdefault(arm.name, []).append(told)
@@ -226,6 +84,44 @@ def measure_chats(
                     chat_recall(store, refs, one, keys[one.text]) for one in own
                 )
     return measured, asked
+
+
+def video_hit(store: OpenStore, videos: VideoSet, question: str, true: Stretch, encode: Encode) -> float:
+    """Whether the true stretch is among the first ten moments."""
+    with store.reader.snapshot() as db:
+        rows = db.execute(
+            "SELECT DISTINCT encoder_id FROM key"
+            " WHERE kind IN ('transcript', 'caption', 'seen_text', 'digest')"
+        )
+        key = encode([question])[0]
+        keys = [QuestionKey("dense", encoder_id, key) for (encoder_id,) in rows.fetchall()]
+        told = store.recall(db, Cue(text=question), K, keys, unit="moment")
+    found: list[Stretch] = []
+    for item in sorted(told.items, key=lambda item: -item.score):
+        pts0_ns = item.pts0_ns if item.moment_pts0_ns is None else item.moment_pts0_ns
+        pts1_ns = item.pts1_ns if item.moment_pts1_ns is None else item.moment_pts1_ns
+        found.append(Stretch(videos.video_of(item.uri), pts0_ns / 1e9, pts1_ns / 1e9))
+    return float(hit_rank(found[:K], true) is not None)
+
+
+def measure_videos(
+    folder: Path, full: Path, settings: MemorySettings, encode: Encode, every: Sequence[Arm], share: float
+) -> tuple[Measured, list[int]]:
+    """Every answerable question of a folder of videos, of the full store and of each arm."""
+    videos = read_set(folder)
+    asked = [(one.question, one.true) for one in videos.answerable if one.true is not None]
+    names = sorted({true.video for _, true in asked})
+    measured = Measured()
+    with tempfile.TemporaryDirectory(prefix="omnirecall-full-") as work:
+        copy = Path(work) / "store"
+        shutil.copytree(full, copy)
+        with opened(copy, settings) as store:
+            measured.found["full"] = [video_hit(store, videos, *one, encode) for one in asked]
+        for arm in every:
+            with halved(copy, arm, settings, share) as (store, told):
+                measured.took[arm.name] = [told]
+                measured.found[arm.name] = [video_hit(store, videos, *one, encode) for one in asked]
+    return measured, [names.index(true.video) for _, true in asked]
 
 
 def ratios(measured: Measured, groups: Sequence[int]) -> dict[str, dict[str, Any]]:
@@ -243,10 +139,14 @@ def ratios(measured: Measured, groups: Sequence[int]) -> dict[str, dict[str, Any
         told[name] = {
             "R@10": round(float(half.mean()), 4),
             "kept_R@10": _ratio(pairs),
-            "interval": interval(pairs, lambda places, pairs=pairs: _ratio([pairs[p] for p in places])),
+            "interval": _interval(pairs),
             "by_group": by,
         }
     return told
+
+
+def _interval(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return interval(pairs, lambda places: _ratio([pairs[place] for place in places]))
 
 
 def pooled(found: Mapping[str, Sequence[float]]) -> dict[str, list[Sequence[float]]]:
@@ -267,7 +167,7 @@ def document(measured: Measured, groups: Sequence[int], options: argparse.Namesp
     """The JSON object that every evaluation of the project writes."""
     return {
         "tool": "eval_retention",
-        "data": str(options.data or options.dir or options.store),
+        "data": str(options.data or options.dir),
         "items": len(groups),
         "config": {"share": options.share, "retention": options.settings.retention.model_dump()},
         "models": {"text": "all-minilm-l6-v2"},
@@ -307,6 +207,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def measured_of(
+    options: argparse.Namespace, settings: MemorySettings, encode: Encode, every: Sequence[Arm]
+) -> tuple[Measured, list[int]]:
+    """What the options ask for, and the dialogue or video of each question.
+
+    Raises:
+        ConfigError: If they name neither dialogues nor videos with their store.
+    """
+    if options.data is not None:
+        with tempfile.TemporaryDirectory(prefix="omnirecall-retention-") as folder:
+            measured, asked = measure_chats(
+                options.data, settings, encode, every, options.share, Path(folder)
+            )
+        return measured, [one.chat for one in asked]
+    if options.dir is None or options.store is None:
+        raise ConfigError(
+            "name dialogues, or videos and a store of them",
+            remedy="--data FILE, or --dir DIR --store STORE, as tools.eval_video makes it",
+        )
+    return measure_videos(options.dir, options.store, settings, encode, every, options.share)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measures, prints, writes; 2 where an option is wrong."""
     options = _parser().parse_args(argv)
@@ -315,14 +237,11 @@ def main(argv: list[str] | None = None) -> int:
     encode = text_encoder()
     encode = remembering(encode) if options.keys is None else keeping(encode, options.keys)
     try:
-        with tempfile.TemporaryDirectory(prefix="omnirecall-retention-") as folder:
-            measured, asked = measure_chats(
-                options.data, settings, encode, every, options.share, Path(folder)
-            )
+        measured, groups = measured_of(options, settings, encode, every)
     except OmniRecallError as error:
         print(f"{error.message}\n{error.remedy}", file=sys.stderr)
         return error.exit_code
-    told = document(measured, [one.chat for one in asked], options)
+    told = document(measured, groups, options)
     print_table(told)
     if options.json is not None:
         options.json.write_text(json.dumps(told, indent=1), encoding="utf-8")

@@ -20,6 +20,14 @@ FEWEST_CHARS = 4
 """Of the beginning of an id that stands for it."""
 
 
+UNPINNED = (
+    "NOT EXISTS (SELECT 1 FROM pin AS p WHERE p.target = o.observation_id OR (p.level <> 'observation'"
+    " AND p.source_id = o.source_id AND p.session = o.session"
+    " AND p.pts0_ns <= o.pts0_ns / 2 + o.pts1_ns / 2 AND p.pts1_ns > o.pts0_ns / 2 + o.pts1_ns / 2))"
+)
+"""A condition on a row `o` that no pin keeps."""
+
+
 class Pin(NamedTuple):
     """A pin that holds: what it was put on, and the stretch of its source that it keeps."""
 

@@ -12,12 +12,14 @@ from collections.abc import Callable
 
 from memory.log.demotion import KEYS
 
-ROW_BYTES, FRAME_BYTES = 385, 360
-"""A row of `observation` and its entries in the indexes, texts and payload apart."""
+ROW_BYTES, FRAME_BYTES = 330, 310
+"""A row of `observation` and its entries in the indexes, beside its variable parts."""
 WORD_BYTES, WORD_SHARE = 24, 0.95
 """A text in the index of words: its sizes, and its postings per byte of text."""
-KEY_BYTES, KEY_INDEX_BYTES = 24, 190
-"""A row of `key` beside its variable parts, and what its two indexes take."""
+KEY_BYTES, KEY_INDEX_BYTES = 24, 54
+"""A row of `key` and of its two indexes, beside their variable parts."""
+UNFILLED = 1.4
+"""Room that the index of owners takes, whose order is that of chance, for what is in it."""
 CLASSES = ("log", "frames", "words", "keys", "digests", "thumbnails", "keyframes", "clips")
 
 _TABLES = f"""
@@ -106,7 +108,8 @@ def row_bytes(o: str) -> str:
         f" + length(CAST({o}.{name} AS BLOB))" for name in ("text", "speaker", "about", "audience", "place")
     )
     base = f"CASE WHEN {o}.kind = 'frame' THEN {FRAME_BYTES} ELSE {ROW_BYTES} END"
-    return f"({base} + COALESCE(length({o}.payload), 0){texts})"
+    named = f"length({o}.producer_id) + length({o}.trace_id)"
+    return f"({base} + {named} + COALESCE(length({o}.payload), 0){texts})"
 
 
 def word_bytes(o: str) -> str:
@@ -125,7 +128,9 @@ def key_bytes(k: str) -> str:
         f" + length({k}.encoder_id) + length({k}.terms) + COALESCE(length({k}.vector), 0))"
     )
     pages = f"CASE WHEN {cell} <= 4080 THEN 4096 / (4080 / {cell}) ELSE ({cell} / 4092 + 1) * 4096 END"
-    return f"({pages} + {KEY_INDEX_BYTES})"
+    encoder = f"length({k}.encoder_id)"
+    named = f"length({k}.owner) + length({k}.kind) + length({k}.terms) + {encoder}"
+    return f"({pages} + {KEY_INDEX_BYTES} + CAST({UNFILLED} * ({named}) AS INTEGER) + {encoder})"
 
 
 def m005_retention(db: sqlite3.Connection, run: Callable[[sqlite3.Connection, str], None]) -> None:

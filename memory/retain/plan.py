@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from memory.log.demotion import DIGEST, FACTS, GONE, KEYS, level_of
+from memory.log.pins import UNPINNED
 from memory.retain.kept import Kept, by_source
 from memory.retain.policies import Judged, RetentionPolicy
 from memory.retain.steps import Decision, FramesDecision
-from memory.retain.subjects import MOST_SUBJECTS, Budget, Subject, has_facts, subjects
+from memory.retain.subjects import Budget, Subject, has_facts, subjects
 from memory.settings import RetentionSettings
 
 MOST_DECISIONS = 512
@@ -114,7 +115,7 @@ def _add_least(
     dice: random.Random,
 ) -> None:
     budget = made.budget or "index"
-    found = subjects(db, budget, dice)
+    found, is_sample = subjects(db, budget, dice)
     if not found:
         return
     judged = policy.judge(db, found, now_ns)
@@ -130,7 +131,7 @@ def _add_least(
             cost = _cost(settings.policy, float(judged.scores[place]), move)
             ranked.append((cost * shares.get(one.source_id, 1.0), place, move))
     ranked.sort(key=lambda item: item[:2])
-    most = MOST_DECISIONS if len(found) <= MOST_SUBJECTS else min(MOST_DECISIONS, len(found) // SAMPLE_SHARE)
+    most = min(MOST_DECISIONS, max(1, len(found) // SAMPLE_SHARE)) if is_sample else MOST_DECISIONS
     for _, place, move in ranked[:most]:
         if made.expects >= excess:
             break
@@ -184,8 +185,8 @@ def _add_frames(db: sqlite3.Connection, made: Plan, excess: int) -> None:
             "SELECT session FROM source WHERE source_id = ?", (source_id,)
         ).fetchall():
             rows = db.execute(
-                "SELECT n FROM observation WHERE source_id = ? AND session = ? AND kind = 'frame'"
-                " ORDER BY pts0_ns LIMIT ?",
+                "SELECT n FROM observation AS o WHERE source_id = ? AND session = ? AND kind = 'frame'"  # noqa: S608
+                f" AND {UNPINNED} ORDER BY pts0_ns LIMIT ?",
                 (source_id, session, MOST_FRAMES + 1),
             ).fetchall()
             wanted = min(MOST_FRAMES, -(-excess // max(1, n_bytes // items)))
@@ -205,11 +206,8 @@ def _expired(db: sqlite3.Connection, settings: RetentionSettings, now_ns: int) -
             "SELECT source_id, session FROM source WHERE retention_class = ?", (name,)
         ).fetchall():
             rows = db.execute(
-                "SELECT o.n, o.kind FROM observation AS o WHERE o.source_id = ? AND o.session = ?"
-                " AND o.commit_no <= ? AND NOT EXISTS (SELECT 1 FROM pin AS p WHERE"
-                " p.target = o.observation_id OR (p.level <> 'observation' AND p.source_id = o.source_id"
-                " AND p.session = o.session AND p.pts0_ns <= o.pts0_ns / 2 + o.pts1_ns / 2"
-                " AND p.pts1_ns > o.pts0_ns / 2 + o.pts1_ns / 2)) LIMIT ?",
+                "SELECT o.n, o.kind FROM observation AS o WHERE o.source_id = ? AND o.session = ?"  # noqa: S608
+                f" AND o.commit_no <= ? AND {UNPINNED} LIMIT ?",
                 (source_id, session, through, MOST_FRAMES),
             ).fetchall()
             why = f"older than {days:g} days"

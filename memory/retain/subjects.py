@@ -61,8 +61,11 @@ def subjects(db: sqlite3.Connection, budget: Budget, dice: random.Random, below:
         budget: Which.
         dice: Draws the sample of a large store.
         below: Observations at this level or further are left out.
+
+    Returns:
+        They, and whether there are others.
     """
-    numbers = _numbers(db, budget, dice, below)
+    numbers, is_sample = _numbers(db, budget, dice, below)
     found = {one.n: one for some in pages(numbers) for one in _read(db, some)}
     kept = pins(db)
     for some in pages(numbers):
@@ -71,11 +74,13 @@ def subjects(db: sqlite3.Connection, budget: Budget, dice: random.Random, below:
     for n, times in times_cited(db, sorted(found)).items():
         found[n].cited = times
     _add_bytes(db, found, budget)
-    return [found[n] for n in sorted(found)]
+    return [found[n] for n in sorted(found)], is_sample
 
 
-def _numbers(db: sqlite3.Connection, budget: Budget, dice: random.Random, below: int) -> list[int]:
-    """Row numbers: all where they are few, else neighbours around places drawn by chance."""
+def _numbers(
+    db: sqlite3.Connection, budget: Budget, dice: random.Random, below: int
+) -> tuple[list[int], bool]:
+    """Row numbers: all where they are few, else neighbours around places drawn by chance; whether so."""
     if budget == "index":
         sql = (
             "SELECT n FROM observation WHERE kind <> 'frame' AND kind <> 'gap' AND demoted = ? AND n >= ?"
@@ -87,13 +92,15 @@ def _numbers(db: sqlite3.Connection, budget: Budget, dice: random.Random, below:
         parts = _OF_BUDGET[budget]
     last = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0])
     numbers: set[int] = set()
+    is_sample = False
     for part in parts:
         every = [n for (n,) in db.execute(sql, (part, 0, MOST_SUBJECTS + 1))]
         if len(every) > MOST_SUBJECTS:
+            is_sample = True
             each = MOST_SUBJECTS // RUNS
             every = [n for _ in range(RUNS) for (n,) in db.execute(sql, (part, dice.randint(1, last), each))]
         numbers.update(every)
-    return sorted(numbers)
+    return sorted(numbers), is_sample
 
 
 def _read(db: sqlite3.Connection, numbers: Sequence[int]) -> list[Subject]:
@@ -149,7 +156,7 @@ def unlike(
         near = _likest(found, worth, rows, vectors)
         apart[rows] = np.maximum(apart[rows], 1.0 - near)
     apart[apart < 0] = 1.0
-    apart = np.clip(apart, 0.0, 1.0)
+    apart[:] = np.clip(apart, 0.0, 1.0)
     return apart
 
 

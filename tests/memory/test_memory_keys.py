@@ -31,6 +31,7 @@ from memory.log.store import LogStore
 from memory.settings import SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
+from stream.errors import Corrupt
 
 S = 1_000_000_000
 E = "toy-encoder"
