@@ -154,9 +154,8 @@ def unlike(
     apart: npt.NDArray[np.float64] = np.full(len(found), -1.0)
     for rows, vectors in _spaces(db, found):
         near = _likest(found, worth, rows, vectors)
-        apart[rows] = np.maximum(apart[rows], 1.0 - near)
+        apart[rows] = np.maximum(apart[rows], np.clip(1.0 - near, 0.0, 1.0))
     apart[apart < 0] = 1.0
-    apart[:] = np.clip(apart, 0.0, 1.0)
     return apart
 
 
