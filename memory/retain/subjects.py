@@ -53,7 +53,9 @@ class Subject:
     cited: int = 0
 
 
-def subjects(db: sqlite3.Connection, budget: Budget, dice: random.Random, below: int = GONE) -> list[Subject]:
+def subjects(
+    db: sqlite3.Connection, budget: Budget, dice: random.Random, below: int = GONE
+) -> tuple[list[Subject], bool]:
     """What may be let go to relieve a budget, in order of row numbers; what is pinned is left out.
 
     Args:
