@@ -22,7 +22,7 @@ from memory.log.demotion import STEPS
 from memory.log.pins import pins, resolved, stretch_of
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
-from memory.retain.kept import Kept, index_files_bytes, kept, used_bytes, walked
+from memory.retain.kept import IN_LOG_FILE, Kept, index_files_bytes, kept, walked
 from memory.retain.plan import Plan, overruns, plan
 from memory.retain.policies import RetentionPolicy, policy_of
 from memory.retain.steps import FRAMES, Decision, FramesDecision, LetGo, let_frames_go, let_go
@@ -246,8 +246,7 @@ class Retention:
         Returns:
             Whether it did.
         """
-        with self._reader.snapshot() as db:
-            slack, used = self.kept(db).classes["other"], used_bytes(db)
+        slack, used = self._slack()
         if self._slack_bytes is None:
             self._slack_bytes = slack
         self._slack_bytes = min(self._slack_bytes, slack)
@@ -256,9 +255,14 @@ class Retention:
         if used > MOST_COMPACTED_BYTES or gained <= max(from_bytes, share * used):
             return False
         self._store.compact()
-        with self._reader.snapshot() as db:
-            self._slack_bytes = self.kept(db).classes["other"]
+        self._slack_bytes, _ = self._slack()
         return True
+
+    def _slack(self) -> tuple[int, int]:
+        """Bytes of the log that no class accounts for (below 0 where classes are overrated), and of all."""
+        with self._reader.snapshot() as db:
+            held = self.kept(db)
+        return held.used_bytes - sum(held.classes.get(name, 0) for name in IN_LOG_FILE), held.used_bytes
 
     # Questions.
 

@@ -16,7 +16,7 @@ from memory.log.tombstones import Tombstones
 
 FRAMES = 0
 """The step, in the log of letting go, by which rows of frames go."""
-MERGED_PAGES = -64
+MERGED_PAGES = -8
 """Pages of the text index that are merged after a batch, so that words which went give their room back."""
 
 
