@@ -56,8 +56,8 @@ COMPACTED_FROM_BYTES = 4 << 20
 COMPACTED_SHARE = 0.1
 """Room within pages, beyond what there was after the last time, from which the log is written anew: so many
 bytes, and such a share of the log."""
-MOST_COMPACTED_BYTES = 256 << 20
-"""A larger log is not: it would hold up commits for longer than a second. There pages that are half full
+MOST_COMPACTED_BYTES = 64 << 20
+"""A larger log is not: it would hold up commits for half a second and longer. There pages that are half full
 count against the budget until their neighbours go, too."""
 MOST_ROWS = 500
 """Rows of the log of letting go in one reply."""
