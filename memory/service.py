@@ -32,6 +32,7 @@ from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
 from memory.recall.recent import RecentRecall
+from memory.retention import Retention
 from memory.settings import MemorySettings
 from memory.spans.consolidate import Consolidator, Step, ready_views
 from memory.spans.segment import segmenter_of
@@ -55,6 +56,7 @@ from stream.messages.control import (
 from stream.messages.envelope import Message
 from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
+from stream.messages.retention import RetentionAsk
 from stream.messages.span import TimelineAsk
 from stream.process.heap import give_back_blocks_from
 from stream.process.lanes import Lane
@@ -128,7 +130,7 @@ class MemoryService(Service):
         self._questions = Questions(recall_reader, self._pipeline, link, recall, recent)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
-        self._in_use += [self._writer, self._queries]
+        self._in_use += [self._writer, self._queries, self.lane("retention")]
         self._keys = KeyMaker(
             self._store,
             self._reader,
@@ -150,6 +152,16 @@ class MemoryService(Service):
             self._clip_kept,
         )
         self._writer.submit(self._feed_short_term)
+        self._retention = Retention(
+            self._store,
+            self._reader,
+            self._shelf,
+            self._settings.retention,
+            self.clock.now_ns,
+            self._writer,
+            self.lane("retention"),
+        )
+        self._retention.register(self)
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -186,6 +198,8 @@ class MemoryService(Service):
             self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
         self._keys.turn(now_ns)
         self._tell_keys()
+        self._retention.turn(now_ns)
+        self._retention.tell(self.metrics, self.log)
 
     def _tell_keys(self) -> None:
         told = self._keys.take_told()
@@ -265,6 +279,7 @@ class MemoryService(Service):
         self._committing = False
         self._views_due = True
         self._keys.wake()
+        self._retention.wake(self.clock.monotonic_ns())
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
         for received, ack in zip(group, acks, strict=True):
             self.hop(received.trace_id, "log.commit")
@@ -480,6 +495,7 @@ class MemoryService(Service):
                 lexicon=self._shelf.words.describe(),
                 clips=self._clips.told(),
                 short_term=self._short_term.told(),
+                retention=msgspec.to_builtins(self._retention.told(db, RetentionAsk(limit=0))),
                 reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )
 

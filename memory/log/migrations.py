@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from memory.log import retention_schema
 from memory.log.database import connect_reader, named_error, transaction
 from stream.errors import SchemaTooNew
 
@@ -345,10 +346,16 @@ def m003_citations(db: sqlite3.Connection) -> None:
     _run(db, _USE_TABLES)
 
 
+def m005_retention(db: sqlite3.Connection) -> None:
+    """What was let go and why, pins, and bytes by class."""
+    retention_schema.m005_retention(db, _run)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_the_log_and_its_views,
     m002_fields_of_turns,
     m003_citations,
+    m005_retention,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -23,7 +23,9 @@ from stream.commands import (
     import_,
     index,
     models,
+    pin,
     reindex,
+    retention,
     search,
     serve,
     status,
@@ -70,12 +72,14 @@ app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
 app.command("export")(export.export)
 app.command("reindex")(reindex.reindex)
+app.command("pin")(pin.pin)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
+app.add_typer(retention.app, name="retention")
 app.add_typer(models.app, name="models")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,20 @@ if TYPE_CHECKING:
     from stream.messages.control import SourceState, SourceStatus, StatusMemory, StatusRoles
 
 
-def status(store: options.Store = None, as_json: options.AsJson = False) -> None:
+def status(
+    data: Annotated[
+        bool,
+        typer.Option("--data", help="Walk the store: what every byte of it is. Starts the processes."),
+    ] = False,
+    store: options.Store = None,
+    as_json: options.AsJson = False,
+) -> None:
     """Show the processes, what the store holds, and how reading its sources goes."""
+    if data:
+        from stream.commands.retention import show_data
+
+        show_data(options.store_dir(store), as_json=as_json)
+        return
     from stream.commands.connection import Connection
     from stream.commands.terminal import say, say_json
     from stream.errors import OmniRecallError, RoleUnavailable
@@ -71,6 +83,7 @@ def _document(
             "reindex": memory.reindex,
             "short_term": memory.short_term,
             "clips": memory.clips,
+            "retention": memory.retention,
             "sources": [
                 held_json(source, offline=source.uri in offline)
                 for offline in (offline_uris(memory.sources),)
@@ -126,6 +139,11 @@ def _show_memory(memory: StatusMemory) -> None:
     for what, told in (("short-term", memory.short_term), ("clips", memory.clips)):
         if told:
             say(f"{what}: " + ", ".join(f"{count} {plain(key)}" for key, count in told.items()))
+    if memory.retention:
+        from stream.commands.retention import budget_lines
+
+        for line in budget_lines(memory.retention):
+            say(line)
     if memory.sources:
         offline = offline_uris(memory.sources)
         rows = [

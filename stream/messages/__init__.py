@@ -3,7 +3,7 @@
 `docs/protocol.md` is generated from this package (`python -m tools.write_protocol`).
 """
 
-from stream.messages import control, log, media, turn
+from stream.messages import control, log, media, retention, turn
 from stream.messages.act import Act
 from stream.messages.answer import Answer, Sentence
 from stream.messages.citations import Citations, ShownItem
@@ -53,5 +53,6 @@ __all__ = [
     "media",
     "new_id",
     "observation_id",
+    "retention",
     "turn",
 ]

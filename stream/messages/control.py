@@ -319,7 +319,7 @@ class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
     `lexicon` is how texts are found by their words; `reindex` is told while another encoder is
     wanted than the one that answers, as `reindex.told` has it. `pending_turns` of `pending_keys`
     are turns of chats whose facts have no keys yet. `short_term` and `clips` count what is held of
-    live sources, what was shed, and what could not be had.
+    live sources, what was shed, and what could not be had. `retention` is as `retention.told` has it.
     """
 
     commit_no: int
@@ -334,6 +334,7 @@ class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
     pending_turns: int = 0
     short_term: dict[str, int] = {}
     clips: dict[str, int] = {}
+    retention: dict[str, object] = {}
 
 
 @topic("reindex.ask")
