@@ -15,6 +15,7 @@ from typing import ClassVar, cast
 
 import msgspec
 
+from memory.forget.service import Forget
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
@@ -31,6 +32,7 @@ from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
 from memory.settings import MemorySettings
+from memory.snapshot.restore import sweep
 from memory.spans.consolidate import Consolidator, Step, ready_views
 from memory.spans.segment import segmenter_of
 from memory.spans.timeline import timeline
@@ -48,6 +50,7 @@ from stream.messages.control import (
     StatusAsk,
 )
 from stream.messages.envelope import Message
+from stream.messages.forget import ForgetAsk
 from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
 from stream.messages.span import TimelineAsk
@@ -97,6 +100,7 @@ class MemoryService(Service):
         give_back_blocks_from(BLOCK_BYTES)
         store_dir = self.surroundings.store_dir
         recall = self._settings.recall
+        sweep(store_dir)
         self._learner = Learner(recall)
         self._store = LogStore(
             store_dir,
@@ -133,6 +137,18 @@ class MemoryService(Service):
             self._questions.oldest_s,
         )
         self._reindex = Reindex(link, self._keys)
+        self._forget = Forget(
+            self._store,
+            self._reader,
+            self._shelf,
+            self._writer,
+            self.lane("background"),
+            query=self._query,
+            fail=self._not_answered,
+            changed=self._let_go,
+            woken=self._forgotten,
+            log=self.log,
+        )
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -147,7 +163,9 @@ class MemoryService(Service):
         self.on(LikenessAsk, lambda received: self._query(received, self._alike))
         self.on(HistoryAsk, lambda received: self._query(received, self._history))
         self.on(WeightsAsk, self._take_weights)
+        self.on(ForgetAsk, self._forget.take)
         self.listen("memory")
+        self._forget.start()
         self._keys.start()
 
     def idle(self) -> None:
@@ -165,6 +183,7 @@ class MemoryService(Service):
         elif self._sweep and not self._writer.pending:
             self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
         self._keys.turn(now_ns)
+        self._forget.turn(now_ns)
         self._tell_keys()
 
     def _tell_keys(self) -> None:
@@ -234,6 +253,16 @@ class MemoryService(Service):
             with self._reader.snapshot() as db:
                 weights = self._learner.weights(db)
             self._pipeline.weigh(weights["other"], weights["chat"])
+
+    def _let_go(self) -> None:
+        """Runs in the writer lane once something was forgotten: nothing of it stays in memory."""
+        self._weigh()
+        self._pipeline.forget()
+        self._reindex.forget()
+
+    def _forgotten(self) -> None:
+        self._views_due = True
+        self._keys.wake()
 
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
         self._committing = False

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgpack
 import msgspec
@@ -36,6 +36,8 @@ LARGEST_NS = 2**62
 """Bound of every time that is stored: half of int64, so that sums and means cannot overflow."""
 UNIT_TOLERANCE = 0.01
 """How far a delivered key's length may be from 1; float16 rounding alone costs 0.001."""
+
+T = TypeVar("T")
 
 Parts = Mapping[str, tuple[Part, bytes | memoryview]]
 Learn = Callable[[sqlite3.Connection, Citations, int], None]
@@ -196,6 +198,35 @@ class LogStore:
         with transaction(self._db, self.path) as db:
             yield db
 
+    @contextmanager
+    def erasing(self) -> Iterator[tuple[sqlite3.Connection, int, int]]:
+        """A transaction that may take rows of the log away: the connection, its commit number and UTC.
+
+        Tombstones that it adds are in force once it stands.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        t_ns = self._now_ns()
+        try:
+            with transaction(self._db, self.path) as db:
+                number = int(db.execute("INSERT INTO commit_log (t_ns) VALUES (?)", (t_ns,)).lastrowid or 0)
+                yield db, number, t_ns
+            self._last_commit = number
+        finally:
+            self.tombstones.load()
+
+    def outside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What SQLite does outside of transactions only, such as VACUUM.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        try:
+            return work(self._db)
+        except sqlite3.Error as error:
+            raise named_error(error, self.path) from error
+
     def sweep_media(self, shard: Path) -> int:
         """Removes files of one media subfolder that no row refers to; returns how many.
 
@@ -288,6 +319,8 @@ class LogStore:
         (`memory.log.reader.T0`); their rows stay as they are. A reader of media that is
         told another origin for a source that has one must not use it for observations.
         """
+        if self.tombstones.blocks_source(source.source_id, source.session):
+            raise _Refused("forgotten: a tombstone covers all of this source")
         _check_times(source.duration_ns, source.t_origin_ns, source.session)
         where = (source.source_id, source.session)
         added = self._db.execute(

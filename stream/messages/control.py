@@ -203,7 +203,8 @@ class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file's content, or a chat, as memory holds it; `uris` are where it was met, the newest first.
 
     `t_origin_ns` is the UTC time of pts 0, which stays; None where it is not known yet.
-    `missing` says why its end was never perceived, empty where it was.
+    `missing` says why its end was never perceived, empty where it was. `forgotten`: the owner had
+    it forgotten as a whole; nothing else is known of it, and it is refused.
     """
 
     source_id: bytes
@@ -215,6 +216,7 @@ class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     t_origin_ns: int | None = None
     t_origin_from: str = ""
     missing: str = ""
+    forgotten: bool = False
 
 
 @topic("sources.find")
