@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol, cast
 
@@ -25,7 +26,7 @@ from memory.log.reader import LogReader
 from memory.log.store import LogStore
 from memory.snapshot.manifest import MANIFEST
 from memory.snapshot.replay import forget_in
-from stream.errors import ConfigError, OmniRecallError
+from stream.errors import ConfigError, Corrupt, OmniRecallError
 from stream.messages import Act, new_id
 from stream.messages.envelope import Message
 from stream.messages.forget import ForgetAsk, ForgetDone
@@ -210,7 +211,8 @@ class Forget:
     def _search(self, erasure: Erasure) -> dict[str, int]:
         """The last stage; snapshots that lie in the store forget first."""
         for manifest in sorted(self._store_dir.glob(f"*/*/{MANIFEST}")):
-            forget_in(manifest.parent, self._store_dir)
+            with suppress(Corrupt):  # A damaged one is searched as it is.
+                forget_in(manifest.parent, self._store_dir)
         with self._reader.snapshot() as db:
             return search_store(
                 self._store_dir, self._search_of(erasure), db, erasure.erasure_id, erasure.salt
