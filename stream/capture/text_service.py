@@ -62,6 +62,7 @@ class TextService(Service):
         self._file_id = b""
         self._sources: list[_Source] = []
         self._held: set[bytes] = set()
+        self._forgotten: set[bytes] = set()
         self._unasked: list[bytes] = []
         self._puts: Iterator[CommitPut] | None = None
         self._in_flight: dict[int, int] = {}
@@ -150,6 +151,7 @@ class TextService(Service):
         def answered(reply: Decoded) -> None:
             self._asking = False
             told = reply.message.sources if isinstance(reply.message, SourcesFound) else ()
+            self._forgotten |= {one.source_id for one in told if one.forgotten}
             self._heard(asked, {one.source_id for one in told if one.consolidated})
 
         def failed(error: OmniRecallError) -> None:
@@ -173,7 +175,9 @@ class TextService(Service):
     def _lacking(self) -> Iterator[CommitPut]:
         """All turns of the sources that memory lacks; of others only where they were met now."""
         for source in self._sources:
-            if source.record.source_id in self._held:
+            if source.record.source_id in self._forgotten:
+                self._notes.append(f"{source.chat.name or 'this chat'}: forgotten, and kept out")
+            elif source.record.source_id in self._held:
                 yield CommitPut(outbox_seq=0, sources=(source.record,))
             else:
                 yield from puts_of(source.record, source.chat, source.turns)
@@ -200,6 +204,8 @@ class TextService(Service):
 
     def _all_committed(self) -> None:
         self._puts, self._is_sent = None, True
+        if self._sources and len(self._forgotten) == len(self._sources):
+            self._rejected = self._rejected or "forgotten"
         if self._rejected:
             # Memory keeps it out, so that it will never be consolidated.
             self._refuse(

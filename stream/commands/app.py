@@ -20,12 +20,14 @@ from stream.commands import (
     demo,
     doctor,
     export,
+    forget,
     import_,
     index,
     models,
     reindex,
     search,
     serve,
+    snapshot,
     status,
     timeline,
     weights,
@@ -69,6 +71,9 @@ app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
 app.command("export")(export.export)
 app.command("reindex")(reindex.reindex)
+app.command("forget")(forget.forget)
+app.command("snapshot")(snapshot.snapshot)
+app.command("restore")(snapshot.restore)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
