@@ -34,7 +34,7 @@ from stream.process.lanes import Lane
 from stream.process.log import Log
 from stream.process.service import Received
 
-AGAIN_NS = 200_000_000
+AGAIN_NS = 500_000_000
 """Between two attempts where readers, or a spool that is being sent, are waited for."""
 FAILED_NS = 5_000_000_000
 """Between two attempts after an error such as a full disk."""
@@ -202,7 +202,7 @@ class Forget:
         folder = self._store_dir / "spool"
         with self._reader.snapshot() as db:
             running = clean_spools(folder, db)
-        left = in_spools(folder, self._search_of(erasure))
+            left = in_spools(folder, self._search_of(erasure), db, erasure.salt)
         if self._spool_since_s is None:
             self._spool_since_s = time.monotonic()
         waited_s = time.monotonic() - self._spool_since_s

@@ -143,13 +143,13 @@ def clean_spools(spool_dir: Path, db: sqlite3.Connection) -> list[Path]:
     return running
 
 
-def in_spools(spool_dir: Path, search: ByteSearch) -> int:
-    """How many fingerprints stand in spools."""
+def in_spools(spool_dir: Path, search: ByteSearch, db: sqlite3.Connection, salt: bytes) -> int:
+    """How many fingerprints stand in spools that are not of rows that stay."""
     found: set[int] = set()
     for path in spool_dir.glob("*"):
         if path.is_file() and not path.name.endswith("-shm"):
             found |= search.in_file(path)
-    return len(found)
+    return len(found - said_elsewhere(db, search.narrowed(salt, found), len(found))) if found else 0
 
 
 def search_store(

@@ -16,7 +16,7 @@ def test_a_short_run_finds_nothing(tmp_path, capsys):
     words = ["--markers", "25", "--kills", "3", "--only", "forget", "--json", str(report_path)]
     assert check_forget.main(words) == 0, capsys.readouterr()
     report = json.loads(report_path.read_text())
-    assert report["found_before"] == report["needles"] > 200
+    assert report["markers_before"] == report["markers"] == 25
     assert (report["kills"], report["finished"]) == (3, 5)
 
 
@@ -25,7 +25,7 @@ def test_its_search_finds_what_is_left(tmp_path):
     (tmp_path / "views" / "a.faiss").write_bytes(b"....needle....")
     found = check_forget.found_in([tmp_path], [b"needle", b"other"])
     assert found == {f"{tmp_path.name}/views/a.faiss": 1}
-    report = check_forget.Report(needles=2, found_before=2, rest_unchanged=True, traces={"forgotten": 1})
+    report = check_forget.Report(markers=2, markers_before=2, rest_unchanged=True, traces={"forgotten": 1})
     assert not report.is_good
     report.traces.clear()
     assert report.is_good
