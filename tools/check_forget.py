@@ -375,9 +375,8 @@ class Check:
         self.report.needles_before = sum(needle in everything for needle in self.needles)
         items = [item for film in self.films for item in film.marked]
         forms = [sum(needle in everything for needle in item.needles) for item in items]
-        self.report.markers_before = sum(
-            n >= len(item.needles) - 2 for n, item in zip(forms, items, strict=True)
-        )
+        pairs = zip(forms, items, strict=True)
+        self.report.markers_before = sum(n >= len(item.needles) - 2 for n, item in pairs)
 
     def _deliver(self, house: House, film: Film) -> int:
         """Sends a film as perception would; returns how many items were refused."""
@@ -503,21 +502,29 @@ def check_snapshot(folder: Path, report: Report, locomo: Path | None, n_question
     first, second, questions = _chats(folder, locomo, rng)
     with House(store, "test", SETTINGS) as house:
         _import(house, first, wait=True)
+        _note("the first chat is there")
         _import(house, second, wait=False)
         before = house.memory().commit_no
         house.wait_for(lambda: house.memory().commit_no > before, 60, "the second chat comes in")
         manifest = take(store, copy)
         report.snapshot_commit = manifest.commit_no
+        _note(f"snapshot at commit {manifest.commit_no}")
         Check._settle(house)
         shutil.rmtree(new, ignore_errors=True)
         restore(copy, new)
         asked = rng.sample(questions, min(n_questions, len(questions)))
+        _note(f"asking {len(asked)} questions")
         answers = [_answer(house, question, manifest.commit_no) for question in asked]
+    _note("asking the restored store")
     with House(new, "test", SETTINGS) as house:
         Check._settle(house)
         for question, answer in zip(asked, answers, strict=True):
             report.questions += 1
             report.same_answers += _answer(house, question, manifest.commit_no) == answer
+
+
+def _note(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 def _answer(house: House, question: str, as_of: int) -> list[bytes]:
@@ -541,10 +548,14 @@ def _chats(folder: Path, locomo: Path | None, rng: random.Random) -> tuple[Path,
     if locomo is not None:
         one, other, *_ = json.loads(locomo.read_text(encoding="utf-8"))
         first.write_text(json.dumps([one]), encoding="utf-8")
+        sessions = {f"session_{n}" for n in range(4, 100)}
+        other["conversation"] = {
+            name: value for name, value in other["conversation"].items() if name not in sessions
+        }
         second.write_text(json.dumps([other]), encoding="utf-8")
         return first, second, [qa["question"] for qa in one["qa"]]
     texts: list[str] = []
-    for path, n in ((first, 200), (second, 600)):
+    for path, n in ((first, 60), (second, 90)):
         path = path.with_suffix(".jsonl")
         rows = []
         for turn in range(n):
@@ -554,7 +565,7 @@ def _chats(folder: Path, locomo: Path | None, rng: random.Random) -> tuple[Path,
                 {"text": text, "speaker": "Ana", "time": f"2024-03-{1 + turn // 60:02}T10:{turn % 60:02}:00"}
             )
         path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    words = [" ".join(text.split()[:4]) for text in texts[:200]]
+    words = [" ".join(text.split()[:4]) for text in texts[:60]]
     return (
         first.with_suffix(".jsonl"),
         second.with_suffix(".jsonl"),
