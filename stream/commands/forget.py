@@ -57,7 +57,11 @@ def forget(
     ] = None,
     matching: Annotated[
         str,
-        typer.Option("--matching", metavar="CUE", help="What a search for this finds; it is shown first."),
+        typer.Option(
+            "--matching",
+            metavar="CUE",
+            help="What a search for this finds: you say which of it; with --yes all.",
+        ),
     ] = "",
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="With --matching: how many at most.")] = 10,
     snapshots: Annotated[
@@ -88,7 +92,8 @@ def forget(
         return
     _check(named)
     with to_store(store_dir, preset, config, idle_exit) as connection:
-        ask = _found(connection, matching, k) if matching else _ask(spans, ids, source, between)
+        asks_which = bool(matching) and not (yes or dry_run or as_json) and sys.stdin.isatty()
+        ask = _found(connection, matching, k, asks_which) if matching else _ask(spans, ids, source, between)
         would = _would(connection, ask)
         teller.event("would", "" if as_json else words_of(would), **would_json(would))
         n = would.counts.get("observations", 0)
@@ -142,15 +147,54 @@ def position_ns(text: str) -> int | None:
     return total * 1_000_000_000 + int((part + "0" * 9)[:9])
 
 
-def _found(connection: Connection, cue: str, k: int) -> ForgetAsk:
-    """What recall finds for a cue, by its ids: the words of the cue go nowhere else."""
+def _found(connection: Connection, cue: str, k: int, asks_which: bool) -> ForgetAsk:
+    """What recall finds for a cue, by its ids: the words of the cue go nowhere else.
+
+    Recall gives the best that there is, be it good or not: a person says which of it is meant.
+    """
+    from stream.commands.ask import whereabouts
+    from stream.commands.playable import away_uris
+    from stream.commands.search import said_by
+    from stream.commands.terminal import clean, note
     from stream.messages.cue import Cue, RecallAsk
     from stream.messages.evidence import Evidence
     from stream.messages.forget import ForgetAsk
 
     words = options.asked(cue, Cue(), "cue")
     found = connection.ask("memory", Evidence, RecallAsk(cue=Cue(text=words), k=k), timeout_s=ASK_TIMEOUT_S)
-    return ForgetAsk(ids=tuple(item.observation_id.hex() for item in found.items))
+    items = sorted(found.items, key=lambda item: -item.score)
+    if asks_which and items:
+        away = away_uris(item.uri for item in items)
+        for place, item in enumerate(items, start=1):
+            note(f"{place:3}  {whereabouts(item, away)}")
+            note(f"     {clean(said_by(item))}")
+        told = typer.prompt("Which of them? Numbers (1 3-5), all or none", err=True, default="none")
+        items = [items[place - 1] for place in chosen(told, len(items))]
+    return ForgetAsk(ids=tuple(item.observation_id.hex() for item in items))
+
+
+def chosen(text: str, n: int) -> list[int]:
+    """The numbers from 1 to `n` that a person wrote: `1 3-5`, `all` or `none`.
+
+    Raises:
+        ConfigError: If it is something else.
+    """
+    from stream.errors import ConfigError
+
+    words = text.replace(",", " ").split()
+    if words == ["all"]:
+        return list(range(1, n + 1))
+    if words in ([], ["none"]):
+        return []
+    found: set[int] = set()
+    for word in words:
+        first, _, last = word.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise ConfigError(f"{word!r} is no number of the list", remedy="write for example: 1 3-5")
+        found.update(range(int(first), int(last or first) + 1))
+    if not found or min(found) < 1 or max(found) > n:
+        raise ConfigError(f"the list goes from 1 to {n}", remedy="write for example: 1 3-5")
+    return sorted(found)
 
 
 def _would(connection: Connection, ask: ForgetAsk) -> ForgetDone:
