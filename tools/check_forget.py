@@ -50,13 +50,13 @@ from stream.messages import (
     TrackRecord,
     observation_id,
 )
-from stream.messages.control import SourceOpen, SourceState
 from stream.messages.evidence import Evidence
 from stream.messages.forget import ForgetAsk, ForgetDone
 from stream.messages.observation import CommitAck
 from stream.messages.span import TimelineAsk, TimelineSpans
 from stream.wire.outbox import Outbox
 from stream.wire.parts import OutPart, array_part, blob_part
+from tools.check_snapshot import check_snapshot, settle
 from tools.house import House
 
 S = 1_000_000_000
@@ -344,7 +344,7 @@ class Check:
             self._look("delivered again")
         shutil.rmtree(self.store / "views")
         with House(self.store, "test", SETTINGS) as house:
-            self._settle(house)
+            settle(house)
             time.sleep(3)
             self._ask_for_them(house)
         self._look("views made anew")
@@ -358,7 +358,7 @@ class Check:
     def _fill(self, house: House) -> None:
         for film in self.films:
             self._deliver(house, film)
-        self._settle(house)
+        settle(house)
         marked = [one for film in self.films for one in film.ids(marked=True)]
         self.needles += key_needles(self.store, marked)
         self._rows = rows_of(self.store, self._rest)
@@ -396,17 +396,8 @@ class Check:
             for batch in outbox.due()[:10]:
                 outbox.acknowledge(batch.message.outbox_seq, 64)
 
-    @staticmethod
-    def _settle(house: House) -> None:
-        def is_settled() -> bool:
-            told = house.memory()
-            done = all(source.consolidated for source in told.sources)
-            return bool(told.sources) and done and not told.pending_keys and bool(told.indexes)
-
-        house.wait_for(is_settled, 240, "events and keys are made")
-
     def _forget_all(self, house: House) -> None:
-        self._settle(house)
+        settle(house)
         for number, film in enumerate(self.films):
             started_s = time.monotonic()
             if number < self._n_kills:
@@ -469,7 +460,7 @@ class Check:
             if film.way == "source":
                 # Its record in each batch, and its two marks.
                 self.report.expected_refused += len(film.items) + 1 + 2
-        self._settle(house)
+        settle(house)
 
     def _ask_for_them(self, house: House) -> None:
         gone = {one for film in self.films for one in film.ids(marked=True)}
@@ -492,87 +483,6 @@ def _fields(ask: ForgetAsk) -> dict[str, Any]:
     return {name: getattr(ask, name) for name in ask.__struct_fields__ if name != "begin"}
 
 
-# Snapshots while something comes in.
-
-
-def check_snapshot(folder: Path, report: Report, locomo: Path | None, n_questions: int, seed: int) -> None:
-    """Takes one while a chat is imported, and asks the store and the restored one the same."""
-    rng = random.Random(seed)  # noqa: S311
-    store, copy, new = folder / "chats", folder / "of-chats", folder / "chats-restored"
-    first, second, questions = _chats(folder, locomo, rng)
-    with House(store, "test", SETTINGS) as house:
-        _import(house, first, wait=True)
-        _note("the first chat is there")
-        _import(house, second, wait=False)
-        before = house.memory().commit_no
-        house.wait_for(lambda: house.memory().commit_no > before, 60, "the second chat comes in")
-        manifest = take(store, copy)
-        report.snapshot_commit = manifest.commit_no
-        _note(f"snapshot at commit {manifest.commit_no}")
-        Check._settle(house)
-        shutil.rmtree(new, ignore_errors=True)
-        restore(copy, new)
-        asked = rng.sample(questions, min(n_questions, len(questions)))
-        _note(f"asking {len(asked)} questions")
-        answers = [_answer(house, question, manifest.commit_no) for question in asked]
-    _note("asking the restored store")
-    with House(new, "test", SETTINGS) as house:
-        Check._settle(house)
-        for question, answer in zip(asked, answers, strict=True):
-            report.questions += 1
-            report.same_answers += _answer(house, question, manifest.commit_no) == answer
-
-
-def _note(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
-
-
-def _answer(house: House, question: str, as_of: int) -> list[bytes]:
-    ask = RecallAsk(cue=Cue(text=question, as_of_commit=as_of), k=10)
-    found = house.caller("memory").ask_for(Evidence, ask, timeout_s=30)
-    best = sorted(found.items, key=lambda item: (-round(item.score, 3), item.observation_id))
-    return [item.observation_id for item in best]
-
-
-def _import(house: House, path: Path, *, wait: bool) -> None:
-    ask = SourceOpen(uri=str(path), as_text=True, time_zone="UTC")
-    house.caller("supervisor").ask_for(SourceState, ask, timeout_s=10)
-    if wait:
-        house.wait_for(lambda: house.memory().sources, 60, "the chat is there")
-        Check._settle(house)
-
-
-def _chats(folder: Path, locomo: Path | None, rng: random.Random) -> tuple[Path, Path, list[str]]:
-    """Two files of chats, and questions about the first."""
-    first, second = folder / "first.json", folder / "second.json"
-    if locomo is not None:
-        one, other, *_ = json.loads(locomo.read_text(encoding="utf-8"))
-        first.write_text(json.dumps([one]), encoding="utf-8")
-        sessions = {f"session_{n}" for n in range(4, 100)}
-        other["conversation"] = {
-            name: value for name, value in other["conversation"].items() if name not in sessions
-        }
-        second.write_text(json.dumps([other]), encoding="utf-8")
-        return first, second, [qa["question"] for qa in one["qa"]]
-    texts: list[str] = []
-    for path, n in ((first, 60), (second, 90)):
-        path = path.with_suffix(".jsonl")
-        rows = []
-        for turn in range(n):
-            text = " ".join(rng.choices(_WORDS, k=9)).capitalize() + "."
-            texts.append(text)
-            rows.append(
-                {"text": text, "speaker": "Ana", "time": f"2024-03-{1 + turn // 60:02}T10:{turn % 60:02}:00"}
-            )
-        path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    words = [" ".join(text.split()[:4]) for text in texts[:60]]
-    return (
-        first.with_suffix(".jsonl"),
-        second.with_suffix(".jsonl"),
-        [f"Who spoke of {one}?" for one in words],
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the check and prints its report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -591,7 +501,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             report = Check(folder, told.markers, told.kills, told.seed).run()
         if told.only != "forget":
-            check_snapshot(folder, report, told.locomo, told.questions, told.seed)
+            found = check_snapshot(folder, told.locomo, told.questions, told.seed)
+            report.snapshot_commit, report.questions, report.same_answers = found
     document = {name: getattr(report, name) for name in Report.__slots__} | {"good": report.is_good}
     print(json.dumps(document, indent=1))
     if told.json is not None:

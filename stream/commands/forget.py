@@ -188,8 +188,8 @@ def chosen(text: str, n: int) -> list[int]:
         return []
     found: set[int] = set()
     for word in words:
-        first, _, last = word.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
+        first, dash, last = word.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ConfigError(f"{word!r} is no number of the list", remedy="write for example: 1 3-5")
         found.update(range(int(first), int(last or first) + 1))
     if not found or min(found) < 1 or max(found) > n:
