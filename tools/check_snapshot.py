@@ -47,6 +47,7 @@ def check_snapshot(folder: Path, locomo: Path | None, n_questions: int, seed: in
         manifest = take(store, copy)
         _say(f"snapshot at commit {manifest.commit_no}")
         settle(house)
+        _say(f"the store went on to commit {house.memory().commit_no}")
         shutil.rmtree(new, ignore_errors=True)
         restore(copy, new)
         asked = rng.sample(questions, min(n_questions, len(questions)))
