@@ -171,6 +171,8 @@ class MemoryService(Service):
     def idle(self) -> None:
         """Starts whatever is due: commits before views, views before keys."""
         self._commit_waiting()
+        if not self.draining:
+            self._forget.turn(self.clock.monotonic_ns())  # Whatever comes in meanwhile.
         if self._committing or self._waiting or self.draining:
             return
         now_ns = self.clock.monotonic_ns()
@@ -183,7 +185,6 @@ class MemoryService(Service):
         elif self._sweep and not self._writer.pending:
             self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
         self._keys.turn(now_ns)
-        self._forget.turn(now_ns)
         self._tell_keys()
 
     def _tell_keys(self) -> None:
