@@ -9,13 +9,14 @@ what is next, so that an acknowledgement never waits for a model.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import ClassVar, cast
 
 import msgspec
 
 from memory.clips import Clips
+from memory.forget.service import Forget
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
@@ -34,6 +35,7 @@ from memory.recall.questions import Questions
 from memory.recall.recent import RecentRecall
 from memory.retention import Retention
 from memory.settings import MemorySettings
+from memory.snapshot.restore import sweep
 from memory.spans.consolidate import Consolidator, Step, ready_views
 from memory.spans.segment import segmenter_of
 from memory.spans.short_term import ShortTerm
@@ -54,6 +56,7 @@ from stream.messages.control import (
     TurnsFind,
 )
 from stream.messages.envelope import Message
+from stream.messages.forget import ForgetAsk
 from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
 from stream.messages.retention import RetentionAsk
@@ -104,6 +107,7 @@ class MemoryService(Service):
         give_back_blocks_from(BLOCK_BYTES)
         store_dir = self.surroundings.store_dir
         recall = self._settings.recall
+        sweep(store_dir)
         self._learner = Learner(recall)
         self._store = LogStore(
             store_dir,
@@ -162,6 +166,18 @@ class MemoryService(Service):
             self.lane("retention"),
         )
         self._retention.register(self)
+        self._forget = Forget(
+            self._store,
+            self._reader,
+            self._shelf,
+            self._writer,
+            self.lane("background"),
+            query=self._query,
+            fail=self._not_answered,
+            changed=self._let_go,
+            woken=self._forgotten,
+            log=self.log,
+        )
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -177,12 +193,16 @@ class MemoryService(Service):
         self.on(LikenessAsk, lambda received: self._query(received, self._alike))
         self.on(HistoryAsk, lambda received: self._query(received, self._history))
         self.on(WeightsAsk, self._take_weights)
+        self.on(ForgetAsk, self._forget.take)
         self.listen("memory")
+        self._forget.start()
         self._keys.start()
 
     def idle(self) -> None:
         """Starts whatever is due: commits before views, views before keys."""
         self._commit_waiting()
+        if not self.draining:
+            self._forget.turn(self.clock.monotonic_ns())  # Whatever comes in meanwhile.
         if self._committing or self._waiting or self.draining:
             return
         now_ns = self.clock.monotonic_ns()
@@ -274,6 +294,17 @@ class MemoryService(Service):
             with self._reader.snapshot() as db:
                 weights = self._learner.weights(db)
             self._pipeline.weigh(weights["other"], weights["chat"])
+
+    def _let_go(self, ids: Sequence[bytes]) -> None:
+        """Runs in the writer lane once observations were forgotten: nothing of them stays in memory."""
+        self._weigh()
+        self._pipeline.forget()
+        self._short_term.forget(ids)
+        self._reindex.forget()
+
+    def _forgotten(self) -> None:
+        self._views_due = True
+        self._keys.wake()
 
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
         self._committing = False

@@ -65,6 +65,12 @@ class KeyCounts:
         self._made: dict[str, _Counted] = {}
         self._total = (-1, 0, 0)
 
+    def forget(self) -> None:
+        """Counts anew from now on: keys have gone from among those that were counted."""
+        with self._lock:
+            self._made.clear()
+            self._total = (-1, 0, 0)
+
     def made(self, db: sqlite3.Connection, encoder_id: str) -> Count:
         """Texts, events and turns that have the key, or keys of facts, of an encoder."""
         with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,17 @@ def sweep_partials(folder: Path) -> None:
     """Takes away what writers that were killed left half-written. For where none is at work."""
     for path in folder.glob(".*.partial"):
         path.unlink(missing_ok=True)
+
+
+def sweep_unnamed(folder: Path) -> None:
+    """Takes away the files of views to which no manifest points: those of a writer that was killed."""
+    named = set()
+    for path in folder.glob("*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            named.add(json.loads(path.read_bytes())["file"])
+    for path in [*folder.glob("*.faiss"), *folder.glob("*.postings")]:
+        if path.name not in named:
+            path.unlink(missing_ok=True)
 
 
 def _check_of(manifest: dict[str, Any]) -> str:

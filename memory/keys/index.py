@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memory.keys import build
-from memory.keys.files import read_view, remove_view, sweep_partials, write_view
+from memory.keys.files import read_view, remove_view, sweep_partials, sweep_unnamed, write_view
 from memory.keys.gpu import Ids, Vectors, faiss_library
 from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, Lexicon
@@ -164,6 +164,33 @@ class IndexShelf:
             ):
                 held.pop(encoder_id, None)
         remove_view(self.folder, _stem(encoder_id))
+
+    def erase(self, db: sqlite3.Connection, key_ids: list[int]) -> None:
+        """Takes keys out of memory and of every file, whatever else lies there. For the background.
+
+        Indexes are written anew; files of encoders without a key go, as do the words and what a child is
+        making, which will be made again.
+        """
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+            self._turns.end(self._making, made=True)  # No failure: it need not wait for its next turn.
+            with self._lock:
+                self._making = ""
+        self.remove(key_ids)
+        self.words.forget()
+        kept = [row[0] for row in db.execute("SELECT DISTINCT encoder_id FROM key ORDER BY encoder_id")]
+        for encoder_id in set(self.describe()) - set(kept):
+            self.drop(encoder_id)
+        stems = {_stem(encoder_id) for encoder_id in kept if self.ready(db, encoder_id) is not None}
+        for folder in (self.folder, self.folder / BUILT):
+            sweep_partials(folder)
+        for path in [*self.folder.glob("*.json"), *(self.folder / BUILT).glob("*.json")]:
+            if path.parent != self.folder or path.stem not in stems:
+                remove_view(path.parent, path.stem)
+        self.save()
+        sweep_unnamed(self.folder)
 
     def save(self) -> list[str]:
         """Writes every index that changed since its last save; returns their encoders."""

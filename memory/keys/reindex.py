@@ -30,6 +30,10 @@ class Reindex:
         self._keys = keys
         self._counts = KeyCounts(facts=keys.makes_facts)
 
+    def forget(self) -> None:
+        """Keys have gone: they are counted anew."""
+        self._counts.forget()
+
     def resolve(self, ask: ReindexAsk) -> tuple[Speaks, Choice | None]:
         """The encoder that a request names, and the choice which that is; None: the configuration decides.
 

@@ -58,6 +58,16 @@ def held(db: sqlite3.Connection, source_ids: Sequence[bytes], uris: Sequence[str
 def _held(db: sqlite3.Connection, source_id: bytes) -> SourceHeld | None:
     key = (source_id, FILE_SESSION)
     row = next(iter(sources(db, key)), None)
+    if row is None and _is_forgotten(db, source_id):
+        return SourceHeld(
+            source_id=source_id,
+            session=FILE_SESSION,
+            uris=(),
+            duration_ns=None,
+            tracks=(),
+            consolidated=True,
+            forgotten=True,
+        )
     if row is None or row.kind not in HELD_KINDS:
         return None
     uris = db.execute(
@@ -113,6 +123,21 @@ def turns_held(db: sqlite3.Connection, ask: TurnsFind) -> TurnsFound:
         after_n=after_n,
         is_forgotten=forgotten is not None,
     )
+
+
+def _is_forgotten(db: sqlite3.Connection, source_id: bytes) -> bool:
+    """Whether a tombstone covers all of a file or chat."""
+    row = db.execute(
+        "SELECT 1 FROM tombstone WHERE source_id = ? AND observation_id IS NULL AND COALESCE(session, ?) = ?"
+        " AND COALESCE(pts0_ns, pts1_ns, t0_ns, t1_ns) IS NULL AND kind IS NULL",
+        (source_id, FILE_SESSION, FILE_SESSION),
+    ).fetchone()
+    return row is not None
+
+
+def _origin_from(db: sqlite3.Connection, key: tuple[bytes, int]) -> str:
+    row = db.execute("SELECT t_origin_from FROM source WHERE source_id = ? AND session = ?", key).fetchone()
+    return str(row[0]) if row is not None else ""
 
 
 def _missing(db: sqlite3.Connection, key: tuple[bytes, int], duration_ns: int | None) -> str:

@@ -1,6 +1,6 @@
 """The schema of `log.sqlite`, one numbered function per step, never edited once released.
 
-The log proper (source, track, observation, act, citation, weight_step, tombstone, media,
+The log proper (source, track, observation, act, citation, weight_step, tombstone, erasure, media,
 commit_log) is the truth; span, key, claim, place, person and the FTS5 table are views of it. The first
 step has the columns that later work needs, so that a store made today stays readable.
 
@@ -327,6 +327,29 @@ BEGIN DELETE FROM weight_step WHERE turn_id = OLD.turn_id; END;
 """
 """What was cited cannot be made anew; it goes with its observation, and what was learnt with it."""
 
+_ERASURE_TABLES = """
+ALTER TABLE tombstone ADD COLUMN kind TEXT;     -- of a range: of this kind of observation (NULL: of all)
+CREATE TABLE erasure (                          -- journal of Forget: what it is still to wipe, that it did
+  erasure_id BLOB PRIMARY KEY,                  -- the act's
+  commit_no  INTEGER NOT NULL REFERENCES commit_log,
+  t_ns       INTEGER NOT NULL,                  -- UTC of that commit
+  stage      TEXT NOT NULL,                     -- what is next; done: nothing
+  counts     BLOB NOT NULL,                     -- MessagePack map: how much went, never what
+  remains    BLOB,                              -- MessagePack map: hits of the byte search by place
+  salt       BLOB,                              -- of the prints; goes with them
+  prints     BLOB                               -- fingerprints of what went; NULL once done
+) WITHOUT ROWID;
+CREATE TABLE erasure_file (                     -- files under media/ that are to go; empty once done
+  erasure_id BLOB NOT NULL REFERENCES erasure ON DELETE CASCADE,
+  path       TEXT NOT NULL,
+  media_hash BLOB NOT NULL,
+  wiped      INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (erasure_id, path)
+) WITHOUT ROWID;
+CREATE INDEX span_of_thumbnail ON span (thumbnail);
+"""
+"""Forgetting survives a crash: its first transaction takes the rows and writes what is still to be wiped."""
+
 
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
@@ -346,6 +369,11 @@ def m003_citations(db: sqlite3.Connection) -> None:
     _run(db, _USE_TABLES)
 
 
+def m004_erasures(db: sqlite3.Connection) -> None:
+    """The journal of Forget, and tombstones of one kind of observation."""
+    _run(db, _ERASURE_TABLES)
+
+
 def m005_retention(db: sqlite3.Connection) -> None:
     """What was let go and why, pins, and bytes by class."""
     retention_schema.m005_retention(db, _run)
@@ -355,6 +383,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_the_log_and_its_views,
     m002_fields_of_turns,
     m003_citations,
+    m004_erasures,
     m005_retention,
 )
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-import msgpack
-import msgspec
 import numpy as np
 
 from memory.log.acts import add_act
+from memory.log.checked import Refused, check_observation, check_times, dated, row_of, together
 from memory.log.citations import add_citations
 from memory.log.database import LOG_NAME, connect_writer, named_error, transaction
 from memory.log.media import MediaFolder, SpooledFile
@@ -33,13 +32,10 @@ from stream.messages import Citations, CommitAck, CommitPut, Observation, Part, 
 from stream.messages.observation import Reject
 from stream.wire.parts import read_array
 
-LARGEST_NS = 2**62
-"""Bound of every time that is stored: half of int64, so that sums and means cannot overflow."""
 UNIT_TOLERANCE = 0.01
 """How far a delivered key's length may be from 1; float16 rounding alone costs 0.001."""
-MOST_TOGETHER = 32
-"""Observations written by one statement. Between two of them others get Python's lock and keep it for
-some 0.1 ms, so that statements of each observation made a commit wait as long again beside a question."""
+
+T = TypeVar("T")
 
 Parts = Mapping[str, tuple[Part, bytes | memoryview | SpooledFile]]
 Learn = Callable[[sqlite3.Connection, Citations, int], None]
@@ -52,10 +48,6 @@ class PutItem(NamedTuple):
     sender: str
     message: CommitPut
     parts: Parts = {}
-
-
-class _Refused(Exception):
-    """This item will never be accepted; the text says why."""
 
 
 class _NothingNew(Exception):
@@ -200,6 +192,35 @@ class LogStore:
         with transaction(self._db, self.path) as db:
             yield db
 
+    @contextmanager
+    def erasing(self) -> Iterator[tuple[sqlite3.Connection, int, int]]:
+        """A transaction that may take rows of the log away: the connection, its commit number and UTC.
+
+        Tombstones that it adds are in force once it stands.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        t_ns = self._now_ns()
+        try:
+            with transaction(self._db, self.path) as db:
+                number = int(db.execute("INSERT INTO commit_log (t_ns) VALUES (?)", (t_ns,)).lastrowid or 0)
+                yield db, number, t_ns
+            self._last_commit = number
+        finally:
+            self.tombstones.load()
+
+    def outside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What SQLite does outside of transactions only, such as VACUUM.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        try:
+            return work(self._db)
+        except sqlite3.Error as error:
+            raise named_error(error, self.path) from error
+
     def sweep_media(self, shard: Path) -> int:
         """Removes files of one media subfolder that no row refers to; returns how many.
 
@@ -255,7 +276,7 @@ class LogStore:
         message = item.message
         for source in message.sources:
             self._attempt(outcome, source.source_id, self._add_source, source, commit_no)
-        for some in _together(message.observations):
+        for some in together(message.observations):
             if len(some) > 1 and self._add_together(some, commit_no):
                 outcome.observations += len(some)
                 outcome.changed = True
@@ -290,7 +311,7 @@ class LogStore:
         self._db.execute("SAVEPOINT item")
         try:
             added = write(*arguments)
-        except (_Refused, Malformed, sqlite3.IntegrityError, ValueError, OverflowError, TypeError) as error:
+        except (Refused, Malformed, sqlite3.IntegrityError, ValueError, OverflowError, TypeError) as error:
             self._db.execute("ROLLBACK TO item")
             outcome.rejects.append(Reject(item_id=item_id, reason=str(error)))
             added = None
@@ -316,7 +337,9 @@ class LogStore:
         (`memory.log.reader.T0`); their rows stay as they are. A reader of media that is
         told another origin for a source that has one must not use it for observations.
         """
-        _check_times(source.duration_ns, source.t_origin_ns, source.session)
+        if self.tombstones.blocks_source(source.source_id, source.session):
+            raise Refused("forgotten: a tombstone covers all of this source")
+        check_times(source.duration_ns, source.t_origin_ns, source.session)
         where = (source.source_id, source.session)
         added = self._db.execute(
             "INSERT INTO source (source_id, session, kind, content_hash, n_bytes, duration_ns, t_origin_ns,"
@@ -387,8 +410,8 @@ class LogStore:
         ids = {one.observation_id for one in some}
         try:
             for one in some:
-                _check_observation(one)
-        except _Refused:
+                check_observation(one)
+        except Refused:
             return False
         known = self._db.execute(
             f"SELECT 1 FROM observation WHERE observation_id IN ({marks(some)}) LIMIT 1",  # noqa: S608
@@ -399,8 +422,8 @@ class LogStore:
         origins = {where: self._origin_of(*where) for where in {(one.source_id, one.session) for one in some}}
         if not all(origins.values()):
             return False
-        dated = [_dated(one, (origins[one.source_id, one.session] or (None,))[0]) for one in some]
-        if self.tombstones.block_any(dated):
+        timed = [dated(one, (origins[one.source_id, one.session] or (None,))[0]) for one in some]
+        if self.tombstones.block_any(timed):
             return False
         self._db.execute("SAVEPOINT together")
         try:
@@ -421,17 +444,17 @@ class LogStore:
         return found
 
     def _add_observation(self, observation: Observation, parts: Parts, commit_no: int) -> bool:
-        _check_observation(observation)
+        check_observation(observation)
         known = self._db.execute(
             "SELECT 1 FROM observation WHERE observation_id = ?", (observation.observation_id,)
         ).fetchone()
         if known is not None:
             return False
         source = self._origin_of(observation.source_id, observation.session)
-        if self.tombstones.blocks(_dated(observation, source[0] if source else None)):
-            raise _Refused("forgotten: a tombstone covers it")
+        if self.tombstones.blocks(dated(observation, source[0] if source else None)):
+            raise Refused("forgotten: a tombstone covers it")
         if source is None:
-            raise _Refused("unknown source: commit its record first")
+            raise Refused("unknown source: commit its record first")
         n = self._insert_observations([observation], commit_no)
         self._add_media(n, observation, parts, commit_no)
         self._add_keys(observation, parts, commit_no)
@@ -439,7 +462,7 @@ class LogStore:
 
     def _insert_observations(self, some: Sequence[Observation], commit_no: int) -> int:
         """Writes rows and their words; the number of the last, which follow each other."""
-        rows = [_row(observation, commit_no) for observation in some]
+        rows = [row_of(observation, commit_no) for observation in some]
         cursor = self._db.execute(
             "INSERT INTO observation (observation_id, commit_no, source_id, session, track, kind,"  # noqa: S608
             " producer_id, pts0_ns, pts1_ns, t0_ns, t1_ns, text, language, confidence, speaker, about,"
@@ -459,7 +482,7 @@ class LogStore:
     def _add_media(self, n: int, observation: Observation, parts: Parts, commit_no: int) -> None:
         for ordinal, medium in enumerate(observation.media):
             if medium.part not in parts:
-                raise _Refused(f"part {medium.part!r} is missing")
+                raise Refused(f"part {medium.part!r} is missing")
             body = parts[medium.part][1]
             if isinstance(body, SpooledFile):
                 digest, n_bytes = self.media.adopt(body, medium.media_type), body.n_bytes
@@ -478,15 +501,15 @@ class LogStore:
     def _add_keys(self, observation: Observation, parts: Parts, commit_no: int) -> None:
         for key in observation.keys:
             if key.part not in parts:
-                raise _Refused(f"part {key.part!r} is missing")
+                raise Refused(f"part {key.part!r} is missing")
             part, body = parts[key.part]
             if isinstance(body, SpooledFile):
-                raise _Refused(f"part {key.part!r} is no array")
+                raise Refused(f"part {key.part!r} is no array")
             vector = read_array(part, body).astype(np.float32)
             length = float(np.linalg.norm(vector))
             # Written so that a NaN is refused too.
             if vector.ndim != 1 or not abs(length - 1.0) <= UNIT_TOLERANCE:
-                raise _Refused(f"part {key.part!r} is not one vector of unit length")
+                raise Refused(f"part {key.part!r} is not one vector of unit length")
             self._db.execute(
                 "INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit)"
                 " VALUES (?, 'observation', ?, ?, ?, ?, ?)",
@@ -509,7 +532,7 @@ class LogStore:
 
     def _move_mark(self, mark: TrackMark, commit_no: int) -> bool | None:
         """True if the mark moved; None if it stood there or further already (no duplicate: marks repeat)."""
-        _check_times(mark.through_pts_ns)
+        check_times(mark.through_pts_ns)
         moved = self._db.execute(
             "UPDATE track SET through_pts_ns = max(coalesce(through_pts_ns, ?1), ?1), eof = max(eof, ?2),"
             " mark_commit = ?3 WHERE source_id = ?4 AND session = ?5 AND track = ?6"
@@ -523,73 +546,10 @@ class LogStore:
             (mark.source_id, mark.session, mark.track),
         ).fetchone()
         if known is None:
-            raise _Refused(f"unknown track {mark.track}: commit the source's record first")
+            raise Refused(f"unknown track {mark.track}: commit the source's record first")
         return None
-
-
-def _together(observations: Sequence[Observation]) -> Iterator[list[Observation]]:
-    """Observations in their order: those without parts as many together as may be, others alone."""
-    for is_plain, run in itertools.groupby(observations, lambda one: not one.media and not one.keys):
-        some = list(run)
-        size = MOST_TOGETHER if is_plain else 1
-        yield from (some[start : start + size] for start in range(0, len(some), size))
-
-
-def _row(observation: Observation, commit_no: int) -> tuple[object, ...]:
-    return (
-        observation.observation_id,
-        commit_no,
-        observation.source_id,
-        observation.session,
-        observation.track,
-        observation.kind,
-        observation.producer_id,
-        observation.pts0_ns,
-        observation.pts1_ns,
-        observation.t0_ns,
-        observation.t1_ns,
-        observation.text,
-        observation.language,
-        observation.confidence,
-        observation.speaker,
-        observation.about,
-        observation.audience,
-        observation.place,
-        observation.lat,
-        observation.lon,
-        msgpack.packb(observation.payload) if observation.payload else None,
-        observation.trace_id,
-    )
 
 
 def _sources_of(put: CommitPut) -> set[tuple[bytes, int]]:
     items: tuple[SourceRecord | Observation | TrackMark, ...] = (*put.sources, *put.observations, *put.marks)
     return {(item.source_id, item.session) for item in items}
-
-
-def _dated(observation: Observation, origin_ns: int | None) -> Observation:
-    """The observation with the times that readers give it, where its source was dated later."""
-    if observation.t0_ns is not None or origin_ns is None:
-        return observation
-    return msgspec.structs.replace(
-        observation, t0_ns=origin_ns + observation.pts0_ns, t1_ns=origin_ns + observation.pts1_ns
-    )
-
-
-def _check_observation(observation: Observation) -> None:
-    if len(observation.observation_id) != 16:
-        raise _Refused("an observation id has 16 bytes")
-    if observation.pts1_ns < observation.pts0_ns:
-        raise _Refused("it ends before it begins")
-    _check_times(
-        observation.session,
-        observation.pts0_ns,
-        observation.pts1_ns,
-        observation.t0_ns,
-        observation.t1_ns,
-    )
-
-
-def _check_times(*times_ns: int | None) -> None:
-    if any(time_ns is not None and abs(time_ns) >= LARGEST_NS for time_ns in times_ns):
-        raise _Refused("a time is out of range")

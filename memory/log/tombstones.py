@@ -6,8 +6,9 @@ same content out (another producer, another model). A tombstone never holds cont
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from memory.log.reader import marks
@@ -28,6 +29,7 @@ class ForgottenRange:
     pts1_ns: int | None = None
     t0_ns: int | None = None
     t1_ns: int | None = None
+    kind: str | None = None
 
     def covers(self, observation: Observation) -> bool:
         """Whether the observation shares any moment with this range.
@@ -39,6 +41,8 @@ class ForgottenRange:
             return False
         if self.session is not None and observation.session != self.session:
             return False
+        if self.kind is not None and observation.kind != self.kind:
+            return False
         if not _overlap(observation.pts0_ns, observation.pts1_ns, self.pts0_ns, self.pts1_ns):
             return False
         if self.t0_ns is None and self.t1_ns is None:
@@ -47,6 +51,11 @@ class ForgottenRange:
             return False
         t1_ns = observation.t0_ns if observation.t1_ns is None else observation.t1_ns
         return _overlap(observation.t0_ns, t1_ns, self.t0_ns, self.t1_ns)
+
+    def covers_all_of(self, source_id: bytes, session: int) -> bool:
+        """Whether nothing of this source and session may ever come in."""
+        rest = (self.pts0_ns, self.pts1_ns, self.t0_ns, self.t1_ns, self.kind)
+        return self.source_id == source_id and self.session in (None, session) and rest == (None,) * 5
 
 
 def _overlap(start: int, end: int, low: int | None, high: int | None) -> bool:
@@ -59,23 +68,32 @@ class Tombstones:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._ranges: list[ForgottenRange] = []
+        self._ranges: dict[bytes | None, list[ForgottenRange]] = {}
         self.load()
 
     def load(self) -> None:
         """Reads the ranges anew, after a transaction that added some was rolled back."""
         rows = self._db.execute(
-            "SELECT source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns FROM tombstone"
+            "SELECT source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, kind FROM tombstone"
             " WHERE observation_id IS NULL"
         )
-        self._ranges = [ForgottenRange(*row) for row in rows]
+        self._ranges = {}
+        for row in rows:
+            self._note(ForgottenRange(*row))
 
     def blocks(self, observation: Observation) -> bool:
         """Whether this observation must not come (back) in."""
         row = self._db.execute(
             "SELECT 1 FROM tombstone WHERE observation_id = ?", (observation.observation_id,)
         ).fetchone()
-        return row is not None or any(forgotten.covers(observation) for forgotten in self._ranges)
+        if row is not None:
+            return True
+        return any(forgotten.covers(observation) for forgotten in self._ranges_of(observation.source_id))
+
+    def blocks_source(self, source_id: bytes, session: int) -> bool:
+        """Whether a source was forgotten as a whole: not even its name comes back."""
+        ranges = self._ranges_of(source_id)
+        return any(forgotten.covers_all_of(source_id, session) for forgotten in ranges)
 
     def block_any(self, some: Sequence[Observation]) -> bool:
         """Whether one of some observations must not come (back) in."""
@@ -83,7 +101,9 @@ class Tombstones:
             f"SELECT 1 FROM tombstone WHERE observation_id IN ({marks(some)}) LIMIT 1",  # noqa: S608
             [one.observation_id for one in some],
         ).fetchone()
-        return row is not None or any(forgotten.covers(one) for one in some for forgotten in self._ranges)
+        return row is not None or any(
+            forgotten.covers(one) for one in some for forgotten in self._ranges_of(one.source_id)
+        )
 
     def add_observation(
         self, observation_id: bytes, reason: str, commit_no: int, act_id: bytes = b""
@@ -97,8 +117,8 @@ class Tombstones:
     def add_range(self, forgotten: ForgottenRange, reason: str, commit_no: int, act_id: bytes = b"") -> None:
         """Blocks a range for ever. Belongs inside the transaction that takes its rows away."""
         self._db.execute(
-            "INSERT INTO tombstone (source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, reason, act_id,"
-            " commit_no) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tombstone (source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, kind, reason, act_id,"
+            " commit_no) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 forgotten.source_id,
                 forgotten.session,
@@ -106,9 +126,16 @@ class Tombstones:
                 forgotten.pts1_ns,
                 forgotten.t0_ns,
                 forgotten.t1_ns,
+                forgotten.kind,
                 reason,
                 act_id,
                 commit_no,
             ),
         )
-        self._ranges.append(forgotten)
+        self._note(forgotten)
+
+    def _note(self, forgotten: ForgottenRange) -> None:
+        self._ranges.setdefault(forgotten.source_id, []).append(forgotten)
+
+    def _ranges_of(self, source_id: bytes) -> Iterator[ForgottenRange]:
+        return itertools.chain(self._ranges.get(source_id, ()), self._ranges.get(None, ()))

@@ -45,6 +45,11 @@ class KnownSources:
         self._lock = threading.Lock()
         self._newest: Sources | None = None
 
+    def forget(self) -> None:
+        """Lets go of what was read: names of sources that were forgotten are among it."""
+        with self._lock:
+            self._newest = None
+
     def of(self, db: sqlite3.Connection, as_of: int | None = None) -> Sources:
         """The sources that a snapshot sees; those of a commit, where one is told, are read each time."""
         commit_no = last_commit(db)

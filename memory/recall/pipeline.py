@@ -80,6 +80,10 @@ class Recall:
         """
         self._weights = dict(others), dict(chat)
 
+    def forget(self) -> None:
+        """Lets go of what is kept between questions."""
+        self._sources.forget()
+
     def __call__(
         self,
         db: sqlite3.Connection,

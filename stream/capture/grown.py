@@ -159,7 +159,9 @@ class Matching:
     def _known(self, source_id: bytes) -> _Known | None:
         if source_id not in self._sources:
             held = next(iter(self.ask(SourcesFound, SourcesFind(source_ids=(source_id,))).sources), None)
-            known = _Known(source_id, held, {})
+            is_forgotten = held is not None and held.forgotten
+            held = None if is_forgotten else held
+            known = _Known(source_id, held, {}, is_forgotten)
             ask = TurnsFind(source_id=source_id)
             while True:
                 page = self.ask(TurnsFound, ask)

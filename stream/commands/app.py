@@ -20,6 +20,7 @@ from stream.commands import (
     demo,
     doctor,
     export,
+    forget,
     import_,
     index,
     models,
@@ -28,6 +29,7 @@ from stream.commands import (
     retention,
     search,
     serve,
+    snapshot,
     status,
     stop,
     timeline,
@@ -73,6 +75,9 @@ app.command("timeline")(timeline.timeline)
 app.command("export")(export.export)
 app.command("reindex")(reindex.reindex)
 app.command("pin")(pin.pin)
+app.command("forget")(forget.forget)
+app.command("snapshot")(snapshot.snapshot)
+app.command("restore")(snapshot.restore)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)

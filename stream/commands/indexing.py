@@ -58,6 +58,7 @@ WAIT_FOR_ROOM_S = 600.0
 TELL_PLACE_S = 3.0
 """How long a file waits for a place, while none of this run is read, before it is told."""
 LIKENESS_S = 5.0
+FORGOTTEN = ("its content was forgotten", "it stays forgotten in this store; index it into another one")
 ASKED_AT_ONCE = 50
 """Sources in one question to memory: all of them fit into its reply, however many places each has."""
 
@@ -234,6 +235,8 @@ class Indexing:
             self._end(job, "rejected", state.reason, state.remedy)
         elif state.state == "closed":
             self._end(job, "stopped", state.reason, state.remedy)
+        elif held is not None and held.forgotten:
+            self._end(job, "rejected", *FORGOTTEN)
         elif held is not None:
             job.share = max(job.share, known_share(held))
             if held.consolidated and state.state in ("done", "partial"):
@@ -307,6 +310,9 @@ class Indexing:
     def _open(self, job: Job) -> bool:
         """Has a file read unless the store holds all of it; False if there is no place for it now."""
         held = next(iter(self._find((job.source_id,))), None)
+        if held is not None and held.forgotten:
+            self._end(job, "rejected", *FORGOTTEN)
+            return True
         if held is not None and held.consolidated:
             if job.was_opened:
                 # It was read for this very job; who could say so ended meanwhile.

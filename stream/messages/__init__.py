@@ -3,7 +3,7 @@
 `docs/protocol.md` is generated from this package (`python -m tools.write_protocol`).
 """
 
-from stream.messages import control, log, media, retention, turn
+from stream.messages import control, forget, log, media, retention, turn
 from stream.messages.act import Act
 from stream.messages.answer import Answer, Sentence
 from stream.messages.citations import Citations, ShownItem
@@ -49,6 +49,7 @@ __all__ = [
     "TrackMark",
     "TrackRecord",
     "control",
+    "forget",
     "log",
     "media",
     "new_id",

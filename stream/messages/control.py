@@ -204,7 +204,8 @@ class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `t_origin_ns` is the UTC time of pts 0, which stays; None where it is not known yet.
     `missing` says why its end was never perceived, empty where it was. `time_zone` is that of times
-    without one, as it was told first.
+    without one, as it was told first. `forgotten`: the owner had it forgotten as a whole; nothing else
+    is known of it, and it is refused.
     """
 
     source_id: bytes
@@ -217,6 +218,7 @@ class SourceHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     t_origin_from: str = ""
     missing: str = ""
     time_zone: str = ""
+    forgotten: bool = False
 
 
 @topic("sources.find")

@@ -103,6 +103,12 @@ class Lane:
             started = [work.started_s for work in self._active if work.started_s is not None]
         return time.monotonic() - min(started) if started else 0.0
 
+    def goes_on(self) -> None:
+        """The running work has come further: its age counts from now. Called by the work itself."""
+        with self._lock:
+            for work in self._active:
+                work.started_s = time.monotonic()
+
     def deliver(self) -> None:
         """Calls back for all finished work; called by the loop."""
         while True:

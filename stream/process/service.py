@@ -40,6 +40,10 @@ RESEND_S = 3.0
 """Unacknowledged batches are repeated after this long without any acknowledgement."""
 LOOK_AT_DISK_S = 1.0
 """Seconds between two looks at the room on the store's disk, and attempts to write on a full one."""
+CLEAN_EMPTY_S = 1.0
+"""Seconds after the last acknowledgement, with nothing waiting, until the spool is cleaned."""
+CLEAN_S = 10.0
+"""Seconds between two cleanings of a spool in which something always waits."""
 PAUSE_NS = 100_000_000
 """Between two looks whether a process that cannot start yet need not wait any longer."""
 COMMAND_SENDER = "command"
@@ -135,7 +139,7 @@ class Service:
         self._poller = zmq.Poller()
         self._poller.register(self._wake.descriptor, zmq.POLLIN)
         self._outbox: Outbox | None = None
-        self._acknowledged_at_ns = 0
+        self._acknowledged_at_ns = self._last_ack_ns = self._cleaned_at_ns = 0
         self._publisher: Publisher | None = None
         self._draining_since_ns: int | None = None
         self._serves = False
@@ -381,7 +385,7 @@ class Service:
 
     def _acknowledged(self, received: Received) -> None:
         ack: CommitAck = received.message
-        self._acknowledged_at_ns = self.clock.monotonic_ns()
+        self._acknowledged_at_ns = self._last_ack_ns = self.clock.monotonic_ns()
         self.outbox.acknowledge(ack.outbox_seq, ack.window)
         if ack.rejects:
             self.metrics.count("rejected", len(ack.rejects))
@@ -391,6 +395,7 @@ class Service:
         if self._outbox is None:
             return
         now_ns = self.clock.monotonic_ns()
+        self._clean_spool(self._outbox, now_ns)
         if not self._outbox.waiting:
             self._acknowledged_at_ns = now_ns
         elif now_ns - self._acknowledged_at_ns > RESEND_S * 1e9:
@@ -400,6 +405,14 @@ class Service:
         for batch in self._outbox.due():
             self._peers["memory"].send(batch.message, batch.parts, trace_id=batch.trace_id)
             self.hop(batch.trace_id, "send commit.put")
+
+    def _clean_spool(self, outbox: Outbox, now_ns: int) -> None:
+        """What memory has does not lie in the spool for long: the owner may want it forgotten."""
+        wait_s = CLEAN_S if outbox.waiting else CLEAN_EMPTY_S
+        since_ns = self._cleaned_at_ns if outbox.waiting else max(self._last_ack_ns, self._cleaned_at_ns)
+        if outbox.is_stained and now_ns - since_ns > wait_s * 1e9:
+            self._cleaned_at_ns = now_ns
+            outbox.clean()
 
     def _beat(self) -> None:
         for name, n in self._rejections.counts.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +80,7 @@ class Outbox:
         self._in_flight: set[int] = set()
         self._sent_through = 0
         self._unwritten: deque[_Unwritten] = deque()
+        self._is_stained = True
         # Numbers go on where they ended, even after all rows were deleted.
         row = self._db.execute(
             "SELECT MAX(COALESCE((SELECT MAX(seq) FROM batch), 0),"
@@ -166,8 +167,67 @@ class Outbox:
         except sqlite3.OperationalError:
             return
         self._waiting -= gone
+        self._is_stained |= gone > 0
         self._in_flight.discard(outbox_seq)
         self._window = max(1, window)
+
+    @property
+    def is_stained(self) -> bool:
+        """Whether bytes of acknowledged batches may still lie in the files."""
+        return self._is_stained
+
+    def clean(self) -> None:
+        """Takes what was acknowledged off the disk, so that what is forgotten does not stay in a spool.
+
+        Rows are overwritten when they are deleted; here the write-ahead log goes, and where nothing
+        waits the file is made anew. Without room for it, it is left to the next time.
+        """
+        try:
+            if not self._waiting:
+                self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError:
+            return
+        self._is_stained = False
+
+    def rewrite(self, change: Callable[[CommitPut], CommitPut]) -> int:
+        """Changes the batches that wait, and cleans the files; returns how many are other than before.
+
+        Parts that a changed batch names no more go. For a spool whose process is away.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        changed = 0
+        rows = self._db.execute("SELECT seq, body, parts, trace_id FROM batch ORDER BY seq").fetchall()
+        try:
+            for row in rows:
+                before = self._read(*row)
+                after = change(before.message)
+                if after != before.message:
+                    changed += 1
+                    self._replace(before, after)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{self.path}: {error}", remedy="omnirecall doctor") from error
+        self.clean()
+        return changed
+
+    def _replace(self, before: Spooled, after: CommitPut) -> None:
+        named = {ref.part for one in after.observations for ref in one.media}
+        named |= {ref.part for one in after.observations for ref in one.keys}
+        kept = [out for out in before.parts if out.part.name in named]
+        seq = before.message.outbox_seq
+        described = bytes(msgpack.packb([msgspec.to_builtins(out.part) for out in kept]))
+        with self._db:
+            self._db.execute("DELETE FROM part WHERE seq = ?", (seq,))
+            self._db.executemany(
+                "INSERT INTO part (seq, position, body) VALUES (?, ?, ?)",
+                ((seq, position, bytes(out.body)) for position, out in enumerate(kept)),
+            )
+            self._db.execute(
+                "UPDATE batch SET body = ?, parts = ? WHERE seq = ?", (pack_body(after), described, seq)
+            )
+        self._is_stained = True
 
     def resend(self) -> None:
         """Sends everything not acknowledged again: memory was away, or never answered."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from stream.config import Config
 from stream.errors import DiskFull, SchemaTooNew, StoreBusy
+from stream.messages import CommitAck, CommitPut, Observation
 from stream.messages.control import RoleBye
 from stream.process.clock import SimulatedClock
 from stream.process.liveness import backoff_s, breaker_is_open
@@ -104,3 +106,49 @@ def test_starts_in_vain_never_open_the_breaker(settings):
         ends_s.append(now_s)
         assert not breaker_is_open(ends_s, now_s, settings)
         now_s += backoff_s(1, settings)
+
+
+def test_a_spool_is_cleaned_of_what_memory_has(make, tmp_path):
+    service = make()
+    marker = "said once and acknowledged " * 8
+    put = CommitPut(
+        outbox_seq=0,
+        observations=(
+            Observation(
+                observation_id=b"o" * 16,
+                source_id=b"s" * 16,
+                session=0,
+                track=0,
+                kind="utterance",
+                producer_id="test",
+                pts0_ns=0,
+                pts1_ns=1,
+                text=marker,
+            ),
+        ),
+    )
+    for _ in range(2):
+        service.outbox.put(put)
+    service._peers["memory"] = SimpleNamespace(send=lambda *_, **__: None)
+
+    def left():
+        service._send_due()
+        spool = (tmp_path / "spool").glob("*")
+        return sum(path.read_bytes().count(marker.encode()) for path in spool)
+
+    for seq in (1, 2):
+        assert left() > 0
+        service._acknowledged(SimpleNamespace(message=CommitAck(outbox_seq=seq, commit_no=seq)))
+    assert left() > 0, "not at once: more may come"
+    service.clock.sleep_ns(2 * S)
+    assert left() == 0
+    assert service.outbox.waiting == 0
+    service.outbox.put(put)
+    service.outbox.put(put)
+    left()
+    service._acknowledged(SimpleNamespace(message=CommitAck(outbox_seq=3, commit_no=3)))
+    service.clock.sleep_ns(2 * S)
+    assert left() > 1, "while something waits, not so often"
+    service.clock.sleep_ns(11 * S)
+    assert left() == 1
+    service.outbox.close()

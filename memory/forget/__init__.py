@@ -1,0 +1,1 @@
+"""Forgetting: what an owner names goes, everywhere, and stays away."""

@@ -1,0 +1,298 @@
+"""Taking rows away: one transaction, after which no reader sees any of it.
+
+Whatever derives from an observation goes with it or is made anew from what stays: citations and what
+was learnt from them, the owner's acts on it, claims without other support, keys, the spans that held it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from memory.forget.prints import Gathering
+from memory.forget.selection import Condition, Origin, Selection, doom
+from memory.keys.keyers import unpack_vectors
+from memory.log.media import media_path
+from memory.log.reader import MIDDLE, Logged
+from memory.log.tombstones import Tombstones
+from memory.spans.consolidate import _picture_of, observations_in
+from memory.spans.digest import digest
+
+REBUILT_TEXTS = 20_000
+"""Texts from which making the text index anew is faster than taking them out one by one."""
+MEDIA_SAMPLE_BYTES = 256
+"""Read of a picture for its fingerprints, in its second half: the first has tables that many share."""
+
+Counts = dict[str, int]
+
+
+class Erased:
+    """What one transaction took: counts, keys of the indexes, sources, ids, files, fingerprints."""
+
+    def __init__(self) -> None:
+        self.counts: Counts = {}
+        self.key_ids: list[int] = []
+        self.origins: set[Origin] = set()
+        self.ids: list[bytes] = []
+        self.files: list[tuple[str, bytes]] = []
+        self.gathering = Gathering()
+
+
+def add_tombstones(tombstones: Tombstones, selection: Selection, commit_no: int, act_id: bytes) -> None:
+    """Keeps out for ever what a selection names. Before its rows are taken, in the same transaction."""
+    for observation_id in selection.ids:
+        tombstones.add_observation(observation_id, "forget", commit_no, act_id)
+    for one in selection.ranges:
+        tombstones.add_range(one, "forget", commit_no, act_id)
+
+
+def erase(
+    db: sqlite3.Connection,
+    conditions: Sequence[Condition],
+    whole: frozenset[Origin],
+    media_dir: Path,
+    *,
+    ids: Sequence[bytes] = (),
+) -> Erased:
+    """Takes away every observation that meets one of the conditions, and what derives from it.
+
+    Args:
+        db: The writer's connection, within a transaction.
+        conditions: On rows `o` of the log.
+        whole: Sources that go with their names, if nothing of them is left.
+        media_dir: Where fingerprints of pictures are read; the files are not touched.
+        ids: Observations that were named: acts on them go although they are not there any more.
+    """
+    done = Erased()
+    doom(db, conditions)
+    done.ids += (row[0] for row in db.execute("SELECT observation_id FROM temp.doomed"))
+    done.origins |= {
+        (source_id, session)
+        for source_id, session in db.execute("SELECT DISTINCT source_id, session FROM temp.doomed")
+    }
+    _gather(db, done.gathering)
+    done.counts["observations"] = _count(db, "SELECT COUNT(*) FROM temp.doomed")
+    done.counts["texts"] = _take_texts(db)
+    _take_keys(db, done, "SELECT observation_id FROM temp.doomed")
+    done.counts["citations"] = _count(
+        db, "SELECT COUNT(*) FROM citation WHERE observation_id IN (SELECT observation_id FROM temp.doomed)"
+    )
+    _take_acts(db, done, "SELECT observation_id FROM temp.doomed")
+    for observation_id in ids:
+        db.execute("DELETE FROM act WHERE target = ?", (observation_id,))
+    _take_claims(db, done)
+    media = db.execute(
+        "SELECT DISTINCT m.media_hash FROM observation_media AS m JOIN temp.doomed AS d ON d.n = m.n"
+    ).fetchall()
+    db.execute("DELETE FROM observation WHERE n IN (SELECT n FROM temp.doomed)")
+    _mend_spans(db, done)
+    _take_sources(db, done, whole)
+    _take_media(db, done, [row[0] for row in media], media_dir)
+    if done.counts["texts"] >= REBUILT_TEXTS:
+        db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")
+    db.execute("DELETE FROM temp.doomed")
+    return done
+
+
+def _gather(db: sqlite3.Connection, gathering: Gathering) -> None:
+    """Fingerprints of texts, payloads and vectors that are about to go."""
+    rows = db.execute(
+        "SELECT o.text, o.speaker, o.about, o.audience, o.place, o.payload FROM observation AS o"
+        " JOIN temp.doomed AS d ON d.n = o.n"
+    )
+    for *texts, payload in rows:
+        for text in texts:
+            gathering.text(text)
+        if payload:
+            gathering.content(bytes(payload), 4)
+
+
+def _take_texts(db: sqlite3.Connection) -> int:
+    """Takes them out of the text index; `VACUUM` and FTS5's `optimize` wipe them later."""
+    n_texts = _count(db, "SELECT COUNT(*) FROM temp.doomed AS d JOIN observation_text AS t ON t.n = d.n")
+    if n_texts < REBUILT_TEXTS:
+        db.execute(
+            "INSERT INTO observation_fts (observation_fts, rowid, text, speaker, day)"
+            " SELECT 'delete', t.n, t.text, t.speaker, t.day FROM temp.doomed AS d"
+            " JOIN observation_text AS t ON t.n = d.n"
+        )
+    return n_texts
+
+
+def _take_keys(db: sqlite3.Connection, done: Erased, owners: str, values: Sequence[object] = ()) -> None:
+    rows = db.execute(
+        f"SELECT key_id, dimension, vector, terms FROM key WHERE owner IN ({owners})",  # noqa: S608
+        values,
+    )
+    n_keys = 0
+    for key_id, dimension, vector, terms in rows:
+        done.key_ids.append(key_id)
+        n_keys += 1
+        done.gathering.text(terms)
+        if vector:
+            done.gathering.content(bytes(vector))
+            done.gathering.content(unpack_vectors([vector], dimension).astype("<f4").tobytes())
+    db.execute(f"DELETE FROM key WHERE owner IN ({owners})", values)  # noqa: S608
+    done.counts["keys"] = done.counts.get("keys", 0) + n_keys
+
+
+def _take_acts(db: sqlite3.Connection, done: Erased, targets: str, values: Sequence[object] = ()) -> None:
+    """The owner's acts on it may say what it was; those that undo them go too."""
+    rows = db.execute(f"SELECT act_id, text, value FROM act WHERE target IN ({targets})", values)  # noqa: S608
+    acts = rows.fetchall()
+    for act_id, text, value in acts:
+        done.gathering.text(text)
+        if value:
+            done.gathering.content(bytes(value), 4)
+        db.execute("DELETE FROM act WHERE act_id = ? OR (kind = 'undo' AND undoes = ?)", (act_id, act_id))
+    done.counts["acts"] = done.counts.get("acts", 0) + len(acts)
+
+
+def _take_claims(db: sqlite3.Connection, done: Erased) -> None:
+    """Claims that nothing supports any more go; those that they superseded stay superseded by none."""
+    db.execute(
+        "DELETE FROM claim_support WHERE observation_id IN (SELECT observation_id FROM temp.doomed)"
+        " AND EXISTS (SELECT 1 FROM temp.doomed)"
+    )
+    bare = db.execute(
+        "SELECT claim_id, about, value FROM claim AS c WHERE NOT EXISTS"
+        " (SELECT 1 FROM claim_support AS s WHERE s.claim_id = c.claim_id AND NOT s.contradicts)"
+    ).fetchall()
+    for claim_id, about, value in bare:
+        done.gathering.text(f"{about}")
+        done.gathering.text(f"{value}")
+        db.execute("UPDATE claim SET superseded_by = NULL WHERE superseded_by = ?", (claim_id,))
+        db.execute("DELETE FROM key WHERE owner = ?", (claim_id,))
+        db.execute("DELETE FROM claim WHERE claim_id = ?", (claim_id,))
+    done.counts["claims"] = len(bare)
+
+
+def _mend_spans(db: sqlite3.Connection, done: Erased) -> None:
+    """Spans that held something of it: gone, or told anew from what is left.
+
+    What lies above an event (episodes, days) is taken away; whoever rolls events up makes it anew
+    from those that stand without a parent.
+    """
+    touched = _touched(db)
+    removed: list[bytes] = []
+    for span_id, level, source_id, session, pts0_ns, pts1_ns, ended in touched:
+        if level == "event" and ended is None and _holds(db, source_id, session, pts0_ns, pts1_ns):
+            _take_keys(db, done, "?", (span_id,))
+            _tell_anew(db, span_id, observations_in(db, source_id, session, pts0_ns, pts1_ns))
+        else:
+            removed.append(span_id)
+    removed += _above(db, [row[0] for row in touched], done.gathering)
+    removed = list(dict.fromkeys(removed))
+    for span_id in removed:
+        _take_keys(db, done, "?", (span_id,))
+        _take_acts(db, done, "?", (span_id,))
+        db.execute("UPDATE span SET parent_id = x'' WHERE parent_id = ?", (span_id,))
+        db.execute("DELETE FROM span WHERE span_id = ?", (span_id,))
+    done.counts["spans"] = len(removed)
+    done.counts["spans_told_anew"] = len({row[0] for row in touched} - set(removed))
+
+
+def _tell_anew(db: sqlite3.Connection, span_id: bytes, observations: Sequence[Logged]) -> None:
+    """An event as it is without what went."""
+    db.execute(
+        "UPDATE span SET digest = ?, thumbnail = ? WHERE span_id = ?",
+        (digest(observations), _picture_of(observations), span_id),
+    )
+
+
+def _touched(db: sqlite3.Connection) -> list[tuple[bytes, str, bytes, int, int, int, int | None]]:
+    """The frames, shots and events in which something was, those that ended among them.
+
+    A frame or shot stands for one observation of the same kind.
+    """
+    rows = db.execute(
+        "SELECT s.span_id, s.level, s.source_id, s.session, s.pts0_ns, s.pts1_ns, s.ended_commit"
+        " FROM (SELECT DISTINCT source_id, session FROM temp.doomed) AS o JOIN span AS s"
+        " ON s.source_id = o.source_id AND s.session = o.session WHERE CASE"
+        " WHEN s.level IN ('frame', 'shot') THEN EXISTS (SELECT 1 FROM temp.doomed AS d"
+        " WHERE d.source_id = s.source_id AND d.session = s.session AND d.kind = s.level"
+        " AND d.pts0_ns = s.pts0_ns)"
+        " WHEN s.level = 'event' THEN EXISTS (SELECT 1 FROM temp.doomed AS d WHERE d.source_id = s.source_id"
+        " AND d.session = s.session AND d.middle >= s.pts0_ns AND d.middle < s.pts1_ns) END"
+    )
+    return rows.fetchall()
+
+
+def _holds(db: sqlite3.Connection, source_id: bytes, session: int, pts0_ns: int, pts1_ns: int) -> bool:
+    """Whether an observation is left whose middle lies in a stretch."""
+    row = db.execute(
+        f"SELECT 1 FROM observation AS o WHERE o.source_id = ? AND o.session = ? AND {MIDDLE} >= ?"  # noqa: S608
+        f" AND {MIDDLE} < ? LIMIT 1",
+        (source_id, session, pts0_ns, pts1_ns),
+    ).fetchone()
+    return row is not None
+
+
+def _above(db: sqlite3.Connection, below: Sequence[bytes], gathering: Gathering) -> list[bytes]:
+    """The spans above events, of any level, in whose digests a word of it may stand."""
+    found: dict[bytes, None] = {}
+    looked = list(below)
+    while looked:
+        parents: list[bytes] = []
+        for span_id in looked:
+            rows = db.execute(
+                "SELECT p.span_id, p.digest FROM span AS s JOIN span AS p ON p.span_id = s.parent_id"
+                " WHERE s.span_id = ? AND p.level NOT IN ('event', 'shot', 'frame')",
+                (span_id,),
+            )
+            for parent_id, line in rows:
+                if parent_id not in found:
+                    gathering.text(line)
+                    found[parent_id] = None
+                    parents.append(parent_id)
+        looked = parents
+    return list(found)
+
+
+def _take_sources(db: sqlite3.Connection, done: Erased, whole: frozenset[Origin]) -> None:
+    """Sources of which nothing is left go with their names; a tombstone knows their content."""
+    n_sources = 0
+    for origin in whole:
+        if db.execute(
+            "SELECT 1 FROM observation WHERE source_id = ? AND session = ? LIMIT 1", origin
+        ).fetchone():
+            continue
+        uris = db.execute("SELECT uri FROM source_uri WHERE source_id = ? AND session = ?", origin)
+        for (uri,) in uris.fetchall():
+            done.gathering.text(uri)
+        spans = db.execute("SELECT span_id FROM span WHERE source_id = ? AND session = ?", origin)
+        for (span_id,) in spans.fetchall():
+            _take_keys(db, done, "?", (span_id,))
+            db.execute("DELETE FROM span WHERE span_id = ?", (span_id,))
+        db.execute("DELETE FROM progress WHERE source_id = ? AND session = ?", origin)
+        n_sources += db.execute("DELETE FROM source WHERE source_id = ? AND session = ?", origin).rowcount
+    done.counts["sources"] = n_sources
+
+
+def _take_media(db: sqlite3.Connection, done: Erased, hashes: Sequence[bytes], media_dir: Path) -> None:
+    """Media that no observation has any more."""
+    n_bytes = 0
+    for digest_of in hashes:
+        row = db.execute(
+            "DELETE FROM media WHERE media_hash = ? AND refs <= 0 RETURNING media_type, n_bytes", (digest_of,)
+        ).fetchone()
+        if row is not None:
+            path = media_path(digest_of, row[0])
+            n_bytes += int(row[1])
+            done.files.append((path, digest_of))
+            done.gathering.content(_sample(media_dir / path), 4)
+    done.counts["media"], done.counts["media_bytes"] = len(done.files), n_bytes
+
+
+def _sample(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(path.stat().st_size // 2)
+            return file.read(MEDIA_SAMPLE_BYTES)
+    except OSError:
+        return b""  # It is gone already.
+
+
+def _count(db: sqlite3.Connection, sql: str) -> int:
+    return int(db.execute(sql).fetchone()[0])
