@@ -68,7 +68,7 @@ def recount(db: sqlite3.Connection, cue: Cue, gates: Gates, k: int) -> list[Line
     numbers |= dict.fromkeys(_tail(db, cue, gates, only), (b"", "tail"))
     items = observations_of(db, list(numbers)).values()
     told = sorted(items, key=lambda one: (one.t0_ns is None, one.t0_ns or 0, one.pts0_ns, one.n))
-    return [Line(one, *numbers[one.n]) for one in cited_of(told, k)]
+    return [Line(one, *numbers[one.n]) for one in cited_of(told, k, spread_over_time=True)]
 
 
 def _days(db: sqlite3.Connection, t0_ns: int, t1_ns: int) -> list[tuple[bytes, str, bytes]]:

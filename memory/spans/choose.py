@@ -58,6 +58,7 @@ def choose(
     limit: int,
     *,
     most_words: int = 10**9,
+    groups: Sequence[int] | None = None,
     vectors: npt.NDArray[np.float32] | None = None,
     central: float = 0.0,
 ) -> list[int]:
@@ -67,6 +68,8 @@ def choose(
         texts: The lines, in order of time.
         limit: How many to choose.
         most_words: What they may have in all; the first is chosen whatever it has.
+        groups: Which part of the whole each line is of; the more lines of a part are chosen, the less
+            one more is worth.
         vectors: (N, D) float32, keys of the lines, of unit length.
         central: How much the mean likeness to all lines counts, beside the words; 0: words alone.
 
@@ -81,6 +84,7 @@ def choose(
         mean = vectors.mean(axis=0)
         bonus = central * (vectors @ (mean / max(float(np.linalg.norm(mean)), 1e-9))).astype(float)
     chosen: list[int] = []
+    of_group: Counter[int] = Counter()
     covered: set[str] = set()
     left = most_words
 
@@ -89,7 +93,8 @@ def choose(
         like = 0.0
         if vectors is not None and central and chosen:
             like = central * max(0.0, float((vectors[chosen] @ vectors[place]).max()))
-        return new * max(0.0, 1.0 + float(bonus[place]) - like)
+        told = of_group[groups[place]] if groups is not None else 0
+        return new * max(0.0, 1.0 + float(bonus[place]) - like) / (1 + told)
 
     # Gains only fall as lines are chosen, so what was best before is looked at first (Minoux 1978).
     heap = [(-gain(place), place) for place in range(len(texts)) if stems[place]]
@@ -107,5 +112,7 @@ def choose(
             continue
         chosen.append(place)
         covered |= stems[place]
+        if groups is not None:
+            of_group[groups[place]] += 1
         left -= n_words
     return sorted(chosen)

@@ -14,6 +14,8 @@ CITED = 4
 """Observations that the digest of an event rests on, at most."""
 CITED_OF_MANY = 12
 """Those of an episode, a day, or an event that others were merged into."""
+PARTS = 12
+"""Parts of the time of a day, or another long stretch, of which each should be told."""
 LINE_WORDS = 30
 """Words told of one observation in the digest of an episode or a day."""
 SPOKEN_WORDS = 24
@@ -74,7 +76,7 @@ def cited_in(observations: Sequence[Logged], limit: int = CITED) -> list[Logged]
     shown = [one for one in told if one.kind == "caption"] or [one for one in told if one.kind == "shot"]
     picture = max(shown, key=lambda one: one.pts1_ns - one.pts0_ns) if shown else None
     others = [one for one in told if one.kind not in ("shot", "caption", "gap", "voice")]
-    places = choose([one.text for one in others], limit - (picture is not None))
+    places = choose([_head(one.text) for one in others], limit - (picture is not None))
     found = [others[place] for place in places] + ([picture] if picture is not None else [])
     return sorted(found, key=lambda one: (one.pts0_ns, one.n))
 
@@ -82,6 +84,8 @@ def cited_in(observations: Sequence[Logged], limit: int = CITED) -> list[Logged]
 def cited_of(
     told: Sequence[Logged],
     limit: int = CITED_OF_MANY,
+    *,
+    spread_over_time: bool = False,
     vectors: npt.NDArray[np.float32] | None = None,
     central: float = 0.0,
 ) -> list[Logged]:
@@ -90,13 +94,31 @@ def cited_of(
     Args:
         told: In order of time.
         limit: How many at most.
+        spread_over_time: Whether each part of the time should be told, as of a day; within a sitting that
+            costs more of what is asked later than it gives (tools.eval_digest).
         vectors: (N, D) float32, their keys, of unit length; None: words alone decide.
         central: As in `choose`.
     """
     places = spread(len(told), MOST_LINES)
     some = [told[place] for place in places]
     keys = None if vectors is None else vectors[places]
-    return [some[place] for place in choose([one.text for one in some], limit, vectors=keys, central=central)]
+    texts = [_head(one.text) for one in some]
+    parts = parts_of(some) if spread_over_time else None
+    return [some[place] for place in choose(texts, limit, groups=parts, vectors=keys, central=central)]
+
+
+def parts_of(told: Sequence[Logged], parts: int = PARTS) -> list[int]:
+    """Which part of the time from the first observation to the last each is of."""
+    at = [one.pts0_ns if one.t0_ns is None else one.t0_ns for one in told]
+    if not at:
+        return []
+    first, length = min(at), max(1, max(at) - min(at) + 1)
+    return [(one - first) * parts // length for one in at]
+
+
+def _head(text: str) -> str:
+    """What a digest tells of a text: its first words."""
+    return " ".join(text.split()[:LINE_WORDS])
 
 
 def line_of(observation: Logged) -> str:

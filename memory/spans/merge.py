@@ -178,8 +178,8 @@ class Merger:
             left.pts0_ns,
             f"{left.segmenter_id.partition('|')[0]}|merged/{right.pts1_ns}",
         )
-        _end(db, (left.span_id, right.span_id), newest)
         self._insert(db, merged_id, left, right, source, newest)
+        _end(db, (left.span_id, right.span_id), newest)
         db.execute(
             "UPDATE span SET parent_id = ? WHERE parent_id IN (?, ?)",
             (merged_id, left.span_id, right.span_id),
@@ -206,7 +206,7 @@ class Merger:
         origin_ns = source.t_origin_ns
         thumbnails = db.execute(
             "SELECT thumbnail FROM span WHERE span_id IN (?, ?) AND thumbnail IS NOT NULL"
-            " ORDER BY pts0_ns - pts1_ns LIMIT 1",
+            " ORDER BY pts0_ns - pts1_ns, pts0_ns LIMIT 1",
             (left.span_id, right.span_id),
         ).fetchone()
         db.execute(

@@ -350,7 +350,7 @@ class Tree:
         t0_ns, t1_ns = min(begin for begin, _ in bounds), max(end for _, end in bounds)
         known = db.execute("SELECT made_commit FROM span WHERE span_id = ?", (span_id,)).fetchone()
         is_open = now_ns < t1_ns or any(row[5] == OPEN for row in rows)
-        chosen = self._chosen(db, _ids_of(row[6] for row in rows))
+        chosen = self._chosen(db, _ids_of(row[6] for row in rows), spread_over_time=True)
         longest = max(rows, key=lambda row: (row[7] is not None, row[4] - row[3]))
         _insert(
             db,
@@ -370,10 +370,14 @@ class Tree:
         ).fetchone()
         return zone_of(row[0] if row else "", self._zone)
 
-    def _chosen(self, db: sqlite3.Connection, ids: Sequence[bytes]) -> list[Logged]:
+    def _chosen(
+        self, db: sqlite3.Connection, ids: Sequence[bytes], *, spread_over_time: bool = False
+    ) -> list[Logged]:
         told = observations_by_id(db, ids)
         vectors = keys_of(db, told) if self._settings.central else None
-        return cited_of(told, vectors=vectors, central=self._settings.central)
+        return cited_of(
+            told, spread_over_time=spread_over_time, vectors=vectors, central=self._settings.central
+        )
 
 
 def day_id_of(day_ns: int) -> bytes:
