@@ -68,6 +68,22 @@ class SpanSettings(BaseModel):
         default=0, ge=0, description="events of one source that stand at most; 0: no bound of its own"
     )
 
+    prototypes: float = Field(
+        default=0.0,
+        ge=0,
+        le=8,
+        description="keys per event, on the average, by which a closed event is found when the keys of its "
+        "observations are gone; 0: none. Off, since they find nothing that the others do not while these are "
+        "there",
+    )
+    prototype_target: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="share of an event's own content by which its prototypes must recognise it; then it gets"
+        " no more",
+    )
+
     @field_validator("time_zone")
     @classmethod
     def _is_time_zone(cls, name: str) -> str:

@@ -334,7 +334,7 @@ CREATE INDEX span_episode_utc ON span (t0_ns) WHERE level = 'episode' AND t0_ns 
 CREATE INDEX span_open ON span (level, source_id) WHERE why = 'open';
 CREATE INDEX span_ended ON span (level, source_id, session, pts0_ns) WHERE ended_commit IS NOT NULL;
 CREATE TABLE roll_due (                         -- what of the tree above events is to be made anew
-  level     TEXT NOT NULL,                      -- episode, day, or pairs: of the events of an episode
+  level     TEXT NOT NULL,                      -- episode, day, pairs or prototypes: of its events
   source_id BLOB NOT NULL,                      -- x'' for a day, which is of the store
   session   INTEGER NOT NULL,
   pts_ns    INTEGER NOT NULL,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Literal
 
-DueLevel = Literal["episode", "day", "pairs"]
+DueLevel = Literal["episode", "day", "pairs", "prototypes"]
 
 
 def note_due(db: sqlite3.Connection, level: DueLevel, source_id: bytes, session: int, pts_ns: int) -> None:
@@ -18,7 +18,8 @@ def note_due(db: sqlite3.Connection, level: DueLevel, source_id: bytes, session:
     Args:
         db: The writer's connection.
         level: What is to be made: the `episode` around an event that begins there, the `day` that begins
-            there (of the store: `source_id` is empty), or the `pairs` of events of the episode there.
+            there (of the store: `source_id` is empty), the `pairs` of events of the episode there, or the
+            `prototypes` of its events from there on.
         source_id: As `Span.source_id`.
         session: As `Span.session`.
         pts_ns: As said.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from memory.keys.prototypes import PrototypeKeyer
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
 from memory.settings import SpanSettings
@@ -74,6 +75,7 @@ class IdleSpans:
         self._keys_gone, self._now_ns = keys_gone, now_ns
         self._tree = Tree(settings, int(settings.live_close_after_s * 1e9))
         self._merger = Merger(settings)
+        self._prototypes = PrototypeKeyer(settings.prototypes, settings.prototype_target)
         self._rebuild = Rebuild(store.path.parent, consolidator)
         self._busy = self._rebuilding = False
         self._is_built = self._ready = False
@@ -141,6 +143,9 @@ class IdleSpans:
                 merged = self._merger.advance(db)
                 rolled.merged, rolled.more = merged.merged, merged.more
                 rolled.removed_keys += merged.removed_keys
+            if not rolled.more and not self._is_built:
+                rolled.more, gone = self._prototypes.advance(db)
+                rolled.removed_keys += gone
             swapped = self._rebuild.swap(db) if self._is_built and not rolled.more else None
         self._ready = True
         gone = rolled.removed_keys

@@ -299,6 +299,7 @@ class Tree:
             note_due(db, "day", STORE, 0, day_ns)
         if stretch.why != OPEN:
             note_due(db, "pairs", source.source_id, source.session, pts0_ns)
+            note_due(db, "prototypes", source.source_id, source.session, pts0_ns)
         if stretch.following_ns is not None and not self._begins_at(db, source, stretch.following_ns):
             note_due(db, "episode", source.source_id, source.session, stretch.following_ns)
 
