@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.keyers import DIGEST, DigestKeyer, unpack_vectors
+from memory.keys.prototypes import PROTOTYPE
 from memory.keys.speaks import answering
 from memory.log.reader import MIDDLE, SourceRow, last_commit, marks, pages, sources
 from memory.settings import SpanSettings
@@ -184,6 +185,12 @@ class Merger:
             "UPDATE span SET parent_id = ? WHERE parent_id IN (?, ?)",
             (merged_id, left.span_id, right.span_id),
         )
+        # What stands for observations whose own keys may be gone goes over; digests get keys anew.
+        for side, part in (("1.", left), ("2.", right)):
+            db.execute(
+                "UPDATE key SET owner = ?, terms = ? || terms WHERE owner = ? AND kind = ?",
+                (merged_id, side, part.span_id, PROTOTYPE),
+            )
         gone = db.execute(
             "DELETE FROM key WHERE owner IN (?, ?) RETURNING key_id", (left.span_id, right.span_id)
         )
