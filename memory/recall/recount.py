@@ -25,6 +25,8 @@ TAIL_LINES = 64
 """Observations that are read of what no event holds yet, per source."""
 TAIL_SOURCES = 16
 TOLD_KINDS = ("utterance", "caption", "seen_text", "shot", "chapter")
+LONGEST_NS = 2 * 86_400 * 1_000_000_000
+"""No episode of a known time is longer than a day of its zone."""
 FOREVER_NS = 2**62
 
 
@@ -86,13 +88,16 @@ def _episodes(
 ) -> list[tuple[bytes, str, bytes]]:
     """The episodes that share a moment with a range and are of none of the days that are told."""
     # Where nothing limits time, those of sources that have no known time count too.
-    when, bounds = "s.t0_ns IS NOT NULL AND s.t0_ns < ? AND s.t1_ns > ?", (t1_ns, t0_ns)
+    index = " INDEXED BY span_episode_utc"
+    when, bounds = "s.t0_ns IS NOT NULL AND s.t0_ns < ? AND s.t0_ns > ? AND s.t1_ns > ?", [t1_ns]
+    bounds += [max(t0_ns - LONGEST_NS, -FOREVER_NS), t0_ns]
     if (t0_ns, t1_ns) == (-FOREVER_NS, FOREVER_NS):
-        when, bounds = "s.pts0_ns < ? AND s.pts1_ns > ?", (FOREVER_NS, -1)
+        index, when, bounds = "", "s.pts0_ns < ? AND s.pts1_ns > ?", [FOREVER_NS, -1]
     own = "" if ids is None else f" AND s.source_id IN ({marks(ids)})"
     rows = db.execute(
-        f"SELECT s.span_id, s.level, s.cited, s.parent_id FROM span AS s WHERE s.level = 'episode' AND {when}"  # noqa: S608
-        f"{own} AND s.ended_commit IS NULL ORDER BY s.t0_ns DESC, s.pts0_ns DESC LIMIT ?",
+        f"SELECT s.span_id, s.level, s.cited, s.parent_id FROM span AS s{index}"  # noqa: S608
+        f" WHERE s.level = 'episode' AND {when}{own} AND s.ended_commit IS NULL"
+        " ORDER BY s.t0_ns DESC, s.pts0_ns DESC LIMIT ?",
         (*bounds, *(ids or ()), MOST_SPANS + MOST_PER_DAY * len(told)),
     )
     return [(span_id, level, cited) for span_id, level, cited, day in rows if day not in told]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from memory.log.reader import Logged
 from memory.spans.choose import MOST_LINES, choose, spread
 
-CITED = 4
+CITED = 6
 """Observations that the digest of an event rests on, at most."""
 CITED_OF_MANY = 12
 """Those of an episode, a day, or an event that others were merged into."""

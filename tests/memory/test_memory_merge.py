@@ -9,12 +9,13 @@ import pytest
 
 from memory.keys.keyers import DIGEST, DigestKeyer, KeyDraft, add_keys
 from memory.keys.speaks import Speaks, answer_with
+from memory.recall.expand import spans_of
 from memory.recall.gates import gates_of
 from memory.recall.recount import recount
 from memory.settings import SpanSettings
 from memory.spans.merge import LIKENESS, MERGES, Merger, _least_of, _pair_episode, _scale_of, count_events
 from memory.spans.timeline import timeline
-from memory.spans.tree import ids_in
+from memory.spans.tree import ids_in, observations_by_id
 from stream.messages import Act, Citations, Cue
 from stream.messages.span import TimelineAsk
 from tests.memory.roll_up import S, ns, roll
@@ -223,6 +224,22 @@ def test_recounting_and_late_words_find_merged_events(store, reader, take):
         told = [line.item.text for line in recount(db, Cue(), gates_of(db, Cue()), 8)]
     assert "gardener" in event.span.digest
     assert "A gardener waters roses." in told
+
+
+def test_as_of_a_commit_the_event_that_stood_then_is_named(store, reader, take):
+    film, shots = filled(store, take, ["a lamp", "a lamp"])
+    old = store._db.execute("SELECT span_id FROM span WHERE level = 'event' ORDER BY pts0_ns").fetchall()
+    other = take("later.mp4", media=("video",))
+    store.commit([other.put(other.shot(0, 10, "a cat"), marks=other.ends(10))])
+    roll(store)
+    merge(store, 2)
+    with reader.snapshot() as db:
+        ids = [shot.observation_id for shot, _ in shots]
+        items = observations_by_id(db, ids)
+        then, now = spans_of(db, items, 1), spans_of(db, items)
+    assert [then[item.n][0] for item in items] == [span_id for (span_id,) in old]
+    assert len({now[item.n][0] for item in items}) == 1
+    assert film
 
 
 @pytest.mark.parametrize("stops", [1, 2, 3])
