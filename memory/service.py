@@ -34,6 +34,7 @@ from memory.recall.questions import Questions
 from memory.settings import MemorySettings
 from memory.snapshot.restore import sweep
 from memory.spans.consolidate import Consolidator, Step, ready_views
+from memory.spans.idle import IdleSpans
 from memory.spans.segment import segmenter_of
 from memory.spans.timeline import timeline
 from memory.traces import FollowedTraces
@@ -117,7 +118,9 @@ class MemoryService(Service):
         self._shelf = IndexShelf(store_dir / "views", gpu=self._settings.gpu)
         self._opened.callback(self._shelf.close)
         self._consolidator = Consolidator(
-            segmenter_of(self._settings.spans), int(self._settings.spans.live_close_after_s * 1e9)
+            segmenter_of(self._settings.spans),
+            int(self._settings.spans.live_close_after_s * 1e9),
+            informative=self._settings.spans.digest == "informative",
         )
         link = self._link = EncoderLink(self.surroundings.run_dir, self.name)
         self._pipeline = Recall(self._shelf, recall)
@@ -148,6 +151,15 @@ class MemoryService(Service):
             changed=self._let_go,
             woken=self._forgotten,
             log=self.log,
+        self._idle_spans = IdleSpans(
+            self._store,
+            self._reader,
+            self._consolidator,
+            self._settings.spans,
+            self._writer,
+            self.lane("spans"),
+            self._shelf.remove,
+            self.clock.now_ns,
         )
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
@@ -182,6 +194,10 @@ class MemoryService(Service):
             self._writer.submit(self._consolidate, done=self._consolidated, failed=self._views_failed)
         elif self._sweep and not self._writer.pending:
             self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
+        elif not self._consolidating and not self._views_due:
+            self._idle_spans.turn(now_ns)
+        for name, n in self._idle_spans.take_told().items():
+            self.metrics.count(name, n)
         self._keys.turn(now_ns)
         self._forget.turn(now_ns)
         self._tell_keys()
@@ -430,7 +446,9 @@ class MemoryService(Service):
             self._keys.wake()
             self._query(received, lambda _: self._reindex_told())
 
-        if ask.text or ask.configured:
+        if ask.views and ask.begin:
+            self._writer.submit(self._idle_spans.begin_rebuild, done=noted, failed=failed)
+        elif ask.text or ask.configured:
             self._queries.submit(self._reindex.resolve, ask, done=resolved, failed=failed)
         elif ask.begin:
             self._writer.submit(self._keep, ask.keep_old, done=noted, failed=failed)  # A choice stands.
@@ -447,7 +465,8 @@ class MemoryService(Service):
 
     def _reindex_told(self, would: Speaks | None = None) -> Message:
         with self._reader.snapshot() as db:
-            return self._reindex.told(db, would)
+            told = self._reindex.told(db, would)
+        return self._idle_spans.tell_rebuild(told)
 
     def _take_status(self, received: Received) -> None:
         awaited = set(self._awaited)

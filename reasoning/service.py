@@ -79,13 +79,21 @@ class MemoryCalls:
             DeadlineExceeded: If the turn's time is up, or memory takes too long.
             Cancelled: If the question was withdrawn.
         """
+        evidence = self._ask(RecallAsk(cue=cue, k=k))
+        self.shown.append(evidence.items)
+        return evidence
+
+    def digest(self, cue: Cue, k: int) -> Evidence:
+        """What happened where the gates of a cue say; raises as `recall` does."""
+        return self._ask(RecallAsk(cue=cue, k=k, unit="digest"))
+
+    def _ask(self, ask: RecallAsk) -> Evidence:
         left_s = self._left_s()
         self._hop("send recall.ask")
         evidence = self._caller.ask_for(
-            Evidence, RecallAsk(cue=cue, k=k), timeout_s=left_s, trace_id=self._turn.received.trace_id
+            Evidence, ask, timeout_s=left_s, trace_id=self._turn.received.trace_id
         )
         self._hop("receive recall.evidence")
-        self.shown.append(evidence.items)
         return evidence
 
     def sources(self) -> Sequence[SourceStatus]:

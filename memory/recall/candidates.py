@@ -14,6 +14,7 @@ import numpy.typing as npt
 from memory.keys.facts import FACT
 from memory.keys.index import IndexShelf, stored_vectors
 from memory.keys.keyers import DIGEST, unpack_vectors
+from memory.keys.prototypes import MOST_KEYS
 from memory.keys.vectors import Hits
 from memory.log.reader import MIDDLE, marks, pages
 from memory.recall.gates import Gates
@@ -242,8 +243,22 @@ def _near(
         elif n == 0:
             events.append((score, key_id))
     events.sort(reverse=True)
-    opened = [key_id for _, key_id in events[:EVENTS_OPENED]] if gates.open else []
+    opened = _opened(db, [key_id for _, key_id in events]) if gates.open else []
     return near, [n for key_id in opened for n in _children(db, key_id)]
+
+
+def _opened(db: sqlite3.Connection, key_ids: Sequence[int]) -> list[int]:
+    """The first key of each of the nearest events, which may have several prototypes."""
+    first = list(key_ids[: EVENTS_OPENED * MOST_KEYS])
+    owners: dict[int, bytes] = {}
+    for some in pages(first):
+        rows = db.execute(f"SELECT key_id, owner FROM key WHERE key_id IN ({marks(some)})", some)  # noqa: S608
+        owners.update(rows.fetchall())
+    by_owner: dict[bytes, int] = {}
+    for key_id in first:
+        if key_id in owners:
+            by_owner.setdefault(owners[key_id], key_id)
+    return list(by_owner.values())[:EVENTS_OPENED]
 
 
 def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:

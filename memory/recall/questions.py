@@ -72,6 +72,11 @@ class Questions:
     def _answer(self, asked: Decoded, hop: Callable[[str], None]) -> Evidence:
         ask = cast(RecallAsk, asked.message)
         started_s = time.perf_counter()
+        if ask.unit == "digest":
+            with self._reader.snapshot() as db:
+                told = self._recall.digest(db, ask.cue, ask.k, hop)
+            spent_ms = round((time.perf_counter() - started_s) * 1e3, 3)
+            return msgspec.structs.replace(told, timings_ms=told.timings_ms | {"total": spent_ms})
         for last in range(TAKEOVERS - 1, -1, -1):
             with self._reader.snapshot() as db:
                 speaks = answering(db)

@@ -104,13 +104,17 @@ def _head(n_spans: int, n_sources: int) -> str:
 def _item(entry: TimelineEntry, store_dir: Path, away: Collection[str]) -> str:
     span = entry.span
     when = f"{position(span.pts0_ns)}–{position(span.pts1_ns)}"  # noqa: RUF001 - a range takes an en dash
+    if span.level == "day":
+        when = (iso(span.pts0_ns) or "")[:10]
     date = iso(span.t0_ns)
     dated = f'<p class="date">{_text(date[:19].replace("T", " "))} UTC</p>' if date else ""
     lines = "".join(f"<p>{_text(line)}</p>" for line in _lines(entry))
     picture = _picture(span.thumbnail, when, store_dir)
     time = f'<time datetime="PT{span.pts0_ns / 1e9:.3f}S">{when}</time>'
     link = link_of(entry.uri, span.pts0_ns, span.pts1_ns, away)
-    if link is None:
+    if not entry.uri:
+        time = f"<time>{when}</time>"  # A day is of no source.
+    elif link is None:
         time += ' <span class="offline">offline</span>'
     else:
         href = escape(link, quote=True)
@@ -145,7 +149,7 @@ def _thumbnail_bytes(thumbnail: str, store_dir: Path) -> bytes:
 
 
 def _name(uri: str) -> str:
-    return PurePath(uri).name or uri
+    return PurePath(uri).name or uri or "Days"
 
 
 def _text(text: str) -> str:

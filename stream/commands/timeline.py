@@ -97,6 +97,7 @@ def all_entries(
 
 
 def _show(entries: Sequence[TimelineEntry]) -> None:
+    from stream.commands.shapes import iso
     from stream.commands.terminal import clean, position, say
 
     uri = None
@@ -105,7 +106,12 @@ def _show(entries: Sequence[TimelineEntry]) -> None:
             uri = entry.uri
             say(clean(uri))
         when = f"{position(entry.span.pts0_ns)}-{position(entry.span.pts1_ns)}"
+        if entry.span.level == "day":
+            when = (iso(entry.span.pts0_ns) or "")[:10]
         lines = entry.lines or (entry.span.digest,)
+        if entry.span.why == "open":
+            say(f"  {when:>15}  (so far)")
+            when = ""
         say(f"  {when:>15}  {clean(lines[0])}")
         for line in lines[1:]:
             say(f"  {'':>15}  {clean(line)}")

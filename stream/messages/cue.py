@@ -36,10 +36,12 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
 class RecallAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     """reasoning, gateway, commands → memory: at most `k` items for this cue.
 
-    `unit` `moment`: no two items are the same moment. Fields at their default stay away,
-    so that a memory of an earlier release is asked as it was then.
+    `unit` `moment`: no two items are the same moment. `digest`: what happened where the gates of the
+    cue say, whatever its words: the observations that the digests of days and episodes rest on; an
+    item's `level` and `span_id` name the digest, and `tail` what no event holds yet. Fields at their
+    default stay away, so that a memory of an earlier release is asked as it was then.
     """
 
     cue: Cue
     k: int = 10
-    unit: Literal["observation", "moment"] = "observation"
+    unit: Literal["observation", "moment", "digest"] = "observation"
