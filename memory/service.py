@@ -31,6 +31,7 @@ from memory.log.store import LogStore, PutItem
 from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
+from memory.retention import Retention
 from memory.settings import MemorySettings
 from memory.snapshot.restore import sweep
 from memory.spans.consolidate import Consolidator, Step, ready_views
@@ -54,6 +55,7 @@ from stream.messages.envelope import Message
 from stream.messages.forget import ForgetAsk
 from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
+from stream.messages.retention import RetentionAsk
 from stream.messages.span import TimelineAsk
 from stream.process.heap import give_back_blocks_from
 from stream.process.lanes import Lane
@@ -128,7 +130,7 @@ class MemoryService(Service):
         self._questions = Questions(recall_reader, self._pipeline, link, recall)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
-        self._in_use += [self._writer, self._queries]
+        self._in_use += [self._writer, self._queries, self.lane("retention")]
         self._keys = KeyMaker(
             self._store,
             self._reader,
@@ -161,6 +163,16 @@ class MemoryService(Service):
             self._shelf.remove,
             self.clock.now_ns,
         )
+        self._retention = Retention(
+            self._store,
+            self._reader,
+            self._shelf,
+            self._settings.retention,
+            self.clock.now_ns,
+            self._writer,
+            self.lane("retention"),
+        )
+        self._retention.register(self)
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -201,6 +213,8 @@ class MemoryService(Service):
         self._keys.turn(now_ns)
         self._forget.turn(now_ns)
         self._tell_keys()
+        self._retention.turn(now_ns)
+        self._retention.tell(self.metrics, self.log)
 
     def _tell_keys(self) -> None:
         told = self._keys.take_told()
@@ -284,6 +298,7 @@ class MemoryService(Service):
         self._committing = False
         self._views_due = True
         self._keys.wake()
+        self._retention.wake(self.clock.monotonic_ns())
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
         for received, ack in zip(group, acks, strict=True):
             self.hop(received.trace_id, "log.commit")
@@ -493,6 +508,7 @@ class MemoryService(Service):
                 told,
                 pending_turns=turns,
                 lexicon=self._shelf.words.describe(),
+                retention=msgspec.to_builtins(self._retention.told(db, RetentionAsk(limit=0))),
                 reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )
 

@@ -208,6 +208,66 @@ class RecallSettings(BaseModel):
     )
 
 
+class RetentionWeights(BaseModel):
+    """What makes an observation worth its bytes, for the policy `value`: a product of powers.
+
+    Chosen on dialogues by leaving the scored one out (tools.eval_retention).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stated: float = Field(
+        default=0.5,
+        ge=0,
+        description="power of how much its sentences state: the rarities, in nats, of their different words; "
+        "questions state nothing",
+    )
+    per_word: float = Field(
+        default=1.0, ge=0, description="power of how rare these words are on average, however many they are"
+    )
+    novel: float = Field(
+        default=0.25, ge=0, description="power of how unlike it is to what stays around it in its source"
+    )
+    used: float = Field(
+        default=3.0, ge=0, description="how many times more an observation is worth that answers cite"
+    )
+
+
+class RetentionSettings(BaseModel):
+    """What is let go when a budget is spent; nothing else ever goes without being asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(default=True, description="whether budgets are held")
+    index_bytes: int = Field(
+        default=3 << 30,
+        ge=1 << 16,
+        description="bytes of the log, words, keys and index files; what is bulky in the log goes last",
+    )
+    thumbnails_bytes: int = Field(default=1 << 30, ge=0, description="bytes of thumbnails and keyframes")
+    clips_bytes: int = Field(default=2 << 30, ge=0, description="bytes of clips")
+    max_age_days: dict[str, float] = Field(
+        default={},
+        description="days after which everything goes, by the retention class of a source (`default`, "
+        "where nothing else is told); pinned things stay",
+    )
+    policy: Literal["value", "fifo", "random", "ebbinghaus", "least_redundant"] = Field(
+        default="value",
+        description="what goes first: `value` what is worth least per byte; the others are controls "
+        "(tools.eval_retention)",
+    )
+    in_steps: bool = Field(
+        default=True, description="whether the keys of what turns state go before the keys of the turns"
+    )
+    quota: bool = Field(
+        default=True,
+        description="whether a source that has more than a fair share of the budget lets go before others",
+    )
+    weights: RetentionWeights = Field(
+        default=RetentionWeights(), description="what the policy `value` values"
+    )
+
+
 class MemorySettings(BaseModel):
     """The one writer of the store, its views, and recall."""
 
@@ -232,6 +292,9 @@ class MemorySettings(BaseModel):
     query_threads: int = Field(default=2, ge=1, le=16, description="questions answered at the same time")
     spans: SpanSettings = Field(default=SpanSettings(), description="how sources are cut into events")
     recall: RecallSettings = Field(default=RecallSettings(), description="how questions are answered")
+    retention: RetentionSettings = Field(
+        default=RetentionSettings(), description="what is let go when a budget is spent"
+    )
 
     @property
     def makes_facts(self) -> bool:

@@ -10,7 +10,9 @@ many pictures to read, and one thread. Rounds alternate, medians are told.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from memory.retain.kept import walked
 from perception.audio.settings import AudioSettings
 from perception.audio.speech_places import places_of
 from perception.video.settings import VideoSettings
@@ -28,6 +31,8 @@ from tools.long_film import long_film, videos_in
 from tools.process_use import Use, Watch, children_of
 
 PRESET = "archive"
+INDEX = ("keys", "words", "index files")
+"""Classes that make the index; the log, which it is made of, is told apart."""
 STAGES = {
     "capture/read": "decode, sample",
     "video/text": "read text",
@@ -53,7 +58,8 @@ def ours(film: Path, overrides: dict[str, object]) -> dict[str, Any]:
                 watch.look()
             time.sleep(1.2)  # The last heartbeats tell the last counters.
             counters = {name: role.counters for name, role in house.roles().items()}
-        n_bytes = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
+        classes = walked(store)
+        pictures = pictures_bytes(store)
     if state.state != "done" or state.duration_ns is None:
         raise SystemExit(f"{film} was not read to its end: {state.state} {state.reason}")
     uses, film_s = watch.uses(), state.duration_ns / 1e9
@@ -67,11 +73,29 @@ def ours(film: Path, overrides: dict[str, object]) -> dict[str, Any]:
             name.partition("-")[0]: {"cpu_s": use.cpu_s, "peak_rss_bytes": use.peak_rss_bytes}
             for name, use in uses.items()
         },
-        "bytes_per_hour": n_bytes / film_s * 3600,
+        "bytes_per_hour": sum(classes.values()) / film_s * 3600,
+        "classes_per_hour": {name: n_bytes / film_s * 3600 for name, n_bytes in classes.items()},
+        "index_and_thumbnails_per_hour": (sum(classes.get(name, 0) for name in INDEX) + pictures)
+        / film_s
+        * 3600,
         "pictures": state.read,
         "read": counters["video"].get("pictures_read", 0),
         "utterances": counters["audio"].get("utterances", 0),
     }
+
+
+def pictures_bytes(store: Path) -> int:
+    """Bytes of all pictures, those that several observations have counted with each.
+
+    A film that repeats itself has the same pictures again, which are one file each; others have not.
+    """
+    with contextlib.closing(sqlite3.connect(f"file:{store / 'log.sqlite'}?mode=ro", uri=True)) as db:
+        row = db.execute(
+            "SELECT SUM(n_bytes) FROM (SELECT f.n_bytes FROM observation_media AS m"
+            " JOIN media AS f ON f.media_hash = m.media_hash JOIN observation AS o ON o.n = m.n"
+            " GROUP BY o.source_id, o.session, o.pts0_ns / 1000000, m.media_hash)"
+        ).fetchone()
+    return int(row[0] or 0)
 
 
 def stages_of(uses: dict[str, Use]) -> dict[str, float]:
@@ -130,7 +154,10 @@ def tell(model: str, own: dict[str, Any], script: dict[str, Any]) -> None:
     for name, use in own["processes"].items():
         print(f"  {name:14s}{use['cpu_s']:8.1f} s {use['peak_rss_bytes'] / 1e6:8.0f} MB at most")
     print(f"  {'script':14s}{script['cpu_s']:8.1f} s {script['rss_bytes'] / 1e6:8.0f} MB at most")
-    print(f"store: {own['bytes_per_hour'] / 1e6:.1f} MB per hour of film")
+    print(f"store: {own['bytes_per_hour'] / 1e6:.1f} MB per hour of film; index and thumbnails, no picture")
+    print(f"  counted as a repetition: {own['index_and_thumbnails_per_hour'] / 1e6:.1f} MB")
+    for name, n_bytes in sorted(own["classes_per_hour"].items(), key=lambda item: -item[1]):
+        print(f"  {name:22s}{n_bytes / 1e6:8.2f} MB")
 
 
 def main(argv: list[str] | None = None) -> int:

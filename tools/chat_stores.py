@@ -205,6 +205,12 @@ class ChatStore:
             return draft.text
         return keys.told(self.turns[self.place_of[draft.owner]].turn)
 
+    def close(self) -> None:
+        """Closes the store; what is in it can be opened by its folder."""
+        self.reader.close()
+        self.shelf.close()
+        self._store.close()
+
     def hits(self, question: str, key: Vectors, k: int) -> list[EvidenceItem]:
         """What recall gives for a question, best first."""
         told = self.evidence(self.recall, question, key, k)

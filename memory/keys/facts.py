@@ -28,7 +28,12 @@ def facts_of(text: str, speaker: str) -> list[str]:
     Of a turn that states nothing it is the whole, so that every turn with a word has such a key.
     """
     sentences = [one.strip() for one in _END.split(text) if one.strip()]
-    stated = [one for one in sentences if not _ASKS.search(one) and len(_WORD.findall(one)) >= FEWEST_WORDS]
+    stated = [one for one in sentences if not asks(one) and len(_WORD.findall(one)) >= FEWEST_WORDS]
     first, rest = stated[: MOST_FACTS - 1], " ".join(stated[MOST_FACTS - 1 :])
     kept = [*first, rest] if stated else [text.strip()]
     return [f"{speaker}: {one}" if speaker else one for one in kept if one]
+
+
+def asks(sentence: str) -> bool:
+    """Whether a sentence is a question."""
+    return _ASKS.search(sentence) is not None

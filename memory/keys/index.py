@@ -313,6 +313,7 @@ class IndexShelf:
                     "n": len(index),
                     "dimension": index.dimension,
                     "n_bytes": index.n_bytes,
+                    "file_bytes": index.file_bytes,
                     "commit_no": index.commit_no,
                     "gpu": index.on_gpu,
                     "exact": index.is_exact,

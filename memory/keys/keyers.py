@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.facts import FACT, facts_of
+from memory.keys.vectors import unit_rows
+from memory.log.demotion import HAS_FACTS, HAS_KEYS
 from memory.log.reader import marks
 
 KIND_OF_KEY: Mapping[str, str] = {
@@ -49,6 +51,7 @@ so that a key says of it what was known then.
 """
 _TEXTS = (
     f"FROM observation AS o WHERE o.n > ? AND o.text <> '' AND o.kind NOT IN ({marks(WITHOUT_KEY)})"  # noqa: S608
+    f" AND {HAS_KEYS}"
     " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = o.observation_id"
     f" AND k.kind = {_KIND_SQL} AND k.encoder_id = ?)"
 )
@@ -56,7 +59,7 @@ _BLANKS = (*range(9, 14), *range(28, 33), 133, 160, 5760, *range(8192, 8203), 82
 """What `str.strip` takes away: a turn of these alone states nothing."""
 _TURNS = (
     "FROM observation AS o CROSS JOIN observation_text AS t ON t.n = o.n WHERE o.n > ?"
-    " AND o.kind = 'utterance' AND t.speaker || t.day <> ''"
+    f" AND o.kind = 'utterance' AND {HAS_FACTS} AND t.speaker || t.day <> ''"
     f" AND trim(o.text, char({', '.join(map(str, _BLANKS))})) <> ''"
 )
 """Turns of chats that state something."""
@@ -181,7 +184,8 @@ def _counted(db: sqlite3.Connection, sql: str, parameters: tuple[object, ...]) -
 def count_texts(db: sqlite3.Connection) -> int:
     """How many texts of observations get a key. Walks the log: some 0.5 s for a million texts."""
     every = db.execute(
-        f"SELECT COUNT(*) FROM observation WHERE text <> '' AND kind NOT IN ({marks(WITHOUT_KEY)})",  # noqa: S608
+        f"SELECT COUNT(*) FROM observation AS o WHERE text <> '' AND {HAS_KEYS}"  # noqa: S608
+        f" AND kind NOT IN ({marks(WITHOUT_KEY)})",
         WITHOUT_KEY,
     ).fetchone()[0]
     return int(every)
@@ -251,8 +255,4 @@ def pack_vectors(vectors: npt.NDArray[np.float32]) -> list[bytes]:
 
 def unpack_vectors(rows: Sequence[Any], dimension: int) -> npt.NDArray[np.float32]:
     """What `pack_vectors` made: (N, D) float32, brought back to unit length."""
-    unit = np.frombuffer(b"".join(rows), dtype="<f2").astype(np.float32).reshape(len(rows), dimension)
-    # Half of the time of np.linalg.norm, which squares into an array of its own.
-    lengths = np.sqrt(np.einsum("ij,ij->i", unit, unit))
-    unit /= np.maximum(lengths, np.float32(1e-12))[:, None]
-    return unit
+    return unit_rows(np.frombuffer(b"".join(rows), dtype="<f2"), dimension)

@@ -17,6 +17,7 @@ import numpy as np
 
 from memory.keys.files import read_view, remove_view
 from memory.keys.postings import Numbers, Segment, best, merged, segment_of
+from memory.log.demotion import HAS_KEYS
 from memory.log.reader import last_given, marks, pages
 from stream.errors import Corrupt
 
@@ -43,7 +44,9 @@ _NEW_TEXTS = (
     "SELECT n, text || ' ' || speaker || ' ' || day FROM observation_text WHERE n > ? ORDER BY n LIMIT ?"
 )
 _NEWEST = "SELECT COALESCE(MAX(n), 0) FROM observation"
-_MISSING = "SELECT COUNT(*) FROM (SELECT 1 FROM observation WHERE n > ? AND text <> '' LIMIT ?)"
+_MISSING = (
+    f"SELECT COUNT(*) FROM (SELECT 1 FROM observation AS o WHERE n > ? AND text <> '' AND {HAS_KEYS} LIMIT ?)"  # noqa: S608
+)
 
 
 class Tokenizer:
@@ -120,7 +123,10 @@ class Lexicon:
         if base is None:
             return count_texts(db) >= self.fewest_texts
         most = max(MOST_SINCE, len(base) // 4)
-        return since + self._missing(db, most + 1) > most
+        if since + self._missing(db, most + 1) > most:
+            return True
+        # Words of what was let go go with the next base.
+        return len(base) + since - count_texts(db) > max(self.fewest_texts, len(base) // 4)
 
     def forget(self) -> None:
         """Takes the files away, since words of deleted texts stand in them; a new base will be made."""
@@ -292,7 +298,8 @@ def _admitted(
         found.update(
             n
             for (n,) in db.execute(
-                f"SELECT o.n FROM observation AS o WHERE o.n IN ({marks(some)}) AND o.text <> ''{gates_sql}",  # noqa: S608
+                f"SELECT o.n FROM observation AS o WHERE o.n IN ({marks(some)}) AND o.text <> ''"  # noqa: S608
+                f" AND {HAS_KEYS}{gates_sql}",
                 (*some, *parameters),
             )
         )
@@ -308,7 +315,10 @@ def _among(
     parameters: Sequence[object],
 ) -> dict[int, float]:
     """The same where few of the best pass the gates: what they let through is asked for first."""
-    rows = db.execute(f"SELECT o.n FROM observation AS o WHERE o.text <> ''{gates_sql}", parameters)  # noqa: S608
+    rows = db.execute(
+        f"SELECT o.n FROM observation AS o WHERE o.text <> '' AND {HAS_KEYS}{gates_sql}",  # noqa: S608
+        parameters,
+    )
     allowed: Numbers = np.fromiter((n for (n,) in rows), np.int64)
     numbers, scores = best(segments, stems, sum(len(segment) for segment in segments))
     passing = np.flatnonzero(np.isin(numbers, allowed))[:limit]

@@ -7,6 +7,7 @@ import sqlite3
 import msgpack
 import msgspec
 
+from memory.log.pins import note_act, with_stretch
 from stream.messages import Act
 
 _COLUMNS = "act_id, kind, t_ns, target, undoes, text, value"
@@ -14,12 +15,17 @@ _COLUMNS = "act_id, kind, t_ns, target, undoes, text, value"
 
 def add_act(db: sqlite3.Connection, act: Act, commit_no: int) -> bool:
     """Writes an act; False if it is there already."""
+    if db.execute("SELECT 1 FROM act WHERE act_id = ?", (act.act_id,)).fetchone():
+        return False
+    if act.kind == "pin":
+        act = with_stretch(db, act)
     value = msgpack.packb(act.value) if act.value else None
     added = db.execute(
         f"INSERT INTO act ({_COLUMNS}, commit_no) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
         " ON CONFLICT (act_id) DO NOTHING",
         (act.act_id, act.kind, act.t_ns, act.target, act.undoes, act.text, value, commit_no),
     )
+    note_act(db, act)
     return added.rowcount == 1
 
 

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from memory.log import retention_schema
 from memory.log.database import connect_reader, named_error, transaction
 from stream.errors import SchemaTooNew
 
@@ -404,6 +405,9 @@ def m004_erasures(db: sqlite3.Connection) -> None:
 def m006_the_tree_above_events(db: sqlite3.Connection) -> None:
     """What digests cite, episodes and days, and the events that may merge."""
     _run(db, _TREE_TABLES)
+def m005_retention(db: sqlite3.Connection) -> None:
+    """What was let go and why, pins, and bytes by class."""
+    retention_schema.m005_retention(db, _run)
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
@@ -412,6 +416,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m003_citations,
     m004_erasures,
     m006_the_tree_above_events,
+    m005_retention,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

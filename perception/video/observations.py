@@ -16,7 +16,7 @@ from perception.intake import TrackId
 from perception.video.captions import VERSION as CAPTIONS_PRODUCER
 from perception.video.captions import Caption
 from perception.video.labels import LABELS_PRODUCER, Label, caption
-from perception.video.pictures import to_jpeg
+from perception.video.pictures import to_webp
 from perception.video.seen_text import Reading
 from perception.video.shots import SHOTS_PRODUCER, Shot
 from stream.messages.media import ChangePoint
@@ -87,14 +87,14 @@ class Batch:
     parts: list[OutPart] = field(default_factory=list)
     trace_id: bytes = b""
 
-    def add_jpeg(
+    def add_picture(
         self, pixels: npt.NDArray[np.uint8], quality: int, role: str = "thumbnail"
     ) -> tuple[MediaRef, ...]:
         """Adds a picture's bytes; returns the reference to them."""
         name = f"{role}{len(self.parts)}"
-        self.parts.append(blob_part(name, to_jpeg(pixels, quality), "jpeg"))
+        self.parts.append(blob_part(name, to_webp(pixels, quality)))
         height, width = pixels.shape[:2]
-        return (MediaRef(part=name, role=role, media_type="image/jpeg", width_px=width, height_px=height),)
+        return (MediaRef(part=name, role=role, media_type="image/webp", width_px=width, height_px=height),)
 
     def add_key(self, frame: SeenFrame) -> tuple[KeyRef, ...]:
         """Adds an image key; nothing where the frame has none."""
@@ -150,7 +150,7 @@ def add_shot(
             lat=keyframe.lat if keyframe else None,
             lon=keyframe.lon if keyframe else None,
             payload=payload,
-            media=batch.add_jpeg(keyframe.thumbnail, quality) if keyframe else (),
+            media=batch.add_picture(keyframe.thumbnail, quality) if keyframe else (),
             keys=batch.add_key(keyframe) if keyframe else (),
             trace_id=keyframe.trace_id if keyframe else b"",
         )
@@ -180,7 +180,7 @@ def add_caption(
             t1_ns=keyframe.utc_ns(shot.pts1_ns),
             text=written.text,
             payload={"keyframe_pts_ns": keyframe.pts_ns},
-            media=batch.add_jpeg(picture, quality, "keyframe"),
+            media=batch.add_picture(picture, quality, "keyframe"),
             trace_id=keyframe.trace_id,
         )
     )
@@ -237,7 +237,7 @@ def add_text(
         reading: The best reading of it.
         frame: The frame that was read.
         pts_ns: From the frame on which it was first read until it changed or the shot ended.
-        quality: JPEG quality of the thumbnail.
+        quality: WebP quality of the thumbnail.
     """
     pts0_ns, pts1_ns = pts_ns
     batch.observations.append(
@@ -261,7 +261,7 @@ def add_text(
                 "confidences": [line.confidence for line in reading.lines],
                 "left_out": reading.left_out,
             },
-            media=batch.add_jpeg(frame.thumbnail, quality),
+            media=batch.add_picture(frame.thumbnail, quality),
             trace_id=frame.trace_id,
         )
     )

@@ -175,7 +175,7 @@ class VideoSettings(BaseModel):
     thumbnail_px: int = Field(
         default=320, ge=32, le=1920, description="width of thumbnails in pixels, at most"
     )
-    thumbnail_quality: int = Field(default=80, ge=1, le=100, description="JPEG quality of thumbnails")
+    thumbnail_quality: int = Field(default=60, ge=1, le=100, description="WebP quality of thumbnails")
     cut_floor: float = Field(default=0.3, gt=0, lt=1, description="least change score of a cut, 0 to 1")
     cut_ratio: float = Field(
         default=3.0, ge=1, description="by how much a cut stands out from its neighbourhood, in odds"

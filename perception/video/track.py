@@ -99,7 +99,7 @@ class ShotDraft:
         Args:
             batch: Where it goes.
             own: The track.
-            quality: JPEG quality of thumbnails.
+            quality: WebP quality of thumbnails.
             with_text: False where texts were told as they were read.
         """
         assert self.shot is not None  # noqa: S101 - a draft is filled in once it is closed

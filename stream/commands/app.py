@@ -24,7 +24,9 @@ from stream.commands import (
     import_,
     index,
     models,
+    pin,
     reindex,
+    retention,
     search,
     serve,
     snapshot,
@@ -74,11 +76,13 @@ app.command("reindex")(reindex.reindex)
 app.command("forget")(forget.forget)
 app.command("snapshot")(snapshot.snapshot)
 app.command("restore")(snapshot.restore)
+app.command("pin")(pin.pin)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
+app.add_typer(retention.app, name="retention")
 app.add_typer(models.app, name="models")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,20 @@ if TYPE_CHECKING:
     from stream.messages.control import SourceState, SourceStatus, StatusMemory, StatusRoles
 
 
-def status(store: options.Store = None, as_json: options.AsJson = False) -> None:
+def status(
+    data: Annotated[
+        bool,
+        typer.Option("--data", help="Walk the store: what every byte of it is. Starts the processes."),
+    ] = False,
+    store: options.Store = None,
+    as_json: options.AsJson = False,
+) -> None:
     """Show the processes, what the store holds, and how reading its sources goes."""
+    if data:
+        from stream.commands.retention import show_data
+
+        show_data(options.store_dir(store), as_json=as_json)
+        return
     from stream.commands.connection import Connection
     from stream.commands.terminal import say, say_json
     from stream.errors import OmniRecallError, RoleUnavailable
@@ -69,6 +81,7 @@ def _document(
             "pending_keys": memory.pending_keys,
             "lexicon": memory.lexicon,
             "reindex": memory.reindex,
+            "retention": memory.retention,
             "sources": [
                 held_json(source, offline=source.uri in offline)
                 for offline in (offline_uris(memory.sources),)
@@ -121,6 +134,11 @@ def _show_memory(memory: StatusMemory) -> None:
         made, total = memory.reindex.get("made", 0), memory.reindex.get("total", 0)
         old, new = memory.reindex.get("answering", ""), memory.reindex.get("wanted", "")
         say(f"reindex: {old} answers; {made} of {total} keys of {new} are made")
+    if memory.retention:
+        from stream.commands.retention import budget_lines
+
+        for line in budget_lines(memory.retention):
+            say(line)
     if memory.sources:
         offline = offline_uris(memory.sources)
         rows = [

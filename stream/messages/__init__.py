@@ -4,6 +4,7 @@
 """
 
 from stream.messages import control, forget, log, media, turn
+from stream.messages import control, log, media, retention, turn
 from stream.messages.act import Act
 from stream.messages.answer import Answer, Sentence
 from stream.messages.citations import Citations, ShownItem
@@ -54,5 +55,6 @@ __all__ = [
     "media",
     "new_id",
     "observation_id",
+    "retention",
     "turn",
 ]

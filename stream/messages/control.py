@@ -292,7 +292,7 @@ class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
 
     `lexicon` is how texts are found by their words; `reindex` is told while another encoder is
     wanted than the one that answers, as `reindex.told` has it. `pending_turns` of `pending_keys`
-    are turns of chats whose facts have no keys yet.
+    are turns of chats whose facts have no keys yet. `retention` is as `retention.told` has it.
     """
 
     commit_no: int
@@ -305,6 +305,7 @@ class StatusMemory(Message, frozen=True, kw_only=True, omit_defaults=True):
     lexicon: dict[str, object] = {}
     reindex: dict[str, object] = {}
     pending_turns: int = 0
+    retention: dict[str, object] = {}
 
 
 @topic("reindex.ask")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
+import numpy as np
 import pytest
 
 from memory.keys.index import IndexShelf
+from memory.keys.keyers import DigestKeyer, FactKeyer, TextKeyer, add_keys
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
+from memory.retention import Retention
+from memory.settings import RetentionSettings, SpanSettings
+from memory.spans.consolidate import Consolidator
+from memory.spans.segment import segmenter_of
 from stream.messages import (
     CommitPut,
     Envelope,
@@ -23,6 +31,9 @@ from stream.wire.parts import array_part, blob_part
 
 S = 1_000_000_000
 NOON_NS = 1_700_000_000 * S
+LATER_NS = 1_800_000_000 * S
+DAY_NS = 86_400 * S
+ENCODER = "text-encoder"
 
 SENTENCES = [
     "The ferry to the island leaves every morning at seven.",
@@ -115,6 +126,65 @@ class Take:
         )
         parts = {out.part.name: out for _, some in seen for out in some}
         return PutItem(sender, message, parts)
+
+
+def add_all_keys(store, *, dimension=256):
+    """A key for each text, of a vector by chance that is always the same for the same text."""
+    with store.views() as db:
+        for keyer in (TextKeyer(), DigestKeyer(), FactKeyer()):
+            drafts = keyer.pending(db, ENCODER, 0, 10**6)
+            if drafts:
+                rows = [np.random.default_rng(abs(hash(one.text)) % 2**32) for one in drafts]
+                vectors = np.stack([row.standard_normal(dimension) for row in rows]).astype(np.float32)
+                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+                add_keys(db, drafts, vectors, ENCODER, store.last_commit)
+
+
+def fill(store, take, sentences, *, rounds=6, kind="file"):
+    """A film that says ten sentences again and again in other words, with shots, pictures and frames."""
+    film = take(origin_ns=LATER_NS - DAY_NS, kind=kind)
+    seen = []
+    for turn in range(rounds):
+        t = turn * 100
+        seen += [film.said(t + n * 10, t + n * 10 + 4, f"{text} {turn}") for n, text in enumerate(sentences)]
+        seen += [
+            film.shot(t + n * 20, t + n * 20 + 20, f"a photo of thing {n}", picture=os.urandom(900))
+            for n in range(5)
+        ]
+        seen += [film.seen("frame", t + n, t + n) for n in range(50)]
+    store.commit([film.put(*seen, marks=film.ends(rounds * 100))])
+    made = Consolidator(segmenter_of(SpanSettings()), 10**10)
+    with store.views() as db:
+        while made.advance(db, LATER_NS, store.touched).more:
+            pass
+    add_all_keys(store)
+    return film
+
+
+@pytest.fixture
+def keyed():
+    """A function that makes a key for each text of a store."""
+    return add_all_keys
+
+
+@pytest.fixture
+def filled():
+    """A function that commits, consolidates and keys a film of an hour or less."""
+    return fill
+
+
+@pytest.fixture
+def retention(store, reader, shelf):
+    """Retention of the store under some settings, alone with it."""
+
+    def made(**settings):
+        one = Retention(store, reader, shelf, RetentionSettings(**settings), lambda: LATER_NS)
+        one.compacted_from = 0, 0.0
+        with reader.snapshot() as db:
+            shelf.ready(db, ENCODER)
+        return one
+
+    return made
 
 
 @pytest.fixture

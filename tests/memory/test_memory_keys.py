@@ -31,6 +31,7 @@ from memory.log.store import LogStore
 from memory.settings import SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
+from stream.errors import Corrupt
 
 S = 1_000_000_000
 E = "toy-encoder"
@@ -498,7 +499,7 @@ def fake_gpu(monkeypatch):
 
 def both(kind, rows=3000, dimension=8):
     """The same index twice, without and with a copy."""
-    vectors = unit(rows, dimension)
+    vectors = unpack_vectors(pack_vectors(unit(rows, dimension)), dimension)  # as the store has them
     if kind == "flat":
         plain = FlatIndex(E, dimension)
         plain.add(np.arange(rows), vectors)
@@ -509,6 +510,22 @@ def both(kind, rows=3000, dimension=8):
     inner.add_with_ids(vectors, np.arange(rows))
     plain = IvfIndex(E, inner)
     return plain, IvfIndex.load(E, plain.dump(), gpu=True)
+
+
+def test_the_file_of_an_exact_index_is_half_of_its_memory_and_loses_nothing():
+    vectors = unpack_vectors(pack_vectors(unit(5000, 384)), 384)
+    index = FlatIndex(E, 384)
+    index.add(np.arange(5000) * 3, vectors)
+    body = index.dump()
+    assert abs(len(body) - index.file_bytes) < 64
+    assert len(body) < 0.52 * index.n_bytes
+    again = FlatIndex.load(E, body)
+    assert np.array_equal(again.vectors(np.arange(5000) * 3), vectors)
+    assert again.checksum() == index.checksum()
+    with pytest.raises(Corrupt):
+        FlatIndex.load(E, body[:-8])
+    old = FlatIndex.load(E, memoryview(faiss_library().serialize_index(index._index)))
+    assert old.checksum() == index.checksum(), "files of earlier releases are read"
 
 
 def agree(plain, copied, k=7):

@@ -1,0 +1,1 @@
+"""Retention: what is let go when a budget is spent, in which order, and why."""
