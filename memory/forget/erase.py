@@ -14,7 +14,7 @@ from memory.forget.prints import Gathering
 from memory.forget.selection import Condition, Origin, Selection, doom
 from memory.keys.keyers import unpack_vectors
 from memory.log.media import media_path
-from memory.log.reader import MIDDLE
+from memory.log.reader import MIDDLE, Logged
 from memory.log.tombstones import Tombstones
 from memory.spans.consolidate import _picture_of, observations_in
 from memory.spans.digest import digest
@@ -177,11 +177,7 @@ def _mend_spans(db: sqlite3.Connection, done: Erased) -> None:
     for span_id, level, source_id, session, pts0_ns, pts1_ns, ended in touched:
         if level == "event" and ended is None and _holds(db, source_id, session, pts0_ns, pts1_ns):
             _take_keys(db, done, "?", (span_id,))
-            observations = observations_in(db, source_id, session, pts0_ns, pts1_ns)
-            db.execute(
-                "UPDATE span SET digest = ?, thumbnail = ? WHERE span_id = ?",
-                (digest(observations), _picture_of(observations), span_id),
-            )
+            _tell_anew(db, span_id, observations_in(db, source_id, session, pts0_ns, pts1_ns))
         else:
             removed.append(span_id)
     removed += _above(db, [row[0] for row in touched], done.gathering)
@@ -193,6 +189,14 @@ def _mend_spans(db: sqlite3.Connection, done: Erased) -> None:
         db.execute("DELETE FROM span WHERE span_id = ?", (span_id,))
     done.counts["spans"] = len(removed)
     done.counts["spans_told_anew"] = len({row[0] for row in touched} - set(removed))
+
+
+def _tell_anew(db: sqlite3.Connection, span_id: bytes, observations: Sequence[Logged]) -> None:
+    """An event as it is without what went."""
+    db.execute(
+        "UPDATE span SET digest = ?, thumbnail = ? WHERE span_id = ?",
+        (digest(observations), _picture_of(observations), span_id),
+    )
 
 
 def _touched(db: sqlite3.Connection) -> list[tuple[bytes, str, bytes, int, int, int, int | None]]:
