@@ -153,6 +153,7 @@ class MemoryService(Service):
             changed=self._let_go,
             woken=self._forgotten,
             log=self.log,
+        )
         self._idle_spans = IdleSpans(
             self._store,
             self._reader,

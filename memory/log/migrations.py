@@ -415,8 +415,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m002_fields_of_turns,
     m003_citations,
     m004_erasures,
-    m006_the_tree_above_events,
     m005_retention,
+    m006_the_tree_above_events,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
