@@ -9,7 +9,7 @@ what is next, so that an acknowledgement never waits for a model.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import ClassVar, cast
 
@@ -285,8 +285,8 @@ class MemoryService(Service):
                 weights = self._learner.weights(db)
             self._pipeline.weigh(weights["other"], weights["chat"])
 
-    def _let_go(self) -> None:
-        """Runs in the writer lane once something was forgotten: nothing of it stays in memory."""
+    def _let_go(self, _: Sequence[bytes]) -> None:
+        """Runs in the writer lane once observations were forgotten: nothing of them stays in memory."""
         self._weigh()
         self._pipeline.forget()
         self._reindex.forget()

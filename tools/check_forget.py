@@ -72,6 +72,8 @@ SETTINGS: dict[str, object] = {
     "memory__index_save_s": 1,
 }
 ERASE_S = 120.0
+KILL_WITHIN_S = 0.2
+"""About as long as an erasure takes here."""
 _WORDS = (
     *("ferry", "island", "morning", "grandmother", "bread", "Sunday", "key", "door", "apple", "tree"),
     *("well", "thunder", "power", "village", "symphony", "midnight", "bicycle", "chain", "wire"),
@@ -117,7 +119,7 @@ class Report:
     needles: int = 0
     needles_before: int = 0
     kills: int = 0
-    killed_inside: int = 0
+    killed_at: dict[str, int] = field(default_factory=dict)
     half_visible: int = 0
     finished: int = 0
     verified: int = 0
@@ -424,14 +426,15 @@ class Check:
         asking = threading.Thread(target=begin)
         asking.start()
         begun.wait()
-        time.sleep(self._rng.uniform(0.0, 1.0))
+        time.sleep(self._rng.uniform(0.0, KILL_WITHIN_S))
         house.kill("memory")
         self.report.kills += 1
         left = count_of(self.store, ids)
         self.report.half_visible += left not in (0, len(ids))
         with closing(connect_reader(self.store / LOG_NAME)) as db:
-            row = db.execute("SELECT COUNT(*) FROM erasure WHERE stage <> 'done'").fetchone()
-            self.report.killed_inside += bool(row[0])
+            row = db.execute("SELECT stage FROM erasure ORDER BY commit_no DESC LIMIT 1").fetchone()
+        stage = "rows" if left else row[0]
+        self.report.killed_at[stage] = self.report.killed_at.get(stage, 0) + 1
         asking.join()
 
     def _forget(self, house: House, film: Film) -> bool:

@@ -19,6 +19,8 @@ from stream.messages.control import SourceOpen, SourceState
 from stream.messages.evidence import Evidence
 from tools.house import House
 
+SESSIONS = 6
+"""Of the first conversation, and half as many of the second: each turn costs some keys."""
 SETTINGS: dict[str, object] = {"memory__index_save_s": 1}
 _WORDS = (
     *("ferry", "island", "morning", "grandmother", "bread", "Sunday", "key", "door", "apple", "tree"),
@@ -45,6 +47,7 @@ def check_snapshot(folder: Path, locomo: Path | None, n_questions: int, seed: in
         manifest = take(store, copy)
         _say(f"snapshot at commit {manifest.commit_no}")
         settle(house)
+        _say(f"the store went on to commit {house.memory().commit_no}")
         shutil.rmtree(new, ignore_errors=True)
         restore(copy, new)
         asked = rng.sample(questions, min(n_questions, len(questions)))
@@ -95,12 +98,10 @@ def _chats(folder: Path, locomo: Path | None, rng: random.Random) -> tuple[Path,
     first, second = folder / "first.json", folder / "second.json"
     if locomo is not None:
         one, other, *_ = json.loads(locomo.read_text(encoding="utf-8"))
-        first.write_text(json.dumps([one]), encoding="utf-8")
-        sessions = {f"session_{n}" for n in range(4, 100)}
-        other["conversation"] = {
-            name: value for name, value in other["conversation"].items() if name not in sessions
-        }
-        second.write_text(json.dumps([other]), encoding="utf-8")
+        for path, sample, n in ((first, one, SESSIONS), (second, other, SESSIONS // 2)):
+            left_out = {f"session_{number}" for number in range(n + 1, 100)}
+            talk = {name: told for name, told in sample["conversation"].items() if name not in left_out}
+            path.write_text(json.dumps([sample | {"conversation": talk}]), encoding="utf-8")
         return first, second, [qa["question"] for qa in one["qa"]]
     texts: list[str] = []
     for path, n in ((first, 60), (second, 90)):

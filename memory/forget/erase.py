@@ -28,12 +28,13 @@ Counts = dict[str, int]
 
 
 class Erased:
-    """What one transaction took: counts, keys of the indexes, sources, files, fingerprints."""
+    """What one transaction took: counts, keys of the indexes, sources, ids, files, fingerprints."""
 
     def __init__(self) -> None:
         self.counts: Counts = {}
         self.key_ids: list[int] = []
         self.origins: set[Origin] = set()
+        self.ids: list[bytes] = []
         self.files: list[tuple[str, bytes]] = []
         self.gathering = Gathering()
 
@@ -65,6 +66,7 @@ def erase(
     """
     done = Erased()
     doom(db, conditions)
+    done.ids += (row[0] for row in db.execute("SELECT observation_id FROM temp.doomed"))
     done.origins |= {
         (source_id, session)
         for source_id, session in db.execute("SELECT DISTINCT source_id, session FROM temp.doomed")

@@ -18,6 +18,9 @@ LEAST_DIGITS = 8
 MOST_PARTS = 64
 MOST_TITLES = 12
 ID_BYTES = 16
+CLIP = "clip"
+TAKEN = (None, CLIP)
+"""Kinds of ranges by which observations are taken away; those of other kinds only keep out."""
 
 Origin = tuple[bytes, int]
 """Source and session."""
@@ -35,8 +38,8 @@ class Selection:
     """What is to go.
 
     `ids` are observations; `ranges` are stretches; `whole` sources go with their names. A range of
-    one kind stands beside each id: nothing is taken away by it, but the same content does not come back
-    from another producer.
+    its kind stands beside each id: nothing is taken away by it, but the same content does not come back
+    from another producer. Clips of the moment go with it, since it is seen or heard in them.
     """
 
     by: str
@@ -46,7 +49,7 @@ class Selection:
 
     def conditions(self) -> list[Condition]:
         """Conditions of which an observation that is to go meets one."""
-        found = [condition_of(one) for one in self.ranges if one.kind is None]
+        found = [condition_of(one) for one in self.ranges if one.kind in TAKEN]
         for some in pages(self.ids):
             found.append(Condition(f"o.observation_id IN ({marks(some)})", tuple(some)))
         return found
@@ -94,9 +97,9 @@ def _of_ids(db: sqlite3.Connection, written: Sequence[str]) -> Selection:
         ).fetchone()
         ids.append(observation_id)
         source_id, session, pts0_ns, pts1_ns, kind = row
-        ranges.append(
-            ForgottenRange(source_id, session, pts0_ns, max(pts1_ns, pts0_ns + 1), None, None, kind)
-        )
+        for of in dict.fromkeys((kind, CLIP)):
+            end_ns = max(pts1_ns, pts0_ns + 1)
+            ranges.append(ForgottenRange(source_id, session, pts0_ns, end_ns, None, None, of))
     return Selection("ids", tuple(ids), tuple(ranges))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol, cast
@@ -63,7 +63,8 @@ class Forget:
         background: The lane that owns the files of indexes.
         query: How requests that only read are answered.
         fail: How a request is told that it failed.
-        changed: Called in the writer lane once rows are gone: lets go of what is kept in memory.
+        changed: Told the ids of observations in the writer lane once their rows are gone: lets go of what is
+            kept of them in memory.
         woken: Called in the loop once rows are gone: views are to be looked at.
         log: Of the process.
     """
@@ -78,7 +79,7 @@ class Forget:
         *,
         query: Asked,
         fail: Callable[[Received, BaseException], None],
-        changed: Callable[[], None],
+        changed: Callable[[Sequence[bytes]], None],
         woken: Callable[[], None],
         log: Log,
     ) -> None:
@@ -168,7 +169,7 @@ class Forget:
             erasure = journal.begin(db, act_id, commit_no, t_ns, erased)
         self._shelf.remove(erased.key_ids)
         self._store.touched |= erased.origins
-        self._changed()
+        self._changed(erased.ids)
         return erasure
 
     def _wipe_media(self, erasure: Erasure) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from memory.forget.erase import Erased, erase
 from memory.forget.prints import ByteSearch
-from memory.forget.selection import Condition, condition_of
+from memory.forget.selection import TAKEN, Condition, condition_of
 from memory.forget.wipe import compact, said_elsewhere, wipe
 from memory.log.database import LOG_NAME, connect_reader, connect_writer, named_error, transaction
 from memory.log.migrations import SCHEMA_VERSION, check_version, migrate
@@ -119,10 +119,10 @@ def _take_covered(db: sqlite3.Connection, media_dir: Path) -> Erased:
     """Takes away whatever the log's own tombstones cover."""
     ids = [row[0] for row in db.execute("SELECT observation_id FROM tombstone WHERE observation_id NOT NULL")]
     ranges = db.execute(
-        "SELECT source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns FROM tombstone"
-        " WHERE observation_id IS NULL AND kind IS NULL AND reason = 'forget'"
+        "SELECT source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, kind FROM tombstone"
+        " WHERE observation_id IS NULL AND reason = 'forget'"
     )
-    conditions = [condition_of(ForgottenRange(*row)) for row in ranges]
+    conditions = [condition_of(ForgottenRange(*row)) for row in ranges if row[-1] in TAKEN]
     for some in pages(ids):
         conditions.append(Condition(f"o.observation_id IN ({marks(some)})", tuple(some)))
     tombstones = Tombstones(db)

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from memory.log.database import LOG_NAME, connect_reader, named_error
+from memory.log.database import LOG_NAME, connect_reader, connect_writer, named_error
 from memory.log.media import media_hash, media_path, sync_folder
+from memory.log.migrations import check_version
 from memory.log.reader import last_commit
+from memory.log.writer_lock import WriterLock
 from memory.snapshot.manifest import (
     SPARE_BYTES,
     File,
@@ -49,6 +51,7 @@ def take(store_dir: Path, folder: Path, told: Told = untold) -> Manifest:
         raise StoreError(f"there is no store in {store_dir}", remedy="name another with --store")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder} is there already", remedy="name a folder that is new")
+    _recover(store_dir)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -69,6 +72,19 @@ def take(store_dir: Path, folder: Path, told: Told = untold) -> Manifest:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return manifest
+
+
+def _recover(store_dir: Path) -> None:
+    """Brings a log in order whose writer was killed, which those who only read cannot do."""
+    try:
+        lock = WriterLock(store_dir, 0.0)
+    except StoreBusy:
+        return  # Its writer lives.
+    try:
+        check_version(store_dir / LOG_NAME)
+        connect_writer(store_dir / LOG_NAME).close()
+    finally:
+        lock.release()
 
 
 def _take_once(store_dir: Path, partial: Path, told: Told) -> Manifest | None:

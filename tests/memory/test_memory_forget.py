@@ -65,7 +65,7 @@ class Forgetting:
     """`Forget` on a store, driven to its end."""
 
     def __init__(self, store, reader, shelf):
-        self.failed = []
+        self.failed, self.gone = [], []
         self.forget = Forget(
             store,
             reader,
@@ -74,7 +74,7 @@ class Forgetting:
             Now(),
             query=lambda received, answer: received.reply(answer(received)),
             fail=lambda received, error: self.failed.append(error),
-            changed=lambda: None,
+            changed=self.gone.extend,
             woken=lambda: None,
             log=Log("test"),
         )
@@ -521,7 +521,22 @@ def test_what_is_selected_is_the_same_for_looking_and_taking(store, reader, shel
     with reader.snapshot() as db:
         would = numbers_of(db, selection_of(db, ask))
     told = forgetting.all_of(sources=ask.sources, pts0_ns=ask.pts0_ns, pts1_ns=ask.pts1_ns)
-    assert told.counts["observations"] == len(would)
+    assert told.counts["observations"] == len(would) == len(set(forgetting.gone))
+
+
+def test_clips_of_its_moment_go_with_an_observation(store, reader, shelf, take, forgetting, tmp_path):
+    cam = take("cam", session=7 * S, origin_ns=1000 * S, kind="camera", media=("video", "audio"))
+    said = cam.said(12, 14, "the code of the door is written down")
+    clips = [
+        cam.seen("clip", t, t + 10, picture=b"clip %d of the camera, all of it" % t) for t in (0, 10, 20)
+    ]
+    store.commit([cam.put(said, *clips, marks=cam.ends(30))])
+    told = forgetting.all_of(ids=(said[0].observation_id.hex(),))
+    assert (told.counts["observations"], told.counts["media"]) == (2, 1)
+    left = store._db.execute("SELECT pts0_ns / ? FROM observation ORDER BY n", (S,)).fetchall()
+    assert left == [(0,), (20,)]
+    (ack,) = store.commit([cam.put(clips[1])])
+    assert len(ack.rejects) == 1
 
 
 def test_disk_full_is_an_error_of_the_tree(store):

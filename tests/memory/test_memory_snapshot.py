@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -245,13 +245,26 @@ def test_killed_while_restoring_there_is_the_old_store_or_the_new(full, store, r
     rng = random.Random(2)  # noqa: S311
     for _ in range(8):
         killed_after(rng.uniform(0, 0.15), "restore", folder, full)
+        again = LogStore(full)
+        assert again._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        again.close()
         found = rows(full)["observation"]
         assert found in (before, kept)
-        with closing(sqlite3.connect(full / "log.sqlite")) as db:
-            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     restore(folder, full, over=True)
     assert rows(full)["observation"] == before
     assert not [p for p in full.iterdir() if p.name.startswith(".")]
+
+
+def test_a_store_whose_writer_was_killed_is_taken_too(full, store, reader, tmp_path):
+    reader.close()
+    shutil.copytree(full, tmp_path / "killed")
+    for name in ("log.sqlite", "log.sqlite-wal"):
+        assert (tmp_path / "killed" / name).stat().st_size > 0
+    (tmp_path / "killed" / "log.sqlite-shm").unlink()
+    manifest = take_snapshot(tmp_path / "killed", tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "new")
+    assert manifest.commit_no == store.last_commit
+    assert rows(tmp_path / "new") == rows(full)
 
 
 def test_killed_while_taking_there_is_a_whole_snapshot_or_none(full, tmp_path):
