@@ -331,6 +331,7 @@ _TREE_TABLES = """
 ALTER TABLE span ADD COLUMN cited BLOB NOT NULL DEFAULT x'';
 -- The observations that its digest rests on: ids of 16 bytes, one after the other, in order of time.
 CREATE INDEX span_episode_utc ON span (t0_ns) WHERE level = 'episode' AND t0_ns IS NOT NULL;
+CREATE INDEX observation_undated ON observation (n) WHERE t0_ns IS NULL AND text <> '';
 CREATE INDEX span_open ON span (level, source_id) WHERE why = 'open';
 CREATE INDEX span_ended ON span (level, source_id, session, pts0_ns) WHERE ended_commit IS NOT NULL;
 CREATE TABLE roll_due (                         -- what of the tree above events is to be made anew
