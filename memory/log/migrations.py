@@ -341,6 +341,12 @@ CREATE TABLE roll_due (                         -- what of the tree above events
   pts_ns    INTEGER NOT NULL,
   PRIMARY KEY (level, source_id, session, pts_ns)
 ) WITHOUT ROWID;
+CREATE TRIGGER span_above_events_went AFTER DELETE ON span WHEN OLD.level IN ('episode', 'day')
+BEGIN
+  INSERT OR IGNORE INTO roll_due VALUES (OLD.level, OLD.source_id, OLD.session, OLD.pts0_ns);
+  INSERT OR IGNORE INTO roll_due SELECT 'day', d.source_id, d.session, d.pts0_ns FROM span AS d
+    WHERE d.span_id = OLD.parent_id AND d.level = 'day';
+END;
 CREATE TABLE span_pair (                        -- neighbouring events of one episode, which may merge
   left_id   BLOB PRIMARY KEY,
   right_id  BLOB NOT NULL,
