@@ -30,7 +30,7 @@ from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
 from memory.recall.pipeline import Recall
 from memory.settings import MemorySettings, SpanSettings
-from memory.spans.consolidate import Consolidator
+from memory.spans.consolidate import Consolidator, ready_views
 from memory.spans.merge import Merger
 from memory.spans.segment import segmenter_of
 from memory.spans.tree import Tree
@@ -150,6 +150,8 @@ class Year:
         self._made = Consolidator(
             segmenter_of(settings), 10 * NS_PER_S, informative=settings.digest == "informative"
         )
+        with self.store.views() as db:
+            ready_views(db, self._made.segmenter)  # Else a process that opens the store makes them anew.
         self._tree, self._merger = Tree(settings, 10 * NS_PER_S), Merger(settings)
         self.cpu_s = dict.fromkeys(("commit", "events", "episodes and days", "merging"), 0.0)
         self.longest_s = dict.fromkeys(self.cpu_s, 0.0)

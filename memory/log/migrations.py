@@ -355,6 +355,7 @@ _TREE_TABLES = """
 ALTER TABLE span ADD COLUMN cited BLOB NOT NULL DEFAULT x'';
 -- The observations that its digest rests on: ids of 16 bytes, one after the other, in order of time.
 CREATE INDEX span_episode_utc ON span (t0_ns) WHERE level = 'episode' AND t0_ns IS NOT NULL;
+CREATE INDEX observation_undated ON observation (n) WHERE t0_ns IS NULL AND text <> '';
 CREATE INDEX span_open ON span (level, source_id) WHERE why = 'open';
 CREATE INDEX span_ended ON span (level, source_id, session, pts0_ns) WHERE ended_commit IS NOT NULL;
 CREATE TABLE roll_due (                         -- what of the tree above events is to be made anew
@@ -364,6 +365,12 @@ CREATE TABLE roll_due (                         -- what of the tree above events
   pts_ns    INTEGER NOT NULL,
   PRIMARY KEY (level, source_id, session, pts_ns)
 ) WITHOUT ROWID;
+CREATE TRIGGER span_above_events_went AFTER DELETE ON span WHEN OLD.level IN ('episode', 'day')
+BEGIN
+  INSERT OR IGNORE INTO roll_due VALUES (OLD.level, OLD.source_id, OLD.session, OLD.pts0_ns);
+  INSERT OR IGNORE INTO roll_due SELECT 'day', d.source_id, d.session, d.pts0_ns FROM span AS d
+    WHERE d.span_id = OLD.parent_id AND d.level = 'day';
+END;
 CREATE TABLE span_pair (                        -- neighbouring events of one episode, which may merge
   left_id   BLOB PRIMARY KEY,
   right_id  BLOB NOT NULL,

@@ -146,7 +146,9 @@ def _newest_gaps(
     """Gaps whose producer fits a condition, newest first; `rows` are the sources."""
     gaps = db.execute(
         f"SELECT o.n, o.source_id, o.session, o.pts0_ns, o.pts1_ns, {T0}, {T1}, o.payload"  # noqa: S608
-        f" FROM observation AS o WHERE o.kind = 'gap' AND o.producer_id {producer}{gates.reach.sql}"
+        # Gaps are few; by their times all that was perceived then would be walked through.
+        " FROM observation AS o INDEXED BY observation_gap"
+        f" WHERE o.kind = 'gap' AND o.producer_id {producer}{gates.reach.sql}"
         " ORDER BY o.n DESC LIMIT ?",
         (*gates.reach.parameters, most),
     )

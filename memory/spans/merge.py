@@ -8,8 +8,9 @@ keys, or where they have none, of the words of their digests. Only spans merge: 
 keys stay as they are, and recall finds them as before. What is pinned does not merge; what an answer cited
 merges after everything else. Events of an open episode do not merge.
 
-The least penalty is found by the threshold algorithm (Fagin, Lotem and Naor 2001) over three orders
+The least penalties are found by the threshold algorithm (Fagin, Lotem and Naor 2001) over three orders
 that indexes keep, one per term: exact, without looking at every pair, though age moves with every commit.
+Some pairs are merged at a time; those that this makes are looked at the next time.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from memory.spans.digest import CITED_OF_MANY, cited_of, digest
 from memory.spans.tree import Rolled, ids_in, observations_by_id
 
 LIKENESS, AGE, MERGES = 0.4, 0.2, 0.4
-MERGES_PER_STEP = 8
+MERGES_PER_STEP = 16
 """Of one transaction, some 30 ms."""
-DEPTH = 400
+DEPTH = 4_000
 """Pairs looked at in each order at most; beyond, the best that was met is taken."""
-PAGE = 25
+PAGE = 200
 KEPT_ENDED = 20_000
 """Events that were merged away and whose bounds are kept, so that it can be told when they stood."""
+_TERMS = ("apart", "merges", "middle_ns")
 _PAIR = "left_id, right_id, parent_id, apart, merges, middle_ns, resists"
 
 
@@ -103,10 +105,7 @@ class Merger:
     def advance(self, db: sqlite3.Connection) -> Rolled:
         """Pairs the events of one closed episode, or merges a few, within the caller's transaction."""
         rolled = Rolled()
-        if not self._bounded:
-            db.execute("DELETE FROM roll_due WHERE level = 'pairs'")
-            return rolled
-        over = self._over(db)
+        over = self._over(db) if self._bounded else {}
         if not over:
             return rolled  # Pairs wait too: a store within its budget needs none.
         row = db.execute(
@@ -129,13 +128,11 @@ class Merger:
     ) -> None:
         scale = _scale_of(db)
         for key, excess in over.items():
-            for _ in range(min(excess, MERGES_PER_STEP)):
-                pair = least(db, scale, key)
-                if pair is None:
-                    break
+            pairs = least(db, scale, key, min(excess, MERGES_PER_STEP))
+            for pair in pairs:
+                # One that a merge before it took part of is gone.
                 self._merge(db, pair, rolled)
-            else:
-                rolled.more |= excess > MERGES_PER_STEP
+            rolled.more |= bool(pairs)
         _forget_ended(db)
 
     def _over(self, db: sqlite3.Connection) -> dict[tuple[bytes, int] | None, int]:
@@ -246,19 +243,22 @@ def count_events(db: sqlite3.Connection) -> int:
     return int(rows.fetchone()[0])
 
 
-def least(db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None) -> _Pair | None:
-    """The pair with the least penalty, of a source or of all; what was cited only where nothing else is."""
+def least(db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None, n: int) -> list[_Pair]:
+    """The `n` pairs with the least penalties, of a source or of all, the least first.
+
+    Fewer where no more are known to be the least, but one where there is any. What was cited only where
+    nothing else is.
+    """
     for resists in (0, 1):
-        found = _least_of(db, scale, key, resists)
-        if found is not None:
+        found = _least_of(db, scale, key, resists, n)
+        if found:
             return found
-    return None
+    return []
 
 
 def _least_of(
-    db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None, resists: int
-) -> _Pair | None:
-    best: tuple[float, _Pair] | None = None
+    db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None, resists: int, n: int
+) -> list[_Pair]:
     own = ""
     parameters: tuple[object, ...] = (resists,)
     if key is not None:
@@ -267,33 +267,43 @@ def _least_of(
             " AND session = ? AND ended_commit IS NULL)"
         )
         parameters = (resists, *key)
-    for offset in range(0, DEPTH, PAGE):
+    orders = [
+        db.execute(
+            f"SELECT {_PAIR} FROM span_pair WHERE resists = ?{own} ORDER BY {column}",  # noqa: S608
+            parameters,
+        )
+        for column in _TERMS
+    ]
+    seen: dict[bytes, tuple[float, _Pair]] = {}
+    bound = 0.0
+    for _ in range(0, DEPTH, PAGE):
         last: list[float] = []
-        for column in ("apart", "merges", "middle_ns"):
-            rows = db.execute(
-                f"SELECT {_PAIR} FROM span_pair WHERE resists = ?{own} ORDER BY {column} LIMIT ? OFFSET ?",  # noqa: S608
-                (*parameters, PAGE, offset),
-            ).fetchall()
-            if not rows and best is None:
-                return None
-            for row in rows:
-                pair = _Pair(*row)
-                value = scale.penalty(pair.apart, pair.merges, pair.middle_ns)
-                if best is None or (value, pair.left_id) < (best[0], best[1].left_id):
-                    best = value, pair
-            last.append(float(getattr(_Pair(*rows[-1]), column)) if rows else float("inf"))
-        if float("inf") in last or (
-            best is not None and scale.penalty(last[0], last[1], int(last[2])) >= best[0]
-        ):
+        for column, order in zip(_TERMS, orders, strict=True):
+            rows = [_Pair(*row) for row in order.fetchmany(PAGE)]
+            for pair in rows:
+                seen[pair.left_id] = scale.penalty(pair.apart, pair.merges, pair.middle_ns), pair
+            last.append(float(getattr(rows[-1], column)) if rows else float("inf"))
+        # What was not met in any order has at least the last value of each.
+        bound = float("inf") if float("inf") in last else scale.penalty(last[0], last[1], int(last[2]))
+        if sum(value <= bound for value, _ in seen.values()) >= n:
             break
-    return None if best is None else best[1]
+    ranked = sorted(seen.values(), key=lambda one: (one[0], one[1].left_id))
+    return [pair for value, pair in ranked[:n] if value <= bound] or [pair for _, pair in ranked[:1]]
 
 
 def _scale_of(db: sqlite3.Connection) -> _Scale:
-    first, last = db.execute("SELECT MIN(middle_ns), MAX(middle_ns) FROM span_pair").fetchone()
-    most = db.execute("SELECT MAX(merges) FROM span_pair").fetchone()[0]
-    first, last = first or 0, last or 0
-    return _Scale(first, max(1, last - first), max(1, round(most or 0)))
+    # One statement for each end of each order: an index gives it at once.
+    ends: dict[str, list[float | None]] = {}
+    for name in ("MIN middle_ns", "MAX middle_ns", "MAX merges"):
+        ask = f"SELECT {name.replace(' ', '(')}) FROM span_pair WHERE resists = ?"  # noqa: S608
+        ends[name] = [db.execute(ask, (resists,)).fetchone()[0] for resists in (0, 1)]
+    told = {name: [value for value in some if value is not None] for name, some in ends.items()}
+    first, last = (
+        int(min(told["MIN middle_ns"], default=0)),
+        int(max(told["MAX middle_ns"], default=0)),
+    )
+    most = max(told["MAX merges"], default=0)
+    return _Scale(first, max(1, last - first), max(1, round(most)))
 
 
 def _keys_are_made(db: sqlite3.Connection) -> bool:

@@ -55,7 +55,7 @@ class TimelineAsk(Message, frozen=True, kw_only=True):
     limit: int = 500
 
 
-class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A span with the words and pictures a person would recognise it by.
 
     `cites` are the observations that its lines are taken from, one each. A day is of no source: its

@@ -13,7 +13,7 @@ from memory.recall.expand import spans_of
 from memory.recall.gates import gates_of
 from memory.recall.recount import recount
 from memory.settings import SpanSettings
-from memory.spans.merge import LIKENESS, MERGES, Merger, _least_of, _pair_episode, _scale_of, count_events
+from memory.spans.merge import LIKENESS, MERGES, Merger, _pair_episode, _scale_of, count_events, least
 from memory.spans.timeline import timeline
 from memory.spans.tree import ids_in, observations_by_id
 from stream.messages import Act, Citations, Cue
@@ -207,8 +207,11 @@ def test_the_least_penalty_is_found_without_looking_at_every_pair(store, take):
         for _ in range(100):
             every = all_pairs(store)
             expected = min((scale.penalty(*row[1:]), row[0]) for row in every)
-            found = _least_of(db, scale, None, 0)
+            found = least(db, scale, None, 1)[0]
             assert (scale.penalty(found.apart, found.merges, found.middle_ns), found.left_id) == expected
+            some = [(scale.penalty(*row[1:]), row[0]) for row in every]
+            several = least(db, scale, None, 9)
+            assert [one.left_id for one in several] == [one for _, one in sorted(some)[: len(several)]]
             db.execute("DELETE FROM span_pair WHERE left_id = ?", (found.left_id,))
     assert LIKENESS + MERGES < 1
 

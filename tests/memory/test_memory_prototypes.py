@@ -128,12 +128,13 @@ def test_prototypes_wait_for_the_keys_of_their_observations(store, take):
     assert 6 <= len(prototypes(store)) <= 12
 
 
-def test_switched_off_none_are_made_and_nothing_is_left_due(store, take):
+def test_switched_off_none_are_made_and_switched_on_later_all_are(store, take):
     chats(store, take)
     keyed(store)
     made(store, per_event=0.0)
     assert prototypes(store) == []
-    assert store._db.execute("SELECT 1 FROM roll_due WHERE level = 'prototypes'").fetchone() is None
+    made(store, per_event=1.0)
+    assert len(prototypes(store)) == 6
 
 
 def test_an_episode_that_changed_gets_them_anew(store, take):

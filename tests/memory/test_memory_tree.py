@@ -165,6 +165,26 @@ def test_a_digest_holds_what_says_most_and_nothing_twice(store, reader, take):
     assert ids_in(cited) == [said[1][0].observation_id]
 
 
+def test_what_somebody_took_away_is_made_again_from_what_is_left(store, reader, take):
+    """As forgetting does: it takes the episode and the day away, whose digests may hold its words."""
+    film = take(origin_ns=ns(2026, 3, 3, 9, 0, 0), media=("video",))
+    shots = [film.shot(t, t + 10, f"a photo of thing{t}") for t in range(0, 60, 10)]
+    store.commit([film.put(*shots, marks=film.ends(60))])
+    roll(store)
+    with store.views() as db:
+        db.execute("DELETE FROM observation WHERE text = 'a photo of thing30'")
+        db.execute("DELETE FROM span WHERE level IN ('episode', 'day')")
+        db.execute("UPDATE span SET parent_id = x''")
+    roll(store)
+    for level in ("episode", "day"):
+        (entry,) = entries(reader, level)
+        assert "seen: a photo of thing20" in entry.lines
+        assert "thing30" not in entry.span.digest
+    assert spans(store, "episode") == [(0, 60, "eof")]
+    parents = store._db.execute("SELECT DISTINCT parent_id FROM span WHERE level = 'event'").fetchall()
+    assert parents == store._db.execute("SELECT span_id FROM span WHERE level = 'episode'").fetchall()
+
+
 @pytest.mark.parametrize("name", ["Europe/Berlin", "+05:30"])
 def test_zones_have_names_or_offsets(name):
     assert zone_of(name, None) is not None
