@@ -266,7 +266,7 @@ class Retention:
         """Budgets, bytes and what was let go."""
         held, settings = self.kept(db), self._settings
         over = overruns(held, settings)
-        counted = db.execute("SELECT step, SUM(items) FROM let_go GROUP BY step ORDER BY step")
+        counted = db.execute("SELECT step, items FROM let_go_total ORDER BY step")
         rows = self._would_go(db) if ask.dry_run else rows_of(db, ask.limit, ask.before)
         return RetentionTold(
             enabled=settings.enabled,

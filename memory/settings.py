@@ -211,7 +211,7 @@ class RecallSettings(BaseModel):
 class RetentionWeights(BaseModel):
     """What makes an observation worth its bytes, for the policy `value`: a product of powers.
 
-    Chosen on dialogues by leaving the scored one out (tools.eval_retention).
+    Chosen on dialogues by leaving the scored one out (tools.fit_retention).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -223,7 +223,7 @@ class RetentionWeights(BaseModel):
         "questions state nothing",
     )
     per_word: float = Field(
-        default=1.0, ge=0, description="power of how rare these words are on average, however many they are"
+        default=1.5, ge=0, description="power of how rare these words are on average, however many they are"
     )
     novel: float = Field(
         default=0.25, ge=0, description="power of how unlike it is to what stays around it in its source"

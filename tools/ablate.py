@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tools import eval_meetings, eval_order, eval_recall, eval_video
+from tools import eval_meetings, eval_order, eval_recall, eval_retention, eval_video
 
 Row = Sequence[str]
 HEAD = """# Benchmarks of recall
@@ -39,6 +39,7 @@ def measure(options: argparse.Namespace, results: Path) -> dict[str, dict[str, A
         "videos": (options.videos, eval_video.main, ["--dir", str(options.videos), "--ablate"]),
         "order": (options.books, eval_order.main, ["--books", str(options.books), "--excerpts", "1"]),
     }
+    runs["retention"] = (options.locomo, eval_retention.main, ["--data", str(options.locomo)])
     if options.video_store is not None:
         runs["videos"][2].extend(["--store", str(options.video_store)])
     told: dict[str, dict[str, Any]] = {}
@@ -68,6 +69,7 @@ def page(told: Mapping[str, Mapping[str, Any]]) -> str:
         ("meetings", _meetings),
         ("videos", _videos),
         ("order", _order),
+        ("retention", _retention),
     ):
         if name in told:
             parts.append(made(told[name]))
@@ -198,6 +200,27 @@ def _order(told: Mapping[str, Any]) -> str:
             ["cell", *(f"`{name}`" for name in names)],
             [[cell, *(f"{row[name]['acc']:.3f}" for name in names)] for cell, row in cells.items()],
         )
+    )
+
+
+def _retention(told: Mapping[str, Any]) -> str:
+    groups = sorted(told["systems"]["ours"]["by_group"])
+    rows = [
+        [
+            f"`{name}`",
+            f"{row['R@10']:.3f}",
+            f"{row['kept_R@10']:.3f}",
+            _ends(row["interval"]) if "interval" in row else "-",
+            *(f"{row['by_group'][group]:.3f}" if "by_group" in row else "-" for group in groups),
+        ]
+        for name, row in told["systems"].items()
+    ]
+    head = ["policy", "R@10", "kept_R@10", "interval", *(f"dialogue {group}" for group in groups)]
+    return (
+        f"## Found in {100 * told['config']['share']:.0f} % of the bytes: {told['items']} questions\n\n"
+        "`ours` goes in steps by value per byte; controls take whole items, `in steps` with the steps of"
+        " ours; `ours whole` is ours without. Written by `python -m tools.eval_retention`.\n\n"
+        + table(head, rows)
     )
 
 

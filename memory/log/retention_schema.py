@@ -44,6 +44,17 @@ CREATE TABLE let_go (                           -- one row per act of letting go
   why            TEXT NOT NULL                  -- parts of the score; never content
 );
 CREATE INDEX let_go_of_observation ON let_go (observation_n) WHERE observation_n IS NOT NULL;
+CREATE TABLE let_go_total (                     -- acts since the store began, whatever went since
+  step    INTEGER PRIMARY KEY,
+  items   INTEGER NOT NULL,
+  n_bytes INTEGER NOT NULL
+);
+CREATE TRIGGER let_go_counted AFTER INSERT ON let_go
+BEGIN
+  INSERT INTO let_go_total SELECT NEW.step, 0, 0
+    WHERE NOT EXISTS (SELECT 1 FROM let_go_total WHERE step = NEW.step);
+  UPDATE let_go_total SET items = items + NEW.items, n_bytes = n_bytes + NEW.n_bytes WHERE step = NEW.step;
+END;
 CREATE TRIGGER let_go_forgotten AFTER DELETE ON observation
 BEGIN DELETE FROM let_go WHERE observation_n = OLD.n; END;
 
@@ -214,18 +225,17 @@ def _triggers() -> list[str]:
     def add(name: str, when: str, body: str) -> None:
         made.append(f"CREATE TRIGGER bytes_{name} AFTER {when}\nBEGIN{body} END;\n")
 
-    add(
-        "row_came",
-        "INSERT ON observation",
-        _moved("NEW.source_id", rows(o="NEW"), "1", row_bytes("NEW"))
-        + _moved("NEW.source_id", words, has.format("NEW"), word_bytes("NEW")),
-    )
-    add(
-        "row_went",
-        "DELETE ON observation",
-        _moved("OLD.source_id", rows(o="OLD"), "-1", f"-{row_bytes('OLD')}")
-        + _moved("OLD.source_id", words, f"-({has.format('OLD')})", f"-{word_bytes('OLD')}"),
-    )
+    for name, when, row, sign in (
+        ("came", "INSERT ON observation", "NEW", ""),
+        ("went", "DELETE ON observation", "OLD", "-"),
+    ):
+        source = f"{row}.source_id"
+        add(f"row_{name}", when, _moved(source, rows(o=row), f"{sign}1", f"{sign}{row_bytes(row)}"))
+        add(
+            f"words_{name}",
+            f"{when} WHEN {has.format(row)}",
+            _moved(source, words, f"{sign}1", f"{sign}{word_bytes(row)}"),
+        )
     add(
         "row_shrank",
         f"UPDATE OF {changed} ON observation",

@@ -110,6 +110,10 @@ def walked(store_dir: Path) -> dict[str, int]:
             add(_class_of_file(inside), _size(path))
     for name, n_bytes in _tables(store_dir).items():
         add(name, n_bytes)
+    # Pages that stand in the write-ahead log alone are told as what they hold.
+    if (missing := found.get("free pages", 0)) < 0:
+        del found["free pages"]
+        add("write-ahead log", missing)
     return found
 
 
@@ -142,7 +146,6 @@ def _tables(store_dir: Path) -> dict[str, int]:
         fits = (kind for kind, begins in _TABLES.items() if str(name).startswith(begins))
         kind = next(fits, "schema and the rest")
         found[kind] = found.get(kind, 0) + int(n_bytes)
-    # What was committed may stand in the write-ahead log only, and the file may be shorter than its pages.
     found["free pages"] = size - sum(found.values())
     return found
 

@@ -42,7 +42,7 @@ class Judged:
 
     def why(self, place: int) -> str:
         """The parts of one score, as they stand in the log of letting go."""
-        return " ".join(f"{name} {values[place]:.2g}" for name, values in self.parts.items() if values[place])
+        return " ".join(f"{name} {values[place]:.3g}" for name, values in self.parts.items() if values[place])
 
 
 class RetentionPolicy(Protocol):

@@ -213,7 +213,7 @@ def budget_lines(told: Mapping[str, Any]) -> Sequence[str]:
         for name, n_bytes in told["budgets"].items()
     )
     lines = [f"budgets: {kept}" + ("" if told["enabled"] else "; retention is off")]
-    if told["steps"]:
+    if told.get("steps"):
         lines.append("let go: " + ", ".join(f"{name} {items}" for name, items in told["steps"].items()))
     if told.get("pins"):
         lines.append(f"pins: {told['pins']}")

@@ -499,11 +499,12 @@ def fake_gpu(monkeypatch):
 
 def both(kind, rows=3000, dimension=8):
     """The same index twice, without and with a copy."""
-    vectors = unpack_vectors(pack_vectors(unit(rows, dimension)), dimension)  # as the store has them
+    vectors = unit(rows, dimension)
     if kind == "flat":
-        plain = FlatIndex(E, dimension)
-        plain.add(np.arange(rows), vectors)
-        return plain, FlatIndex.load(E, plain.dump(), gpu=True)
+        plain, copied = FlatIndex(E, dimension), FlatIndex(E, dimension, gpu=True)
+        for index in (plain, copied):
+            index.add(np.arange(rows), vectors)
+        return plain, copied
     inner = faiss_library().index_factory(dimension, "IVF16,SQ8", faiss_library().METRIC_INNER_PRODUCT)
     inner.nprobe = 8
     inner.train(vectors)

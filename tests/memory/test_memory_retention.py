@@ -279,6 +279,29 @@ def test_what_is_older_than_its_class_allows_goes_and_pins_stay(
     assert retention(max_age_days={"elsewhere": 7.0}).hold().items == 0
 
 
+def test_a_month_at_a_week_s_retention_holds_a_week(store, reader, take, sentences, retention):
+    now = [NOW_NS]
+    store._now_ns = lambda: now[0]
+    one = retention(max_age_days={"default": 7.0})
+    one._now_ns = store._now_ns
+    counts = []
+    for day in range(30):
+        now[0] = NOW_NS + day * DAY_NS
+        camera = take("camera", kind="camera", session=day + 1, origin_ns=now[0])
+        said = [camera.said(n * 10, n * 10 + 3, f"{text} {day}") for n, text in enumerate(sentences)]
+        frames = [camera.seen("frame", n, n) for n in range(30)]
+        store.commit([camera.put(*said, *frames)])
+        now[0] += DAY_NS // 24
+        one.hold()
+        with reader.snapshot() as db:
+            oldest, count = db.execute(
+                "SELECT MIN(c.t_ns), COUNT(*) FROM observation AS o JOIN commit_log AS c USING (commit_no)"
+            ).fetchone()
+        assert oldest >= now[0] - 7 * DAY_NS - DAY_NS // 24
+        counts.append(count)
+    assert len(set(counts[10:])) == 1, "and nothing grows"
+
+
 # Views, crashes.
 
 
