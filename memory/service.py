@@ -353,6 +353,7 @@ class MemoryService(Service):
         self._views_due |= step.more
         if not step.changed:
             return
+        self._idle_spans.wake()
         self.metrics.count("events_closed", step.closed)
         self.metrics.count("events_refreshed", step.refreshed)
         self._keys.wake()

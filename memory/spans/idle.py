@@ -79,6 +79,7 @@ class IdleSpans:
         self._rebuild = Rebuild(store.path.parent, consolidator)
         self._busy = self._rebuilding = False
         self._is_built = self._ready = False
+        self._due = True
         self._next_ns = self._look_ns = 0
         self._told = IdleTold()
 
@@ -87,15 +88,20 @@ class IdleSpans:
         told, self._told = self._told, IdleTold()
         return told.counts
 
+    def wake(self) -> None:
+        """Spans may have changed."""
+        self._due = True
+
     def turn(self, now_ns: int) -> None:
         """Begins the next step if one is due.
 
         Args:
             now_ns: Monotonic.
         """
-        if self._busy or now_ns < self._next_ns:
+        is_due = self._due or self._rebuilding or now_ns >= self._look_ns
+        if self._busy or now_ns < self._next_ns or not is_due:
             return
-        self._busy = True
+        self._busy, self._due = True, False
         self._next_ns = now_ns + CALM_NS
         if self._rebuilding and not self._is_built:
             self._beside.submit(self._build, done=self._built, failed=self._failed)
@@ -109,7 +115,7 @@ class IdleSpans:
         """Notes in the store that shots and events are to be made anew. In the writer's lane."""
         with self._store.views() as db:
             rebuild.want(db)
-        self._rebuilding = True
+        self._rebuilding = self._due = True
 
     def tell_rebuild(self, told: ReindexTold) -> ReindexTold:
         """How far a rebuild is, told beside how the keys are. For any lane."""
@@ -180,10 +186,10 @@ class IdleSpans:
         self._told.add("days_made", rolled.days)
         self._told.add("events_merged", rolled.merged)
         if rolled.more or self._rebuilding:
-            self._next_ns = 0
+            self._due, self._next_ns = True, 0
 
     def _failed(self, error: BaseException) -> None:
-        self._busy = False
+        self._busy, self._due = False, True
         if not isinstance(error, DiskFull | StoreBusy):
             raise error
         self._next_ns += WAIT_NS
