@@ -196,6 +196,8 @@ class MemoryService(Service):
     def idle(self) -> None:
         """Starts whatever is due: commits before views, views before keys."""
         self._commit_waiting()
+        if not self.draining:
+            self._forget.turn(self.clock.monotonic_ns())  # Whatever comes in meanwhile.
         if self._committing or self._waiting or self.draining:
             return
         now_ns = self.clock.monotonic_ns()
@@ -212,7 +214,6 @@ class MemoryService(Service):
         for name, n in self._idle_spans.take_told().items():
             self.metrics.count(name, n)
         self._keys.turn(now_ns)
-        self._forget.turn(now_ns)
         self._tell_keys()
         self._retention.turn(now_ns)
         self._retention.tell(self.metrics, self.log)

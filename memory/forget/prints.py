@@ -128,7 +128,7 @@ class ByteSearch:
         self._shift = np.uint64(64 - TABLE_BITS)
         self._table = np.zeros(1 << TABLE_BITS, bool)
         self._table[(self._prints >> self._shift).astype(np.int64)] = True
-        self._alive = alive
+        self.alive = alive
 
     def in_block(self, block: bytes) -> set[int]:
         """The fingerprints that stand in a block."""
@@ -137,7 +137,8 @@ class ByteSearch:
             return found
         for prints in self._printer.phases(block):
             may = prints[self._table[(prints >> self._shift).astype(np.int64)]]
-            found.update(np.intersect1d(may, self._prints).tolist())
+            places = np.minimum(np.searchsorted(self._prints, may), len(self._prints) - 1)
+            found.update(may[self._prints[places] == may].tolist())
         return found
 
     def in_file(self, path: Path) -> set[int]:
@@ -156,10 +157,10 @@ class ByteSearch:
             while block := file.read(BLOCK_BYTES):
                 found |= self.in_block(before + block)
                 before = (before + block)[-(WINDOW_BYTES - 1) :]
-                self._alive()
+                self.alive()
         return found
 
     def narrowed(self, salt: bytes, prints: Iterable[int]) -> ByteSearch:
         """The same search for some of them."""
         some = np.array(sorted(prints), dtype="<u8")
-        return ByteSearch(salt, some.tobytes(), self._alive)
+        return ByteSearch(salt, some.tobytes(), self.alive)

@@ -203,6 +203,7 @@ def said_elsewhere(db: sqlite3.Connection, search: ByteSearch, most: int) -> set
     found: set[int] = set()
     for block in itertools.chain(_texts(db), _vectors(db)):
         found |= search.in_block(block)
+        search.alive()
         if len(found) >= most:
             break
     return found
@@ -228,8 +229,9 @@ def _vectors(db: sqlite3.Connection) -> Iterator[bytes]:
     )
     while batch := rows.fetchmany(ROWS_READ):
         yield b"".join(vector for vector, _ in batch)
-        for vector, dimension in batch:
-            yield unpack_vectors([vector], dimension).astype("<f4").tobytes()
+        for dimension in {dimension for _, dimension in batch}:
+            some = [vector for vector, of in batch if of == dimension]
+            yield unpack_vectors(some, dimension).astype("<f4").tobytes()
 
 
 def _bytes(value: object) -> bytes:

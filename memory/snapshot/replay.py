@@ -31,6 +31,9 @@ from memory.snapshot.manifest import (
     write_manifest,
 )
 
+FORGETS_SINCE = 4
+"""The first schema in which something could be forgotten."""
+
 
 @dataclass(slots=True)
 class Replayed:
@@ -84,7 +87,7 @@ _ACT = "act_id, kind, t_ns, target, undoes, text, value"
 
 def _tombstones_of(path: Path) -> _Forgotten | None:
     """None where the log is of an earlier schema, hence has forgotten nothing."""
-    if check_version(path) < SCHEMA_VERSION:
+    if check_version(path) < FORGETS_SINCE:
         return None
     with closing(connect_reader(path)) as db:
         try:

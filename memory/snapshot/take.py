@@ -91,6 +91,7 @@ def _take_once(store_dir: Path, partial: Path, told: Told) -> Manifest | None:
     """One attempt; None where media went or something was forgotten meanwhile."""
     copy = partial / "log.sqlite"
     copy.unlink(missing_ok=True)
+    shutil.rmtree(partial / "media", ignore_errors=True)
     live = store_dir / LOG_NAME
     if free_bytes(partial) < live.stat().st_size + SPARE_BYTES:
         raise DiskFull(f"there is no room for {partial.parent}", remedy="free some space")
@@ -108,13 +109,15 @@ def _take_once(store_dir: Path, partial: Path, told: Told) -> Manifest | None:
     total = log.n_bytes + sum(int(row[2]) for row in rows)
     media = _take_media(store_dir / "media", partial, rows, lambda done: told(log.n_bytes + done, total))
     with closing(connect_reader(live)) as db:
-        is_same = _erasures(db) == erased
-    if media is None or not is_same:
-        if is_same:
+        if _erasures(db) != erased:
+            return None
+        if isinstance(media, bytes):
+            gone = "SELECT 1 FROM media WHERE media_hash = ? AND refs > 0"
+            if db.execute(gone, (media,)).fetchone() is None:
+                return None  # Retention let it go.
             raise Corrupt(
-                f"{store_dir}: a file of its media is missing or damaged", remedy="omnirecall doctor"
+                f"{store_dir}: {media.hex()} of its media is missing or damaged", remedy="omnirecall doctor"
             )
-        return None
     named = partial / log_name(log)
     copy.rename(named)
     sync(named)
@@ -131,8 +134,8 @@ def _take_once(store_dir: Path, partial: Path, told: Told) -> Manifest | None:
 
 def _take_media(
     media_dir: Path, partial: Path, rows: Sequence[tuple[bytes, str, int]], done: Callable[[int], None]
-) -> list[File] | None:
-    """Links or copies media; None where one is not what its row says."""
+) -> list[File] | bytes:
+    """Links or copies media; or the hash of the first that is not what its row says."""
     found: list[File] = []
     n_bytes = 0
     for digest, media_type, _ in rows:
@@ -140,10 +143,10 @@ def _take_media(
         target = partial / inside
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not target.exists() and not _bring(media_dir / media_path(digest, media_type), target):
-            return None
+            return digest
         body = target.read_bytes()
         if media_hash(body) != digest:
-            return None
+            return digest
         n_bytes += len(body)
         found.append(File(inside, len(body), hashlib.sha256(body).hexdigest()))
         done(n_bytes)
@@ -167,5 +170,5 @@ def _bring(source: Path, target: Path) -> bool:
 
 def _erasures(db: sqlite3.Connection) -> int:
     """A number that grows when something is forgotten."""
-    row = db.execute("SELECT COALESCE(MAX(n), 0) FROM tombstone").fetchone()
+    row = db.execute("SELECT COALESCE(MAX(n), 0) FROM tombstone WHERE reason = 'forget'").fetchone()
     return int(row[0])

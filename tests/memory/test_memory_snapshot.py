@@ -199,6 +199,27 @@ def test_a_snapshot_of_a_newer_release_is_refused(full, tmp_path, monkeypatch):
     assert not (tmp_path / "new").exists()
 
 
+def test_what_goes_while_a_snapshot_is_taken_is_not_in_it(full, store, reader, shelf, tmp_path, monkeypatch):
+    from memory.snapshot import take as module
+
+    bring, calls = module._bring, []
+
+    def slow(source, target):
+        calls.append(source)
+        if len(calls) == 3:
+            told = Forgetting(store, reader, shelf).all_of(
+                sources=("film.mp4",), pts0_ns=30 * S, pts1_ns=40 * S
+            )
+            assert told.verified
+        return bring(source, target)
+
+    monkeypatch.setattr(module, "_bring", slow)
+    manifest = take_snapshot(full, tmp_path / "backup")
+    assert len(manifest.media) == 9
+    assert verify(tmp_path / "backup")[1] == []
+    assert traces(tmp_path / "backup", 3) == []
+
+
 def test_a_missing_picture_is_told(full, tmp_path):
     next((full / "media").rglob("*.jpg")).unlink()
     with pytest.raises(Corrupt, match="media"):

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from tests.stream.capture_clips import pan, write_clip
+
 pytestmark = [pytest.mark.system, pytest.mark.model]
 
 ROWS = [
@@ -86,3 +88,25 @@ def test_what_is_forgotten_is_gone_and_stays_away(tmp_path):
     assert once_more.returncode == 3
     assert files_with(store, b"chat.jsonl") == []
     assert texts_of("search", "kitten", *at) == []
+
+
+def test_a_film_that_was_forgotten_is_refused_and_its_spools_are_clean(tmp_path):
+    store, film = tmp_path / "store", tmp_path / "private-film.mp4"
+    pictures = [*pan(60, 160, 120, seed=1), *pan(60, 160, 120, seed=2)]
+    write_clip(film, pictures, [100 * n for n in range(120)])
+    at = ("--store", store)
+    indexed = omnirecall("index", film, *at, "--idle-exit", "60", "--json")
+    assert indexed.returncode == 0, indexed.stdout + indexed.stderr
+    kept = [path for path in (store / "media").rglob("*.*") if path.is_file()]
+    bodies = [path.read_bytes() for path in kept]
+    assert bodies
+    done = omnirecall("forget", "--source", film.name, "--yes", *at, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert events(done)["end"]["verified"]
+    assert not any(path.exists() for path in kept)
+    everything = b"\0".join(path.read_bytes() for path in store.rglob("*") if path.is_file())
+    assert not any(body in everything for body in bodies)
+    again = omnirecall("index", film, *at, "--json")
+    assert again.returncode == 3
+    told = next(line for line in map(json.loads, again.stdout.splitlines()) if line["event"] == "file")
+    assert (told["outcome"], told["reason"]) == ("rejected", "its content was forgotten")
