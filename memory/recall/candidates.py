@@ -85,9 +85,10 @@ def find(
     bm25 = _with_words(db, shelf, gates, words, limit) if words else {}
     candidates = Candidates(bm25=bm25, gathered=Gathered(shelf, gates.as_of))
     numbers = dict.fromkeys(candidates.bm25)
+    of_events: dict[str, dict[int, float]] = {}
     for question, search in zip(questions, begun, strict=True):
         near, children = _near(db, shelf, gates, question, search)
-        candidates.cosines[question.name] = near
+        candidates.cosines[question.name], of_events[question.name] = near, children
         numbers |= dict.fromkeys(near) | dict.fromkeys(children)
     candidates.numbers = list(numbers)
     _fold_photos(db, gates, candidates)
@@ -95,6 +96,9 @@ def find(
         found = candidates.cosines[question.name]
         others = [n for n in candidates.numbers if n not in found]
         found |= _cosines_of(db, candidates.gathered, question, others)
+        # What has no key (any more) is as like as its event.
+        children = of_events[question.name]
+        found |= {n: children[n] for n in candidates.numbers if n in children and n not in found}
     return candidates
 
 
@@ -224,10 +228,10 @@ def _near(
     gates: Gates,
     question: QuestionKey,
     search: Future[Hits] | None,
-) -> tuple[dict[int, float], list[int]]:
-    """The observations nearest to a question with their cosines, and those of the nearest events."""
+) -> tuple[dict[int, float], dict[int, float]]:
+    """The observations nearest to a question, and those of the nearest events, each with a cosine."""
     if search is None:
-        return {}, []
+        return {}, {}
     hits = search.result()
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
     if not hits.are_exact:
@@ -244,7 +248,11 @@ def _near(
             events.append((score, key_id))
     events.sort(reverse=True)
     opened = _opened(db, [key_id for _, key_id in events]) if gates.open else []
-    return near, [n for key_id in opened for n in _children(db, key_id)]
+    children: dict[int, float] = {}
+    for key_id in opened:
+        for n in _children(db, key_id):
+            children.setdefault(n, scores[key_id])
+    return near, children
 
 
 def _opened(db: sqlite3.Connection, key_ids: Sequence[int]) -> list[int]:

@@ -54,6 +54,8 @@ def recount(db: sqlite3.Connection, cue: Cue, gates: Gates, k: int) -> list[Line
     only = None
     if cue.sources:
         only = sorted({row.source_id for row in named_sources(db, cue.sources, cue.as_of_commit)})
+        if not only:
+            return []  # They were not known yet.
     days = _days(db, t0_ns, t1_ns) if only is None and (t0_ns, t1_ns) != (-FOREVER_NS, FOREVER_NS) else []
     told_days = {day for day, _, _ in days}
     for span_id, level, packed in [*days, *_episodes(db, t0_ns, t1_ns, told_days, only)]:

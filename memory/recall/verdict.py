@@ -144,6 +144,8 @@ def _newest_gaps(
     db: sqlite3.Connection, gates: Gates, producer: str, most: int, rows: Mapping[Origin, SourceRow]
 ) -> list[_Held]:
     """Gaps whose producer fits a condition, newest first; `rows` are the sources."""
+    if " IN ()" in gates.reach.sql:
+        return []  # Of no source at all; there SQLite takes no index by its name.
     gaps = db.execute(
         f"SELECT o.n, o.source_id, o.session, o.pts0_ns, o.pts1_ns, {T0}, {T1}, o.payload"  # noqa: S608
         # Gaps are few; by their times all that was perceived then would be walked through.

@@ -144,7 +144,7 @@ class IdleSpans:
             if self._settings.rollup:
                 if looks:
                     self._tree.look_again(db, self._now_ns())
-                rolled = self._tree.advance(db, self._now_ns())
+                rolled = self._tree.advance(db, self._now_ns(), 1)
             if not rolled.more and not self._is_built:
                 merged = self._merger.advance(db)
                 rolled.merged, rolled.more = merged.merged, merged.more

@@ -153,7 +153,8 @@ class Merger:
 
     def _merge(self, db: sqlite3.Connection, pair: _Pair, rolled: Rolled) -> None:
         """Merges two events that still stand; a pair of which that is not so just goes."""
-        db.execute("DELETE FROM span_pair WHERE left_id = ?", (pair.left_id,))
+        # A merge before this one may have given its left one another neighbour.
+        db.execute("DELETE FROM span_pair WHERE left_id = ? AND right_id = ?", (pair.left_id, pair.right_id))
         nodes = _nodes(db, "span_id IN (?, ?)", (pair.left_id, pair.right_id))
         if len(nodes) != 2 or nodes[0].parent_id != nodes[1].parent_id:
             return
@@ -162,7 +163,7 @@ class Merger:
             return
         if not pair.resists and (_is_cited(db, left) or _is_cited(db, right)):
             db.execute(
-                "INSERT INTO span_pair VALUES (?, ?, ?, ?, ?, ?, 1)",
+                "INSERT OR REPLACE INTO span_pair VALUES (?, ?, ?, ?, ?, ?, 1)",
                 (pair.left_id, pair.right_id, pair.parent_id, pair.apart, pair.merges, pair.middle_ns),
             )
             return

@@ -89,7 +89,8 @@ def reindex(
         except KeyboardInterrupt:
             teller.event("interrupted", "stopped following; it goes on by itself while the processes run")
             raise typer.Exit(INTERRUPTED) from None
-    teller.event("end", words_of(told), **json_of(told))
+    words = f"spans: all of {told.views_total} events stand, made anew" if views else words_of(told)
+    teller.event("end", words, **json_of(told))
 
 
 def _follow(connection: Connection, told: ReindexTold, teller: Teller, *, views: bool = False) -> ReindexTold:

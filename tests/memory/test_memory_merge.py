@@ -7,12 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
+from memory.keys.index import IndexShelf
 from memory.keys.keyers import DIGEST, DigestKeyer, KeyDraft, add_keys
 from memory.keys.speaks import Speaks, answer_with
 from memory.recall.expand import spans_of
 from memory.recall.gates import gates_of
+from memory.recall.pipeline import Recall
 from memory.recall.recount import recount
-from memory.settings import SpanSettings
+from memory.settings import RecallSettings, SpanSettings
 from memory.spans.merge import LIKENESS, MERGES, Merger, _pair_episode, _scale_of, count_events, least
 from memory.spans.timeline import timeline
 from memory.spans.tree import ids_in, observations_by_id
@@ -243,6 +245,20 @@ def test_as_of_a_commit_the_event_that_stood_then_is_named(store, reader, take):
     assert [then[item.n][0] for item in items] == [span_id for (span_id,) in old]
     assert len({now[item.n][0] for item in items}) == 1
     assert film
+
+
+def test_near_synonyms_are_both_found_after_merging(store, reader, take, tmp_path):
+    """The trap of merging by likeness: most such pairs are more alike than .9; here only spans merge."""
+    hours = ("seven", "eight", "nine", "ten", "eleven")
+    texts = [f"The ferry to the island leaves at {hour}." for hour in hours]
+    filled(store, take, texts)
+    merge(store, 1)
+    assert count_events(store._db) == 1
+    recall = Recall(IndexShelf(tmp_path / "views"), RecallSettings())
+    with reader.snapshot() as db:
+        for hour, text in zip(hours, texts, strict=True):
+            found = recall(db, Cue(text=f"Which ferry leaves at {hour}?"), 3)
+            assert max(found.items, key=lambda item: item.score).text == text
 
 
 @pytest.mark.parametrize("stops", [1, 2, 3])

@@ -163,4 +163,6 @@ def test_a_prototype_finds_its_event_where_the_keys_of_its_observations_are_gone
     recall = Recall(IndexShelf(tmp_path / "views"), RecallSettings())
     with reader.snapshot() as db:
         found = recall(db, Cue(text="zzz"), 12, [question])
-    assert wanted.observation_id in {item.observation_id for item in found.items}
+    best = sorted(found.items, key=lambda item: -item.score)
+    assert wanted.observation_id in {item.observation_id for item in best[:2]}, "its event has two"
+    assert best[0].grounding["dense"] > 0.5

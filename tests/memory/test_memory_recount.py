@@ -72,6 +72,7 @@ def test_a_source_and_a_commit_limit_it(store, take, told):
     assert {item.level for item in one.items} == {"episode"}
     then = told(ns(2026, 3, 3), ns(2026, 3, 6), k=20, as_of_commit=2)
     assert {text.split()[-1] for text, _ in texts(then)} == {"3th"}, "only what was committed by then"
+    assert told(ns(2026, 3, 3), ns(2026, 3, 6), as_of_commit=1, sources=("garden5.mp4",)).items == ()
     with pytest.raises(SourceGone):
         told(sources=("attic.mp4",))
 

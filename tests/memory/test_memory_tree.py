@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memory.log.rows import log_rows
 from memory.log.store import LogStore
 from memory.settings import SpanSettings
 from memory.spans.consolidate import Consolidator, forget_views
 from memory.spans.segment import segmenter_of
 from memory.spans.timeline import timeline
 from memory.spans.tree import day_id_of, ids_in, zone_of
+from stream.messages.log import LogAsk
 from stream.messages.span import TimelineAsk
 from tests.memory.roll_up import S, camera, ns, roll
 
@@ -129,6 +131,19 @@ def test_a_source_that_is_dated_later_gets_its_day(store, reader, take):
     roll(store)
     (day,) = entries(reader, "day")
     assert day.span.digest == "a fern"
+
+
+def test_the_log_is_asked_for_an_episode_by_its_id_and_not_for_a_day(store, reader, take):
+    film = take(origin_ns=ns(2026, 3, 3, 9, 0, 0), media=("video",))
+    store.commit([film.put(film.shot(0, 10, "a fern"), marks=film.ends(10))])
+    roll(store)
+    found = {}
+    for level in ("episode", "day"):
+        (entry,) = entries(reader, level)
+        with reader.snapshot() as db:
+            found[level] = log_rows(db, LogAsk(ids=(entry.span.span_id.hex(),))).spans
+    assert [span.level for span in found["episode"]] == ["episode"]
+    assert found["day"] == ()
 
 
 def test_other_settings_make_the_tree_anew_and_days_stay_themselves(store, take):
