@@ -57,21 +57,28 @@ BEGIN
 END;
 CREATE TRIGGER let_go_forgotten AFTER DELETE ON observation
 BEGIN DELETE FROM let_go WHERE observation_n = OLD.n; END;
+CREATE TRIGGER let_go_forgotten_with_source AFTER DELETE ON source
+BEGIN DELETE FROM let_go WHERE source_id = OLD.source_id AND session = OLD.session; END;
 
-CREATE TABLE kept_digest (                      -- of an event whose observations have no text any more
+CREATE TABLE kept_digest (                      -- of a span whose observations have no text any more
+  level     TEXT NOT NULL,                      -- event, shot
   source_id BLOB NOT NULL,
   session   INTEGER NOT NULL,
   pts0_ns   INTEGER NOT NULL,
   pts1_ns   INTEGER NOT NULL,
   digest    TEXT NOT NULL,
-  PRIMARY KEY (source_id, session, pts0_ns, pts1_ns)
+  PRIMARY KEY (level, source_id, session, pts0_ns, pts1_ns)
 ) WITHOUT ROWID;
-CREATE TRIGGER span_keeps_digest AFTER INSERT ON span WHEN NEW.level = 'event' AND EXISTS (
-  SELECT 1 FROM kept_digest AS k WHERE k.source_id = NEW.source_id AND k.session = NEW.session
-    AND k.pts0_ns = NEW.pts0_ns AND k.pts1_ns = NEW.pts1_ns)
-BEGIN UPDATE span SET digest = (SELECT k.digest FROM kept_digest AS k WHERE k.source_id = NEW.source_id
+CREATE TRIGGER digest_forgotten AFTER DELETE ON observation
+BEGIN DELETE FROM kept_digest WHERE level IN ('event', 'shot') AND source_id = OLD.source_id
+  AND session = OLD.session AND pts0_ns <= OLD.pts0_ns / 2 + OLD.pts1_ns / 2
+  AND pts1_ns > OLD.pts0_ns / 2 + OLD.pts1_ns / 2; END;
+CREATE TRIGGER span_keeps_digest AFTER INSERT ON span WHEN EXISTS (
+  SELECT 1 FROM kept_digest AS k WHERE k.level = NEW.level AND k.source_id = NEW.source_id
     AND k.session = NEW.session AND k.pts0_ns = NEW.pts0_ns AND k.pts1_ns = NEW.pts1_ns)
-  WHERE span_id = NEW.span_id; END;
+BEGIN UPDATE span SET digest = (SELECT k.digest FROM kept_digest AS k WHERE k.level = NEW.level
+    AND k.source_id = NEW.source_id AND k.session = NEW.session AND k.pts0_ns = NEW.pts0_ns
+    AND k.pts1_ns = NEW.pts1_ns) WHERE span_id = NEW.span_id; END;
 
 CREATE TABLE pin (                              -- what holds of the acts `pin` and their `undo`
   act_id    BLOB PRIMARY KEY,
@@ -82,6 +89,8 @@ CREATE TABLE pin (                              -- what holds of the acts `pin` 
   pts0_ns   INTEGER NOT NULL,
   pts1_ns   INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TRIGGER pin_forgotten AFTER DELETE ON act
+BEGIN DELETE FROM pin WHERE act_id = OLD.act_id; END;
 CREATE INDEX pin_of_source ON pin (source_id, session, pts0_ns);
 CREATE TRIGGER span_is_pinned AFTER INSERT ON span WHEN EXISTS (
   SELECT 1 FROM pin AS p WHERE p.source_id = NEW.source_id AND p.session = NEW.session

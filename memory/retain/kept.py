@@ -32,14 +32,16 @@ class Kept:
     """Bytes that are kept.
 
     `classes` by name, `other` among them: spans, marks, tombstones, and pages that are not full.
+    `used_bytes` are those of the pages of `log.sqlite` in use, which the classes in it come near to.
     """
 
     classes: dict[str, int] = field(default_factory=dict)
+    used_bytes: int = 0
 
     @property
     def index(self) -> int:
         """What counts against `index_bytes`: the log, words, keys, and files of indexes."""
-        return sum(self.classes.get(name, 0) for name in (*IN_LOG_FILE, "other", "index files"))
+        return self.used_bytes + self.classes.get("index files", 0)
 
     @property
     def thumbnails(self) -> int:
@@ -67,7 +69,7 @@ def kept(db: sqlite3.Connection, index_files_bytes: int) -> Kept:
     classes = {str(name): int(n) for name, n in rows}
     used = used_bytes(db)
     in_file = sum(classes.get(name, 0) for name in IN_LOG_FILE)
-    return Kept(classes | {"other": max(0, used - in_file), "index files": index_files_bytes})
+    return Kept(classes | {"other": max(0, used - in_file), "index files": index_files_bytes}, used)
 
 
 def used_bytes(db: sqlite3.Connection) -> int:

@@ -16,7 +16,7 @@ from memory.log.tombstones import Tombstones
 
 FRAMES = 0
 """The step, in the log of letting go, by which rows of frames go."""
-MERGED_PAGES = -64
+MERGED_PAGES = -8
 """Pages of the text index that are merged after a batch, so that words which went give their room back."""
 
 
@@ -80,7 +80,7 @@ def let_go(
             _STEPS[level](db, one.n, done)
         if one.level == GONE:
             tombstones.add_observation(about[0], REASON, commit_no)
-            db.execute("DELETE FROM observation WHERE n = ?", (one.n,))
+            _delete(db, one.n, about)
         else:
             db.execute("UPDATE observation SET demoted = ? WHERE n = ?", (one.level, one.n))
         freed = before - _bytes_of(db, row[1])
@@ -89,6 +89,27 @@ def let_go(
     if done.items:
         db.execute("INSERT INTO observation_fts (observation_fts, rank) VALUES ('merge', ?)", (MERGED_PAGES,))
     return done
+
+
+def _delete(db: sqlite3.Connection, n: int, about: tuple[bytes, bytes, int, int, int]) -> None:
+    """Deletes the row; the digests of its spans stay as long as anything of these is left.
+
+    A trigger takes them away with every observation that goes, since that is what forgetting wants.
+    """
+    _, source_id, session, pts0_ns, pts1_ns = about
+    kept = db.execute(
+        "SELECT level, pts0_ns, pts1_ns, digest FROM kept_digest WHERE level IN ('event', 'shot')"
+        " AND source_id = ?1 AND session = ?2 AND pts0_ns <= ?3 AND pts1_ns > ?3",
+        (source_id, session, pts0_ns // 2 + pts1_ns // 2),
+    ).fetchall()
+    db.execute("DELETE FROM observation WHERE n = ?", (n,))
+    for level, *rest in kept:
+        db.execute(
+            "INSERT INTO kept_digest (level, source_id, session, pts0_ns, pts1_ns, digest)"  # noqa: S608
+            " SELECT ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM observation AS o WHERE o.source_id = ?"
+            f" AND o.session = ? AND {MIDDLE} >= ? AND {MIDDLE} < ? AND o.kind <> 'frame')",
+            (level, source_id, session, *rest, source_id, session, *rest[:2]),
+        )
 
 
 def let_frames_go(
@@ -185,9 +206,10 @@ def _drop_words(db: sqlite3.Connection, n: int, done: LetGo) -> None:
 def _drop_text(db: sqlite3.Connection, n: int, _: LetGo) -> None:
     """The digest that the event has is kept, since the texts that it was made of will not be there."""
     db.execute(
-        "INSERT OR IGNORE INTO kept_digest (source_id, session, pts0_ns, pts1_ns, digest)"  # noqa: S608
-        " SELECT s.source_id, s.session, s.pts0_ns, s.pts1_ns, s.digest FROM observation AS o JOIN span AS s"
-        " ON s.level = 'event' AND s.source_id = o.source_id AND s.session = o.session"
+        "INSERT OR IGNORE INTO kept_digest (level, source_id, session, pts0_ns, pts1_ns, digest)"  # noqa: S608
+        " SELECT s.level, s.source_id, s.session, s.pts0_ns, s.pts1_ns, s.digest"
+        " FROM observation AS o JOIN span AS s ON s.level IN ('event', 'shot')"
+        " AND s.source_id = o.source_id AND s.session = o.session"
         f" AND s.ended_commit IS NULL AND s.pts0_ns <= {MIDDLE} AND s.pts1_ns > {MIDDLE}"
         " WHERE o.n = ? AND s.digest <> ''",
         (n,),

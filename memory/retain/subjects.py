@@ -16,7 +16,7 @@ from memory.keys.keyers import unpack_vectors
 from memory.log.citations import times_cited
 from memory.log.demotion import FACTS, GONE, KEYS
 from memory.log.pins import pinned_among, pins
-from memory.log.reader import T0, marks, pages
+from memory.log.reader import MIDDLE, T0, marks, pages
 from memory.log.retention_schema import key_bytes, row_bytes, word_bytes
 
 Budget = Literal["index", "thumbnails", "clips"]
@@ -24,6 +24,8 @@ MOST_SUBJECTS = 2_048
 """Looked at in one go: all of a small store; of a large one a sample, of which the least are let go."""
 RUNS = 32
 """Stretches of neighbours that a sample is drawn in, so that what is redundant lies side by side."""
+CLIP_TEXTS = 64
+"""Texts of a clip that it is judged by."""
 _OF_BUDGET = {
     "thumbnails": ("thumbnail", "keyframe"),
     "clips": ("clip",),
@@ -76,6 +78,8 @@ def subjects(
     for n, times in times_cited(db, sorted(found)).items():
         found[n].cited = times
     _add_bytes(db, found, budget)
+    if budget == "clips":
+        _add_words(db, found)
     return [found[n] for n in sorted(found)], is_sample
 
 
@@ -85,8 +89,8 @@ def _numbers(
     """Row numbers: all where they are few, else neighbours around places drawn by chance; whether so."""
     if budget == "index":
         sql = (
-            "SELECT n FROM observation WHERE kind <> 'frame' AND kind <> 'gap' AND demoted = ? AND n >= ?"
-            " ORDER BY n LIMIT ?"
+            "SELECT n FROM observation WHERE kind <> 'frame' AND kind NOT IN ('gap', 'clip')"
+            " AND demoted = ? AND n >= ? ORDER BY n LIMIT ?"
         )
         parts: Sequence[object] = range(below)
     else:
@@ -142,6 +146,19 @@ def _add_bytes(db: sqlite3.Connection, found: dict[int, Subject], budget: Budget
                 found[n].keyframe_bytes = int(n_bytes)
             else:
                 found[n].picture_bytes = int(n_bytes)
+
+
+def _add_words(db: sqlite3.Connection, found: dict[int, Subject]) -> None:
+    """A clip is worth what is said, read and shown in it."""
+    for some in pages(found):
+        for n, text in db.execute(
+            "SELECT o.n, (SELECT group_concat(text, '. ') FROM (SELECT p.text FROM observation AS p"  # noqa: S608
+            " WHERE p.source_id = o.source_id AND p.session = o.session AND p.text <> ''"
+            f" AND {MIDDLE.replace('o.', 'p.')} >= o.pts0_ns AND {MIDDLE.replace('o.', 'p.')} < o.pts1_ns"
+            f" LIMIT {CLIP_TEXTS})) FROM observation AS o WHERE o.n IN ({marks(some)})",
+            some,
+        ):
+            found[n].text = found[n].text or text or ""
 
 
 def unlike(

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -313,7 +314,7 @@ def test_views_made_anew_leave_out_what_was_let_go(
     with reader.snapshot() as db:
         shelf.ready(db, E)
     before = held(reader, index_files_bytes(shelf))
-    budget = before.index - int(0.6 * (before.index - before.classes["other"]))
+    budget = before.index - int(0.5 * (before.index - before.classes["other"]))
     one = retention(index_bytes=budget, thumbnails_bytes=20_000)
     one.hold()
     with reader.snapshot() as db:
@@ -321,6 +322,7 @@ def test_views_made_anew_leave_out_what_was_let_go(
         digests = dict(db.execute("SELECT span_id, digest FROM span").fetchall())
         keys = db.execute("SELECT owner, kind, terms FROM key ORDER BY 1, 2, 3").fetchall()
         assert {KEYS} <= set(before.values())
+        assert not db.execute("SELECT 1 FROM tombstone").fetchall(), "what is gone has no spans any more"
         again = IndexShelf(tmp_path / "other").ready(db, E)
         assert again.checksum() == shelf.ready(db, E).checksum(), "keys that went are in no index"
     with store.views() as db:
@@ -350,6 +352,49 @@ def test_the_digest_of_an_event_outlives_the_texts_that_it_was_made_of(
         assert dict(db.execute("SELECT span_id, digest FROM span WHERE level = 'event'").fetchall()) == before
         assert all(before.values())
         assert {text for (text,) in db.execute("SELECT text FROM observation WHERE kind <> 'frame'")} == {""}
+
+
+def test_forgetting_takes_a_kept_digest_along_and_letting_go_does_not(
+    store, reader, take, sentences, retention, filled
+):
+    filled(store, take, sentences, rounds=1)
+    one = retention()
+    with reader.snapshot() as db:
+        numbers = [
+            n
+            for (n,) in db.execute(
+                "SELECT n FROM observation WHERE kind IN ('utterance', 'shot') AND pts0_ns < 20000000000"
+            )
+        ]
+    assert len(numbers) >= 3
+    one.apply([Decision(n, level_of("digest"), "test") for n in numbers])
+    one.apply([Decision(numbers[0], GONE, "test")])
+    with reader.snapshot() as db:
+        kept_digests = db.execute("SELECT COUNT(*) FROM kept_digest").fetchone()[0]
+        assert kept_digests > 0
+    with store.views() as db:
+        db.execute("DELETE FROM key WHERE owner IN (SELECT observation_id FROM observation)")
+        for n in numbers[1:]:
+            db.execute("DELETE FROM observation WHERE n = ?", (n,))
+    with reader.snapshot() as db:
+        assert db.execute("SELECT COUNT(*) FROM kept_digest").fetchone()[0] < kept_digests
+
+
+def test_clips_go_by_what_is_said_in_them(store, reader, take, retention):
+    live = take("cam", kind="camera", session=5, origin_ns=NOW_NS)
+    put = [live.said(2, 4, "Oh well."), live.said(22, 24, "Turbine seven at Rotterdam lost its gearbox.")]
+    for n in range(2):
+        seen, parts = live.seen("clip", 20 * n, 20 * n + 10, picture=bytes([n]) * 5000)
+        media = tuple(msgspec.structs.replace(one, role="clip") for one in seen.media)
+        put.append((msgspec.structs.replace(seen, media=media), parts))
+    store.commit([live.put(*put)])
+    assert held(reader).clips == 10_000
+    retention(clips_bytes=6_000).hold()
+    with reader.snapshot() as db:
+        left = db.execute("SELECT o.pts0_ns FROM observation_media AS m JOIN observation AS o USING (n)")
+        assert left.fetchall() == [(20 * S,)]
+        assert db.execute("SELECT COUNT(*) FROM observation WHERE kind = 'clip'").fetchone() == (2,)
+        assert [row.step for row in rows_of(db, 9)] == ["clip"]
 
 
 KILLED = textwrap.dedent(
