@@ -174,7 +174,6 @@ def _mend_spans(db: sqlite3.Connection, done: Erased) -> None:
 
     What lies above an event (episodes, days) is taken away, and noted to be made anew.
     """
-    _take_kept(db, done)
     touched = _touched(db)
     removed: list[bytes] = []
     for span_id, level, source_id, session, pts0_ns, pts1_ns, ended in touched:
@@ -203,17 +202,6 @@ def _tell_anew(db: sqlite3.Connection, span_id: bytes, observations: Sequence[Lo
         "UPDATE span SET digest = ?, thumbnail = ?, cited = ? WHERE span_id = ?",
         (digest(observations), _picture_of(observations), packed_ids(cited), span_id),
     )
-
-
-def _take_kept(db: sqlite3.Connection, done: Erased) -> None:
-    """What retention kept of events whose words it had let go, and pins whose act went."""
-    kept = db.execute(
-        "DELETE FROM kept_digest AS k WHERE EXISTS (SELECT 1 FROM temp.doomed AS d"
-        " WHERE d.source_id = k.source_id AND d.session = k.session"
-        " AND d.middle >= k.pts0_ns AND d.middle < k.pts1_ns) RETURNING digest"
-    )
-    for (line,) in kept.fetchall():
-        done.gathering.text(line)
 
 
 def _touched(db: sqlite3.Connection) -> list[tuple[bytes, str, bytes, int, int, int, int | None]]:

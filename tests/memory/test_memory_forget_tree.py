@@ -49,7 +49,7 @@ def test_digests_that_retention_kept_go_too(store, reader, shelf, take, tmp_path
         for t in (0, 10):
             line = f"{marker(t)} was kept"
             db.execute(
-                "INSERT INTO kept_digest VALUES (?, 0, ?, ?, ?)",
+                "INSERT INTO kept_digest VALUES ('event', ?, 0, ?, ?, ?)",
                 (film.source_id, t * S, (t + 10) * S, line),
             )
     told = Forgetting(store, reader, shelf).all_of(sources=("film.mp4",), pts0_ns=0, pts1_ns=10 * S)
