@@ -37,6 +37,7 @@ from memory.retention import Retention
 from memory.settings import MemorySettings
 from memory.snapshot.restore import sweep
 from memory.spans.consolidate import Consolidator, Step, ready_views
+from memory.spans.idle import IdleSpans
 from memory.spans.segment import segmenter_of
 from memory.spans.short_term import ShortTerm
 from memory.spans.timeline import timeline
@@ -124,7 +125,9 @@ class MemoryService(Service):
         self._shelf = IndexShelf(store_dir / "views", gpu=self._settings.gpu)
         self._opened.callback(self._shelf.close)
         self._consolidator = Consolidator(
-            segmenter_of(self._settings.spans), int(self._settings.spans.live_close_after_s * 1e9)
+            segmenter_of(self._settings.spans),
+            int(self._settings.spans.live_close_after_s * 1e9),
+            informative=self._settings.spans.digest == "informative",
         )
         link = self._link = EncoderLink(self.surroundings.run_dir, self.name)
         self._pipeline = Recall(self._shelf, recall)
@@ -178,6 +181,16 @@ class MemoryService(Service):
             woken=self._forgotten,
             log=self.log,
         )
+        self._idle_spans = IdleSpans(
+            self._store,
+            self._reader,
+            self._consolidator,
+            self._settings.spans,
+            self._writer,
+            self.lane("spans"),
+            self._shelf.remove,
+            self.clock.now_ns,
+        )
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
         self.on(CommitPut, self._take)
@@ -216,6 +229,10 @@ class MemoryService(Service):
             self._writer.submit(self._consolidate, done=self._consolidated, failed=self._views_failed)
         elif self._sweep and not self._writer.pending:
             self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
+        elif not self._consolidating and not self._views_due:
+            self._idle_spans.turn(now_ns)
+        for name, n in self._idle_spans.take_told().items():
+            self.metrics.count(name, n)
         self._keys.turn(now_ns)
         self._tell_keys()
         self._retention.turn(now_ns)
@@ -367,6 +384,7 @@ class MemoryService(Service):
         self._views_due |= step.more
         if not step.changed:
             return
+        self._idle_spans.wake()
         self.metrics.count("events_closed", step.closed)
         self.metrics.count("events_refreshed", step.refreshed)
         self._keys.wake()
@@ -480,7 +498,9 @@ class MemoryService(Service):
             self._keys.wake()
             self._query(received, lambda _: self._reindex_told())
 
-        if ask.text or ask.configured:
+        if ask.views and ask.begin:
+            self._writer.submit(self._idle_spans.begin_rebuild, done=noted, failed=failed)
+        elif ask.text or ask.configured:
             self._queries.submit(self._reindex.resolve, ask, done=resolved, failed=failed)
         elif ask.begin:
             self._writer.submit(self._keep, ask.keep_old, done=noted, failed=failed)  # A choice stands.
@@ -497,7 +517,8 @@ class MemoryService(Service):
 
     def _reindex_told(self, would: Speaks | None = None) -> Message:
         with self._reader.snapshot() as db:
-            return self._reindex.told(db, would)
+            told = self._reindex.told(db, would)
+        return self._idle_spans.tell_rebuild(told)
 
     def _take_status(self, received: Received) -> None:
         awaited = set(self._awaited)

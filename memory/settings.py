@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class SpanSettings(BaseModel):
@@ -30,6 +31,66 @@ class SpanSettings(BaseModel):
         gt=0,
         description="seconds after which an event of a live source is closed although a track is silent",
     )
+    digest: Literal["first", "informative"] = Field(
+        default="informative",
+        description="which words of an event its digest quotes: the first, or the utterances that say most",
+    )
+    rollup: bool = Field(
+        default=True, description="whether events roll up into episodes and days, in idle time"
+    )
+    episode_gap_s: float = Field(
+        default=900.0, gt=0, description="seconds without an event that end an episode"
+    )
+    sitting_gap_s: float = Field(
+        default=3600.0, gt=0, description="seconds without a turn that end a sitting, the episode of a chat"
+    )
+    episode_max_s: float = Field(
+        default=3600.0, gt=0, description="seconds after which an episode ends; a sitting never does"
+    )
+    time_zone: str = Field(
+        default="",
+        description="IANA time zone of the days of sources that tell none, such as Europe/Berlin; empty for "
+        "this machine's",
+    )
+    central: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of likeness of meaning in the choice of an episode's and a day's lines, beside "
+        "their words",
+    )
+    budget: int = Field(
+        default=200_000,
+        ge=0,
+        description="events that stand at most; over it neighbours of one episode are merged, the likest, "
+        "oldest and least merged first. 0: no bound",
+    )
+    budget_per_source: int = Field(
+        default=0, ge=0, description="events of one source that stand at most; 0: no bound of its own"
+    )
+
+    prototypes: float = Field(
+        default=0.0,
+        ge=0,
+        le=8,
+        description="keys per event, on the average, by which a closed event is found when the keys of its "
+        "observations are gone; 0: none. Off, since they find nothing that the others do not while these are "
+        "there",
+    )
+    prototype_target: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="share of an event's own content by which its prototypes must recognise it; then it gets"
+        " no more",
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_time_zone(cls, name: str) -> str:
+        try:
+            return name and ZoneInfo(name).key
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no time zone of this machine, such as Europe/Berlin") from error
 
 
 class ChatWeights(BaseModel):

@@ -99,7 +99,13 @@ def several_sources(items: Iterable[EvidenceItem]) -> bool:
 
 
 def tell_item(
-    item: EvidenceItem, question: Question, settings: ReasoningSettings, *, several: bool, lead: str = ""
+    item: EvidenceItem,
+    question: Question,
+    settings: ReasoningSettings,
+    *,
+    several: bool,
+    lead: str = "",
+    at: str = "",
 ) -> str:
     """One sentence about one item, of at most `settings.sentence_words` words.
 
@@ -109,8 +115,10 @@ def tell_item(
         settings: Lengths.
         several: Whether to name the source.
         lead: Words before the time ("after that").
+        at: Words for the time, in the place of `moment`.
     """
-    start = f"{lead}, {moment(item, several=several)}" if lead else moment(item, several=several)
+    start = at or moment(item, several=several)
+    start = f"{lead}, {start}" if lead else start
     said = _tell_content(item, question, settings)
     sentence = f"{start[0].upper()}{start[1:]} {said}"
     return _cut(sentence, settings.sentence_words)

@@ -10,19 +10,24 @@ MOST_RECALLS = 4
 """Recalls of one turn that are told, the first ones; most questions have one to three."""
 
 
+DIGESTS = ("episode", "day", "tail")
+"""Levels of items by which digests were told."""
+
+
 def citations_of(
     turn_id: bytes, answer: Answer, recalls: Sequence[Sequence[EvidenceItem]]
 ) -> Citations | None:
     """The citations of an answer, None where it is none or cites nothing.
 
-    What only comes nearest ("I am not sure") is no use that a memory should grow by.
+    What only comes nearest ("I am not sure") is no use that a memory should grow by, nor is what a digest
+    chose: nobody looked for it.
 
     Args:
         turn_id: The turn.
         answer: What was answered.
         recalls: The items that memory gave, recall by recall.
     """
-    cited = tuple(dict.fromkeys(item.observation_id for item in answer.citations))
+    cited = tuple(dict.fromkeys(one.observation_id for one in answer.citations if one.level not in DIGESTS))
     if answer.verdict != "answered" or not cited or not turn_id:
         return None
     telling = [items for items in recalls if any(item.observation_id in cited for item in items)]

@@ -148,7 +148,7 @@ class Question:
 
 def read_question(asked: str) -> Question:
     """Takes a question apart. Never raises: what is not understood is a plain question."""
-    tidy = _without_politeness(re.sub(r"\s+", " ", asked[:MAX_QUESTION_CHARS]).strip())
+    tidy = without_politeness(re.sub(r"\s+", " ", asked[:MAX_QUESTION_CHARS]).strip())
     when, dated = read_when(tidy)
     dates = tuple(named_dates(dated))
     rest, date_words = without_dates(dated, dates) if dates else (dated, "")
@@ -195,7 +195,8 @@ _POLITE = re.compile(
 )
 
 
-def _without_politeness(text: str) -> str:
+def without_politeness(text: str) -> str:
+    """A question without "could you please tell me", "please", and its question mark."""
     text = _POLITE.sub("", text).strip()
     text = re.sub(r"[\s,]*\bplease\b[\s,]*(?=[?.!]*$)", "", text, flags=re.I)
     return text.rstrip(" ?.!") or text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 import msgspec
@@ -15,8 +16,9 @@ import msgspec
 from reasoning.answer import Draft, moment, not_seen, plain, several_sources, tell, tell_item
 from reasoning.evidence import Support, budgeted, distinct, holds_expected, said_by, stems_of, time_key, weigh
 from reasoning.order import Firsts, first_of_each, in_order, tell_no_order
-from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question
+from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question, without_politeness
 from reasoning.recency import answer_recent
+from reasoning.recount import Recount, asks_all, read_recount
 from reasoning.settings import ReasoningSettings
 from reasoning.verify import FORMED, LOOKED_AT, judge
 from stream.messages.answer import Answer
@@ -43,6 +45,9 @@ MAX_ANCHOR_WORDS = 8
 MAX_SOURCES = 16
 """Sources that are asked one by one where a question needs each one's length."""
 
+LONGEST_DAY_NS = 25 * 3_600_000_000_000
+"""A day on which clocks were put back; within one, the hour says when."""
+
 PROBE_ITEMS = 5
 """Items asked for one subject by itself: the best few decide whether it was ever met."""
 
@@ -58,9 +63,17 @@ class Memory(Protocol):
         """At most `k` items of what live sources perceived in a stretch that is counted back from now."""
         ...
 
+    def digest(self, cue: Cue, k: int) -> Evidence:
+        """At most `k` items that tell most of what happened where the gates of a cue say."""
+        ...
+
     def sources(self) -> Sequence[SourceStatus]:
         """What is held, source by source."""
         ...
+
+
+def _here() -> datetime:
+    return datetime.now().astimezone()
 
 
 class Reasoner:
@@ -70,14 +83,20 @@ class Reasoner:
         memory: Where evidence comes from.
         settings: Of the reasoning section.
         hop: Told when a question reaches a stage, for traces.
+        now: The time of asking, with the zone of who asks.
     """
 
     def __init__(
-        self, memory: Memory, settings: ReasoningSettings, hop: Callable[[str], None] = lambda stage: None
+        self,
+        memory: Memory,
+        settings: ReasoningSettings,
+        hop: Callable[[str], None] = lambda stage: None,
+        now: Callable[[], datetime] = _here,
     ) -> None:
         self._memory = memory
         self._settings = settings
         self._hop = hop
+        self._now = now
 
     def answer(self, asked: str, gates: Cue, k: int = 0) -> Answer:
         """The answer to one question.
@@ -94,7 +113,7 @@ class Reasoner:
         question = read_question(asked)
         self._hop("reasoning.question")
         most = max(k, self._settings.recall_k)
-        turn = _Turn(self._memory, self._settings, question, gates, most)
+        turn = _Turn(self._memory, self._settings, question, gates, most, self._now)
 
         def ordinary() -> Answer:
             return turn.run(lambda: self._hop("reasoning.evidence"))
@@ -110,19 +129,29 @@ class _Turn:
     """The steps of one question, and what memory said on the way."""
 
     def __init__(
-        self, memory: Memory, settings: ReasoningSettings, question: Question, gates: Cue, k: int
+        self,
+        memory: Memory,
+        settings: ReasoningSettings,
+        question: Question,
+        gates: Cue,
+        k: int,
+        now: Callable[[], datetime],
     ) -> None:
         self._memory = memory
         self._settings = settings
         self._question = question
         self._gates = gates
         self._k = k
+        self._now = now
         self._coverage = Coverage()
         self.timings_ms: dict[str, float] = {}
         self.notices: dict[str, None] = {}
 
     def run(self, weighed: Callable[[], None]) -> Answer:
         """The answer; `weighed` is called when the evidence has been chosen."""
+        if self._settings.recounts and (told := self._recount()) is not None:
+            weighed()
+            return told
         order = self._question.order
         if order is None:
             return self._plain(weighed)
@@ -171,6 +200,41 @@ class _Turn:
         # Whether it was ever met: the dates of the question would find turns by their day.
         cue = msgspec.structs.replace(self._question.cue(subject, self._gates), text=subject)
         return self._recall(cue, PROBE_ITEMS)
+
+    # What happened in a stretch of time.
+
+    def _recount(self) -> Answer | None:
+        """What happened when the question says, told by digests; None where it asks something else."""
+        gates = self._gates
+        asked = without_politeness(self._question.asked)
+        stretch = read_recount(asked, self._now)
+        if stretch is None:
+            if (gates.t0_ns is None and gates.t1_ns is None) or not asks_all(asked):
+                return None
+            stretch = Recount(-(2**62), 2**62, "")
+        low_ns, high_ns = (
+            stretch.t0_ns if gates.t0_ns is None else max(stretch.t0_ns, gates.t0_ns),
+            stretch.t1_ns if gates.t1_ns is None else min(stretch.t1_ns, gates.t1_ns),
+        )
+        cue = msgspec.structs.replace(gates, text="", t0_ns=low_ns, t1_ns=high_ns)
+        items = self._asked(lambda: self._memory.digest(cue, self._settings.recounted))
+        if not items:
+            # A date of the words is then looked for as ever, with its reach.
+            return None if self._question.dates else not_seen(self._coverage)
+        here = self._now()
+        if high_ns > here.timestamp() * 1e9 or any(item.level == "tail" for item in items):
+            self.notices["it is not over yet: this is what there is so far"] = None
+        draft = Draft()
+        several = several_sources(items)
+        one_day = high_ns - low_ns <= LONGEST_DAY_NS
+        for item in sorted(items, key=time_key):
+            told = tell_item(item, self._question, self._settings, several=several)
+            if item.t0_ns is not None:
+                when = datetime.fromtimestamp(item.t0_ns / 1e9, UTC).astimezone(here.tzinfo)
+                at = f"At {when:%H:%M}" if one_day else f"On {when:%Y-%m-%d} at {when:%H:%M}"
+                told = tell_item(item, self._question, self._settings, several=False, at=at)
+            draft.say(told, item)
+        return draft.finish("answered", self._coverage)
 
     # Order.
 
@@ -370,8 +434,11 @@ class _Turn:
         return [item for item in items if self._question.is_dated(item) is not False]
 
     def _recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
+        return self._asked(lambda: self._memory.recall(cue, k))
+
+    def _asked(self, ask: Callable[[], Evidence]) -> list[EvidenceItem]:
         began_s = time.monotonic()
-        evidence = self._memory.recall(cue, k)
+        evidence = ask()
         self.timings_ms["recall"] = self.timings_ms.get("recall", 0.0) + (time.monotonic() - began_s) * 1e3
         self.timings_ms["recalls"] = self.timings_ms.get("recalls", 0.0) + 1
         for name, ms in evidence.timings_ms.items():

@@ -79,7 +79,13 @@ class MemoryCalls:
             DeadlineExceeded: If the turn's time is up, or memory takes too long.
             Cancelled: If the question was withdrawn.
         """
-        return self._asked(RecallAsk(cue=cue, k=k))
+        evidence = self._asked(RecallAsk(cue=cue, k=k))
+        self.shown.append(evidence.items)
+        return evidence
+
+    def digest(self, cue: Cue, k: int) -> Evidence:
+        """What happened where the gates of a cue say; raises as `recall` does."""
+        return self._asked(RecallAsk(cue=cue, k=k, unit="digest"))
 
     def _asked(self, ask: RecallAsk) -> Evidence:
         left_s = self._left_s()
@@ -88,7 +94,6 @@ class MemoryCalls:
             Evidence, ask, timeout_s=left_s, trace_id=self._turn.received.trace_id
         )
         self._hop("receive recall.evidence")
-        self.shown.append(evidence.items)
         return evidence
 
     def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:

@@ -71,6 +71,13 @@ class ReasoningSettings(BaseModel):
     listed: int = Field(
         default=6, ge=1, le=20, description="sentences at most where a stretch of time is asked about"
     )
+    recounts: bool = Field(
+        default=True,
+        description='whether "what happened on Tuesday" is told from the digests of days and episodes',
+    )
+    recounted: int = Field(
+        default=8, ge=1, le=20, description="sentences at most where it is asked what happened in some time"
+    )
     close_share: float = Field(
         default=0.75, ge=0, le=1, description="share of the best value that a further sentence must have"
     )

@@ -176,7 +176,8 @@ class ChatStore:
         self.place_of: dict[bytes, int] = {}
         for number, chat in enumerate(chats):
             self._commit(chat, f"/chat/{number}")
-        made = Consolidator(segmenter_of(SpanSettings()), 10**10)
+        spans = SpanSettings()
+        made = Consolidator(segmenter_of(spans), 10**10, informative=spans.digest == "informative")
         with self._store.views() as db:
             while made.advance(db, 0, self._store.touched).more:
                 pass

@@ -62,6 +62,11 @@ class Memory:
         """Nothing: no chat is live."""
         return Evidence()
 
+    def digest(self, cue: Cue, k: int) -> Evidence:
+        """As `reasoning.reasoner.Memory.digest`; nobody looked for what a digest tells."""
+        with self._store.reader.snapshot() as db:
+            return self._store.recall.digest(db, cue, k)
+
     def sources(self) -> Sequence[SourceStatus]:
         """None: no question of these needs the length of a source."""
         return ()

@@ -16,8 +16,8 @@ from memory.keys.keyers import unpack_vectors
 from memory.log.media import media_path
 from memory.log.reader import MIDDLE, Logged
 from memory.log.tombstones import Tombstones
-from memory.spans.consolidate import _picture_of, observations_in
-from memory.spans.digest import digest
+from memory.spans.consolidate import _picture_of, observations_in, packed_ids
+from memory.spans.digest import CITED_OF_MANY, cited_in, digest
 
 REBUILT_TEXTS = 20_000
 """Texts from which making the text index anew is faster than taking them out one by one."""
@@ -146,6 +146,7 @@ def _take_acts(db: sqlite3.Connection, done: Erased, targets: str, values: Seque
         if value:
             done.gathering.content(bytes(value), 4)
         db.execute("DELETE FROM act WHERE act_id = ? OR (kind = 'undo' AND undoes = ?)", (act_id, act_id))
+        db.execute("DELETE FROM pin WHERE act_id = ?", (act_id,))
     done.counts["acts"] = done.counts.get("acts", 0) + len(acts)
 
 
@@ -171,8 +172,7 @@ def _take_claims(db: sqlite3.Connection, done: Erased) -> None:
 def _mend_spans(db: sqlite3.Connection, done: Erased) -> None:
     """Spans that held something of it: gone, or told anew from what is left.
 
-    What lies above an event (episodes, days) is taken away; whoever rolls events up makes it anew
-    from those that stand without a parent.
+    What lies above an event (episodes, days) is taken away, and noted to be made anew.
     """
     touched = _touched(db)
     removed: list[bytes] = []
@@ -185,6 +185,7 @@ def _mend_spans(db: sqlite3.Connection, done: Erased) -> None:
     removed += _above(db, [row[0] for row in touched], done.gathering)
     removed = list(dict.fromkeys(removed))
     for span_id in removed:
+        db.execute("DELETE FROM span_pair WHERE left_id = ? OR right_id = ?", (span_id, span_id))
         _take_keys(db, done, "?", (span_id,))
         _take_acts(db, done, "?", (span_id,))
         db.execute("UPDATE span SET parent_id = x'' WHERE parent_id = ?", (span_id,))
@@ -195,9 +196,11 @@ def _mend_spans(db: sqlite3.Connection, done: Erased) -> None:
 
 def _tell_anew(db: sqlite3.Connection, span_id: bytes, observations: Sequence[Logged]) -> None:
     """An event as it is without what went."""
+    merges = db.execute("SELECT merges FROM span WHERE span_id = ?", (span_id,)).fetchone()[0]
+    cited = cited_in(observations, CITED_OF_MANY) if merges else cited_in(observations)
     db.execute(
-        "UPDATE span SET digest = ?, thumbnail = ? WHERE span_id = ?",
-        (digest(observations), _picture_of(observations), span_id),
+        "UPDATE span SET digest = ?, thumbnail = ?, cited = ? WHERE span_id = ?",
+        (digest(observations), _picture_of(observations), packed_ids(cited), span_id),
     )
 
 
@@ -265,7 +268,8 @@ def _take_sources(db: sqlite3.Connection, done: Erased, whole: frozenset[Origin]
         for (span_id,) in spans.fetchall():
             _take_keys(db, done, "?", (span_id,))
             db.execute("DELETE FROM span WHERE span_id = ?", (span_id,))
-        db.execute("DELETE FROM progress WHERE source_id = ? AND session = ?", origin)
+        for table in ("progress", "roll_due", "kept_digest", "let_go", "pin"):
+            db.execute(f"DELETE FROM {table} WHERE source_id = ? AND session = ?", origin)  # noqa: S608
         n_sources += db.execute("DELETE FROM source WHERE source_id = ? AND session = ?", origin).rowcount
     done.counts["sources"] = n_sources
 

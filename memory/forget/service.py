@@ -26,6 +26,7 @@ from memory.log.reader import LogReader
 from memory.log.store import LogStore
 from memory.snapshot.manifest import MANIFEST
 from memory.snapshot.replay import forget_in
+from memory.spans import rebuild
 from stream.errors import ConfigError, Corrupt, OmniRecallError
 from stream.messages import Act, new_id
 from stream.messages.envelope import Message
@@ -194,6 +195,7 @@ class Forget:
     # In the background lane.
 
     def _erase_views(self, erasure: Erasure) -> bool:
+        rebuild.abandon(self._store_dir / "views")
         with self._reader.snapshot() as db:
             self._shelf.erase(db, erasure.key_ids)
         return True

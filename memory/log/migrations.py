@@ -351,6 +351,43 @@ CREATE INDEX span_of_thumbnail ON span (thumbnail);
 """Forgetting survives a crash: its first transaction takes the rows and writes what is still to be wiped."""
 
 
+_TREE_TABLES = """
+ALTER TABLE span ADD COLUMN cited BLOB NOT NULL DEFAULT x'';
+-- The observations that its digest rests on: ids of 16 bytes, one after the other, in order of time.
+CREATE INDEX span_episode_utc ON span (t0_ns) WHERE level = 'episode' AND t0_ns IS NOT NULL;
+CREATE INDEX observation_undated ON observation (n) WHERE t0_ns IS NULL AND text <> '';
+CREATE INDEX span_open ON span (level, source_id) WHERE why = 'open';
+CREATE INDEX span_ended ON span (level, source_id, session, pts0_ns) WHERE ended_commit IS NOT NULL;
+CREATE TABLE roll_due (                         -- what of the tree above events is to be made anew
+  level     TEXT NOT NULL,                      -- episode, day, pairs or prototypes: of its events
+  source_id BLOB NOT NULL,                      -- x'' for a day, which is of the store
+  session   INTEGER NOT NULL,
+  pts_ns    INTEGER NOT NULL,
+  PRIMARY KEY (level, source_id, session, pts_ns)
+) WITHOUT ROWID;
+CREATE TRIGGER span_above_events_went AFTER DELETE ON span WHEN OLD.level IN ('episode', 'day')
+BEGIN
+  INSERT OR IGNORE INTO roll_due VALUES (OLD.level, OLD.source_id, OLD.session, OLD.pts0_ns);
+  INSERT OR IGNORE INTO roll_due SELECT 'day', d.source_id, d.session, d.pts0_ns FROM span AS d
+    WHERE d.span_id = OLD.parent_id AND d.level = 'day';
+END;
+CREATE TABLE span_pair (                        -- neighbouring events of one episode, which may merge
+  left_id   BLOB PRIMARY KEY,
+  right_id  BLOB NOT NULL,
+  parent_id BLOB NOT NULL,
+  apart     REAL NOT NULL,                      -- 1 - likeness of the two
+  merges    REAL NOT NULL,                      -- mean of theirs
+  middle_ns INTEGER NOT NULL,                   -- UTC between them; positions where none is known
+  resists   INTEGER NOT NULL                    -- 1: an answer cited one of them
+) WITHOUT ROWID;
+CREATE INDEX span_pair_apart ON span_pair (resists, apart);
+CREATE INDEX span_pair_merges ON span_pair (resists, merges);
+CREATE INDEX span_pair_middle ON span_pair (resists, middle_ns);
+CREATE INDEX span_pair_parent ON span_pair (parent_id);
+"""
+"""The tree above events. All of it are views: what is due, and which events may merge, too."""
+
+
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
     _run(db, _LOG_TABLES)
@@ -379,12 +416,18 @@ def m005_retention(db: sqlite3.Connection) -> None:
     retention_schema.m005_retention(db, _run)
 
 
+def m006_the_tree_above_events(db: sqlite3.Connection) -> None:
+    """What digests cite, episodes and days, and the events that may merge."""
+    _run(db, _TREE_TABLES)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_the_log_and_its_views,
     m002_fields_of_turns,
     m003_citations,
     m004_erasures,
     m005_retention,
+    m006_the_tree_above_events,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -137,7 +137,9 @@ def _spans(db: sqlite3.Connection, bounds: Sequence[tuple[bytes, bytes]]) -> Ite
     for pair in bounds:
         rows = db.execute(
             f"SELECT {', '.join(_SPAN_FIELDS)}, t0_ns, t1_ns FROM span"  # noqa: S608
-            " WHERE span_id BETWEEN ? AND ? AND ended_commit IS NULL ORDER BY span_id LIMIT ?",
+            # A day is of no source: there is nothing to cut out or to export of it.
+            " WHERE span_id BETWEEN ? AND ? AND ended_commit IS NULL AND level <> 'day'"
+            " ORDER BY span_id LIMIT ?",
             (*pair, MOST_SPANS),
         )
         for row in rows:

@@ -14,13 +14,17 @@ import numpy.typing as npt
 from memory.keys.facts import FACT
 from memory.keys.index import IndexShelf, stored_vectors
 from memory.keys.keyers import DIGEST, unpack_vectors
+from memory.keys.prototypes import MOST_KEYS
 from memory.keys.vectors import Hits
+from memory.log.demotion import HAS_KEYS
 from memory.log.reader import MIDDLE, marks, pages
 from memory.recall.gates import Clause, Gates
 from memory.recall.gathered import Gathered
 from memory.recall.past import bm25_of, last_n_of
 from memory.recall.words import match_query
 
+EVENTS_OPENED = 3
+"""Nearest events whose observations are candidates where nothing else finds them any more."""
 CHILDREN = 32
 """Observations taken from an event that is opened."""
 
@@ -84,19 +88,20 @@ def find(
     bm25 = _by_words(db, shelf, gates, words, limit) if words else {}
     candidates = Candidates(bm25=bm25, gathered=Gathered(shelf, gates.as_of))
     numbers = dict.fromkeys(candidates.bm25)
+    of_events: dict[str, dict[int, float]] = {}
     for question, search in zip(questions, begun, strict=True):
-        near, digests = _near(db, shelf, question, search)
-        if events and gates.open:
-            opened = [key_id for _, key_id in sorted(digests, reverse=True)[:events]]
-            numbers |= dict.fromkeys(n for key_id in opened for n in _children(db, key_id))
-        candidates.cosines[question.name] = near
-        numbers |= dict.fromkeys(near)
+        near, children = _near(db, shelf, gates, question, search, events)
+        candidates.cosines[question.name], of_events[question.name] = near, children
+        numbers |= dict.fromkeys(near) | dict.fromkeys(children)
     candidates.numbers = list(numbers)
     _fold_photos(db, gates, candidates)
     for question in questions:
         found = candidates.cosines[question.name]
         others = [n for n in candidates.numbers if n not in found]
         found |= _cosines_of(db, candidates.gathered, question, others)
+        # What has no key (any more) is as like as its event.
+        children = of_events[question.name]
+        found |= {n: children[n] for n in candidates.numbers if n in children and n not in found}
     return candidates
 
 
@@ -252,12 +257,14 @@ def _begun(
 def _near(
     db: sqlite3.Connection,
     shelf: IndexShelf,
+    gates: Gates,
     question: QuestionKey,
     search: Future[Hits] | None,
-) -> tuple[dict[int, float], list[tuple[float, int]]]:
-    """The observations nearest to a question with their cosines; cosines and key ids of events that are."""
+    most: int,
+) -> tuple[dict[int, float], dict[int, float]]:
+    """The observations nearest to a question, and those of the nearest events, each with a cosine."""
     if search is None:
-        return {}, []
+        return {}, {}
     hits = search.result()
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
     if not hits.are_exact:
@@ -272,7 +279,32 @@ def _near(
             near[n] = max(score, near.get(n, -1.0))
         elif n == 0:
             events.append((score, key_id))
-    return near, events
+    events.sort(reverse=True)
+    children: dict[int, float] = {}
+    if gates.open and (most or _has_let_go(db)):
+        # Without `most` only what has no words and keys of its own any more: nothing else finds that.
+        for key_id in _opened(db, [key_id for _, key_id in events], most or EVENTS_OPENED):
+            for n in _children(db, key_id, let_go_only=not most):
+                children.setdefault(n, scores[key_id])
+    return near, children
+
+
+def _has_let_go(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM let_go LIMIT 1").fetchone() is not None
+
+
+def _opened(db: sqlite3.Connection, key_ids: Sequence[int], most: int) -> list[int]:
+    """The first key of each of the nearest events, which may have several prototypes."""
+    first = list(key_ids[: most * MOST_KEYS])
+    owners: dict[int, bytes] = {}
+    for some in pages(first):
+        rows = db.execute(f"SELECT key_id, owner FROM key WHERE key_id IN ({marks(some)})", some)  # noqa: S608
+        owners.update(rows.fetchall())
+    by_owner: dict[bytes, int] = {}
+    for key_id in first:
+        if key_id in owners:
+            by_owner.setdefault(owners[key_id], key_id)
+    return list(by_owner.values())[:most]
 
 
 def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:
@@ -288,13 +320,14 @@ def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArr
     return np.array(allowed, dtype=np.int64)
 
 
-def _children(db: sqlite3.Connection, key_id: int) -> list[int]:
-    """Observations of the event whose digest has this key."""
+def _children(db: sqlite3.Connection, key_id: int, *, let_go_only: bool) -> list[int]:
+    """Observations of the event whose digest has this key; of them only those without keys, if so asked."""
+    which = f" AND NOT {HAS_KEYS}" if let_go_only else ""
     rows = db.execute(
         "SELECT o.n FROM key AS k JOIN span AS s ON s.span_id = k.owner"  # noqa: S608
         " JOIN observation AS o ON o.source_id = s.source_id AND o.session = s.session"
         f" AND {MIDDLE} >= s.pts0_ns AND {MIDDLE} < s.pts1_ns"
-        " WHERE k.key_id = ? AND o.text <> '' LIMIT ?",
+        f" WHERE k.key_id = ? AND o.text <> ''{which} LIMIT ?",
         (key_id, CHILDREN),
     )
     return [n for (n,) in rows]

@@ -17,6 +17,12 @@ NEAR_NS = 2_000_000_000
 """Other kinds count as around an item up to this far from it."""
 GROUPED = frozenset({"seen_text", "shot"})
 """Kinds of which one item stands for a run of the same text."""
+_HELD = (
+    "SELECT t.span_id, t.pts0_ns FROM span AS t WHERE t.level = '{{level}}' AND t.source_id = o.source_id"  # noqa: S608
+    f" AND t.session = o.session AND t.pts0_ns <= {MIDDLE}"
+    " AND t.{stood} ORDER BY t.pts0_ns DESC LIMIT 1"
+)
+"""The last span of a level, of those that stand, that begins before the middle of an observation `o`."""
 LONGEST_NS = 600_000_000_000
 """A shot that began longer ago than this is not looked for by overlap."""
 
@@ -91,18 +97,23 @@ def spans_of(
     That of its event, else of its shot; items in neither are left out. As of a commit, of those made
     by then, and without the picture, which may have changed since.
     """
-    made = "" if as_of is None else f" AND t.made_commit <= {int(as_of)}"
+    held = _HELD.format(stood="ended_commit IS NULL")
+    if as_of is not None:
+        # Events that were merged since stood then.
+        kinds = ("ended_commit IS NULL", f"ended_commit IS NOT NULL AND t.ended_commit > {int(as_of)}")
+        both = " UNION ALL SELECT * FROM ".join(
+            f"({_HELD.format(stood=f'{stood} AND t.made_commit <= {int(as_of)}')})" for stood in kinds
+        )
+        held = f"SELECT span_id, pts0_ns FROM (SELECT * FROM {both}) ORDER BY pts0_ns DESC LIMIT 1"  # noqa: S608
     found: dict[int, tuple[bytes, str, str]] = {}
     for level in ("event", "shot"):
+        own = held.format(level=level)
         for some in pages(item.n for item in items if item.n not in found):
             rows = db.execute(
                 f"SELECT o.n, {MIDDLE}, s.span_id, s.pts1_ns, f.media_hash, f.media_type"  # noqa: S608
-                " FROM observation AS o JOIN span AS s ON s.span_id = (SELECT t.span_id FROM span AS t"
-                " WHERE t.level = ? AND t.source_id = o.source_id AND t.session = o.session"
-                f" AND t.pts0_ns <= {MIDDLE} AND t.ended_commit IS NULL{made}"
-                " ORDER BY t.pts0_ns DESC LIMIT 1)"
+                f" FROM observation AS o JOIN span AS s ON s.span_id = (SELECT span_id FROM ({own}))"
                 f" LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE o.n IN ({marks(some)})",
-                (level, *some),
+                some,
             )
             for n, middle_ns, span_id, end_ns, digest, media_type in rows:
                 if middle_ns < end_ns:

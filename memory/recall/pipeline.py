@@ -24,6 +24,7 @@ from memory.recall.gates import Gates, gates_of
 from memory.recall.known_sources import KnownSources, Sources
 from memory.recall.moments import Moment, distinct_moments, moments_of
 from memory.recall.past import last_n_of, rarity_of
+from memory.recall.recount import recount
 from memory.recall.scorers import (
     CONTEXT_SCORERS,
     OWN_SCORERS,
@@ -135,6 +136,48 @@ class Recall:
             coverage=coverage_of(db, cue, gates, known),
             as_of_commit=last_commit(db) if cue.as_of_commit is None else cue.as_of_commit,
             considered=len(found.numbers),
+            timings_ms=watch.laps_ms,
+        )
+
+    def digest(self, db: sqlite3.Connection, cue: Cue, k: int, hop: Hop = _no_hop) -> Evidence:
+        """What happened where a cue's gates say, whatever its words: what the digests there rest on.
+
+        Args:
+            db: A snapshot of the store.
+            cue: What is asked.
+            k: Budget of items; they come in time order.
+            hop: As in a call.
+
+        Raises:
+            SourceGone, ConfigError: As a call.
+        """
+        watch = _Watch(hop)
+        gates = gates_of(db, cue, named_dates=False)
+        watch.lap("gates")
+        lines = recount(db, cue, gates, max(0, k))
+        watch.lap("candidates")
+        known = self._sources.of(db, gates.as_of)
+        logged = [line.item for line in lines]
+        pictures = expand.thumbnails_of(db, logged, gates.as_of)
+        items = [
+            _evidence_item(
+                Scored(line.item, 0.0, {}),
+                (),
+                {},
+                known.every[line.item.source_id, line.item.session],
+                None,
+                (line.span_id, line.level, ""),
+                pictures.get(line.item.n, ""),
+            )
+            for line in lines
+        ]
+        watch.lap("expand")
+        return Evidence(
+            items=tuple(fitting(items)),
+            verdict="found" if items else "absent",
+            coverage=coverage_of(db, cue, gates, known),
+            as_of_commit=last_commit(db) if cue.as_of_commit is None else cue.as_of_commit,
+            considered=len(items),
             timings_ms=watch.laps_ms,
         )
 

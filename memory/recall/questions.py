@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -80,6 +80,11 @@ class Questions:
     def _answer(self, asked: Decoded, hop: Callable[[str], None]) -> Evidence:
         ask = cast(RecallAsk, asked.message)
         started_s = time.perf_counter()
+        if ask.unit == "digest":
+            with self._reader.snapshot() as db:
+                told = self._recall.digest(db, ask.cue, ask.k, hop)
+            spent_ms = round((time.perf_counter() - started_s) * 1e3, 3)
+            return msgspec.structs.replace(told, timings_ms=told.timings_ms | {"total": spent_ms})
         if ask.recent is not None and self._recent is not None:
             if ask.short_term:
                 return self._of_late(asked, self._recent)
@@ -93,7 +98,8 @@ class Questions:
             with self._reader.snapshot() as db:
                 if questions and last and answering(db) != speaks:
                     continue
-                evidence = self._recall(db, ask.cue, ask.k, questions, hop, unit=ask.unit)
+                unit: Literal["observation", "moment"] = "moment" if ask.unit == "moment" else "observation"
+                evidence = self._recall(db, ask.cue, ask.k, questions, hop, unit=unit)
                 if ask.short_term and self._recent is not None:
                     evidence = self._recent.joined(db, ask, evidence)
             break

@@ -25,7 +25,8 @@ from memory.log.reader import (
     marks,
     sources,
 )
-from memory.spans.digest import digest
+from memory.spans.digest import CITED_OF_MANY, cited_in, digest
+from memory.spans.due import note_due
 from memory.spans.segment import Outline, Segmenter, Stretch, Unit, perceived
 
 SourceKey = tuple[bytes, int]
@@ -77,11 +78,13 @@ class Consolidator:
     Args:
         segmenter: Says where events end.
         live_close_after_ns: When an event of a live source no longer waits for a silent track.
+        informative: Whether digests quote what says most, in the place of what was said first.
     """
 
-    def __init__(self, segmenter: Segmenter, live_close_after_ns: int) -> None:
+    def __init__(self, segmenter: Segmenter, live_close_after_ns: int, *, informative: bool = False) -> None:
         self.segmenter = segmenter
         self._live_close_after_ns = live_close_after_ns
+        self._informative = informative
 
     def due(self, db: sqlite3.Connection, touched: set[SourceKey] | None = None) -> list[SourceKey]:
         """The sources of which something may be new.
@@ -160,6 +163,9 @@ class Consolidator:
             step.closed = min(len(stretches), EVENTS_PER_STEP)
             step.more = len(stretches) > EVENTS_PER_STEP
         step.done = eof and not step.more
+        if step.done and not progress.done and closed_ns:
+            # Its last episode may wait for this end alone.
+            note_due(db, "episode", source.source_id, source.session, closed_ns)
         if progress.closed_pts_ns is not None:
             self._refresh(db, source, progress, step)
         if step.changed or progress != before or step.done != progress.done or _is_behind(db, source):
@@ -189,14 +195,14 @@ class Consolidator:
             shot = logged(row)
             stretch = Stretch(shot.pts0_ns, shot.pts1_ns, "cut")
             parent = event_at(db, source.source_id, source.session, shot.middle_ns)
-            self._insert(db, source, "shot", stretch, newest, shot.text, _hash_of(shot), parent or b"")
+            self._insert(db, source, "shot", stretch, newest, [shot], shot.text, parent or b"")
         return len(rows)
 
     def _add_event(self, db: sqlite3.Connection, source: SourceRow, stretch: Stretch, newest: int) -> None:
         observations = observations_in(db, source.source_id, source.session, stretch.pts0_ns, stretch.pts1_ns)
-        span_id = self._insert(
-            db, source, "event", stretch, newest, digest(observations), _picture_of(observations), b""
-        )
+        line = digest(observations, informative=self._informative)
+        span_id = self._insert(db, source, "event", stretch, newest, observations, line, b"")
+        note_due(db, "episode", source.source_id, source.session, stretch.pts0_ns)
         for shot in observations:
             if shot.kind == "shot":
                 shot_id = self._span_id("shot", source, shot.pts0_ns)
@@ -212,8 +218,8 @@ class Consolidator:
         level: str,
         stretch: Stretch,
         made_commit: int,
+        observations: Sequence[Logged],
         line: str,
-        thumbnail: bytes | None,
         parent_id: bytes,
     ) -> bytes:
         pts0_ns, pts1_ns, why = stretch
@@ -221,8 +227,8 @@ class Consolidator:
         origin_ns = source.t_origin_ns
         db.execute(
             "INSERT OR REPLACE INTO span (span_id, level, parent_id, source_id, session, pts0_ns, pts1_ns,"
-            " t0_ns, t1_ns, why, digest, thumbnail, segmenter_id, made_commit)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " t0_ns, t1_ns, why, digest, thumbnail, segmenter_id, made_commit, cited)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 span_id,
                 level,
@@ -235,9 +241,10 @@ class Consolidator:
                 None if origin_ns is None else origin_ns + pts1_ns,
                 why,
                 line,
-                thumbnail,
+                _picture_of(observations),
                 self.segmenter.segmenter_id,
                 made_commit,
+                packed_ids(cited_in(observations)),
             ),
         )
         return span_id
@@ -252,15 +259,17 @@ class Consolidator:
         events = {event_at(db, source.source_id, source.session, middle) for (middle,) in late.fetchall()}
         events.discard(None)
         for span_id in events:
-            pts0_ns, pts1_ns, before = db.execute(
-                "SELECT pts0_ns, pts1_ns, digest FROM span WHERE span_id = ?", (span_id,)
+            pts0_ns, pts1_ns, before, merges = db.execute(
+                "SELECT pts0_ns, pts1_ns, digest, merges FROM span WHERE span_id = ?", (span_id,)
             ).fetchone()
             observations = observations_in(db, source.source_id, source.session, pts0_ns, pts1_ns)
-            line = digest(observations)
+            line = digest(observations, informative=self._informative)
+            cited = cited_in(observations, CITED_OF_MANY) if merges else cited_in(observations)
             db.execute(
-                "UPDATE span SET digest = ?, thumbnail = ? WHERE span_id = ?",
-                (line, _picture_of(observations), span_id),
+                "UPDATE span SET digest = ?, thumbnail = ?, cited = ? WHERE span_id = ?",
+                (line, _picture_of(observations), packed_ids(cited), span_id),
             )
+            note_due(db, "episode", source.source_id, source.session, pts0_ns)
             if line != before:
                 gone = db.execute("DELETE FROM key WHERE owner = ? RETURNING key_id", (span_id,))
                 step.removed_keys += (key_id for (key_id,) in gone.fetchall())
@@ -287,8 +296,8 @@ def forget_views(db: sqlite3.Connection) -> None:
     `Consolidator.step` on every source then makes them again.
     """
     db.execute("DELETE FROM key WHERE owner_level <> 'observation'")
-    db.execute("DELETE FROM span")
-    db.execute("DELETE FROM progress")
+    for table in ("span", "progress", "roll_due", "span_pair"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608
 
 
 def rebuild_views(db: sqlite3.Connection, consolidator: Consolidator, now_ns: int) -> int:
@@ -333,6 +342,11 @@ def event_at(db: sqlite3.Connection, source_id: bytes, session: int, pts_ns: int
         (source_id, session, pts_ns),
     ).fetchone()
     return bytes(row[0]) if row is not None and pts_ns < row[1] else None
+
+
+def packed_ids(observations: Sequence[Logged]) -> bytes:
+    """What `span.cited` holds: the ids of observations, one after the other."""
+    return b"".join(one.observation_id for one in observations)
 
 
 def observations_in(

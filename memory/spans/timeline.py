@@ -10,7 +10,8 @@ from memory.bounds import TEXT_CHARS
 from memory.log.media import media_path
 from memory.log.reader import marks, named_sources
 from memory.spans.consolidate import observations_in
-from memory.spans.digest import lines
+from memory.spans.digest import told_lines
+from memory.spans.tree import ids_in, observations_by_id
 from stream.messages import Span
 from stream.messages.span import TimelineAsk, TimelineEntry, TimelineSpans
 from stream.wire.bounds import fitting, shortened
@@ -19,7 +20,7 @@ MOST_ENTRIES = 2_000
 """Entries of one page, whatever was asked for; a page ends before it is too large for a reply."""
 LINE_CHARS = 1_000
 """Characters of one line of an entry."""
-_FROM = "span AS s JOIN source AS c ON c.source_id = s.source_id AND c.session = s.session"
+_FROM = "span AS s LEFT JOIN source AS c ON c.source_id = s.source_id AND c.session = s.session"
 _T0, _T1 = "COALESCE(s.t0_ns, s.pts0_ns + c.t_origin_ns)", "COALESCE(s.t1_ns, s.pts1_ns + c.t_origin_ns)"
 """UTC of a span, also of one that was made before its source was dated."""
 
@@ -34,8 +35,8 @@ def timeline(db: sqlite3.Connection, ask: TimelineAsk) -> TimelineSpans:
     total = int(db.execute(f"SELECT COUNT(*) FROM {_FROM} WHERE {where}", parameters).fetchone()[0])  # noqa: S608
     rows = db.execute(
         "SELECT s.span_id, s.level, s.parent_id, s.source_id, s.session, s.pts0_ns, s.pts1_ns,"  # noqa: S608
-        f" {_T0}, {_T1}, s.why, s.merges, s.pinned, s.digest, s.made_commit, s.ended_commit, f.media_hash,"
-        " f.media_type, (SELECT u.uri FROM source_uri AS u WHERE u.source_id = s.source_id"
+        f" {_T0}, {_T1}, s.why, s.merges, s.pinned, s.digest, s.made_commit, s.ended_commit, s.cited,"
+        " f.media_hash, f.media_type, (SELECT u.uri FROM source_uri AS u WHERE u.source_id = s.source_id"
         " AND u.session = s.session ORDER BY u.n DESC LIMIT 1), c.kind, c.time_zone"
         f" FROM {_FROM}"
         f" LEFT JOIN media AS f ON f.media_hash = s.thumbnail WHERE {where}"
@@ -62,7 +63,7 @@ def _conditions(db: sqlite3.Connection, ask: TimelineAsk) -> tuple[str, tuple[ob
 
 
 def _entry(db: sqlite3.Connection, row: tuple[object, ...]) -> TimelineEntry:
-    *fields, digest, media_type, uri, source_kind, time_zone = row
+    *fields, cited, digest, media_type, uri, source_kind, time_zone = row
     names = (
         "span_id",
         "level",
@@ -85,12 +86,18 @@ def _entry(db: sqlite3.Connection, row: tuple[object, ...]) -> TimelineEntry:
     told["digest"] = shortened(str(told["digest"]), TEXT_CHARS)
     thumbnail = media_path(digest, str(media_type)) if isinstance(digest, bytes) else ""
     span = msgspec.convert(told | {"thumbnail": thumbnail}, Span)
-    observations = observations_in(db, span.source_id, span.session, span.pts0_ns, span.pts1_ns)
+    if span.level in ("episode", "day"):
+        # As many as its digest rests on; of a day these may be thousands.
+        observations = observations_by_id(db, ids_in(cited if isinstance(cited, bytes) else b""))
+    else:
+        observations = observations_in(db, span.source_id, span.session, span.pts0_ns, span.pts1_ns)
+    texts = told_lines(observations)
     span = msgspec.structs.replace(span, observations=tuple(one.observation_id for one in observations))
     return TimelineEntry(
         span=span,
-        uri=str(uri),
-        lines=tuple(shortened(line, LINE_CHARS) for line in lines(observations)),
-        source_kind=str(source_kind),
-        time_zone=str(time_zone),
+        uri=str(uri or ""),
+        lines=tuple(shortened(line, LINE_CHARS) for line, _ in texts),
+        cites=tuple(one.observation_id for _, one in texts),
+        source_kind=str(source_kind or ""),
+        time_zone=str(time_zone or ""),
     )

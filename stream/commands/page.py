@@ -111,7 +111,9 @@ def _item(entry: TimelineEntry, store_dir: Path, away: Collection[str]) -> str:
     picture = _picture(span.thumbnail, when, store_dir)
     time = f'<time datetime="PT{span.pts0_ns / 1e9:.3f}S">{when}</time>'
     link = link_of(entry.uri, span.pts0_ns, span.pts1_ns, away)
-    if link is None:
+    if not entry.uri:
+        time = f"<time>{when}</time>"  # A day is of no source.
+    elif link is None:
         time += ' <span class="offline">offline</span>'
     else:
         href = escape(link, quote=True)
@@ -123,6 +125,8 @@ def _item(entry: TimelineEntry, store_dir: Path, away: Collection[str]) -> str:
 def when_of(entry: TimelineEntry) -> str:
     """When a span was: positions in its source, or the dates of a chat."""
     span = entry.span
+    if span.level == "day":
+        return (iso(span.pts0_ns) or "")[:10]
     if span.t0_ns is None or _is_position(entry):
         return f"{position(span.pts0_ns)}-{position(span.pts1_ns)}"
     return shown(span.t0_ns, entry.time_zone, end_ns=span.t1_ns)
@@ -158,7 +162,7 @@ def _thumbnail_bytes(thumbnail: str, store_dir: Path) -> bytes:
 
 
 def _name(uri: str) -> str:
-    return PurePath(uri).name or uri
+    return PurePath(uri).name or uri or "Days"
 
 
 def _text(text: str) -> str:

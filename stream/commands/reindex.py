@@ -1,4 +1,4 @@
-"""`omnirecall reindex`: the keys of texts anew by another model, side by side, while questions go on."""
+"""`omnirecall reindex`: keys of texts by another model, or spans from the log, anew while questions go on."""
 
 from __future__ import annotations
 
@@ -50,6 +50,12 @@ def reindex(
             help="Say how it stands, with a model how many keys it would make, and end; nothing is changed.",
         ),
     ] = False,
+    views: Annotated[
+        bool,
+        typer.Option(
+            "--views", help="Make shots, events, episodes and days anew from the log instead; keys stay."
+        ),
+    ] = False,
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -66,25 +72,28 @@ def reindex(
 
     if text and configured:
         raise ConfigError("--text and --configured name two models", remedy="leave one of them out")
+    if views and (text or configured or keep_old is not None):
+        raise ConfigError("--views makes no keys", remedy="run omnirecall reindex once with each")
     teller = Teller(as_json=as_json)
     with to_store(options.store_dir(store), preset, config, idle_exit) as connection:
         ask = ReindexAsk(text=text, configured=configured)
         if not dry_run:
-            ask = replace(ask, begin=True, keep_old=keep_old)
+            ask = replace(ask, begin=True, keep_old=keep_old, views=views)
         try:
             told = connection.ask("memory", ReindexTold, ask, timeout_s=BEGIN_TIMEOUT_S)
             if dry_run:
                 teller.event("state", words_of(told, would=bool(text or configured)), **json_of(told))
                 return
             teller.event("state", words_of(told), **json_of(told))
-            told = _follow(connection, told, teller)
+            told = _follow(connection, told, teller, views=views)
         except KeyboardInterrupt:
             teller.event("interrupted", "stopped following; it goes on by itself while the processes run")
             raise typer.Exit(INTERRUPTED) from None
-    teller.event("end", words_of(told), **json_of(told))
+    words = f"spans: all of {told.views_total} events stand, made anew" if views else words_of(told)
+    teller.event("end", words, **json_of(told))
 
 
-def _follow(connection: Connection, told: ReindexTold, teller: Teller) -> ReindexTold:
+def _follow(connection: Connection, told: ReindexTold, teller: Teller, *, views: bool = False) -> ReindexTold:
     """Draws how it goes until it is over.
 
     Raises:
@@ -100,7 +109,15 @@ def _follow(connection: Connection, told: ReindexTold, teller: Teller) -> Reinde
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     moved_s = time.monotonic()
     with Progress(*columns, TimeRemainingColumn(), console=screen, disable=not screen.is_terminal) as drawn:
-        bar = drawn.add_task("keys", total=None)
+        bar = drawn.add_task("spans" if views else "keys", total=None)
+        while views and not told.views_over:
+            drawn.update(bar, completed=told.views_made, total=told.views_total or None)
+            time.sleep(POLL_S)
+            before, told = told, _asked(connection)
+            if told.views_made != before.views_made:
+                teller.event("progress", "", **json_of(told))
+        if views:
+            return told
         while not told.over:
             drawn.update(bar, completed=told.made, total=told.total or None, description=_doing(told))
             time.sleep(POLL_S)
@@ -153,6 +170,8 @@ def words_of(told: ReindexTold, *, would: bool = False) -> str:
         lines.append(f"left out: {told.unencodable} texts on which the model fails")
     for encoder_id, n in told.replaced.items():
         lines.append(f"replaced: {n} keys of {encoder_id}, {'kept' if told.keep_old else 'to be removed'}")
+    if not told.views_over:
+        lines.append(f"spans: {told.views_made} of some {told.views_total} events made anew")
     return "\n".join([*lines, *(f"problem: {problem}" for problem in told.problems)])
 
 
@@ -172,5 +191,8 @@ def json_of(told: ReindexTold) -> dict[str, Any]:
         "replaced": told.replaced,
         "keep_old": told.keep_old,
         "over": told.over,
+        "views_made": told.views_made,
+        "views_total": told.views_total,
+        "views_over": told.views_over,
         "problems": list(told.problems),
     }

@@ -121,12 +121,15 @@ def entry_json(entry: TimelineEntry, store_dir: Path, away: Collection[str]) -> 
         "t0_s": seconds(span.pts0_ns),
         "t1_s": seconds(span.pts1_ns),
         "why": span.why,
+        "open": span.why == "open",
         "lines": list(entry.lines),
+        "cites": [observation.hex() for observation in entry.cites],
+        "merges": span.merges,
         "digest": span.digest,
         "pinned": span.pinned,
         "thumbnail": str(store_dir / "media" / span.thumbnail) if span.thumbnail else None,
         "observations": [observation.hex() for observation in span.observations],
-        "play": play_json(entry.uri, span.pts0_ns, span.pts1_ns, away),
+        "play": play_json(entry.uri, span.pts0_ns, span.pts1_ns, away) if entry.uri else None,
     }
 
 

@@ -107,6 +107,9 @@ def _show(entries: Sequence[TimelineEntry]) -> None:
             say(clean(uri))
         when = when_of(entry)
         lines = entry.lines or (entry.span.digest,)
+        if entry.span.why == "open":
+            say(f"  {when:>15}  (so far)")
+            when = ""
         say(f"  {when:>15}  {clean(lines[0])}")
         for line in lines[1:]:
             say(f"  {'':>15}  {clean(line)}")

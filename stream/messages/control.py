@@ -353,6 +353,7 @@ class ReindexAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     keep_old: bool | None = None
     configured: bool = False
+    views: bool = False
 
 
 @topic("reindex.told")
@@ -363,7 +364,8 @@ class ReindexTold(Message, frozen=True, kw_only=True, omit_defaults=True):
     models. `made` of `total` keys of the wanted one are there, each turn of a chat with all that it
     states counted once, which are `turns_made` and `turns_total` of them; `unencodable` texts it fails on.
     `replaced` are keys by encoder that answer no more, which stay if `keep_old`. `over`: the
-    wanted one answers, and nothing is left to do. `problems` say why it does not go on.
+    wanted one answers, and nothing is left to do. `problems` say why it does not go on. `views_made` of
+    some `views_total` events were made anew from the log; `views_over`: they stand, and the tree above them.
     """
 
     answering: str = ""
@@ -380,6 +382,9 @@ class ReindexTold(Message, frozen=True, kw_only=True, omit_defaults=True):
     problems: tuple[str, ...] = ()
     turns_made: int = 0
     turns_total: int = 0
+    views_made: int = 0
+    views_total: int = 0
+    views_over: bool = True
 
 
 @topic("error.reply")

@@ -43,14 +43,17 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
 class RecallAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     """reasoning, gateway, commands → memory: at most `k` items for this cue.
 
-    `unit` `moment`: no two items are the same moment. `recent`: of what live sources perceived from
-    so many seconds ago to so many seconds ago, by each one's own clock; the newest first, where not
-    all have room. `short_term`: what came last may be taken from memory's short-term store.
-    Fields at their default stay away, so that a memory of an earlier release is asked as it was then.
+    `unit` `moment`: no two items are the same moment. `digest`: what happened where the gates of the
+    cue say, whatever its words: the observations that the digests of days and episodes rest on; an
+    item's `level` and `span_id` name the digest, and `tail` what no event holds yet. `recent`: of what
+    live sources perceived from so many seconds ago to so many seconds ago, by each one's own clock;
+    the newest first, where not all have room. `short_term`: what came last may be taken from memory's
+    short-term store. Fields at their default stay away, so that a memory of an earlier release is
+    asked as it was then.
     """
 
     cue: Cue
     k: int = 10
-    unit: Literal["observation", "moment"] = "observation"
+    unit: Literal["observation", "moment", "digest"] = "observation"
     recent: Recent | None = None
     short_term: bool = True

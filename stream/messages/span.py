@@ -14,8 +14,11 @@ Level = Literal["frame", "shot", "event", "episode", "day"]
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """One stretch of one source. A view: rebuilt from the log, so cite observations instead.
 
-    `why` says why its boundary is where it is (`cut`, `gap`, `eof`, `pause`, `max`).
-    Times are as in `Observation`.
+    `why` says why its boundary is where it is (`cut`, `gap`, `eof`, `pause`, `max`; of episodes also
+    `sitting` and `midnight`); `open`: it is not closed yet. Times are as in `Observation`. A day is of the
+    store, not of a source: `source_id` is empty, `pts0_ns` to `pts1_ns` are its midnights as if its zone
+    were UTC, `t0_ns` to `t1_ns` what they were in UTC. Of episodes and days `observations` are those that
+    the digest rests on.
     """
 
     span_id: bytes
@@ -53,13 +56,18 @@ class TimelineAsk(Message, frozen=True, kw_only=True):
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A span with the words and pictures a person would recognise it by, and what its source is."""
+    """A span with the words and pictures a person would recognise it by, and what its source is.
+
+    `cites` are the observations that its lines are taken from, one each. A day is of no source: its
+    `uri` is empty, and so is the `source_id` of its span.
+    """
 
     span: Span
     uri: str
     lines: tuple[str, ...] = ()
     source_kind: str = ""
     time_zone: str = ""
+    cites: tuple[bytes, ...] = ()
 
 
 @topic("timeline.spans")

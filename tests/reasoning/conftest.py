@@ -43,6 +43,7 @@ class MemoryByHand:
         self.items = items
         self.coverage = coverage or Coverage()
         self.cues = []
+        self.digests = []
 
     def recall(self, cue, k):
         self.cues.append(cue)
@@ -59,6 +60,16 @@ class MemoryByHand:
     def recent(self, cue, k, stretch):
         """Nothing is live here."""
         return Evidence()
+
+    def digest(self, cue, k):
+        """Those of the wanted time that say on which level they are told: `episode`, `day` or `tail`."""
+        self.digests.append(cue)
+        told = [
+            one
+            for one in self.items
+            if one.level in ("episode", "day", "tail") and cue.t0_ns <= (one.t0_ns or 0) < cue.t1_ns
+        ]
+        return Evidence(items=tuple(told[:k]), verdict="found", coverage=self.coverage)
 
     def sources(self):
         ends = {}

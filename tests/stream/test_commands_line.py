@@ -50,6 +50,8 @@ def test_usage_faults_end_with_2(tmp_path):
     assert invoke("weights", "--revert", "--turn", "no id", "--store", str(tmp_path)).exit_code == 2
     outcome = invoke("weights", "--turn", "ab", "--store", str(tmp_path))
     assert (outcome.exit_code, "--revert --turn" in outcome.stderr) == (2, True)
+    outcome = invoke("reindex", "--views", "--keep-old", "--store", str(tmp_path))
+    assert (outcome.exit_code, "--views makes no keys" in outcome.stderr) == (2, True)
     outcome = invoke("ask", "what?", "--since", "the twelfth of never", "--store", str(tmp_path))
     assert outcome.exit_code == 2
     assert "--since" in outcome.stderr

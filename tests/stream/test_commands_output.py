@@ -16,6 +16,7 @@ from stream.commands.playable import away_uris, play_json, play_uri
 from stream.commands.search import said_by
 from stream.commands.shapes import answer_json, entry_json, error_json, hit_json, iso
 from stream.commands.terminal import clean, position, say, say_json, size, table
+from stream.commands.timeline import _show
 from stream.commands.timeline import _show as timeline_text
 from stream.errors import ConfigError, ModelMissing
 from stream.messages import Answer, Coverage, EvidenceItem, Gap, Sentence, Span
@@ -353,6 +354,30 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(ConfigError, match="cannot write"):
         write_page(tmp_path / "none" / "t.html", [entry()], tmp_path)
+
+
+def day(why="midnight"):
+    """A day is of no source; its lines say what they are taken from."""
+    span = msgspec.structs.replace(
+        entry().span,
+        level="day",
+        source_id=b"",
+        why=why,
+        pts0_ns=20_515 * 86_400 * S,
+        t0_ns=20_515 * 86_400 * S,
+    )
+    return TimelineEntry(span=span, uri="", lines=("said: hello",), cites=(b"\x05" * 16,))
+
+
+def test_a_day_is_of_no_source_on_the_page_and_in_json(tmp_path, capsys):
+    page = page_of([day()], tmp_path)
+    assert "2026-03-03" in page
+    assert "offline</span>" not in page
+    document = entry_json(day("open"), tmp_path, ())
+    assert (document["play"], document["open"], document["source"]) == (None, True, "")
+    assert document["cites"] == ["05" * 16]
+    _show([day("open")])
+    assert capsys.readouterr().out.split() == ["2026-03-03", "(so", "far)", "said:", "hello"]
 
 
 def test_a_span_as_json(tmp_path):

@@ -130,6 +130,31 @@ def test_the_timeline_is_one_page_with_pictures(store, tmp_path):
     assert "winter of despair" in run("timeline", "--store", store).stdout
 
 
+def test_episodes_roll_up_and_every_line_of_theirs_cites(store):
+    ends_at_s = time.monotonic() + 30
+    while True:
+        document = as_json("timeline", "--level", "episode", "--store", store)
+        spans = {span["source"].rsplit("/", 1)[-1]: span for span in document["spans"]}
+        if {span["why"] for span in document["spans"]} == {"eof"} and len(spans) == 2:
+            break
+        assert time.monotonic() < ends_at_s, document
+        time.sleep(0.5)
+    heard = spans["two_cities.wav"]
+    assert len(heard["cites"]) == len(heard["lines"]) > 0
+    assert set(heard["cites"]) <= set(heard["observations"])
+
+
+def test_views_are_made_anew_while_they_stand(store):
+    before = as_json("timeline", "--store", store)["spans"]
+    lines = [
+        json.loads(one) for one in run("reindex", "--views", "--store", store, "--json").stdout.splitlines()
+    ]
+    assert lines[-1]["views_over"] is True
+    after = as_json("timeline", "--store", store)["spans"]
+    assert [span["span"] for span in after] == [span["span"] for span in before]
+    assert [span["digest"] for span in after] == [span["digest"] for span in before]
+
+
 def first_frame(path):
     with av.open(str(path)) as opened:
         return next(opened.decode(video=0)).to_ndarray(format="rgb24")
