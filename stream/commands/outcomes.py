@@ -145,7 +145,9 @@ class Teller:
             return
         if len(jobs) < 2:
             return
-        note(", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
+        # A dry run leaves files waiting: of those each line has been told.
+        if ended := [f"{n} {outcome}" for outcome, n in counts.items() if outcome != "waiting"]:
+            note(", ".join(ended))
         bad = [job for job in jobs if job.outcome in ("partial", "rejected", "stopped") and job.reason]
         if bad:
             bad.sort(key=lambda job: job.outcome)

@@ -86,6 +86,8 @@ def test_a_grown_chat_adds_only_its_new_turns_and_a_dry_run_says_so(tmp_path):
     assert not store.exists(), "nothing is started for a look"
     assert turns(run(4)) == (4, 0)
     looked = run(6, "--dry-run")
+    done = omnirecall("import", chat, tmp_path / "absent.jsonl", "--store", store, "--dry-run")
+    assert "in all 2 new turns, 4 already there; nothing was stored\n1 rejected" in done.stderr
     assert (looked["new"], looked["already_there"]) == (2, 4)
     done = omnirecall("import", chat, "--store", store, "--idle-exit", "20", "--json", "--wait")
     (keys,) = [one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "keys"]
