@@ -23,7 +23,7 @@ def ask(
         str,
         typer.Argument(
             help="In plain English. Dates in it limit time, loosely: 2 days more to either side of a day,"
-            " 15 of a month; --since and --until are strict."
+            " 15 before a month and 31 after it; --since and --until are strict."
         ),
     ],
     since: options.Since = None,

@@ -122,7 +122,8 @@ class Teller:
             turns = f": {turns_words(job.turns_new, job.turns_known)}"
         note(f"{job.outcome}: {job.path}{took}{turns}{why}")
         for remark in job.notes:
-            note(f"  {remark}")
+            if remark not in why:  # The reason of a part is among the notes.
+                note(f"  {remark}")
         for other in job.like:
             note(f"  near-duplicate of {other.uri}: {other.share:.0%} of the {other.by} are the same")
 
