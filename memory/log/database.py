@@ -36,8 +36,7 @@ def named_error(error: sqlite3.Error, path: Path) -> StoreError:
     if is_no_room(error, path):
         return DiskFull(f"{path}: {error}", remedy="free some space on the store's disk")
     if code in _DAMAGED:
-        remedy = "put back a copy of the store's folder, or read the files anew into another (--store DIR)"
-        return Corrupt(f"{path}: {error}", remedy=remedy)
+        return Corrupt(f"{path}: {error}", remedy="restore the store from a snapshot")
     if code in _LOCKED:
         return StoreBusy(f"{path}: {error}", remedy="end the other process that writes to this store")
     return StoreError(f"{path}: {error}")

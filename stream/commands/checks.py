@@ -33,7 +33,7 @@ NAMED = (
 """Settings that may name a model by a folder or a hub id."""
 TCP_LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
-RESTORE = "put back a copy of the store's folder, or read the files anew into another (--store DIR)"
+RESTORE = "restore it from a snapshot, or read the files anew into another (--store DIR)"
 LOOK_S = 20.0
 """How long the pages of a store are looked through; a large one is not looked at as a whole."""
 

@@ -22,7 +22,7 @@ def test_turns_are_found_by_words_and_dates_and_again_adds_nothing(tmp_path):
     store, chat, bad = tmp_path / "store", tmp_path / "chat.jsonl", tmp_path / "bad.txt"
     rows = [
         {"text": "I adopted a grey kitten.", "speaker": "Ana", "time": "2024-03-01T10:00:00"},
-        {"text": "The kitten broke a vase.", "speaker": "Ana", "time": "2024-05-01T10:00:00"},
+        {"text": "The kitten broke a vase.", "speaker": "Ana", "time": "2024-05-20T10:00:00"},
     ]
     chat.write_text("\n".join(json.dumps(row) for row in rows))
     bad.write_text("nothing of the kind")
