@@ -21,6 +21,7 @@ from reasoning.recency import answer_recent
 from reasoning.recount import Recount, asks_all, read_recount
 from reasoning.settings import ReasoningSettings
 from reasoning.verify import FORMED, LOOKED_AT, judge
+from reasoning.words import all_stems
 from stream.messages.answer import Answer
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Cue, Recent
@@ -32,6 +33,10 @@ TELLING_KINDS = ("shot", "caption", "seen_text", "utterance")
 
 SEARCH_SPANS_NS = (60_000_000_000, 600_000_000_000)
 """How far from a moment "after" and "before" look: first a minute, then ten."""
+CHAT_SPANS_NS = (*SEARCH_SPANS_NS, *(600_000_000_000 * 4**n for n in range(1, 11)))
+"""In a chat the next turn may be weeks away: on to twenty years."""
+MOST_NARROWED = 8
+"""How often what is nearer than the nearest that was found is asked for: recall gives the likest, not all."""
 
 BESIDE_NS = 5_000_000_000
 """How much further off than the nearest a thing of another kind may be, to be beside a moment too."""
@@ -316,38 +321,59 @@ class _Turn:
     def _nearest(self, part: Question, anchor: EvidenceItem, side: str) -> list[EvidenceItem]:
         """The items next to the anchor: of each kind that is asked the nearest, in order of time.
 
-        What still shows the anchor itself is not beside it, unless there is nothing else.
+        What still shows the anchor itself is not beside it, unless there is nothing else. Of those whose
+        words are asked for, where they said anything there.
         """
-        heads = frozenset(part.subjects or part.key)
-        for span_ns in SEARCH_SPANS_NS:
-            low, high = (
-                (anchor.pts0_ns, anchor.pts1_ns + span_ns)
-                if side == "after"
-                else (max(0, anchor.pts0_ns - span_ns), anchor.pts0_ns)
-            )
-            cue = msgspec.structs.replace(
-                self._gates,
-                text=self._question.content,
-                kinds=self._gates.kinds or self._wanted_kinds(),
-                sources=(anchor.source_id.hex(),),
-                pts0_ns=low,
-                pts1_ns=high,
-            )
-            items = [i for i in self._recall(cue, self._k) if _is_beside(i, anchor, side)]
-            others = [
-                i
-                for i in items
-                if not (heads and _is_heard(i) == _is_heard(anchor) and heads <= stems_of(i)[0])
-            ]
-            if others or items:
-                return self._one_of_each(self._fitting(others or items), anchor, side)
+        sayers = frozenset(self._question.sayers)
+        own = self._nearest_by(part, anchor, side, sayers) if sayers else []
+        return own or self._nearest_by(part, anchor, side, frozenset())
+
+    def _nearest_by(
+        self, part: Question, anchor: EvidenceItem, side: str, sayers: frozenset[str]
+    ) -> list[EvidenceItem]:
+        is_chat = anchor.source_kind == "chat"
+        for span_ns in CHAT_SPANS_NS if is_chat else SEARCH_SPANS_NS:
+            items = self._within(anchor, side, span_ns, sayers)
+            if not items:
+                continue
+            found = self._fitting(_apart(items, part, anchor) or items)
+            for _ in range(MOST_NARROWED if is_chat else 0):
+                nearest_ns = min(_distance_ns(item, anchor, side) for item in found)
+                nearer = _apart(self._within(anchor, side, nearest_ns, sayers), part, anchor)
+                nearer = [item for item in nearer if _distance_ns(item, anchor, side) < nearest_ns]
+                nearer = self._fitting(nearer)
+                if not nearer or (any(map(self._fits, found)) and not any(map(self._fits, nearer))):
+                    break
+                found = nearer
+            return self._one_of_each(found, anchor, side)
         return []
+
+    def _within(
+        self, anchor: EvidenceItem, side: str, span_ns: int, sayers: frozenset[str]
+    ) -> list[EvidenceItem]:
+        """What lies so far after or before the anchor in its source; said by `sayers` where there are any."""
+        low_ns, high_ns = (
+            (anchor.pts0_ns, anchor.pts1_ns + span_ns)
+            if side == "after"
+            else (anchor.pts0_ns - span_ns, anchor.pts0_ns)
+        )
+        cue = msgspec.structs.replace(
+            self._gates,
+            text=self._question.content,
+            kinds=self._gates.kinds or self._wanted_kinds(),
+            sources=(anchor.source_id.hex(),),
+            pts0_ns=low_ns,
+            pts1_ns=high_ns,
+        )
+        items = [item for item in self._recall(cue, self._k) if _is_beside(item, anchor, side)]
+        return [item for item in items if not sayers or sayers & all_stems(item.speaker)]
 
     def _fitting(self, items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
         """Those that name what else the question asks for ("which *animal* comes after …"), if any do."""
-        asked = frozenset((*self._question.wanted, *self._question.key))
-        naming = [item for item in items if asked & stems_of(item)[0]]
-        return naming or list(items)
+        return [item for item in items if self._fits(item)] or list(items)
+
+    def _fits(self, item: EvidenceItem) -> bool:
+        return not stems_of(item)[0].isdisjoint((*self._question.wanted, *self._question.key))
 
     def _wanted_kinds(self) -> tuple[str, ...]:
         """Kinds that are told beside a moment: of the sense that was asked, if any was."""
@@ -357,13 +383,10 @@ class _Turn:
     def _one_of_each(
         self, items: Sequence[EvidenceItem], anchor: EvidenceItem, side: str
     ) -> list[EvidenceItem]:
-        def distance_ns(item: EvidenceItem) -> int:
-            return item.pts0_ns - anchor.pts1_ns if side == "after" else anchor.pts0_ns - item.pts1_ns
-
         nearest: dict[str, EvidenceItem] = {}
-        ordered = sorted(items, key=distance_ns)
+        ordered = sorted(items, key=lambda item: _distance_ns(item, anchor, side))
         for item in ordered:
-            if distance_ns(item) <= distance_ns(ordered[0]) + BESIDE_NS:
+            if _distance_ns(item, anchor, side) <= _distance_ns(ordered[0], anchor, side) + BESIDE_NS:
                 nearest.setdefault(item.kind, item)
         return sorted(nearest.values(), key=time_key)[: self._settings.sentences]
 
@@ -374,9 +397,12 @@ class _Turn:
         told: list[EvidenceItem] = []
         for source in self._fitting_sources():
             length_ns = _length_ns(source)
+            is_chat = source.kind == "chat"  # Its first turns may lie before position 0.
             for span_ns in (*SEARCH_SPANS_NS, length_ns):
                 low, high = (
-                    (0, span_ns) if order.wanted == "first" else (max(0, length_ns - span_ns), length_ns)
+                    (None if is_chat else 0, span_ns)
+                    if order.wanted == "first"
+                    else (max(0, length_ns - span_ns), length_ns)
                 )
                 cue = msgspec.structs.replace(
                     self._gates,
@@ -501,6 +527,20 @@ def _is_beside(item: EvidenceItem, anchor: EvidenceItem, side: str) -> bool:
     if _is_heard(item) == _is_heard(anchor):
         return item.pts0_ns >= anchor.pts1_ns - OVERLAP_NS and item.pts0_ns > anchor.pts0_ns
     return item.pts0_ns >= anchor.pts0_ns
+
+
+def _apart(items: Sequence[EvidenceItem], part: Question, anchor: EvidenceItem) -> list[EvidenceItem]:
+    """The items that do not still show the anchor, by what it names."""
+    heads = frozenset(part.subjects or part.key)
+    return [
+        item
+        for item in items
+        if not (heads and _is_heard(item) == _is_heard(anchor) and heads <= stems_of(item)[0])
+    ]
+
+
+def _distance_ns(item: EvidenceItem, anchor: EvidenceItem, side: str) -> int:
+    return item.pts0_ns - anchor.pts1_ns if side == "after" else anchor.pts0_ns - item.pts1_ns
 
 
 def _is_heard(item: EvidenceItem) -> bool:

@@ -431,9 +431,10 @@ class LogStore:
         except (sqlite3.IntegrityError, ValueError, OverflowError, TypeError):
             # One by one they tell which of them it is.
             self._db.execute("ROLLBACK TO together")
-            return False
-        finally:
             self._db.execute("RELEASE together")
+            return False
+        # Not after other errors: SQLite may have ended the transaction, and their name would be lost.
+        self._db.execute("RELEASE together")
         return True
 
     def _origin_of(self, source_id: bytes, session: int) -> tuple[int | None] | None:

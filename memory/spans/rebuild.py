@@ -24,6 +24,8 @@ FILE_NAME = "spans.part.sqlite"
 LOT = 256
 """Spans that change places in one transaction, some 20 ms."""
 _TABLES = ("span", "progress", "roll_due", "span_pair", "view_state")
+_TRIGGER = "span_above_events_went"
+"""The one that the tables need while they are made; those of retention work when spans change places."""
 _STATE = "rebuild"
 _COLUMNS = (
     "span_id, level, parent_id, source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, why, merges, pinned,"
@@ -108,8 +110,8 @@ class Rebuild:
             db.execute(f"DROP TABLE IF EXISTS main.{name}")
         for (sql,) in db.execute(
             f"SELECT sql FROM log.sqlite_schema WHERE tbl_name IN ({marks(_TABLES)}) AND sql IS NOT NULL"  # noqa: S608
-            " ORDER BY type = 'index'",
-            _TABLES,
+            " AND (type <> 'trigger' OR name = ?) ORDER BY type <> 'table'",
+            (*_TABLES, _TRIGGER),
         ).fetchall():
             db.execute(sql)
         db.execute("INSERT INTO main.view_state VALUES ('forgotten', ?)", (forgotten,))

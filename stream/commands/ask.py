@@ -23,8 +23,8 @@ def ask(
         str,
         typer.Argument(
             help="In plain English. Dates in it limit time, loosely: 2 days more to either side of a day,"
-            " 15 of a month; --since and --until are strict. What happened on Tuesday, this morning, last"
-            " week or on 3 March is told from digests of the very days."
+            " 15 before a month and 31 after it; --since and --until are strict. What happened on Tuesday,"
+            " this morning, last week or on 3 March is told from digests of the very days."
         ),
     ],
     since: options.Since = None,

@@ -1,12 +1,15 @@
-"""What `omnirecall doctor` looks at: Python, packages, models, GPU, disk, sockets."""
+"""What `omnirecall doctor` looks at: Python, packages, models, GPU, disk, store, sockets."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import shutil
+import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +33,9 @@ NAMED = (
 """Settings that may name a model by a folder or a hub id."""
 TCP_LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
+RESTORE = "restore it from a snapshot, or read the files anew into another (--store DIR)"
+LOOK_S = 20.0
+"""How long the pages of a store are looked through; a large one is not looked at as a whole."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ def all_checks(store_dir: Path) -> Iterator[Check]:
         named_models,
         gpu,
         lambda: disk(store_dir),
+        lambda: database(store_dir),
         lambda: run_folder(store_dir),
         lambda: ports(store_dir),
         lambda: unsearched_keys(store_dir),
@@ -231,6 +238,30 @@ def disk(store_dir: Path) -> Check:
     if free < LEAST_FREE_BYTES:
         return Check("disk", "bad", told, "free some space, or choose --store DIR", exit_code=4)
     return Check("disk", "warn" if free < LITTLE_FREE_BYTES else "ok", told)
+
+
+def database(store_dir: Path) -> Check:
+    """Whether the database of the store can be read, page by page as far as there is time."""
+    from stream.commands.connection import LOG_FILE
+
+    path = store_dir / LOG_FILE
+    if not path.is_file():
+        return Check("store", "ok", f"none yet at {store_dir}")
+    ends_at_s = time.monotonic() + LOOK_S
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            db.set_progress_handler(lambda: int(time.monotonic() > ends_at_s), 100_000)
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+            return Check("store", "ok", f"{path}: nothing wrong in {LOOK_S:g} s, the rest was not looked at")
+        found = str(error)
+    except sqlite3.Error as error:
+        found = str(error)
+    if found == "ok":
+        return Check("store", "ok", f"{path} is whole")
+    told = f"{path}: {' '.join(found.split())}"
+    return Check("store", "bad", told, RESTORE, exit_code=4)
 
 
 def run_folder(store_dir: Path) -> Check:

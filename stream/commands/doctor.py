@@ -8,7 +8,7 @@ from stream.commands import options
 
 
 def doctor(store: options.Store = None, as_json: options.AsJson = False) -> None:
-    """Check Python, packages, models, GPU, disk and sockets; say what to do about each fault."""
+    """Check Python, packages, models, GPU, disk, store and sockets; say what to do about each fault."""
     from stream.commands.checks import all_checks
     from stream.commands.terminal import clean, say, say_json
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -173,13 +174,22 @@ def _targets(sources: list[LogSource], format_: str, output: str) -> list[str]:
         )
     with _faults_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    stems = [PurePath(source.uris[0]).stem or "source" for source in sources]
+    stems = [_stem(source) for source in sources]
     return [
         str(
             folder / (f"{stem}.{format_}" if stems.count(stem) == 1 else f"{stem}-{_short(source)}.{format_}")
         )
         for stem, source in zip(stems, sources, strict=True)
     ]
+
+
+def _stem(source: LogSource) -> str:
+    """What its file is called; of one of several chats of a file, with the name of the chat."""
+    file, mark, chat = source.uris[0].rpartition("#")
+    if source.kind == "chat" and mark and PurePath(file).suffix:
+        name = re.sub(r"[^\w.-]+", "_", chat)
+        return f"{PurePath(file).stem}-{name}"
+    return PurePath(source.uris[0]).stem or "source"
 
 
 def _short(source: LogSource) -> str:

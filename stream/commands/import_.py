@@ -61,6 +61,7 @@ def import_(
     store_dir = options.store_dir(store)
     if dry_run:
         _look(jobs, time_zone, teller, (store_dir, preset, config, idle_exit))
+        _tell_total(jobs, teller)
     elif any(not job.is_over for job in jobs):
         with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit) as connection:
             _run(connection, jobs, time_zone, teller)
@@ -87,6 +88,15 @@ def _look(
     with Connection(store_dir, preset=preset, config_file=config, idle_exit_s=idle_exit_s) as connection:
         for job in jobs:
             look(job, time_zone, teller, lambda kind, message: connection.ask("memory", kind, message))
+
+
+def _tell_total(jobs: list[Job], teller: Teller) -> None:
+    """What all files together would add."""
+    from stream.commands.outcomes import turns_words
+
+    n_new, n_known = sum(job.turns_new or 0 for job in jobs), sum(job.turns_known or 0 for job in jobs)
+    told = {"turns_new": n_new, "turns_already_there": n_known}
+    teller.event("total", f"in all {turns_words(n_new, n_known)}; nothing was stored", **told)
 
 
 def _run(connection: Connection, jobs: list[Job], time_zone: str, teller: Teller) -> None:

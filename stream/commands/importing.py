@@ -131,7 +131,10 @@ def look(job: Job, time_zone: str, teller: Teller, ask: Ask = nothing_held) -> N
         try:
             matching = Matching(ask, job.uri, time_zone, job.recorded_at_ns)
             for chat in read(job.path):
-                told = _chat_json(job, chat, matching.of(chat), time_zone)
+                grown = matching.of(chat)
+                job.turns_new = (job.turns_new or 0) + grown.n_new
+                job.turns_known = (job.turns_known or 0) + grown.n_known
+                told = _chat_json(job, chat, grown, time_zone)
                 teller.event("chat", _chat_words(told), **told)
         except SourceError as error:
             job.outcome, job.reason, job.remedy = "rejected", error.message, error.remedy

@@ -122,7 +122,8 @@ class Teller:
             turns = f": {turns_words(job.turns_new, job.turns_known)}"
         note(f"{job.outcome}: {job.path}{took}{turns}{why}")
         for remark in job.notes:
-            note(f"  {remark}")
+            if remark not in why:  # The reason of a part is among the notes.
+                note(f"  {remark}")
         for other in job.like:
             note(f"  near-duplicate of {other.uri}: {other.share:.0%} of the {other.by} are the same")
 
@@ -145,7 +146,9 @@ class Teller:
             return
         if len(jobs) < 2:
             return
-        note(", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
+        # A dry run leaves files waiting: of those each line has been told.
+        if ended := [f"{n} {outcome}" for outcome, n in counts.items() if outcome != "waiting"]:
+            note(", ".join(ended))
         bad = [job for job in jobs if job.outcome in ("partial", "rejected", "stopped") and job.reason]
         if bad:
             bad.sort(key=lambda job: job.outcome)

@@ -17,7 +17,7 @@ def search(
         str,
         typer.Argument(
             help="Words to look for, or a description. A date in it limits turns of chats, loosely: 2 days"
-            " more to either side of a day, 15 of a month; --since and --until are strict."
+            " more around a day, 15 before a month and 31 after it; --since and --until are strict."
         ),
     ],
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many hits at most.")] = 10,

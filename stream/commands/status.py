@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from stream.errors import OmniRecallError
     from stream.messages.control import SourceState, SourceStatus, StatusMemory, StatusRoles
 
+DAY_NS = 86_400_000_000_000
+
 
 def status(
     data: Annotated[
@@ -122,7 +124,7 @@ def _show(
 
 
 def _show_memory(memory: StatusMemory) -> None:
-    from stream.commands.terminal import position, say, size, table
+    from stream.commands.terminal import say, size, table
 
     counts = ", ".join(f"{count} {plain(name)}" for name, count in memory.counts.items())
     disk = ", ".join(f"{name} {size(n)}" for name, n in memory.n_bytes.items())
@@ -149,7 +151,7 @@ def _show_memory(memory: StatusMemory) -> None:
         rows = [
             (
                 source.uri,
-                position(source.duration_ns),
+                length_of(source),
                 str(source.observations),
                 _reach(source) + ("; offline: index it where it is now" if source.uri in offline else ""),
             )
@@ -200,6 +202,15 @@ def offline_uris(sources: Sequence[SourceStatus]) -> frozenset[str]:
     from stream.commands.playable import away_uris
 
     return away_uris(source.uri for source in sources if source.kind == "file")
+
+
+def length_of(source: SourceStatus) -> str:
+    """How long a source is; a chat of days in days."""
+    from stream.commands.terminal import position
+
+    if source.kind == "chat" and (source.duration_ns or 0) >= 2 * DAY_NS:
+        return f"{(source.duration_ns or 0) // DAY_NS} days"
+    return position(source.duration_ns)
 
 
 def _reach(source: SourceStatus) -> str:

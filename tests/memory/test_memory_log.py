@@ -23,7 +23,7 @@ from memory.log.reader import LogReader, feed, last_mark, sources
 from memory.log.status import status_of
 from memory.log.store import LogStore
 from memory.log.tombstones import ForgottenRange
-from stream.errors import DiskFull, StoreBusy
+from stream.errors import DiskFull, StoreBusy, StoreError
 from stream.messages import Act, Part
 
 S = 1_000_000_000
@@ -480,3 +480,19 @@ def test_readers_in_other_threads_see_every_acknowledged_row(store, tmp_path, ta
         thread.join()
     assert seen == list(range(1, 21))
     reader.close()
+
+
+def test_an_error_that_ends_the_transaction_keeps_its_name_where_many_are_written(store, take, monkeypatch):
+    film = take()
+    store.commit([film.put()])
+
+    def failed(*_):
+        store._db.execute("ROLLBACK")  # As SQLite does by itself after some errors.
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store, "_insert_observations", failed)
+    with pytest.raises(StoreError, match="disk I/O error"):
+        store.commit([film.put(film.said(0, 1, "one"), film.said(1, 2, "two"))])
+    monkeypatch.undo()
+    store.commit([film.put(film.said(0, 1, "one"), film.said(1, 2, "two"))])
+    assert count(store, "observation") == 2

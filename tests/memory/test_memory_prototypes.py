@@ -160,7 +160,7 @@ def test_a_prototype_finds_its_event_where_the_keys_of_its_observations_are_gone
     question = QuestionKey("dense", "enc", unpack_vectors([row[0]], 16)[0])
     with store.views() as db:
         db.execute("DELETE FROM key WHERE owner_level = 'observation' OR kind = 'digest'")
-    recall = Recall(IndexShelf(tmp_path / "views"), RecallSettings())
+    recall = Recall(IndexShelf(tmp_path / "views"), RecallSettings(events=3))
     with reader.snapshot() as db:
         found = recall(db, Cue(text="zzz"), 12, [question])
     best = sorted(found.items, key=lambda item: -item.score)

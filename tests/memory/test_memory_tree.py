@@ -98,8 +98,8 @@ def test_a_chat_has_sittings_and_every_line_of_a_digest_cites_its_turn(store, re
     roll(store)
     sittings = entries(reader, "episode")
     assert [one.span.why for one in sittings] == ["sitting", "eof"]
-    assert sittings[0].lines == ("said: I planted three apple trees.", "said: The old well is dry.")
-    assert sittings[1].lines == ("said: Grandmother bakes rye bread on Sundays.",)
+    assert sittings[0].lines == ("Ann said: I planted three apple trees.", "Ann said: The old well is dry.")
+    assert sittings[1].lines == ("Bo said: Grandmother bakes rye bread on Sundays.",)
     texts = {one.observation_id: one.text for one, _ in said}
     for entry in (*sittings, *entries(reader, "day"), *entries(reader, "event")):
         assert entry.lines

@@ -278,6 +278,43 @@ def test_what_comes_after_and_before(ask):
     )
 
 
+def test_beside_a_turn_of_a_chat_is_the_next_one_be_it_weeks_away(item, memory_of):
+    day_s = 86_400
+    said = ("The roses bloom.", "I sold the boat.", "The party was loud.", "Pixel slept.", "Rain.")
+    turns = [
+        msgspec.structs.replace(item("utterance", t_s, t_s + 3, text), source_kind="chat", t0_ns=t_s * S)
+        for text, t_s in zip(said, (n * 6 * day_s for n in range(-2, 3)), strict=True)
+    ]
+
+    memory = memory_of(*turns)
+    all_of = memory.recall
+
+    def furthest(cue, k):
+        """Within bounds recall gives the likest, which may be those that are furthest away."""
+        told = all_of(cue, k)
+        if cue.pts0_ns is None:
+            return told
+        return msgspec.structs.replace(
+            told, items=tuple(sorted(told.items, key=lambda i: -abs(i.pts0_ns))[:1])
+        )
+
+    for memory.recall in (all_of, furthest):
+        reasoner = Reasoner(memory, SETTINGS)
+        assert "Pixel slept" in reasoner.answer("What was said after the party?", Cue()).answer
+        assert "sold the boat" in reasoner.answer("What was said before the party?", Cue()).answer
+        assert "I know of nothing after" in reasoner.answer("What was said after the rain?", Cue()).answer
+
+
+def test_beside_a_moment_whose_words_are_asked_for_goes_before_who_is_nearer(ask, item):
+    said = (
+        item("utterance", 0, 4, "The party was loud.", speaker="Ada"),
+        item("utterance", 6, 9, "It rains.", speaker="Ben"),
+        item("utterance", 12, 15, "Pixel slept.", speaker="Dora"),
+    )
+    assert "Pixel slept" in ask("What did Dora say after the party?", items=said).answer
+    assert "It rains" in ask("What did Carl say after the party?", items=said).answer
+
+
 def test_nothing_after_the_end(ask):
     answer = ask("What is shown after the fire engine?")
     assert answer.verdict == "uncertain"

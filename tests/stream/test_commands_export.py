@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from typer.testing import CliRunner
@@ -184,3 +184,14 @@ def test_an_original_that_is_gone_says_where_it_was(invoke, tmp_path):
 
 def test_a_name_without_a_container_is_refused_before_anything_is_asked(invoke, tmp_path):
     assert invoke("clip", "01010101", "-o", tmp_path / "x.txt", observations=TEN).exit_code == 2
+
+
+def test_subtitles_of_several_chats_of_a_file_bear_their_names(tmp_path):
+    uris = ("/a/multi.json#c-1", "/a/multi.json#../x y", "/a/b#1/chat.jsonl", "/a/film#1.mp4")
+    kinds = ("chat", "chat", "chat", "file")
+    told = [
+        LogSource(source_id=bytes([n]) * 16, session=0, kind=kind, uris=(uri,))
+        for n, (uri, kind) in enumerate(zip(uris, kinds, strict=True))
+    ]
+    names = [PurePath(target).name for target in export._targets(told, "srt", f"{tmp_path}/")]
+    assert names == ["multi-c-1.srt", "multi-.._x_y.srt", "chat.srt", "film#1.srt"]

@@ -6,8 +6,8 @@ import pytest
 
 from stream.commands.checks import keys_of
 from stream.commands.reindex import words_of
-from stream.commands.status import plain, to_make, words_of_index
-from stream.messages.control import ReindexTold, StatusMemory
+from stream.commands.status import DAY_NS, length_of, plain, to_make, words_of_index
+from stream.messages.control import ReindexTold, SourceStatus, StatusMemory
 
 FLAT = {
     "kind": "flat",
@@ -51,6 +51,22 @@ def test_status_tells_facts_apart_from_other_keys_to_make():
     )
     assert plain("event_spans") == "event spans"
     assert "_" not in plain("unsearched_keys")
+
+
+@pytest.mark.parametrize(
+    ("kind", "days", "told"), [("chat", 2.5, "2 days"), ("chat", 1.5, "36:00:00"), ("file", 2.5, "60:00:00")]
+)
+def test_status_tells_the_length_of_a_chat_in_days(kind, days, told):
+    source = SourceStatus(
+        source_id=b"c" * 16,
+        session=0,
+        kind=kind,
+        uri="/chat.jsonl",
+        duration_ns=int(days * DAY_NS),
+        tracks=(),
+        observations=1,
+    )
+    assert length_of(source) == told
 
 
 def test_doctor_does_not_call_the_configured_model_unconfigured():

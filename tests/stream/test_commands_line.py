@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -194,6 +195,22 @@ def test_times():
 
 
 # Doctor.
+
+
+def test_doctor_finds_a_store_that_is_damaged(tmp_path):
+    assert checks.database(tmp_path).finding == "ok", "there is none yet"
+    path = tmp_path / "log.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE t (x)")
+        db.executemany("INSERT INTO t VALUES (?)", [("word " * 50,) for _ in range(200)])
+    db.close()
+    assert checks.database(tmp_path).finding == "ok"
+    whole = path.read_bytes()
+    for start in (0, len(whole) // 2):
+        path.write_bytes(whole[:start] + b"\xff" * 4096 + whole[start + 4096 :])
+        check = checks.database(tmp_path)
+        assert (check.finding, check.exit_code) == ("bad", 4)
+        assert "--store" in check.remedy
 
 
 def test_doctor_tells_every_check_and_its_exit_code(tmp_path, monkeypatch):

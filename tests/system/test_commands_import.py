@@ -22,7 +22,7 @@ def test_turns_are_found_by_words_and_dates_and_again_adds_nothing(tmp_path):
     store, chat, bad = tmp_path / "store", tmp_path / "chat.jsonl", tmp_path / "bad.txt"
     rows = [
         {"text": "I adopted a grey kitten.", "speaker": "Ana", "time": "2024-03-01T10:00:00"},
-        {"text": "The kitten broke a vase.", "speaker": "Ana", "time": "2024-05-01T10:00:00"},
+        {"text": "The kitten broke a vase.", "speaker": "Ana", "time": "2024-05-20T10:00:00"},
     ]
     chat.write_text("\n".join(json.dumps(row) for row in rows))
     bad.write_text("nothing of the kind")
@@ -86,6 +86,8 @@ def test_a_grown_chat_adds_only_its_new_turns_and_a_dry_run_says_so(tmp_path):
     assert not store.exists(), "nothing is started for a look"
     assert turns(run(4)) == (4, 0)
     looked = run(6, "--dry-run")
+    done = omnirecall("import", chat, tmp_path / "absent.jsonl", "--store", store, "--dry-run")
+    assert "in all 2 new turns, 4 already there; nothing was stored\n1 rejected" in done.stderr
     assert (looked["new"], looked["already_there"]) == (2, 4)
     done = omnirecall("import", chat, "--store", store, "--idle-exit", "20", "--json", "--wait")
     (keys,) = [one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "keys"]
