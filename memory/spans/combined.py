@@ -1,7 +1,7 @@
 """Events by several signs together: shots, pauses, change of what is seen, read and who speaks.
 
 Each sign has a weight, and a boundary is put where their sum is at least 1. The change of what is
-seen compares the mean key of the frames before a position with that of those behind it, so that two
+seen compares what the frames before a position show on the mean with those behind it, so that two
 shots of one scene, cut back and forth, may be one event.
 """
 
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from memory.spans.notes import Note
 from memory.spans.segment import Outline, ShotSegmenter, Stretch
-from memory.spans.surprise import keyed_frames
+from memory.spans.surprise import told_frames
 from memory.spans.tiles import tiled
 
 AROUND_NS = 4_000_000_000
@@ -100,10 +100,10 @@ class CombinedSegmenter:
 
 
 def _unlike_seen(before: Sequence[Note], behind: Sequence[Note]) -> float:
-    """One minus the cosine of the mean keys of the frames; 0 where one side has none."""
+    """One minus the cosine of what the frames show on the mean; 0 where one side has none."""
     import numpy as np
 
-    both = keyed_frames([*before, *behind])
+    both = told_frames([*before, *behind])
     split = bisect_left([f.pts0_ns for f in both], behind[0].pts0_ns) if behind else len(both)
     if not 0 < split < len(both):
         return 0.0

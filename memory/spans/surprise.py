@@ -3,8 +3,8 @@
 After EM-LLM (Fountas et al., 2024): a boundary is put where surprise is above its mean by so
 many standard deviations of the time before, then moved to where the similarity graph around it falls
 apart best (modularity). There surprise is the improbability of a token under a language
-model; here it is one minus the cosine between the key of a frame and the fading mean of those
-before it, the momentum that Titans (Behrouz et al., 2024) gives to surprise.
+model; here it is one minus the cosine between what a frame shows and the fading mean of what those
+before it showed, the momentum that Titans (Behrouz et al., 2024) gives to surprise.
 
 Everything is a function of the frames around a position, wherever the last event ended.
 """
@@ -32,11 +32,9 @@ LEAST_FRAMES = 4
 """With fewer surprises before it no deviation can be told, and the floor alone decides."""
 
 
-def keyed_frames(notes: Sequence[Note]) -> list[Note]:
-    """The frames with a key, all of the dimension of the first: another encoder's cannot be compared."""
-    frames = [note for note in notes if note.kind == "frame" and note.vector is not None]
-    first = frames[0].vector if frames else None
-    return [f for f in frames if first is not None and f.vector is not None and f.vector.size == first.size]
+def told_frames(notes: Sequence[Note]) -> list[Note]:
+    """The frames of which it is known what they show."""
+    return [note for note in notes if note.kind == "frame" and note.vector is not None]
 
 
 def surprises(
@@ -111,7 +109,7 @@ class SurpriseSegmenter:
         """As `Segmenter.closed`."""
         if not outline.has_picture or (outline.eof and outline.through_ns <= outline.start_ns):
             return self.others.closed(outline)
-        frames = keyed_frames(outline.notes)
+        frames = told_frames(outline.notes)
         places = self.boundaries(frames, len(frames) if outline.eof else len(frames) - 2 * self.reach)
         ends = [shot.pts1_ns for shot in outline.shots]
         cuts = sorted({_snapped(frames, place, ends) for place in places})

@@ -17,27 +17,41 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
+from memory.recall.words import FUNCTION_WORDS, Stemmer
 from memory.spans.segment import Outline, Segmenter, Stretch
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-DIMENSIONS = 512
+DIMENSIONS = 1024
 """Words share this many places, by a hash."""
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+
+
+@cache
+def _stemmer() -> Stemmer:
+    return Stemmer()
+
+
+def content_stems(text: str) -> list[str]:
+    """The stems of the words of a text that are no function words, in order."""
+    words = [word for word in WORD.findall(text.lower()) if word not in FUNCTION_WORDS]
+    return [min(stems, default=word) for word, stems in zip(words, _stemmer().stems(words), strict=True)]
 
 
 def word_vectors(texts: Sequence[str]) -> npt.NDArray[np.float64]:
     """What texts are about: (n, DIMENSIONS) rows of unit length, or of zeros for a text without words.
 
-    A word counts by how often it stands in the text and by how few of the texts have it.
+    The stem of a word counts by how often it stands in the text and by how few of the texts have it;
+    function words do not.
     """
     import numpy as np
 
-    words = [Counter(WORD.findall(text.lower())) for text in texts]
+    words = [Counter(content_stems(text)) for text in texts]
     having = Counter(word for counts in words for word in counts)
     rows = np.zeros((len(texts), DIMENSIONS))
     for row, counts in zip(rows, words, strict=True):
@@ -111,7 +125,7 @@ class TopicSegmenter:
             block = texts[begin : begin + self.horizon]
             if len(block) < self.horizon and not eof:
                 break
-            counts = np.array([1.0 + len(WORD.findall(text)) for text in block])
+            counts = np.array([1.0 + len(content_stems(text)) for text in block])
             cuts = cheapest_cuts(word_vectors(block), counts, self.penalty)
             if len(block) < self.horizon:
                 return [*found, *(begin + cut for cut in cuts), len(texts)]
