@@ -24,7 +24,7 @@ from tools.meeting_set import Meeting
 
 Setting = tuple[float, ...]
 LENGTHS = (10, 20, 30, 50, 75, 100, 150, 200, 250, 300, 400)
-PENALTIES = (3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0)
+PENALTIES = (4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 14.0)
 TILINGS = tuple(product((20, 40), (6.0, 10.0, 20.0), (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)))
 """Words of a pseudo-sentence, pseudo-sentences of a block, deviations of the cutoff from the mean."""
 SMOOTHED = 2

@@ -21,12 +21,15 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from memory.recall.words import FUNCTION_WORDS, Stemmer
+from memory.spans.notes import Note
 from memory.spans.segment import Outline, Segmenter, Stretch
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+SITTING_NS = 3_600_000_000_000
+"""Silence of an hour ends an event whatever is talked about: people met again."""
 DIMENSIONS = 1024
 """Words share this many places, by a hash."""
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
@@ -137,13 +140,32 @@ class TopicSegmenter:
         """As `Segmenter.closed`."""
         turns = [note for note in outline.notes if note.kind == "utterance"]
         turns = [turn for turn in turns if turn.pts0_ns >= outline.start_ns]
-        found, begin = [], 0
-        for end in self.cuts([turn.text for turn in turns], eof=outline.eof):
-            ends_ns = turns[end].pts0_ns if end < len(turns) else max(turn.pts1_ns for turn in turns[begin:])
-            why = "topic" if end < len(turns) else "eof"
-            found.append(Stretch(turns[begin].pts0_ns, ends_ns, why))
-            begin = end
+        found: list[Stretch] = []
+        for sitting in _sittings(turns):
+            end_ns = max(turn.pts1_ns for turn in sitting)
+            is_over = outline.eof or outline.through_ns - end_ns >= SITTING_NS
+            begin = 0
+            for end in self.cuts([turn.text for turn in sitting], eof=is_over):
+                is_last = end == len(sitting)
+                ends_ns = end_ns if is_last and is_over else sitting[min(end, len(sitting) - 1)].pts0_ns
+                if is_last and not is_over:
+                    break  # Whether the sitting goes on is not known, nor then where this event ends.
+                found.append(Stretch(sitting[begin].pts0_ns, ends_ns, "pause" if is_last else "topic"))
+                begin = end
+        _stemmer().forget()  # No word stays where it could not be forgotten.
         return found
+
+
+def _sittings(turns: Sequence[Note]) -> list[list[Note]]:
+    """Runs of turns without an hour of silence."""
+    found: list[list[Note]] = []
+    until_ns = 0
+    for turn in turns:
+        if not found or turn.pts0_ns - until_ns >= SITTING_NS:
+            found.append([])
+        found[-1].append(turn)
+        until_ns = max(until_ns, turn.pts1_ns)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -286,7 +287,10 @@ def talk(*topics):
 
 def test_topics_end_where_other_words_are_used():
     found = TOPIC.closed(noted(talk(0, 1, 2), is_text=True, picture=False))
-    assert told(found) == [(0, 80, "topic"), (80, 160, "topic"), (160, 239, "eof")]
+    assert told(found) == [(0, 80, "topic"), (80, 160, "topic"), (160, 239, "pause")]
+    apart = [replace(n, pts0_ns=n.pts0_ns + 7200 * S, pts1_ns=n.pts1_ns + 7200 * S) for n in talk(0)]
+    met_again = TOPIC.closed(noted([*talk(0), *apart], is_text=True, picture=False))
+    assert told(met_again) == [(0, 79, "pause"), (7200, 7279, "pause")]
     assert cheapest_cuts(np.zeros((0, 4)), np.zeros(0), 1.0) == []
     assert word_vectors(["", "..."]).sum() == 0
 
@@ -373,9 +377,14 @@ def test_events_by_notes_do_not_depend_on_when_the_marks_came(segmenter, film, m
 @settings(max_examples=40, deadline=None)
 @given(
     topics=st.lists(st.integers(0, 2), min_size=1, max_size=10),
-    marks=st.lists(st.integers(0, 8000), max_size=8),
+    apart=st.integers(0, 80),
+    marks=st.lists(st.integers(0, 60000), max_size=8),
 )
-def test_topics_do_not_depend_on_when_the_marks_came(topics, marks):
-    notes = talk(*topics)
+def test_topics_do_not_depend_on_when_the_marks_came(topics, apart, marks):
+    hours_ns = 7200 * S
+    notes = [
+        replace(n, pts0_ns=n.pts0_ns + hours_ns, pts1_ns=n.pts1_ns + hours_ns) if place >= apart else n
+        for place, n in enumerate(talk(*topics))
+    ]
     film = {"notes": notes, "units": (), "end_ns": notes[-1].pts1_ns, "picture": False}
     assert closed_in_steps(TOPIC, film, marks) == TOPIC.closed(noted(notes, picture=False))
