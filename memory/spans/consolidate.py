@@ -177,7 +177,7 @@ class Consolidator:
             shots=_units(db, source, "shot", "pts1_ns > ? AND pts1_ns <= ?", (start_ns, end_ns)),
             utterances=_units(db, source, "utterance", "pts1_ns > ? AND pts0_ns < ?", (start_ns, end_ns)),
             notes=notes,
-            is_text=any(track.media == "text" for track in source.tracks),
+            is_text=all(track.media == "text" for track in source.tracks),
         )
 
     def _add_shots(self, db: sqlite3.Connection, source: SourceRow, from_commit: int, newest: int) -> int:

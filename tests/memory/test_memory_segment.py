@@ -104,7 +104,8 @@ def test_uniform_events_are_of_one_length():
 
 
 def test_settings_choose_the_segmenter_and_are_in_its_id():
-    assert isinstance(segmenter_of(SpanSettings(segmenter="uniform")), UniformSegmenter)
+    uniform = SpanSettings(segmenter="uniform", chat_segmenter="pause")
+    assert isinstance(segmenter_of(uniform), UniformSegmenter)
     ids = {segmenter_of(SpanSettings(event_min_s=s)).segmenter_id for s in (3, 4)}
     assert len(ids) == 2
 

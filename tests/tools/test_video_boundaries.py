@@ -99,3 +99,13 @@ def test_without_films_the_tool_says_what_is_missing(tmp_path, capsys, monkeypat
     monkeypatch.setattr(eval_boundaries, "_demo_film", lambda left_out: [])
     assert eval_boundaries.main(["--media", str(tmp_path)]) == 2
     assert "sintel: not in" in capsys.readouterr().err
+
+
+def test_sources_of_apt_are_read_as_sources_of_sources(tmp_path):
+    apt = tmp_path / "apt"
+    (apt / "sources.list.d").mkdir(parents=True)
+    (apt / "sources.list").write_text("deb http://mirror/ stable main\n# a note\n")
+    (apt / "sources.list.d" / "own.sources").write_text("Types: deb\nURIs: http://mirror/\n")
+    annotated_films._source_options(tmp_path, apt)
+    assert (tmp_path / "parts" / "sources.list").read_text().startswith("deb-src http://mirror/")
+    assert (tmp_path / "parts" / "own.sources").read_text() == "Types: deb-src\nURIs: http://mirror/\n"
