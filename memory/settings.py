@@ -29,12 +29,13 @@ class SpanSettings(BaseModel):
         description="`shot`: events of shots, or of speech between pauses where there is no picture; "
         "`uniform`: events of uniform_s; `pause`: of speech between pauses; `surprise`: from one picture "
         "that is unlike those before it to the next; `combined`: by `signs` together. None of the others "
-        "found boundaries better than `shot` (tools.eval_boundaries)",
+        "found boundaries better than `shot` (rows of tools.eval_video)",
     )
     chat_segmenter: Literal["pause", "topic"] = Field(
         default="topic",
-        description="of chats, meetings and transcripts; `pause`: as `segmenter` cuts what has no picture; "
-        "`topic`: where what is talked about changes, in events of some minutes",
+        description="of chats, meetings and transcripts; `topic`: where what is talked about changes, in "
+        "events of some minutes, and at an hour of silence (tools.eval_meetings); `pause`: as `segmenter` "
+        "cuts what has no picture",
     )
     topic_penalty: float = Field(
         default=7.0, gt=0, description="what a cut between topics costs, in squared deviations of turns"
@@ -43,7 +44,7 @@ class SpanSettings(BaseModel):
         default=1000, ge=2, le=4000, description="turns that are cut into topics at a time"
     )
     surprise_gamma: float = Field(
-        default=1.0, ge=0, description="standard deviations by which a surprise is above what was usual"
+        default=0.5, ge=0, description="standard deviations by which a surprise is above what was usual"
     )
     surprise_floor: float = Field(
         default=0.35, ge=0, le=2, description="least surprise, one minus a cosine, that ends an event"
