@@ -8,16 +8,58 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
+class SignSettings(BaseModel):
+    """What the signs of the segmenter `combined` count; where they add up to 1, an event ends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shot: float = Field(default=0.5, ge=0, description="weight of the end of a shot")
+    pause: float = Field(default=0.25, ge=0, description="weight of a pause in the speech")
+    seen: float = Field(default=1.0, ge=0, description="weight of how unlike the pictures around are")
+    speaker: float = Field(default=0.25, ge=0, description="weight of another person speaking")
+    text: float = Field(default=0.25, ge=0, description="weight of how unlike the text in the picture is")
+
+
 class SpanSettings(BaseModel):
     """How sources are cut into events."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    segmenter: Literal["shot", "uniform"] = Field(
+    segmenter: Literal["shot", "uniform", "pause", "surprise", "combined"] = Field(
         default="shot",
         description="`shot`: events of shots, or of speech between pauses where there is no picture; "
-        "`uniform`: events of uniform_s",
+        "`uniform`: events of uniform_s; `pause`: of speech between pauses; `surprise`: from one picture "
+        "that is unlike those before it to the next; `combined`: by `signs` together. None of the others "
+        "found boundaries better than `shot` (rows of tools.eval_video)",
     )
+    chat_segmenter: Literal["pause", "topic"] = Field(
+        default="topic",
+        description="of chats, meetings and transcripts; `topic`: where what is talked about changes, in "
+        "events of some minutes, and at an hour of silence (tools.eval_meetings); `pause`: as `segmenter` "
+        "cuts what has no picture",
+    )
+    topic_penalty: float = Field(
+        default=7.0, gt=0, description="what a cut between topics costs, in squared deviations of turns"
+    )
+    topic_turns: int = Field(
+        default=1000, ge=2, le=4000, description="turns that are cut into topics at a time"
+    )
+    surprise_gamma: float = Field(
+        default=0.5, ge=0, description="standard deviations by which a surprise is above what was usual"
+    )
+    surprise_floor: float = Field(
+        default=0.35, ge=0, le=2, description="least surprise, one minus a cosine, that ends an event"
+    )
+    surprise_momentum: float = Field(
+        default=0.7, ge=0, lt=1, description="what a frame still counts in what is expected, one frame later"
+    )
+    surprise_reach: int = Field(
+        default=2,
+        ge=0,
+        le=16,
+        description="frames by which a boundary is moved to where it fits best; 0: none",
+    )
+    signs: SignSettings = Field(default=SignSettings(), description="what the signs of `combined` count")
     event_min_s: float = Field(
         default=4.0, ge=0, description="seconds; a shorter shot joins its neighbour in one event"
     )

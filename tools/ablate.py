@@ -165,6 +165,15 @@ def _meetings(told: Mapping[str, Any]) -> str:
     return (
         f"## Meetings: {told['items']} questions on {told['meetings']} meetings of QMSum\n\n"
         + table(["system", *metrics, "interval of span_hit@5", "pk", "window_diff"], rows)
+        + "\nWhere topics end, 0 being best; settings are those that are best on the other meetings. `ours`"
+        " are events as they ship, `topic` is `spans.chat_segmenter: topic`:\n\n"
+        + table(
+            ["cut by", "pk", "interval", "window_diff"],
+            [
+                [f"`{name}`", f"{row['pk']:.3f}", _ends(row["pk_interval"]), f"{row['window_diff']:.3f}"]
+                for name, row in told.get("segmentation", {}).items()
+            ],
+        )
         + f"\n{moments.strip()} Weights left out: span_hit@5"
         f" {told['fit']['left_out']['recall']['span_hit@5']:.3f}.\n\n"
         + _scorers(told["fit"], "span_hit@5", told["config"]["chat"])

@@ -20,7 +20,9 @@ meetings; so are those of `ours_minus`, which are paired.
 
 `pk` and `window_diff` compare the house's events, as boundaries between turns, with the ends of the
 gold topics; beside them as many boundaries at equal distances (`uniform`), anywhere (`random`), and
-none at all. 0 is best.
+none at all. 0 is best. `topic` is `spans.chat_segmenter: topic`; it, `texttiling` (`tools.topic_cuts`) and
+`uniform_best` get the setting that is best on the other meetings. `topic_keys` cuts by the keys of turns in
+the place of their words, which needs `--cache`.
 
 `--fit`: weights of the scorers of turns chosen leaving the scored meeting out, and what each scorer
 of the shipped weights is worth: off, and with its values dealt out to other candidates.
@@ -48,6 +50,7 @@ from memory.settings import MemorySettings
 from stream.capture.turns import Placed
 from stream.errors import OmniRecallError
 from stream.messages import Cue
+from tools import topic_cuts
 from tools.chat_stores import (
     ENCODER,
     EVERY,
@@ -328,8 +331,15 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return {name: told.count(name) for name in dict.fromkeys(told)}
 
 
-def cutting_figures(cuttings: Sequence[tuple[Meeting, list[int]]]) -> dict[str, dict[str, Any]]:
-    """Pk and WindowDiff of events and of controls with as many boundaries: means over meetings."""
+def cutting_figures(
+    cuttings: Sequence[tuple[Meeting, list[int]]], encode: Encode | None = None
+) -> dict[str, dict[str, Any]]:
+    """Pk and WindowDiff of events and of controls with as many boundaries: means over meetings.
+
+    Args:
+        cuttings: Meetings with gold topics, and where the house's events end.
+        encode: For the row of topics by keys.
+    """
     rows: dict[str, list[tuple[float, float]]] = {}
     for meeting, ours in cuttings:
         n, gold = len(meeting.turns), meeting.topic_boundaries
@@ -342,6 +352,11 @@ def cutting_figures(cuttings: Sequence[tuple[Meeting, list[int]]]) -> dict[str, 
         ):
             both = [(pk(gold, cut, n), window_diff(gold, cut, n)) for cut in cuts]
             rows.setdefault(name, []).append((_mean(a for a, _ in both), _mean(b for _, b in both)))
+    meetings = [meeting for meeting, _ in cuttings]
+    vectors = None if encode is None else [encode(meeting.texts) for meeting in meetings]
+    chosen: dict[str, list[topic_cuts.Setting]] = {}
+    for name, by_setting in topic_cuts.cuttings(meetings, vectors).items() if meetings else ():
+        rows[name], chosen[name] = topic_cuts.left_out(meetings, by_setting)
     return {
         name: {
             "pk": _mean(a for a, _ in told),
@@ -349,6 +364,7 @@ def cutting_figures(cuttings: Sequence[tuple[Meeting, list[int]]]) -> dict[str, 
             "pk_interval": interval([a for a, _ in told]),
             "window_diff_interval": interval([b for _, b in told]),
         }
+        | ({"settings": _counted(map(str, chosen[name]))} if name in chosen else {})
         for name, told in rows.items()
     }
 
@@ -410,7 +426,7 @@ def measured(
         if meeting.topic_boundaries:
             cuttings.append((meeting, ends))
     told = span_figures(rows) if rows else {"systems": {}}
-    cut = cutting_figures(cuttings)
+    cut = cutting_figures(cuttings, None if cache is None else encode)
     for name, values in cut.items():
         told["systems"].setdefault(name, {}).update(
             {metric: values[metric] for metric in ("pk", "window_diff")}
@@ -450,6 +466,11 @@ def _print(told: Mapping[str, Any]) -> None:
         print(f"ours, {name}: " + " ".join(f"{metric} {value:.3f}" for metric, value in row.items()))
     for name, counts in told.get("settings", {}).items():
         print(f"{name} " + "; ".join(f"{setting} turns: {n} meetings" for setting, n in counts.items()))
+    for name, row in told["segmentation"].items():
+        low, high = row["pk_interval"]
+        chosen = ", ".join(f"{setting} {n}" for setting, n in row.get("settings", {}).items())
+        figures = f"pk {row['pk']:.3f} [{low:.3f}, {high:.3f}] window_diff {row['window_diff']:.3f}"
+        print(f"topics by {name:13} {figures} {chosen}")
     print(f"segments: gold {told['segments']['gold']}, ours {told['segments']['ours']}")
 
 

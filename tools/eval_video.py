@@ -13,9 +13,11 @@ the other videos; `random` are windows of the lengths of our hits, anywhere.
 `event_f1` of `ours` compares shot spans: a boundaries file lists changes of the picture, as near as a
 second, which is what a shot is, and what PySceneDetect looks for. Our event spans join
 shots of less than some seconds on purpose, and are shown as `ours_events`. A shot that only its length
-ended claims no boundary. Without PySceneDetect (`pip install --no-deps scenedetect`) its two rows
-are left out, and `config.left_out` says so. `cite_overlap` is the share of the questions that got an
-answer of which a citation counts; `cite_share` the mean share of an answer's citations that count.
+ended claims no boundary. `segmenter_…` are the event spans of each strategy of `memory.spans` in the settings
+that are best on the other videos (`tools.segmenters`). Without PySceneDetect (`pip install --no-deps
+scenedetect`) its two rows are left out, and `config.left_out` says so. `cite_overlap` is the share of the
+questions that got an answer of which a citation counts; `cite_share` the mean share of an answer's citations
+that count.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import ConfigError, OmniRecallError
-from tools import video_boundaries, video_store, video_systems
+from tools import segmenters, video_boundaries, video_store, video_systems
 from tools.house import House
 from tools.video_metrics import (
     Matched,
@@ -417,6 +419,8 @@ def main(argv: list[str] | None = None) -> int:
         with store_of(options.store) as store:
             if "ours" in systems:
                 measure_ours(measured, videos, options, store)
+                if "boundaries" in systems:
+                    measured.matches |= segmenters.measured(store / video_systems.LOG, videos)
             naive = [name for name in systems if name in NAIVE]
             if naive:
                 cache = None if options.store is None else store.with_name(f"{store.name}.naive")

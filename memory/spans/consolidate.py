@@ -27,6 +27,7 @@ from memory.log.reader import (
 )
 from memory.spans.digest import CITED_OF_MANY, cited_in, digest
 from memory.spans.due import note_due
+from memory.spans.notes import LOOK_BACK_NS, notes_of
 from memory.spans.segment import Outline, Segmenter, Stretch, Unit, perceived
 
 SourceKey = tuple[bytes, int]
@@ -176,6 +177,7 @@ class Consolidator:
         self, db: sqlite3.Connection, source: SourceRow, start_ns: int, through_ns: int, eof: bool
     ) -> Outline:
         end_ns = LARGEST_NS if eof else through_ns
+        notes = notes_of(db, source, start_ns - LOOK_BACK_NS, end_ns) if self.segmenter.reads_notes else ()
         return Outline(
             start_ns=start_ns,
             through_ns=through_ns,
@@ -183,6 +185,8 @@ class Consolidator:
             has_picture=any(track.media in ("video", "stills") for track in source.tracks),
             shots=_units(db, source, "shot", "pts1_ns > ? AND pts1_ns <= ?", (start_ns, end_ns)),
             utterances=_units(db, source, "utterance", "pts1_ns > ? AND pts0_ns < ?", (start_ns, end_ns)),
+            notes=notes,
+            is_text=all(track.media == "text" for track in source.tracks),
         )
 
     def _add_shots(self, db: sqlite3.Connection, source: SourceRow, from_commit: int, newest: int) -> int:

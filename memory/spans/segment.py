@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from memory.log.reader import SourceRow
 from memory.settings import SpanSettings
+from memory.spans.notes import Note
 
 JOIN_NS = 500_000_000
 """Shots further apart than this have a gap between them; closer ones only differ in rounding."""
@@ -39,7 +40,9 @@ class Outline:
     """What is known of a source from `start_ns` (end of the last closed event) on.
 
     `through_ns` is how far all tracks are perceived: every unit that begins before is in
-    it, and no shot that ends after. `eof` says that nothing follows. In order of time.
+    it, and no shot that ends after. `eof` says that nothing follows. In order of time. `notes` are
+    given to segmenters that read them, and begin some time before `start_ns`; `is_text` is true of
+    chats, meetings and transcripts.
     """
 
     start_ns: int
@@ -48,10 +51,17 @@ class Outline:
     has_picture: bool
     shots: Sequence[Unit] = ()
     utterances: Sequence[Unit] = ()
+    notes: Sequence[Note] = ()
+    is_text: bool = False
 
 
 class Segmenter(Protocol):
     """A way to cut sources into events; its id is part of the ids of its spans."""
+
+    @property
+    def reads_notes(self) -> bool:
+        """Whether it looks at notes, which cost a query."""
+        ...
 
     @property
     def segmenter_id(self) -> str:
@@ -99,6 +109,7 @@ class ShotSegmenter:
     min_ns: int
     max_ns: int
     pause_ns: int
+    reads_notes: ClassVar[bool] = False
 
     @property
     def segmenter_id(self) -> str:
@@ -196,6 +207,7 @@ class UniformSegmenter:
     """Events of equal length, whatever happens in them: the baseline of every other way."""
 
     length_ns: int
+    reads_notes: ClassVar[bool] = False
 
     @property
     def segmenter_id(self) -> str:
@@ -214,12 +226,57 @@ class UniformSegmenter:
         return stretches
 
 
+@dataclass(frozen=True, slots=True)
+class PauseSegmenter:
+    """Events of speech between pauses, whatever there is to be seen."""
+
+    others: ShotSegmenter
+    reads_notes: ClassVar[bool] = False
+
+    @property
+    def segmenter_id(self) -> str:
+        """Names the strategy and what it was set to."""
+        return f"pause/{self.others.segmenter_id}"
+
+    def closed(self, outline: Outline) -> list[Stretch]:
+        """As `Segmenter.closed`; silence is in no event, and a silent source is cut by its shots."""
+        if outline.eof and not outline.utterances and outline.start_ns == 0:
+            return self.others.closed(outline)
+        return self.others.closed(replace(outline, has_picture=False))
+
+
 def segmenter_of(settings: SpanSettings) -> Segmenter:
     """The segmenter that the settings name."""
+    from memory.spans.topics import BySource, TopicSegmenter
+
+    others = _segmenter_of(settings)
+    if settings.chat_segmenter == "topic":
+        return BySource(TopicSegmenter(settings.topic_penalty, settings.topic_turns), others)
+    return others
+
+
+def _segmenter_of(settings: SpanSettings) -> Segmenter:
     if settings.segmenter == "uniform":
         return UniformSegmenter(int(settings.uniform_s * 1e9))
-    return ShotSegmenter(
+    shots = ShotSegmenter(
         min_ns=int(settings.event_min_s * 1e9),
         max_ns=int(settings.event_max_s * 1e9),
         pause_ns=int(settings.pause_s * 1e9),
     )
+    if settings.segmenter == "pause":
+        return PauseSegmenter(shots)
+    if settings.segmenter == "surprise":
+        from memory.spans.surprise import SurpriseSegmenter
+
+        return SurpriseSegmenter(
+            settings.surprise_gamma,
+            settings.surprise_floor,
+            settings.surprise_momentum,
+            settings.surprise_reach,
+            shots,
+        )
+    if settings.segmenter == "combined":
+        from memory.spans.combined import CombinedSegmenter, Signs
+
+        return CombinedSegmenter(Signs(**settings.signs.model_dump()), shots)
+    return shots

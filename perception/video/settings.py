@@ -186,6 +186,18 @@ class VideoSettings(BaseModel):
     fade_ratio: float = Field(
         default=3.0, ge=1, description="by how much a fade stands out from the time before and behind"
     )
+    dissolve_floor: float = Field(
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="least change score, 0 to 1, of two frames some two seconds apart between which one view "
+        "dissolves into another; 0: none is looked for, and shots are told some seconds sooner",
+    )
+    dissolve_ratio: float = Field(
+        default=3.0,
+        ge=1,
+        description="by how much a dissolve stands out from the frames before and behind, in odds",
+    )
     fade_s: float = Field(default=1.0, gt=0, le=10, description="seconds over which a fade is summed")
     window_s: float = Field(
         default=0.4, gt=0, le=10, description="neighbourhood of a cut on each side, in seconds"
@@ -263,6 +275,8 @@ class VideoSettings(BaseModel):
             cut_ratio=self.cut_ratio,
             fade_floor=self.fade_floor,
             fade_ratio=self.fade_ratio,
+            dissolve_floor=self.dissolve_floor,
+            dissolve_ratio=self.dissolve_ratio,
             window_ns=round(self.window_s * NANO),
             fade_ns=round(self.fade_s * NANO),
             shortest_ns=round(self.shortest_shot_s * NANO),

@@ -216,6 +216,7 @@ class TrackState:
             return Step()
         self.last = frame.lean()
         self._unsettled.append(frame)
+        self._detector.show(frame.pts_ns, frame.luma.astype("uint8"))
         return self.curve(frame.curve, frame.pts_ns, may_read=may_read)
 
     def curve(self, points: Sequence[ChangePoint], through_pts_ns: int, *, may_read: bool = True) -> Step:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.video.shots import ShotDetector, ShotRules, odds
+from stream.errors import SourceGone
 from stream.messages.media import ChangePoint
+from stream.models import demo_media
 
 FPS = 25
 S = 1_000_000_000
@@ -188,3 +191,115 @@ def test_what_is_settled_stays_and_the_look_ahead_is_bounded(points):
         assert settled is not None
         behind = [p.pts_ns for p in points[:index] if p.pts_ns <= point.pts_ns - QUICK.look_ahead_ns]
         assert not behind or settled >= behind[-1] or behind[-1] < detector.started_pts_ns
+
+
+# Frames by themselves: views that move, and dissolve into one another.
+
+
+def photograph(name):
+    """A real photograph as capture's proxy shows it."""
+    import cv2
+
+    try:
+        path = demo_media().file(*name)
+    except SourceGone as error:
+        pytest.skip(f"{error.message}; {error.remedy}")
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    return cv2.resize(picture, (160, 90), interpolation=cv2.INTER_AREA)
+
+
+def shown(lumas, points, rules=RULES, every=FPS):
+    """Shots where each `every`th point has a frame, the one that `lumas` gives."""
+    detector, shots = ShotDetector(rules), []
+    for first in range(0, len(points), every):
+        detector.show(points[first].pts_ns, lumas[first // every])
+        shots += detector.add(points[first : first + every])
+    return shots + detector.close("eof")
+
+
+@pytest.fixture(scope="module")
+def two_views():
+    return photograph(("coffee", "coffee.png")), photograph(("cat", "chelsea.png"))
+
+
+def test_a_dissolve_between_moving_views_is_found_where_most_changes(two_views):
+    first, second = two_views
+    # Six seconds of motion that the curve shows throughout, a little more of it where the views mix.
+    points = curve([0.05] * 150 + [0.09] * 25 + [0.05] * 150)
+    rolled = [np.roll(first, place, axis=1) for place in range(6)]
+    mixed = [(first // 2 + second // 2).astype(np.uint8)]
+    views = [*rolled, *mixed, *(np.roll(second, place, axis=1) for place in range(6))]
+    ((at, why), _) = boundaries(shown(views, points))
+    assert why == "dissolve"
+    assert at == pytest.approx(6.5, abs=0.4)
+    assert len(shots_of(points)) == 1
+    assert len(shown(views, points, ShotRules(dissolve_floor=0.0))) == 1
+
+
+def test_one_view_that_moves_or_turns_dark_for_a_moment_is_one_shot(two_views):
+    first, _ = two_views
+    points = curve([0.05] * 300)
+    moving = [np.roll(first, 3 * place, axis=1) for place in range(12)]
+    assert len(shown(moving, points)) == 1
+    dark = [first if place != 6 else np.zeros_like(first) for place in range(12)]
+    assert len(shown(dark, points)) == 1
+
+
+def test_frames_that_are_too_rare_are_not_compared(two_views):
+    first, second = two_views
+    points = curve([0.05] * 900, fps=FPS)
+    assert len(shown([first] * 6 + [second] * 6, points, ShotRules(longest_ns=90 * S), every=75)) == 1
+
+
+RNG = np.random.default_rng(3)
+TEXTURES = [RNG.integers(0, 255, (90, 160)).astype(np.uint8) // 8 * 8 for _ in range(3)]
+
+
+@st.composite
+def shown_films(draw):
+    """A film whose frames, one a second or so, are three views, their mixes, and black."""
+    points = draw(films())
+    frames, last = {}, None
+    for point in points:
+        if last is None or point.pts_ns // S != last // S or draw(st.integers(0, 9)) == 0:
+            a, b = draw(st.sampled_from(TEXTURES)), draw(st.sampled_from(TEXTURES))
+            dark = draw(st.integers(0, 5)) == 0
+            frames[point.pts_ns] = np.zeros_like(a) if dark else a // 2 + b // 2
+        last = point.pts_ns
+    return points, frames
+
+
+def run_shown(points, frames, rules=QUICK, *, end=True):
+    detector, shots = ShotDetector(rules), []
+    for point in points:
+        if point.pts_ns in frames:
+            detector.show(point.pts_ns, frames[point.pts_ns])
+        shots += detector.add([point])
+    return shots + (detector.close("eof") if end else [])
+
+
+@settings(max_examples=60, deadline=None)
+@given(shown_films(), st.data())
+def test_with_frames_killed_anywhere_and_resumed_gives_the_same_shots(film, data):
+    points, frames = film
+    told, mark = [], None
+    for _ in range(data.draw(st.integers(1, 3))):
+        left = [p for p in points if mark is None or p.pts_ns > mark]
+        told += run_shown(left[: data.draw(st.integers(0, len(left)))], frames, end=False)
+        mark = told[-1].through_pts_ns if told else None
+    left = [p for p in points if mark is None or p.pts_ns > mark]
+    assert told + run_shown(left, frames) == run_shown(points, frames)
+
+
+@settings(max_examples=40, deadline=None)
+@given(shown_films())
+def test_with_frames_what_is_settled_stays(film):
+    points, frames = film
+    detector, settled = ShotDetector(QUICK), None
+    for point in points:
+        if point.pts_ns in frames:
+            detector.show(point.pts_ns, frames[point.pts_ns])
+        for shot in detector.add([point]):
+            assert settled is None or shot.pts1_ns > settled
+        settled = detector.settled_pts_ns
+        assert settled >= point.pts_ns - 10 * S or settled == points[0].pts_ns
