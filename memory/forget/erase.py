@@ -6,6 +6,7 @@ was learnt from them, the owner's acts on it, claims without other support, keys
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from memory.log.tombstones import Tombstones
 from memory.spans.consolidate import _picture_of, observations_in, packed_ids
 from memory.spans.digest import CITED_OF_MANY, cited_in, digest
 
+_JOINTS = re.compile(r"[“”]|\s·\s|\s?…\s?")
+"""What `memory.spans.digest` writes between the texts of a digest."""
 REBUILT_TEXTS = 20_000
 """Texts from which making the text index anew is faster than taking them out one by one."""
 MEDIA_SAMPLE_BYTES = 256
@@ -246,7 +249,9 @@ def _above(db: sqlite3.Connection, below: Sequence[bytes], gathering: Gathering)
             )
             for parent_id, line in rows:
                 if parent_id not in found:
-                    gathering.text(line)
+                    # Each quotation by itself: how a digest joins them stands in other digests too.
+                    for quoted in _JOINTS.split(line):
+                        gathering.text(quoted)
                     found[parent_id] = None
                     parents.append(parent_id)
         looked = parents

@@ -101,9 +101,11 @@ def test_a_chat_has_sittings_and_every_line_of_a_digest_cites_its_turn(store, re
     assert sittings[0].lines == ("Ann said: I planted three apple trees.", "Ann said: The old well is dry.")
     assert sittings[1].lines == ("Bo said: Grandmother bakes rye bread on Sundays.",)
     texts = {one.observation_id: one.text for one, _ in said}
+    speakers = {one.observation_id: one.speaker for one, _ in said}
     for entry in (*sittings, *entries(reader, "day"), *entries(reader, "event")):
         assert entry.lines
-        assert [f"said: {texts[cite]}" for cite in entry.cites] == list(entry.lines)
+        said_by = [f"{speakers[cite]} said: {texts[cite]}" for cite in entry.cites]
+        assert said_by == list(entry.lines)
     assert "Ann: “I planted three apple trees.”" in sittings[0].span.digest
 
 
