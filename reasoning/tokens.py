@@ -23,6 +23,7 @@ _HALF_DAY = re.compile(r"\b(\d{1,2})(?::(\d{2}))?\s*(am|pm|a\.m\.|p\.m\.)(?![a-z
 _MONTH_NAMES = "january february march april may june july august september october november december"
 MONTHS = _MONTH_NAMES.split(" ")
 WEEKDAYS = word_set("monday tuesday wednesday thursday friday saturday sunday")
+NEARBY_DAYS = word_set("today yesterday tomorrow tonight")
 DATE_WORDS = frozenset(MONTHS) | WEEKDAYS
 NEGATORS = word_set(
     "not never no none nobody nothing nowhere neither nor without cannot can't won't hardly barely"
@@ -152,6 +153,8 @@ def _kind(written: str, word: str, is_start: bool) -> Kind:
         return "number"
     if word in DATE_WORDS and (word not in ("may", "march") or written[0].isupper()):
         return "name"
+    if word in NEARBY_DAYS:
+        return "content"
     if word in FUNCTION_WORDS or word in NEGATORS or word in ("one", "gonna", "wanna", "oh", "wow", "hey"):
         return "function"
     if written[0].isupper() and not is_start and word not in FRAMING_WORDS:
