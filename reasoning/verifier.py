@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal, Protocol
 
-from reasoning.tokens import DATE_WORDS, NEGATORS, Token, Told, stem_of, told_of
+from reasoning.tokens import DATE_WORDS, Token, Told, stem_of, told_of
 from reasoning.words import word_set
 
 Verdict = Literal["supported", "contradicted", "unknown"]
@@ -24,7 +24,7 @@ SUPPORT_SHARE = 0.75
 WORDS_PER_MISS = 12
 """Words of meaning, beyond four, for each one that the evidence need not have."""
 SLOT_WORDS = 2
-"""Words of meaning that another one may stand in place of; of longer stretches none is the slot of another."""
+"""Words of meaning that others may stand in place of; a longer stretch is no slot."""
 UNITS = 3
 """Sentences of the evidence that one sentence may rest on."""
 ABOUT_SHARE = 0.5
@@ -323,7 +323,7 @@ class _Claim:
 
     def _is_said_by_subject(self) -> bool:
         subject = self._subject()
-        return bool(subject) and subject[1] <= self._units[0].speaker and self._is_about_it()
+        return subject is not None and subject[1] <= self._units[0].speaker and self._is_about_it()
 
     def _slots(self) -> Iterable[str]:
         """Another word where the evidence has one: the words on both sides are the same."""

@@ -43,7 +43,8 @@ _RELATIVE = [
 _DATE = re.compile(rf"\b({'|'.join((*_MONTHS, *_WEEKDAYS, *_RELATIVE))})\b")
 _NAME = re.compile(r"(?<=[a-z,] )([A-Z][a-z]{2,})\b")
 _PLACE = re.compile(
-    r"\b(in|at|to|from|near) (the|my|a|our|your|this) ([a-z]{4,})(?=[.,!?;]|$| (?:and|or|with|in|at|on|for|when|where|that|is|was)\b)"
+    r"\b(in|at|to|from|near) (the|my|a|our|your|this) ([a-z]{4,})"
+    r"(?=[.,!?;]|$| (?:and|or|with|in|at|on|for|when|where|that|is|was)\b)"
 )
 _AUXILIARY = re.compile(
     r"\b(is|are|was|were|will|would|could|should|can|do|does|did|have been|has been)\b(?! not\b|n't)"
@@ -244,7 +245,7 @@ class PairMaker:
                 told[: found.start()] + str(value + self._random.choice((1, 2, 3, 10))) + told[found.end() :]
             )
         others = [one for one in _NUMBERS[2:] if one != found[1].lower()]
-        return told[: found.start()] + self._random.choice(others) + told[found.end() :]
+        return f"{told[: found.start()]}{self._random.choice(others)}{told[found.end() :]}"
 
     def _name(self, told: str, at: int) -> str | None:
         found = [m for m in _NAME.finditer(told) if m[1] in self._names]
@@ -253,7 +254,7 @@ class PairMaker:
             return None
         here = [name for name in others if name in self._turns[at].text]
         chosen = self._random.choice(here or others)
-        return told[: found[-1].start()] + chosen + told[found[-1].end() :]
+        return f"{told[: found[-1].start()]}{chosen}{told[found[-1].end() :]}"
 
     def _negation(self, told: str, at: int) -> str | None:
         told = _expanded(told)
@@ -264,7 +265,8 @@ class PairMaker:
             return None
         found = _AUXILIARY.search(told)
         if found is not None:
-            return f"{told[: found.end()].removesuffix(' been')} not{' been' if 'been' in found[0] else ''}{told[found.end() :]}"
+            been = " been" if "been" in found[0] else ""
+            return f"{told[: found.end()].removesuffix(' been')} not{been}{told[found.end() :]}"
         past = re.search(rf"\b({'|'.join(_PAST)})\b", told)
         return None if past is None else f"{told[: past.start()]}did not {_PAST[past[1]]}{told[past.end() :]}"
 
@@ -274,7 +276,7 @@ class PairMaker:
         if found is None or not others:
             return None
         here = [one for one in others if re.search(rf"\b{one}\b", self._turns[at].text)]
-        return told[: found.start(3)] + self._random.choice(here or others) + told[found.end(3) :]
+        return f"{told[: found.start(3)]}{self._random.choice(here or others)}{told[found.end(3) :]}"
 
     def _date(self, told: str, at: int) -> str | None:
         found = _DATE.search(told)
@@ -282,7 +284,7 @@ class PairMaker:
             return None
         family = next(names for names in (_MONTHS, _WEEKDAYS, _RELATIVE) if found[1] in names)
         other = self._random.choice([one for one in family if one != found[1]])
-        return told[: found.start()] + other + told[found.end() :]
+        return f"{told[: found.start()]}{other}{told[found.end() :]}"
 
     def _speaker(self, told: str, at: int) -> str | None:
         mine = self._turns[at].speaker

@@ -23,6 +23,8 @@ from stream.models.named import NamedModel
 
 BATCH_TOKENS = 32
 """Tokens of a prompt between two looks whether to stop: about 0.25 s of SmolLM2 on one busy core."""
+CLOSE_S = 1.0
+"""Seconds that closing waits for a text that is being stopped."""
 CACHED_PROMPTS_MIB = 0
 """Prompts kept beside the newest; the library's default is 8 GiB."""
 
@@ -68,9 +70,10 @@ class GgufModel:
         return streamed(lambda emit, stop: self._write(asked, emit, stop), limits, "gguf")
 
     def close(self) -> None:
-        """Lets go of the model once nothing is written any more."""
-        with self._one:
+        """Lets go of the model once nothing is written any more; a text that does not stop keeps it."""
+        if self._one.acquire(timeout=CLOSE_S):
             self._opened = None
+            self._one.release()
 
     def _write(self, asked: dict[str, Any], emit: Emit, stop: threading.Event) -> None:
         while not self._one.acquire(timeout=LOOK_S):

@@ -11,6 +11,8 @@ from reasoning.language.model import LOOK_S, ChatMessage, Emit, Limits, streamed
 from stream.errors import ModelDamaged
 from stream.models.named import NamedModel
 
+CLOSE_S = 1.0
+"""Seconds that closing waits for a text that is being stopped."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
@@ -45,8 +47,9 @@ class HubModel:
 
     def close(self) -> None:
         """Lets go of the weights."""
-        with self._one:
+        if self._one.acquire(timeout=CLOSE_S):
             self._opened = None
+            self._one.release()
 
     def _open(self) -> tuple[Any, Any]:
         if self._opened is None:
