@@ -140,7 +140,7 @@ class PairMaker:
             ("synonym", self._synonym),
         ]
         done = []
-        told = _OPENERS.sub("", sentence)
+        told = _bare(_OPENERS.sub("", sentence)) or sentence
         for name, step in steps:
             if self._random.random() < 0.5:
                 changed = step(told)

@@ -176,7 +176,7 @@ def _keeps(sentence: Sentence, written: Sequence[Written], citations: Sequence[E
     around = told_of(" ".join(moment(citations[n], several=True) for n in sentence.citations))
     new: Told = told_of(" ".join(one.text for one in written))
     numbers = own.numbers - around.numbers - new.numbers
-    names = own.names - around.names - new.names
+    names = own.names - around.names - new.stems
     stems = own.stems - around.stems
     kept = len(stems & new.stems) / len(stems) if stems else 1.0
     return not numbers and not names and kept >= KEPT_SHARE
