@@ -200,12 +200,13 @@ def _negated(tokens: list[Token]) -> list[Token]:
         if token.word not in NEGATORS:
             continue
         after = tokens[at + 1 : at + 8]
-        if token.word == "no" and (not after or after[0].kind == "mark"):
-            continue  # "No, …" answers; it negates nothing here.
+        if token.word == "no" and (not after or after[0].kind in ("mark", "function")):
+            continue  # "No, …" and "No it is …" answer; they negate nothing here.
         for place, one in enumerate(after, start=at + 1):
             if one.clause != token.clause and one.word not in ("and", "or"):
                 break
-            if one.kind not in ("function", "mark"):
+            is_adverb = one.word.endswith("ly") or one.word in ("kind", "sort")
+            if one.kind not in ("function", "mark") and not is_adverb:
                 marked[place] = Token(one.text, one.word, one.stem, one.kind, one.unit, one.clause, True)
                 break
     return marked

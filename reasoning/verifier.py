@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from typing import Literal, Protocol
 
 from reasoning.tokens import DATE_WORDS, Token, Told, stem_of, told_of
-from reasoning.words import word_set
+from reasoning.words import FUNCTION_WORDS, word_set
 
 Verdict = Literal["supported", "contradicted", "unknown"]
 
@@ -180,7 +180,7 @@ class _Claim:
         chosen: list[_Unit] = []
         while units and len(chosen) < UNITS:
             gains = [sum(w for s, w in left.items() if _has(unit, s)) for unit in units]
-            best = max(range(len(units)), key=lambda at: (gains[at], -at))
+            best = max(range(len(units)), key=lambda at: (gains[at], self._is_subject_of(units[at]), -at))
             if gains[best] <= 0:
                 break
             unit = units[best]
@@ -188,6 +188,9 @@ class _Claim:
             left = {s: w for s, w in left.items() if not _has(unit, s)}
             units = [one for one in units if one is not unit]
         return chosen
+
+    def _is_subject_of(self, unit: _Unit) -> bool:
+        return any(one.stem in unit.speaker for one in self._tokens[:1])
 
     def _is_met(self, token: Token) -> bool:
         if token.kind == "number":
@@ -295,7 +298,11 @@ class _Claim:
         if _halves(self._all) is not None:
             return None  # Two events may have two doers.
         length = 0
-        while length < len(self._tokens) and self._tokens[length].text[0].isupper():
+        while (
+            length < len(self._tokens)
+            and self._tokens[length].text[0].isupper()
+            and self._tokens[length].word not in FUNCTION_WORDS
+        ):
             length += 1
         first = self._tokens[:length]
         if not first or first[0].kind == "function":
@@ -308,7 +315,7 @@ class _Claim:
 
     def _negation(self) -> Iterable[str]:
         for one in self._asked:
-            if one.kind == "name":
+            if one.kind == "name" or (one.word in SAYING and not one.is_negated):
                 continue
             places = [t for unit in self._units for t in unit.tokens if t.stem == one.stem]
             nearest = [t for t in self._units[0].tokens if t.stem == one.stem] or places
@@ -329,32 +336,37 @@ class _Claim:
         """Another word where the evidence has one: the words on both sides are the same."""
         mine = [one.stem for one in self._tokens]
         stems = frozenset(mine)
+        aligned = []
         for unit in self._units:
             theirs = [one for one in unit.tokens if one.kind != "mark"]
             matcher = SequenceMatcher(None, mine, [one.stem for one in theirs], autojunk=False)
             steps = matcher.get_opcodes()
-            same = sum(
-                one.kind != "function" for s in steps if s[0] == "equal" for one in self._tokens[s[1] : s[2]]
-            )
-            if 2 * same < len(self._asked):
+            equal = [one for s in steps if s[0] == "equal" for one in self._tokens[s[1] : s[2]]]
+            aligned.append((sum(one.kind != "function" for one in equal), unit, theirs, steps))
+        same, unit, theirs, steps = max(aligned, key=lambda one: one[0])
+        if 2 * same < len(self._asked):
+            return
+        for step, begin, end, start, stop in steps:
+            old = [one for one in theirs[start:stop] if one.kind not in ("function", "number")]
+            own = self._tokens[begin:end]
+            new = [o for o in own if o.kind not in ("function", "number") and o.word not in SAYING]
+            is_small = step == "replace" and 0 < len(new) <= len(old) <= SLOT_WORDS
+            if not is_small or any(one.stem in stems for one in old):
                 continue
-            for step, begin, end, start, stop in steps:
-                old = [one for one in theirs[start:stop] if one.kind not in ("function", "number")]
-                new = [one for one in self._tokens[begin:end] if one.kind not in ("function", "number")]
-                is_small = step == "replace" and 0 < len(new) <= len(old) <= SLOT_WORDS
-                if not is_small or any(one.stem in stems for one in old):
-                    continue
-                strange = [
-                    one
-                    for one in new
-                    if one.stem not in unit.speaker and not any(_is_alike(one.stem, o.stem) for o in old)
-                ]
-                if strange:
-                    yield f"“{strange[0].text}” stands where the evidence has “{old[0].text}”"
+            strange = [
+                one
+                for one in new
+                if one.stem not in unit.speaker and not any(_is_alike(one.stem, o.stem) for o in old)
+            ]
+            if strange:
+                yield f"“{strange[0].text}” stands where the evidence has “{old[0].text}”"
 
     def _opposites(self) -> Iterable[str]:
+        is_order = _halves(self._all) is not None
         for one in self._tokens:
             if one.word in self._words or one.word in GOVERNORS or one.stem in self._stems:
+                continue
+            if one.word == "first" and is_order:
                 continue
             for other in OPPOSITES.get(one.word, "").split():
                 if other in self._words or (one.kind != "function" and stem_of(other) in self._stems):
@@ -479,6 +491,7 @@ def _governed(tokens: Iterable[Token]) -> list[tuple[str, str]]:
 
 def _halves(tokens: Sequence[Token]) -> tuple[frozenset[str], frozenset[str]] | None:
     """What a sentence says came earlier and what later; None where it tells no order."""
+    tokens = _without_frame(tokens)
     words = [one.word for one in tokens]
     for connective in _CONNECTIVES:
         if connective not in words:
@@ -496,6 +509,14 @@ def _halves(tokens: Sequence[Token]) -> tuple[frozenset[str], frozenset[str]] | 
         if left and right:
             return (right, left) if connective == "after" else (left, right)
     return None
+
+
+def _without_frame(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Without "… said that" at the beginning."""
+    for at, one in enumerate(tokens[:8]):
+        if one.word == "that" and at and tokens[at - 1].word in SAYING:
+            return tokens[at + 1 :]
+    return tokens
 
 
 def _stems(tokens: Iterable[Token]) -> frozenset[str]:

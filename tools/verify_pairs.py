@@ -18,14 +18,17 @@ from itertools import pairwise
 from typing import Literal
 
 from reasoning.verifier import Premise
-from reasoning.words import is_content, word_set
+from reasoning.words import content_stems, is_content, word_set
 
 Label = Literal["true", "contradiction", "unknown"]
-LEAST_WORDS, MOST_WORDS = 5, 24
+LEAST_WORDS, MOST_WORDS, LEAST_STEMS = 5, 24, 2
 _SENTENCE = re.compile(r"(?:[^.!?]|[.](?=\d))+[.!?]?")
 _NUMBERS_WRITTEN = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBERS = _NUMBERS_WRITTEN.split(" ")
-_PLURAL = re.compile(r"\b(two|three|four|five|six|seven|eight|nine|ten|twelve|\d{1,4})\b(?!['-])", re.I)
+_TENS = word_set("twenty thirty forty fifty sixty seventy eighty ninety")
+_PLURAL = re.compile(
+    r"(?<![\d.,:£$])\b(two|three|four|five|six|seven|eight|nine|ten|twelve|\d{1,4})\b(?!['-]|[.,:]\d)", re.I
+)
 _MONTHS_WRITTEN = "January February March April May June July August September October November December"
 _MONTHS = _MONTHS_WRITTEN.split(" ")
 _WEEKDAYS_WRITTEN = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
@@ -61,7 +64,8 @@ _SYNONYM_PAIRS = (
 )
 SYNONYMS = dict(pair.split(":") for pair in _SYNONYM_PAIRS.split(" "))
 _CONTRACTED = (
-    ("can't", "can not"), ("won't", "will not"), ("n't", " not"), ("I'm", "I am"), ("I've", "I have"),
+    ("Can't", "Can not"), ("Won't", "Will not"), ("can't", "can not"), ("won't", "will not"),
+    ("n't", " not"), ("I'm", "I am"), ("I've", "I have"),
     ("I'll", "I will"), ("it's", "it is"), ("It's", "It is"), ("that's", "that is"), ("we're", "we are"),
     ("they're", "they are"), ("We're", "We are"), ("we've", "we have"), ("there's", "there is"),
 )  # fmt: skip
@@ -70,7 +74,7 @@ _FILLERS = re.compile(
     r"\b(really|just|very|actually|totally|definitely|super|kind of|you know|I mean),? ", re.I
 )
 _OPENERS = re.compile(
-    r"^(?:(?:yeah|yes|no|well|so|oh|wow|hey|okay|ok|thanks|um|uh|and|but|hi)\b[,!]? ?)+", re.I
+    r"^(?:(?:yeah|yes|no(?=,)|well|so|oh|wow|hey|okay|ok|thanks|um|uh|and|but|hi)\b[,!]? ?)+", re.I
 )
 
 
@@ -317,6 +321,8 @@ def sentences_of(text: str) -> list[str]:
         sentence = match[0].strip()
         if sentence.endswith("?") or not LEAST_WORDS <= len(sentence.split()) <= MOST_WORDS:
             continue
+        if len(content_stems(sentence)) < LEAST_STEMS:
+            continue
         if sentence[0].isupper() and not re.search(r"[{}\[\]<>]|\bvocalsound\b", sentence):
             found.append(sentence)
     return found
@@ -351,7 +357,7 @@ def _expanded(told: str) -> str:
 
 
 def _other_numbers(told: str) -> str:
-    numbers = frozenset((*_NUMBERS, "hundred", "thousand", "million", "twenty", "thirty", "eighty"))
+    numbers = frozenset((*_NUMBERS, "hundred", "thousand", "million", *_TENS))
     if sum(word.lower() in numbers or word.isdigit() for word in told.split()) > 1:
         return told  # "Two hundred" is one number in two words.
 

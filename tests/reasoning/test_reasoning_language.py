@@ -6,6 +6,7 @@ import importlib.util
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -250,8 +251,6 @@ def test_the_small_model_says_that_a_prompt_is_too_long(small_model):
 @pytest.mark.model
 def test_the_small_model_listens_at_no_port(small_model):
     inodes = set()
-    from pathlib import Path
-
     for link in Path("/proc/self/fd").iterdir():
         try:
             target = str(link.readlink())

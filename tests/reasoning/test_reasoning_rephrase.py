@@ -6,6 +6,7 @@ import importlib.util
 import re
 import time
 
+import msgspec
 import pytest
 
 from reasoning.language.breaker import Breaker
@@ -150,11 +151,7 @@ def test_a_withdrawn_question_is_not_answered(server, rent):
         rephraser(server.url).rephrased(rent(), asking(30, lambda: bool(server.asked)))
 
 
-def test_a_server_that_refuses_pictures_is_asked_without_them_from_then_on(
-    server, item, memory_of, tmp_path
-):
-    import msgspec
-
+def test_a_server_that_refuses_pictures_is_asked_without_them_from_then_on(server, item, memory_of, tmp_path):
     (tmp_path / "frame.jpg").write_bytes(b"\xff\xd8\xff a picture")
     own = Reasoner(memory_of(item("utterance", 1, 5, RENT, dense=0.7, speaker="Anna")), ReasoningSettings())
     answer = own.answer(QUESTION, Cue(text=QUESTION))
@@ -170,8 +167,6 @@ def test_a_server_that_refuses_pictures_is_asked_without_them_from_then_on(
 
 
 def test_only_pictures_of_the_store_are_sent(server, item, memory_of, tmp_path):
-    import msgspec
-
     media = tmp_path / "media"
     media.mkdir()
     (tmp_path / "outside.jpg").write_bytes(b"\xff\xd8\xff a secret")
