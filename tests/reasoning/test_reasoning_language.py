@@ -19,10 +19,12 @@ from stream.errors import (
     Cancelled,
     ConfigError,
     DeadlineExceeded,
+    ModelDamaged,
     ModelFailed,
     ModelMissing,
     RoleUnavailable,
 )
+from tools.tiny_models import make_talker
 
 from .talking_server import TalkingServer
 
@@ -265,3 +267,40 @@ def test_the_small_model_listens_at_no_port(small_model):
         if line.split()[3] == "0A"
     ]
     assert not [fields for fields in listening if fields[9] in inodes]
+
+
+@pytest.fixture(scope="module")
+def talker(tmp_path_factory):
+    """A real model of transformers with random weights."""
+    return make_talker(tmp_path_factory.mktemp("talker") / "model")
+
+
+def test_a_model_of_a_folder_writes_and_is_the_same_twice(talker):
+    model = language_model_of(LanguageSettings(kind="transformers", model=str(talker)))
+    model.load()
+    asked = (ChatMessage("system", "describe the picture"), ChatMessage("user", "a red boat"))
+    texts = ["".join(model.generate(asked, Limits(8, time.monotonic() + 120))) for _ in range(2)]
+    assert texts[0] == texts[1]
+    assert 0 < len(texts[0].split()) <= 8
+    model.close()
+
+
+def test_a_model_of_a_folder_stops_between_two_words(talker):
+    model = language_model_of(LanguageSettings(kind="transformers", model=str(talker)))
+    model.load()
+    asked = (ChatMessage("user", "a red boat"),)
+    withdrawn = threading.Event()
+    pieces = model.generate(asked, Limits(3000, time.monotonic() + 300, withdrawn.is_set))
+    next(pieces)
+    withdrawn.set()
+    with pytest.raises(Cancelled):
+        list(pieces)
+    # It writes one text at a time: that it takes the next one shows that it stopped.
+    assert "".join(model.generate(asked, Limits(2, time.monotonic() + 120)))
+
+
+def test_a_folder_that_is_no_model_is_said(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    model = language_model_of(LanguageSettings(kind="transformers", model=str(tmp_path)))
+    with pytest.raises(ModelDamaged):
+        model.load()

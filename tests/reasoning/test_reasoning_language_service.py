@@ -1,4 +1,4 @@
-"""The reasoning process with a language server that is well, hung, slow, talks garbage, refuses, or is killed."""
+"""The reasoning process with a language server that is well, hangs, is slow, talks garbage, or is killed."""
 
 from __future__ import annotations
 
