@@ -32,6 +32,7 @@ _CITED = re.compile(
     r"^(?:[-*•]\s*|\d+[.)]\s+)?(?P<text>.*?)\s*"
     r"(?P<cited>(?:\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]\s*)+)[.!?]?$"
 )
+_LEAD = re.compile(r"^(?:the |my )?answer\b[^:]{0,40}: *", re.I)
 _NUMBER = re.compile(r"\d+")
 
 
@@ -89,8 +90,12 @@ def read_reply(reply: str, prompt: Prompt, citations: int, most_words: int) -> l
         most_words: A longer sentence is left out.
     """
     told: dict[str, Written] = {}
-    for line in reply.splitlines():
-        found = _CITED.match(plain(line))
+    lines = [line for line in map(plain, reply.splitlines()) if line]
+    if len(lines) == citations == 1 and _CITED.match(lines[0]) is None:
+        # Small models forget the number; where there is but one it can only be that.
+        lines = [f"{_LEAD.sub('', lines[0])} [1]"]
+    for line in lines:
+        found = _CITED.match(line)
         if found is None:
             continue
         text = found["text"].strip()

@@ -83,7 +83,7 @@ def test_words_that_the_evidence_supports_are_taken(server, rent):
         "Anna said that the rent of 900 euros is not due on Friday. [1]",
         "Anna said that the rent is due. [1]",
         "The landlord was angry about 900 euros on Friday. [1]",
-        "Anna said that the rent is 900 euros and due on Friday.",
+        "Sure!\nAnna said that the rent is 900 euros and due on Friday.",
         "Anna said that the rent is 900 euros and due on Friday. [7]",
         "[1]",
         "",
@@ -249,6 +249,14 @@ def test_lines_are_read_however_they_are_numbered(rent):
     reply = "Sure! Here it is:\n1. One thing. [1]\n- Two things [1, 2].\n* Three [2][1]\nFour [3]\nfive"
     found = [(one.text, one.citations) for one in read_reply(reply, prompt, 2, 40)]
     assert found == [("One thing.", (0,)), ("Two things.", (0, 1)), ("Three.", (1, 0))]
+
+
+@pytest.mark.parametrize("lead", ["", "Answer: ", "The answer to the question is: "])
+def test_one_line_about_the_one_evidence_needs_no_number(rent, lead):
+    prompt = prompt_of(QUESTION, ["a draft"], rent().citations, 3000)
+    (found,) = read_reply(f"{lead}The rent is 900 euros.", prompt, 1, 40)
+    assert (found.text, found.citations) == ("The rent is 900 euros.", (0,))
+    assert read_reply(f"{lead}The rent is 900 euros.", prompt, 2, 40) == []
 
 
 def test_busy_is_told_in_words():
