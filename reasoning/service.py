@@ -17,9 +17,13 @@ from typing import ClassVar, cast
 
 from reasoning.citations import citations_of
 from reasoning.classes import classes_of
+from reasoning.language.breaker import Breaker
+from reasoning.language.choose import language_model_of
+from reasoning.language.model import LanguageModel
+from reasoning.language.rephrase import BUSY, LOADING, Asking, Rephraser, failure, noticed
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
-from stream.errors import Cancelled, DeadlineExceeded, OmniRecallError, RoleUnavailable
+from stream.errors import Cancelled, DeadlineExceeded, ModelFailed, OmniRecallError, RoleUnavailable
 from stream.messages.answer import Answer
 from stream.messages.citations import Citations
 from stream.messages.control import SourceStatus, StatusAsk, StatusMemory
@@ -141,11 +145,16 @@ class ReasoningService(Service):
         self._epochs: OrderedDict[PeerKey, int] = OrderedDict()
         self._callers = threading.local()
         self._tells_citations = self._settings.citations
+        self._model: LanguageModel | None = None
+        self._rephraser: Rephraser | None = None
+        self._unrephrased = ""
+        self._rephrasing = 0
 
     def set_up(self) -> None:
         """Reads the table of classes, so that no question waits for it, and listens."""
         classes_of("")
         self._open_outbox()
+        self._open_language()
         self.listen("reasoning")
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)
@@ -160,9 +169,40 @@ class ReasoningService(Service):
             self._tells_citations = False
             self.log.warning("citations_untold", error=type(error).__name__, message=error.message)
 
+    def _open_language(self) -> None:
+        """Opens the configured language model; till it is there questions are answered without it."""
+        try:
+            model = language_model_of(self._settings.llm)
+        except OmniRecallError as error:
+            self._no_language(error)
+            return
+        if model is None:
+            return
+        self._model, self._unrephrased = model, LOADING
+        self.lane("language model").submit(
+            model.load, done=lambda _: self._language_opened(model), failed=self._no_language
+        )
+
+    def _language_opened(self, model: LanguageModel) -> None:
+        own = self._settings.llm
+        media_dir = self.surroundings.store_dir / "media" if own.pictures else None
+        breaker = Breaker(model, own.failures, own.pause_s)
+        self._rephraser, self._unrephrased = Rephraser(breaker, self._settings, media_dir), ""
+        self.log.info("language_model", model=model.model_id)
+
+    def _no_language(self, error: BaseException) -> None:
+        known = error if isinstance(error, OmniRecallError) else ModelFailed(type(error).__name__)
+        self._unrephrased = failure(known)
+        self.log.error("no_language_model", error=type(error).__name__, message=known.message)
+
     def drain(self) -> bool:
         """Waits for the questions that are being answered."""
         return not self._turns
+
+    def close(self) -> None:
+        """Lets go of the language model."""
+        if self._model is not None:
+            self._model.close()
 
     def _open(self, received: Received) -> None:
         asked: TurnOpen = received.message
@@ -181,7 +221,7 @@ class ReasoningService(Service):
         self.lane("questions", self._settings.threads).submit(
             self._answer,
             turn,
-            done=lambda told: self._answered(key, *told),
+            done=lambda told: self._rephrase(key, *told),
             failed=lambda error: self._failed_turn(key, error),
         )
 
@@ -199,6 +239,39 @@ class ReasoningService(Service):
         memory = MemoryCalls(self._callers.memory, address, turn, self._settings.memory_timeout_s, hop)
         answer = Reasoner(memory, self._settings, hop).answer(asked.question, asked.cue, asked.k)
         return answer, citations_of(asked.turn_id, answer, memory.shown)
+
+    def _rephrase(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
+        """Says an answer in the model's words, in a lane of its own: no other question waits for that."""
+        turn, rephraser = self._turns.get(key), self._rephraser
+        if turn is None:
+            return
+        if rephraser is None or self._rephrasing >= self._settings.llm.at_once:
+            why = self._unrephrased if rephraser is None else BUSY
+            self._answered(key, noticed(answer, why) if why else answer, cited)
+            return
+        self._rephrasing += 1
+        asked: TurnOpen = turn.received.message
+        left_s = (turn.ends_at_ns - self.clock.now_ns()) / 1e9
+        asking = Asking(asked.question, time.monotonic() + left_s, turn.withdrawn.is_set)
+        self.lane("language", self._settings.llm.at_once).submit(
+            rephraser.rephrased,
+            answer,
+            asking,
+            done=lambda told: self._rephrased(key, told, cited),
+            failed=lambda error: self._not_rephrased(key, answer, cited, error),
+        )
+
+    def _rephrased(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
+        self._rephrasing -= 1
+        self._answered(key, answer, cited)
+
+    def _not_rephrased(
+        self, key: bytes, answer: Answer, cited: Citations | None, error: BaseException
+    ) -> None:
+        self._rephrasing -= 1
+        if not isinstance(error, Cancelled):
+            self.log.error("rephrasing_failed", error=type(error).__name__)
+        self._answered(key, noticed(answer, failure(ModelFailed(""))), cited)
 
     def _answered(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
         turn = self._turns.pop(key, None)

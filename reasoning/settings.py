@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -55,6 +57,52 @@ class EvidenceSettings(BaseModel):
     )
 
 
+class LanguageSettings(BaseModel):
+    """A language model that says answers in better words; without one they are told as they are.
+
+    It only rephrases: each of its sentences is checked against the evidence and left out where
+    that does not support it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["none", "gguf", "server", "transformers"] = Field(
+        default="none",
+        description="where the model runs: a GGUF file in this process, a server that speaks OpenAI's chat "
+        "completions, or transformers in this process",
+    )
+    model: str = Field(
+        default="",
+        description="a name of the lock (smollm2-135m-instruct), a folder, an id of a hub, or the name that "
+        "a server has for it",
+    )
+    url: str = Field(default="", description="of the server: the part before /chat/completions")
+    key_env: str = Field(default="", description="environment variable with the server's key; empty for none")
+    deadline_s: float = Field(default=6.0, gt=0, le=120, description="seconds for one rephrasing at most")
+    reserve_s: float = Field(
+        default=0.5,
+        gt=0,
+        le=10,
+        description="seconds of a question's time that are kept for its answer",
+    )
+    max_tokens: int = Field(default=200, ge=16, le=4096, description="tokens of a reply at most")
+    context_tokens: int = Field(
+        default=2048, ge=512, le=131072, description="tokens of prompt and reply together, of a GGUF model"
+    )
+    prompt_chars: int = Field(
+        default=3000, ge=500, le=200000, description="characters of evidence in a prompt at most"
+    )
+    pictures: int = Field(default=0, ge=0, le=8, description="keyframes that a server is sent at most")
+    at_once: int = Field(
+        default=1, ge=1, le=16, description="answers rephrased at the same time; more are told as they are"
+    )
+    threads: int = Field(default=1, ge=1, le=64, description="threads of a GGUF model")
+    failures: int = Field(
+        default=3, ge=1, le=100, description="failures in a row after which the model is left alone"
+    )
+    pause_s: float = Field(default=30.0, gt=0, description="seconds for which it is left alone then")
+
+
 class ReasoningSettings(BaseModel):
     """From questions to answers. `close_share` was set by hand too, and is not calibrated."""
 
@@ -90,4 +138,7 @@ class ReasoningSettings(BaseModel):
     )
     evidence: EvidenceSettings = Field(
         default=EvidenceSettings(), description="how evidence is weighed against the question"
+    )
+    llm: LanguageSettings = Field(
+        default=LanguageSettings(), description="the language model that rephrases answers"
     )

@@ -17,7 +17,7 @@ if has_nvidia; then
     say "NVIDIA GPU found: the CUDA stack"
     $pip 'torch==2.13.0'
     "$VENV/bin/python" -m pip --quiet uninstall -y faiss-cpu >/dev/null 2>&1 || true
-    $pip -e '.[gpu,web,dev]'
+    $pip -e '.[gpu,web,llm,dev]'
 else
     say "no NVIDIA GPU found: the CPU stack"
     # torch first and alone: any package resolved before it would draw several GB of CUDA in.
@@ -27,7 +27,7 @@ else
     fi
     # torchaudio does not import beside CPU torch and then breaks transformers.
     "$VENV/bin/python" -m pip --quiet uninstall -y faiss-gpu torchaudio >/dev/null 2>&1 || true
-    $pip -e '.[cpu,web,dev]'
+    $pip -e '.[cpu,web,llm,dev]'
 fi
 
 # A baseline of tools.eval_video. It asks for opencv-python, which overwrites the headless build that we use.

@@ -152,6 +152,29 @@ def make_captioner(folder: Path) -> Path:
     return folder
 
 
+def make_talker(folder: Path) -> Path:
+    """A causal language model of the Llama class with a chat template."""
+    t = _transformers()
+    _seeded()
+    words = tokenizer()
+    words.model_max_length = 256
+    words.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
+    network: Any = t.LlamaForCausalLM(
+        t.LlamaConfig(
+            **_TOWER,
+            num_key_value_heads=2,
+            vocab_size=len(words),
+            max_position_embeddings=4096,
+            bos_token_id=1,
+            eos_token_id=None,
+            pad_token_id=0,
+        )
+    )
+    for part in (network, words):
+        part.save_pretrained(folder)
+    return folder
+
+
 def make_whisper(folder: Path, words: Path, *, mel_bins: int = 80) -> Path:
     """A Whisper for CTranslate2, whose words mean nothing; `words` is the tokenizer.json of tiny.en.
 

@@ -1,0 +1,89 @@
+"""A model that failed several times in a row is left alone for a while, so that no question waits for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from reasoning.language.model import ChatMessage, LanguageModel, Limits
+from stream.errors import Cancelled, ConfigError, ModelDamaged, ModelMissing, OmniRecallError, RoleUnavailable
+
+AT_ONCE = (ConfigError, ModelMissing, ModelDamaged)
+"""What no second question will mend."""
+
+
+class Breaker:
+    """A language model that is not asked while it is known to be away.
+
+    Args:
+        model: Which.
+        failures: In a row, after which it is left alone.
+        pause_s: For how long; then one question tries it again.
+        now_s: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        failures: int,
+        pause_s: float,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model = model
+        self._most, self._pause_s, self._now_s = failures, pause_s, now_s
+        self._failures = 0
+        self._closed_until_s = float("-inf")
+        self._lock = threading.Lock()
+
+    @property
+    def model_id(self) -> str:
+        """Of the model."""
+        return self._model.model_id
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the model does."""
+        return self._model.takes_pictures
+
+    def text(self, messages: Sequence[ChatMessage], limits: Limits, most_chars: int) -> str:
+        """The whole reply, cut at `most_chars`.
+
+        Raises:
+            RoleUnavailable: At once, while the model is left alone.
+            OmniRecallError: As `LanguageModel.generate`.
+        """
+        with self._lock:
+            if self._now_s() < self._closed_until_s:
+                raise RoleUnavailable("the language model failed repeatedly and is left alone for a while")
+            if self._failures >= self._most:
+                # This question tries it; the others go on without until it has an outcome.
+                self._closed_until_s = self._now_s() + self._pause_s
+        try:
+            text = _joined(self._model.generate(messages, limits), most_chars)
+        except Cancelled:
+            raise
+        except OmniRecallError as error:
+            self._failed(at_once=isinstance(error, AT_ONCE))
+            raise
+        with self._lock:
+            self._failures, self._closed_until_s = 0, float("-inf")
+        return text
+
+    def _failed(self, *, at_once: bool) -> None:
+        with self._lock:
+            self._failures = max(self._failures + 1, self._most if at_once else 0)
+            if self._failures >= self._most:
+                self._closed_until_s = self._now_s() + self._pause_s
+
+
+def _joined(pieces: Iterator[str], most_chars: int) -> str:
+    text = ""
+    for piece in pieces:
+        text += piece
+        if len(text) >= most_chars:
+            break
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        close()
+    return text[:most_chars]
