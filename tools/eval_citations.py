@@ -28,7 +28,7 @@ from reasoning.citations import citations_of
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
 from stream.capture.text import read
-from stream.messages import Cue, Evidence
+from stream.messages import ClaimsTold, Cue, Evidence
 from stream.messages.control import SourceStatus
 from tools.chat_stores import ENCODER, EVERY, TERMS, ChatStore, Encode, text_encoder
 from tools.eval_recall import Asked, questions_of
@@ -56,6 +56,10 @@ class Memory:
             evidence = self._store.recall(db, cue, k, keys)
         self.shown.append(evidence)
         return evidence
+
+    def claims(self, cue: Cue) -> ClaimsTold:
+        """None: what evidence is cited is measured here."""
+        return ClaimsTold()
 
     def sources(self) -> Sequence[SourceStatus]:
         """None: no question of these needs the length of a source."""

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from stream.errors import SourceGone
-from stream.messages import Coverage, Evidence, EvidenceItem
+from stream.messages import ClaimsTold, Coverage, Evidence, EvidenceItem
 from stream.messages.control import SourceStatus
 
 S = 1_000_000_000
@@ -55,6 +55,9 @@ class MemoryByHand:
             coverage=self.coverage,
             timings_ms={"gates": 1.0},
         )
+
+    def claims(self, cue):
+        return ClaimsTold()
 
     def sources(self):
         ends = {}
