@@ -36,7 +36,7 @@ from stream.messages import (
 from stream.messages.control import SourceStatus
 
 _DENIES = re.compile(
-    r"^(?:(?:no|nope|wrong|actually|not\s+(?:true|right|quite)|correction)\b[\s,.:;!–-]*)+", re.I
+    r"^(?:(?:no|nope|wrong|actually|not\s+(?:true|right|quite)|correction)\b[\s,.:;!\u2013-]*)+", re.I
 )
 _IT_IS = re.compile(
     r"^(?:(?:that|this|it|he|she|they)\s*(?:'s|\u2019s|\s+is|\s+was|\s+were|\s+are)|(?:it|that)\s+should\s+be|make\s+(?:it|that))\s+",
@@ -128,14 +128,14 @@ def applying(
     A correction of an observation, made without a question, counts where the answer would rest on
     that observation first. What was said after the correction is newer than it.
     """
+    first = answer.citations[0].observation_id if answer is not None and answer.citations else b""
+    is_seen = answer is not None and answer.verdict != "not_seen"
     for act in reversed(told.corrections):
         scope = scope_of(act)
-        if scope.wordings or scope.relation:
-            if in_scope(question, told, scope, settings) and not _is_older(act, told):
-                return act
-        elif answer is not None and answer.citations and answer.verdict != "not_seen":
-            if scope.target and answer.citations[0].observation_id == scope.target:
-                return act
+        is_asked = bool(scope.wordings or scope.relation)
+        counts = in_scope(question, told, scope, settings) and not _is_older(act, told)
+        if counts if is_asked else is_seen and bool(first) and first == scope.target:
+            return act
     return None
 
 

@@ -119,7 +119,7 @@ class _Turn:
         self.notices: dict[str, None] = {}
 
     def answer(self, asked: str, weighed: Callable[[], None]) -> Answer:
-        """The owner's word where it is about this question, else a claim that fits, else what evidence gives."""
+        """The owner's word where it is about this, else a claim that fits, else what evidence gives."""
         settings = self._settings
         told = ClaimsTold()
         if settings.claims or settings.corrections:

@@ -100,7 +100,7 @@ class MemoryCalls:
         return self._caller.ask_for(ClaimsTold, ClaimsAsk(cue=cue), timeout_s=self._left_s())
 
     def commit(self, act: Act) -> int:
-        """The number of the commit that made an act durable; raises as `recall` does, and if it is refused."""
+        """The commit that made an act durable; raises as `recall` does, and `Malformed` if it is refused."""
         ack = self._caller.ask_for(CommitAck, CommitPut(outbox_seq=0, acts=(act,)), timeout_s=self._left_s())
         if ack.rejects:
             raise Malformed(f"memory refuses the correction: {ack.rejects[0].reason}")

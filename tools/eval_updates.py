@@ -5,8 +5,8 @@ in the story; then changes of `tools.update_templates` (half of its relations he
 `--locomo`, real dialogues for what is superseded there. Beside `ours` (claims, then evidence): `flat`
 (text encoder) and `bm25` answer with the best told sentence, `flat_newest` and `bm25_newest` with the
 newest of the best five. `right`: the accepted value stands in what answers (of ours, in the words
-before the quotation; of baselines, anywhere in the sentence, and "yes" where it has the place that is asked). `stale`:
-wrong, and what answers was told before the last line that the answer depends on.
+before the quotation; of baselines, anywhere in the sentence, and "yes" where it has the place that
+is asked). `stale`: wrong, and what answers was told before the last line that the answer depends on.
 Tasks 17 (positions) and 19 (paths) need geometry, which nothing here has; they are counted apart.
 """
 
@@ -302,7 +302,8 @@ def _relation(
                     "facts": [change.old_text, change.new_text],
                 }
             )
-        for gates in ({"as_of_commit": before}, {"valid_at_ns": FIRST_NS + 5 * DAY_NS}):
+        every: tuple[dict[str, Any], ...] = ({"as_of_commit": before}, {"valid_at_ns": FIRST_NS + 5 * DAY_NS})
+        for gates in every:
             half.as_of["n"] += 1
             half.as_of["right"] += is_right(lead_of(store.ask(change.question, **gates)), change.old)
         for question in chance.sample(sorted(set(now) - {change.question}), 3):
@@ -415,8 +416,8 @@ def _table(document: dict[str, Any]) -> None:
     for half, shares in document["by"]["changes"].items():
         row(f"changes, {half}", shares["n"], shares)
         print(
-            f"    as of, valid at: {shares['as_of_right']:.3f} right; of {shares['unrelated_n']} unrelated facts"
-            f" {shares['unrelated_superseded']:.3f} superseded, {shares['unrelated_lost']:.3f} not told"
+            f"    as of, valid at: {shares['as_of_right']:.3f} right; of {shares['unrelated_n']} unrelated"
+            f" facts {shares['unrelated_superseded']:.3f} superseded, {shares['unrelated_lost']:.3f} not told"
         )
     if "locomo" in document:
         told = document["locomo"]

@@ -7,9 +7,10 @@ answered from evidence as any other.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from memory.claims.grammar import Voices, resolve, slot_of
+from memory.claims.clauses import Voices, resolve, slot_of
 from memory.claims.statement import (
     EMPLOYER,
     HOLDER,
@@ -25,7 +26,7 @@ from memory.claims.statement import (
     normal,
     relation_name,
 )
-from memory.claims.verbs import HOLD, LEMMAS, lemma
+from memory.claims.verbs import HOLD, LEMMAS, lemma, word_set
 from stream.messages.claims import ClaimForm
 
 ASKER = "~"
@@ -33,12 +34,14 @@ ASKER = "~"
 _VOICES = Voices(ASKER, ASKER)
 _IN = r"(?:in|inside|at|on|under|near|within)"
 _NOW = re.compile(
-    r"\b(?:now|right\s+now|currently|today|at\s+the\s+moment|at\s+present|presently|these\s+days|still|nowadays|again|please|"
+    r"\b(?:now|right\s+now|currently|today|at\s+the\s+moment|at\s+present|presently|these\s+days|"
+    r"still|nowadays|again|please|"
     r"tell\s+me|do\s+you\s+know|can\s+you\s+tell\s+me|could\s+you\s+tell\s+me|remind\s+me)\b,?",
     re.I,
 )
 _ASIDE = re.compile(r"^(?:(?:so|and|hey|ok|okay|well|then|also)[\s,]+)+", re.I)
 _WHAT = r"(?:what|who|which)(?:\s+is|\s+are|'s|'re)"
+_GIVE = r"(?:give\s+me|show\s+me|say)\s+"
 _HELD = "|".join(
     sorted((form for form, verb in LEMMAS.items() if verb in HOLD and form.endswith("ing")), key=len)
 )
@@ -52,6 +55,9 @@ class Asked:
     about: str
     relation: str
     value: str = ""
+
+
+Reader = Callable[[dict[str, str]], Asked | None]
 
 
 def read_asked(question: str) -> Asked | None:
@@ -70,31 +76,31 @@ def read_asked(question: str) -> Asked | None:
 
 
 def _name(phrase: str) -> str:
-    """What a noun phrase names; empty where it ends in a verb form, so that more is asked than where it is."""
+    """What a noun phrase names; empty where it ends in a verb form: more is asked than where it is."""
     words = normal(phrase).split()
+    if not words or len(words) > 6 or words[-1] in _ENDS:
+        return ""
+    # After a possessive "meeting" is a noun.
     if (
-        not words
-        or len(words) > 6
-        or (len(words) > 1 and words[-1].endswith(("ing", "ed")))
-        or words[-1] in _ENDS
+        len(words) > 1
+        and words[-1].endswith(("ing", "ed"))
+        and not re.search(r"(?:'s|^my|^our|^your)$", words[-2])
     ):
         return ""
     return resolve(phrase, _VOICES)
 
 
-_ENDS = frozenset(
-    ["from", "to", "of", "at", "in", "on", "with", "for", "by", "about", "like", "doing", "going"]
-)
+_ENDS = word_set("from to of at in on with for by about like doing going")
 
 
-def _slot(form: ClaimForm, relation: str) -> object:
+def _slot(form: ClaimForm, relation: str) -> Reader:
     def read(parts: dict[str, str]) -> Asked | None:
         return Asked(form, _name(parts["who"]), relation, parts.get("value", ""))
 
     return read
 
 
-def _attribute(form: ClaimForm) -> object:
+def _attribute(form: ClaimForm) -> Reader:
     def read(parts: dict[str, str]) -> Asked | None:
         if not _name(parts["who"]):
             return None
@@ -140,31 +146,45 @@ _NP = r"(?P<who>.+?)"
 _FORMS = tuple(
     (re.compile(f"^{pattern}$", re.I), read)
     for pattern, read in (
-        (rf"(?P<where>where)\s+(?:was|were)\s+{_NP}\s+before\s+(?:it|he|she|they|that)?\s*(?:was\s+|were\s+)?(?:{_IN}\s+)?(?P<value>.+?)", _before),
+        (rf"(?P<where>where)\s+(?:was|were)\s+{_NP}\s+before\s+(?:it|he|she|they|that)?\s*(?:was\s+|"
+         rf"were\s+)?(?:{_IN}\s+)?(?P<value>.+?)", _before),
         (rf"(?:what|who)\s+(?:was|were)\s+{_NP}\s+before\s+(?:it\s+was\s+)?(?P<value>.+?)", _before),
         (rf"where(?:'s|'re|\s+is|\s+are)\s+{_NP}", _slot("value", LOCATION)),
         (rf"where\s+(?:can|do)\s+i\s+find\s+{_NP}", _slot("value", LOCATION)),
-        (rf"(?:in\s+)?(?:which|what)\s+(?:room|place|location|city|town|country|building)(?:\s+is|'s|\s+are)\s+{_NP}(?:\s+in)?", _slot("value", LOCATION)),
+        (rf"(?:in\s+)?(?:which|what)\s+(?:room|place|location|city|town|country|building)(?:\s+is|'s|"
+         rf"\s+are)\s+{_NP}(?:\s+in)?", _slot("value", LOCATION)),
         (rf"where\s+do(?:es)?\s+{_NP}\s+(?:live|reside|stay)", _slot("value", HOME)),
-        (rf"(?:in\s+)?(?:which|what)\s+(?:city|town|country|place|street)\s+do(?:es)?\s+{_NP}\s+live(?:\s+in)?", _slot("value", HOME)),
+        (rf"(?:in\s+)?(?:which|what)\s+(?:city|town|country|place|street)"
+         rf"\s+do(?:es)?\s+{_NP}\s+live(?:\s+in)?", _slot("value", HOME)),
         (rf"where\s+do(?:es)?\s+{_NP}\s+work", _slot("value", EMPLOYER)),
-        (rf"(?:who|what\s+company|which\s+company)\s+do(?:es)?\s+{_NP}\s+work\s+(?:for|at)", _slot("value", EMPLOYER)),
+        (rf"(?:who|what\s+company|which\s+company)\s+do(?:es)?\s+{_NP}\s+work\s+(?:for|at)"
+         rf"", _slot("value", EMPLOYER)),
         (rf"what\s+do(?:es)?\s+{_NP}\s+do(?:\s+for\s+(?:a\s+living|work))?", _slot("value", JOB)),
-        (rf"(?:when|(?:at\s+)?what\s+time|(?:on\s+)?what\s+day|(?:on\s+)?which\s+day)(?:'s|\s+is|\s+are)\s+{_NP}", _slot("value", TIME)),
-        (rf"(?:when|(?:at\s+)?what\s+time)\s+do(?:es)?\s+{_NP}\s+(?:start|begin|happen|take\s+place)", _slot("value", TIME)),
+        (rf"(?:when|(?:at\s+)?what\s+time|(?:on\s+)?what\s+day|(?:on\s+)?which\s+day)(?:'s|\s+is|"
+         rf"\s+are)\s+{_NP}", _slot("value", TIME)),
+        (rf"(?:when|(?:at\s+)?what\s+time)\s+do(?:es)?\s+{_NP}\s+(?:start|begin|happen|take\s+place)"
+         rf"", _slot("value", TIME)),
         (rf"how\s+much(?:\s+is|\s+are|\s+do(?:es)?)\s+{_NP}(?:\s+cost)?", _slot("value", PRICE)),
         (rf"what(?:'s|\s+is|\s+are)\s+{_NP}\s+(?:called|named)", _slot("value", NAME)),
         (rf"how\s+many\s+(?P<what>\w+)(?:\s+is|\s+are)\s+{_NP}\s+(?:{_HELD})", _slot("count", HOLDS)),
-        (rf"how\s+many\s+(?P<what>objects|things|items)\s+do(?:es)?\s+{_NP}\s+(?:have|hold|carry)", _slot("count", HOLDS)),
+        (rf"how\s+many\s+(?P<what>objects|things|items)\s+do(?:es)?\s+{_NP}\s+(?:have|hold|carry)"
+         rf"", _slot("count", HOLDS)),
         (rf"what(?:'s|\s+is|\s+are)\s+{_NP}\s+(?:{_HELD})", _slot("items", HOLDS)),
         (rf"what\s+do(?:es)?\s+{_NP}\s+(?:have|hold|carry)(?:\s+with\s+\w+)?", _slot("items", HOLDS)),
-        (rf"who(?:'s|\s+is)?\s+(?:has|holds|have|got|has\s+got|carries|{_HELD})\s+{_NP}", _slot("value", HOLDER)),
+        (rf"who(?:'s|\s+is)?\s+(?:has|holds|have|got|has\s+got|carries|{_HELD})"
+         rf"\s+{_NP}", _slot("value", HOLDER)),
         (rf"(?:what|which)\s+(?P<what>[\w ]+?)\s+do(?:es)?\s+{_NP}\s+have", _has),
         (rf"(?:is|are)\s+{_NP}\s+(?:{_IN})\s+(?P<value>.+)", _whether),
         (rf"(?:do|does)\s+{_NP}\s+live\s+in\s+(?P<value>.+)", _slot("whether", HOME)),
         (rf"(?:do|does)\s+{_NP}\s+work\s+(?:at|for)\s+(?P<value>.+)", _slot("whether", EMPLOYER)),
         (r"(?:is|are)\s+(?P<who>(?:[\w]+'s|my|our)\s+[\w ]+?)\s+(?P<value>\S+)", _whether_attribute),
         (rf"{_WHAT}\s+{_NP}", _attribute("value")),
+        (rf"where\s+{_NP}\s+(?:lives|live|resides)", _slot("value", HOME)),
+        (rf"where\s+{_NP}\s+(?:works|work)", _slot("value", EMPLOYER)),
+        (rf"where\s+{_NP}\s+(?:is|are)", _slot("value", LOCATION)),
+        (rf"(?:what|who)\s+{_NP}\s+(?:is|are)", _attribute("value")),
+        (rf"{_GIVE}{_NP}", _attribute("value")),
+        (r"(?P<who>(?:my|our|\w+'s)\s+[\w ]+|the\s+[\w ]+?\s+of\s+[\w' ]+)", _attribute("value")),
         (rf"(?:what|which)\s+\w+\s+do(?:es)?\s+{_NP}\s+(?P<verb>[a-z]+)", _habit),
         (rf"what\s+do(?:es)?\s+{_NP}\s+(?P<verb>[a-z]+)", _habit),
     )

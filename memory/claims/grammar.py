@@ -10,11 +10,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+from memory.claims.clauses import (
+    ANY_MORE,
+    BE,
+    END,
+    NOT,
+    PLACE,
+    SUBJECT,
+    TIME_LEAD,
+    TIMES,
+    TO,
+    Said,
+    Voices,
+    clauses_of,
+    resolve,
+    said_in,
+    sentences_of,
+    slot_of,
+    subject_of,
+    value_of,
+)
 from memory.claims.statement import (
-    CERTAIN,
     DENIED,
     EMPLOYER,
     HOLDER,
@@ -32,240 +51,35 @@ from memory.claims.statement import (
     normal,
     relation_name,
 )
-from memory.claims.verbs import GIVE, HOLD, LEMMAS, LET_GO, MOTION, PUT, TAKE, lemma
-
-HOUR_NS = 3_600_000_000_000
-MOST_WORDS = 40
-"""Longer sentences are told in passing, and read wrongly too often."""
-VALUE_WORDS = 8
-
-PRONOUNS = frozenset(
-    [
-        "he",
-        "she",
-        "it",
-        "they",
-        "him",
-        "her",
-        "them",
-        "this",
-        "that",
-        "these",
-        "those",
-        "there",
-        "who",
-        "which",
-        "what",
-        "one",
-    ]
-)
-_PLACE = r"(?:in|inside|at|on|under|underneath|beside|behind|near|within|aboard)"
-_TO = r"(?:(?:over|back|up|down|off|straight|out|along|away|home)\s+)*(?:to|into|onto|in|at|towards)"
-_MARKS = re.compile(
-    r"\b(?:now|currently|today|just|already|recently|finally|actually|also|then|still|really|officially|again|"
-    r"nowadays|lately|meanwhile|afterwards|later|next|eventually|as\s+of\s+(?:now|today)|right\s+now|"
-    r"at\s+the\s+moment|these\s+days|from\s+now\s+on|this\s+(?:week|month|year)|at\s+last|for\s+now|by\s+the\s+way|"
-    r"btw|fyi|last\s+(?:week|month|year|spring|summer|autumn|fall|winter)|a\s+(?:week|month|year|while)\s+ago|after\s+that|following\s+that|as\s+well|both)\b,?",
-    re.I,
-)
-_DAYS = (
-    (re.compile(r"\b(?:last\s+night)\b,?", re.I), -3 * HOUR_NS),
-    (re.compile(r"\byesterday\s+morning\b,?", re.I), -16 * HOUR_NS),
-    (re.compile(r"\byesterday\s+(?:evening|night)\b,?", re.I), -4 * HOUR_NS),
-    (re.compile(r"\byesterday(?:\s+afternoon)?\b,?", re.I), -12 * HOUR_NS),
-    (re.compile(r"\bthis\s+morning\b,?", re.I), 8 * HOUR_NS),
-    (re.compile(r"\bthis\s+noon\b,?", re.I), 12 * HOUR_NS),
-    (re.compile(r"\bthis\s+afternoon\b,?", re.I), 14 * HOUR_NS),
-    (re.compile(r"\bthis\s+evening\b,?", re.I), 19 * HOUR_NS),
-    (re.compile(r"\btonight\b,?", re.I), 21 * HOUR_NS),
-)
-"""Parts of the day, in hours from its start, as English divides it."""
-_GREETS = re.compile(
-    r"^(?:(?:oh|well|so|hey|hi|hello|yes|yeah|yep|no|nope|ok|okay|anyway|guess\s+what|good\s+news|sorry|look|also|and|"
-    r"but|update|correction|in\s+fact|turns\s+out)\b[\s,:!–-]*)+",
-    re.I,
-)
-_UNREAL = re.compile(
-    r"\b(?:if|unless|whether|would|could|should|shall|must|will|won't|'ll|going\s+to|gonna|want(?:s|ed)?\s+to|"
-    r"wish(?:es|ed)?|hop(?:e|es|ing)|plan(?:s|ning)?|used\s+to|let's|let\s+us|pretend|imagine|suppose|had\s+been|"
-    r"need(?:s|ed)?\s+to|has\s+to|have\s+to|had\s+to|about\s+to|tr(?:y|ies|ied|ying)\s+to|can|cannot|can't|"
-    r"before|until|when|while|as\s+if|tomorrow)\b",
-    re.I,
-)
-_HEDGE = re.compile(
-    r"\b(?:maybe|perhaps|probably|possibly|might(?:\s+be)?|may\s+be|i\s+(?:think|guess|believe|suppose)|i'm\s+not\s+sure|"
-    r"not\s+sure|apparently|supposedly|presumably|likely|seems|i\s+heard|it\s+looks\s+like)\b(?:\s+that)?,?",
-    re.I,
-)
-_TIMES = re.compile(
-    r"^(?:(?:at|on|in|for|by|to)\s+)?(?:next\s+|this\s+|the\s+)?(?:\d{1,2}(?::\d\d|[.h]\d\d)?\s*(?:am|pm|a\.m\.|p\.m\.|"
-    r"o'clock|h)?|noon|midnight|\d{1,2}(?:st|nd|rd|th)(?:\s+of\s+\w+)?|half\s+past\s+\w+|quarter\s+(?:past|to)\s+\w+|"
-    r"(?:mon|tues?|wednes|thurs?|fri|satur|sun)day(?:\s+(?:morning|afternoon|evening|at\s+.{1,10}))?|"
-    r"(?:jan|feb|march|mar|apr|may|june|july|jun|jul|aug|sept?|oct|nov|dec)\w*\.?(?:\s+\d{1,2}(?:st|nd|rd|th)?)?"
-    r"(?:,?\s+\d{4})?|\d{1,2}\s+(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*|\d{4})$",
-    re.I,
-)
-_TIME_LEAD = re.compile(r"^(?:at|on|in|for|by|to)\s+", re.I)
-_BE = r"(?:is|are|am|'s|'re|'m)"
-_NOT = r"(?:\s+(?P<not>not|no\s+longer|never)|(?P<nt>n't))?"
-_SUBJECT = r"(?P<who>[^,;:]{1,60}?)"
-_END = re.compile(
-    r"(?:\s*,|\s+[–-]|\s+\()\s.*$|\s+(?:because|which|that|who|where|but|so|since|instead|and\s+(?:i|we|he|she|it|they|my|you)|with\s+\w+)\b"
-    r".*$|\s+(?:any\s*more|any\s+longer)\b.*$|,\s*not\s.*$",
-    re.I,
-)
-_ANY_MORE = re.compile(r"\b(?:any\s*more|any\s+longer)\b", re.I)
-_CLAUSES = re.compile(r"\s*(?:;|,\s*(?:but|so|and)\s|\s+but\s|\s+and\s+then\s|,\s*then\s)\s*", re.I)
-_CORRECTED = re.compile(
-    r"^(?P<head>.+?),?\s*(?P<it>it|this|that)\s*(?:'s|\s+is)\s+(?:now\s+)?(?P<value>[^,]+)$", re.I
-)
-_SENTENCE = re.compile(r"(?<=[.!?\u2026])\s+|\n+")
-_CONTRACTED = (
-    (re.compile(r"\b(is|are|was|were|do|does|did|has|have|had)n['\u2019]t\b", re.I), r"\1 not"),
-    (re.compile(r"\b(I)['\u2019]m\b"), r"\1 am"),
-    (re.compile(r"\b(we|you|they)['\u2019]re\b", re.I), r"\1 are"),
-    (re.compile(r"\b(I|we|you|they)['\u2019]ve\b", re.I), r"\1 have"),
-    (re.compile(r"\b(he|she|it|that|there)['\u2019]s\b", re.I), r"\1 is"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Voices:
-    """Who speaks and who is spoken to; empty where that is not known."""
-
-    speaker: str = ""
-    partner: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """A clause without its adverbs, and what these and its negation say."""
-
-    text: str
-    voices: Voices
-    confidence: float
-    shift_ns: int | None
-    is_now: bool
+from memory.claims.verbs import GIVE, HOLD, LEMMAS, LET_GO, MOTION, PUT, TAKE, lemma, word_set
 
 
 def statements_of(text: str, voices: Voices) -> list[Statement]:
     """What a text states about slots, in its order; each once."""
     found: dict[Statement, None] = {}
-    for sentence in _SENTENCE.split(text):
-        for one in _of_sentence(sentence.strip(), voices):
+    for sentence in sentences_of(text):
+        for one in _of_sentence(sentence, voices):
             found[one] = None
     return list(found)
 
 
 def _of_sentence(sentence: str, voices: Voices) -> Iterator[Statement]:
-    if not sentence or sentence.rstrip("\"' )").endswith("?") or len(sentence.split()) > MOST_WORDS:
-        return
-    for pattern, plain in _CONTRACTED:
-        sentence = pattern.sub(plain, sentence)
-    sentence = sentence.replace("\u2019", "'").strip(' .!\u2026"')
     subject = ""
-    for clause in _clauses(sentence):
-        said = _said(clause, voices)
+    for clause in clauses_of(sentence):
+        said = said_in(clause, voices)
         if said is None:
             continue
         made = list(_of_clause(said))
         if not made and subject:
             made = list(_of_clause(replace(said, text=f"{subject} {said.text}")))
         yield from made
-        subject = _subject_of(said.text) or subject
-
-
-def _clauses(sentence: str) -> list[str]:
-    """The clauses of a sentence; "X's R is no longer A, it is B" says B of the same slot."""
-    corrected = _CORRECTED.match(sentence)
-    if corrected:
-        head = corrected["head"].rstrip(" ,;–-")
-        copula = re.match(rf"^(?P<slot>.+?)\s+{_BE}\s+(?:not|no\s+longer)\s", head, re.I)
-        gained = re.search(r"\b(?:have|has|got|is)\s+(?:a|an|the)?\s*(?P<what>new\s+[\w' -]+)$", head, re.I)
-        if copula:
-            return [head, f"{copula['slot']} is {corrected['value']}"]
-        if gained:
-            owner = re.split(r"\s+(?:have|has|got|is)\s", head, maxsplit=1)[0]
-            own = "my" if owner.casefold() in ("i", "we") else f"{owner}'s"
-            return [f"{own} {gained['what']} is {corrected['value']}"]
-    parts: list[str] = []
-    for part in _CLAUSES.split(sentence):
-        halves = re.split(
-            r",?\s+and\s+(?=(?:now\s+)?(?:\w+s|went|moved|left|took|got)\s+(?:to|in|at|the|for|\w+))", part
-        )
-        parts += halves if len(halves) == 2 and len(halves[0].split()) > 2 else [part]
-    return parts
-
-
-def _subject_of(clause: str) -> str:
-    words = clause.split()
-    return words[0] if words and (words[0][0].isupper() or words[0].casefold() in ("i", "we")) else ""
-
-
-def _said(clause: str, voices: Voices) -> _Said | None:
-    text = _GREETS.sub("", clause.strip())
-    shift = None
-    for pattern, ns in _DAYS:
-        if pattern.search(text):
-            shift, text = ns, pattern.sub(" ", text)
-            break
-    is_now = _MARKS.search(text) is not None
-    text = _MARKS.sub(" ", text)
-    confidence = MAYBE if _HEDGE.search(text) else CERTAIN
-    text = " ".join(
-        _HEDGE.sub(" is " if re.search(r"\b(?:might|may)\s+be\b", text, re.I) else " ", text).split()
-    )
-    if not text or _UNREAL.search(text):
-        return None
-    return _Said(text.strip(" ,"), voices, confidence, shift, is_now)
-
-
-# Who and what.
-
-
-def resolve(phrase: str, voices: Voices) -> str:
-    """What a noun phrase names; empty for a pronoun that is not resolved and for what is no name.
-
-    "my sister's number" is "<speaker>'s sister's number".
-    """
-    plain = normal(phrase)
-    words = plain.split()
-    if not words or len(words) > 7 or plain in PRONOUNS:
-        return ""
-    if plain in ("i", "we", "me", "us", "myself"):
-        return normal(voices.speaker)
-    if plain == "you":
-        return normal(voices.partner)
-    if words[0] in ("i", "we", "you", "me", "there", "here"):
-        return ""
-    for own, who in ((("my", "our"), voices.speaker), (("your",), voices.partner)):
-        if words[0] in own:
-            return f"{normal(who)}'s {' '.join(words[1:])}" if who and words[1:] else ""
-    if words[0] in ("his", "her", "its", "their", "not", "no"):
-        return ""
-    of = re.match(r"^(?P<what>[\w' -]+?)\s+of\s+(?P<owner>[\w' -]+)$", plain)
-    if of:
-        owner = resolve(of["owner"], voices)
-        return f"{owner}'s {normal(of['what'])}" if owner else ""
-    return plain
-
-
-def slot_of(phrase: str, voices: Voices) -> tuple[str, str] | None:
-    """(about, attribute) of "X's R", "my R", "the R of X"; None where it is no such phrase."""
-    whole = resolve(phrase, voices)
-    owner, mark, attribute = whole.rpartition("'s ")
-    return (owner, relation_name(attribute)) if mark and owner and attribute else None
-
-
-def _value(text: str) -> str:
-    text = _END.sub("", text).strip(" .,;:!\"'")
-    return "" if not text or len(text.split()) > VALUE_WORDS or normal(text) in PRONOUNS else text
+        subject = subject_of(said.text) or subject
 
 
 # Clauses.
 
 
-def _of_clause(said: _Said) -> Iterator[Statement]:
+def _of_clause(said: Said) -> Iterator[Statement]:
     for rule in (_changed, _given, _put, _moved, _attribute, _lived, _held, _copula, _habit):
         made = list(rule(said))
         if made:
@@ -273,10 +87,8 @@ def _of_clause(said: _Said) -> Iterator[Statement]:
             return
 
 
-def _state(
-    said: _Said, about: str, relation: str, value: str, *, denied: bool = False
-) -> Iterator[Statement]:
-    value = _value(value)
+def _state(said: Said, about: str, relation: str, value: str, *, denied: bool = False) -> Iterator[Statement]:
+    value = value_of(value)
     if about and relation and value:
         confidence = DENIED if denied else said.confidence
         yield Statement(about, relation, value, confidence, said.shift_ns)
@@ -293,27 +105,33 @@ def _verbs(*names: str) -> str:
 
 _AUX = r"(?:(?:has|have|had|did|is|are|was|were|am)\s+)?(?:been\s+)?"
 _CHANGED = re.compile(
-    rf"^{_SUBJECT}\s+(?:has\s+|have\s+)?(?:(?:was|were|been|got|gets|is)\s+)*"
-    r"(?:changed|updated|switched|moved|rescheduled|pushed(?:\s+back)?|postponed|delayed|shifted|renamed|set|raised|lowered|"
-    r"increased|reduced|went|rose|fell|dropped|cut|bumped|extended|corrected|brought\s+forward|put\s+off|became|becomes)"
+    rf"^{SUBJECT}\s+(?:has\s+|have\s+)?(?:(?:was|were|been|got|gets|is)\s+)*"
+    r"(?:changed|updated|switched|moved|rescheduled|pushed(?:\s+back)?|postponed|delayed|shifted|"
+    r"renamed|set|raised|lowered|"
+    r"increased|reduced|went|rose|fell|dropped|cut|bumped|extended|corrected|brought\s+forward|"
+    r"put\s+off|became|becomes)"
     r"(?:\s+from\s+(?P<old>.+?)(?=\s+(?:to|until|till)\s))?(?:\s+(?:to|until|till|for))?\s+(?P<new>.+)$",
     re.I,
 )
 _CHANGES = re.compile(
-    rf"^{_SUBJECT}\s+(?:has\s+|have\s+)?(?:changed|updated|switched|moved|rescheduled|pushed(?:\s+back)?|postponed|delayed|"
-    r"shifted|renamed|set|raised|lowered|increased|reduced|cut|bumped|extended|corrected|brought\s+forward|put\s+off)\s+"
-    r"(?P<what>(?:my|our|his|her|their|your|the|[A-Z][\w-]*'s)\s+[\w' -]+?)(?:\s+from\s+.+?)?\s+(?:to|until|till)\s+(?P<new>.+)$",
+    rf"^{SUBJECT}\s+(?:has\s+|have\s+)?(?:changed|updated|switched|moved|rescheduled|"
+    rf"pushed(?:\s+back)?|postponed|delayed|"
+    r"shifted|renamed|set|raised|lowered|increased|reduced|cut|bumped|extended|corrected|"
+    r"brought\s+forward|put\s+off)\s+"
+    r"(?P<what>(?:my|our|his|her|their|your|the|[A-Z][\w-]*'s)\s+[\w' -]+?)"
+    r"(?:\s+from\s+.+?)?\s+(?:to|until|till)\s+(?P<new>.+)$",
     re.I,
 )
-_RENAMED = re.compile(rf"^{_SUBJECT}\s+(?:has\s+|have\s+|was\s+)?renamed\s", re.I)
+_RENAMED = re.compile(rf"^{SUBJECT}\s+(?:has\s+|have\s+|was\s+)?renamed\s", re.I)
 _GOT_NEW = re.compile(
-    rf"^{_SUBJECT}\s+(?:has|have|got|has\s+got|have\s+got)\s+(?:a|an|the)\s+(?P<what>new\s+[\w' -]+?)\s*[:–-]\s*(?P<new>.+)$",
+    rf"^{SUBJECT}\s+(?:has|have|got|has\s+got|have\s+got)\s+(?:a|an|the)\s+(?P<what>new\s+[\w' -]+?)"
+    rf"\s*[:\u2013-]\s*(?P<new>.+)$",
     re.I,
 )
 
 
-def _changed(said: _Said) -> Iterator[Statement]:
-    """ "X's R changed to V", "X changed her R to V", "the meeting was moved to 5"."""
+def _changed(said: Said) -> Iterator[Statement]:
+    """Of "X's R changed to V", "X changed her R to V", "the meeting was moved to 5"."""
     gained = _GOT_NEW.match(said.text)
     if gained:
         about = resolve(gained["who"], said.voices)
@@ -334,18 +152,17 @@ def _changed(said: _Said) -> Iterator[Statement]:
         yield from _state(said, resolve(match["who"], said.voices), NAME, match["new"])
     elif (
         match["old"]
-        or _TIMES.match(_value(match["new"]))
+        or TIMES.match(value_of(match["new"]))
         or not re.search(r"\s(?:went|moved|fell|dropped|pushed|set|cut)\s", said.text)
-    ):
-        if resolve(match["who"], said.voices) not in (normal(said.voices.speaker), ""):
-            yield from _new_value(said, match["who"], match["new"])
+    ) and resolve(match["who"], said.voices) not in (normal(said.voices.speaker), ""):
+        yield from _new_value(said, match["who"], match["new"])
 
 
-def _new_value(said: _Said, phrase: str, value: str) -> Iterator[Statement]:
-    value = _value(value)
+def _new_value(said: Said, phrase: str, value: str) -> Iterator[Statement]:
+    value = value_of(value)
     slot = slot_of(phrase, said.voices)
-    if _TIMES.match(value):
-        yield from _state(said, resolve(phrase, said.voices), TIME, _TIME_LEAD.sub("", value))
+    if TIMES.match(value):
+        yield from _state(said, resolve(phrase, said.voices), TIME, TIME_LEAD.sub("", value))
     elif slot:
         yield from _state(said, *slot, value)
     elif re.match(r"^the\s", phrase.strip(), re.I):
@@ -353,26 +170,28 @@ def _new_value(said: _Said, phrase: str, value: str) -> Iterator[Statement]:
 
 
 _GIVEN_TO = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}{_verbs('give')}\s+(?P<what>.+?)\s+(?:over\s+|on\s+|back\s+)?to\s+(?P<to>.+)$",
+    rf"^{SUBJECT}\s+{_AUX}{_verbs('give')}\s+(?P<what>.+?)\s+(?:over\s+|on\s+|back\s+)?to\s+(?P<to>.+)$",
     re.I,
 )
 _GIVEN = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}{_verbs('give')}\s+(?P<to>[A-Z][\w-]*|me|us|you)\s+(?P<what>(?:the|a|an|my|your|her|his|their|our|some|[A-Z][\w-]*'s)\s+.+)$"
+    rf"^{SUBJECT}\s+{_AUX}{_verbs('give')}\s+(?P<to>[A-Z][\w-]*|me|us|you)\s+(?P<what>(?:the|a|an|"
+    rf"my|your|her|his|their|our|some|[A-Z][\w-]*'s)\s+.+)$"
 )
 _GIVEN_AWAY = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}{_verbs('give')}\s+(?:away\s+)?(?P<what>(?:the|my|our|[A-Z][\w-]*'s)\s+.+?)(?:\s+away)?$"
+    rf"^{SUBJECT}\s+{_AUX}{_verbs('give')}\s+(?:away\s+)?(?P<what>(?:the|my|our|[A-Z][\w-]*'s)"
+    rf"\s+.+?)(?:\s+away)?$"
 )
 
 
-def _given(said: _Said) -> Iterator[Statement]:
+def _given(said: Said) -> Iterator[Statement]:
     """Giver, thing and receiver; a place as receiver ("sent the box to the office") moves the thing."""
     match = _GIVEN_TO.match(said.text) or _GIVEN.match(said.text)
     if match is None or not said.text:
         return
-    who, what, to = (resolve(_value(match[name]), said.voices) for name in ("who", "what", "to"))
+    who, what, to = (resolve(value_of(match[name]), said.voices) for name in ("who", "what", "to"))
     if not (who and what and to) or re.match(r"^(?:up|in|back|over|out|on|off)\b", match["what"], re.I):
         return
-    named = _value(match["to"])
+    named = value_of(match["to"])
     if re.match(r"^(?:the|a|an)\s", named, re.I) and not re.search(
         r"(?:er|or|man|woman|boy|girl|guy|child)$", named
     ):
@@ -380,20 +199,20 @@ def _given(said: _Said) -> Iterator[Statement]:
         yield from _let_go(said, who, what, match)
         return
     yield from _let_go(said, who, what, match)
-    yield from _gained(said, to, what, named, _value(match["what"]))
+    yield from _gained(said, to, what, named, value_of(match["what"]))
 
 
-def _let_go(said: _Said, who: str, what: str, match: re.Match[str]) -> Iterator[Statement]:
+def _let_go(said: Said, who: str, what: str, match: re.Match[str]) -> Iterator[Statement]:
     yield from _state(said, what, HOLDER, _who_shown(match["who"], said), denied=True)
     yield from _state(said, who, HOLDS, _shown(match["what"], what), denied=True)
 
 
-def _gained(said: _Said, who: str, what: str, who_shown: str, what_shown: str) -> Iterator[Statement]:
+def _gained(said: Said, who: str, what: str, who_shown: str, what_shown: str) -> Iterator[Statement]:
     yield from _state(said, what, HOLDER, _who_shown(who_shown, said))
     yield from _state(said, who, HOLDS, _shown(what_shown, what))
 
 
-def _who_shown(phrase: str, said: _Said) -> str:
+def _who_shown(phrase: str, said: Said) -> str:
     """A holder as people name them: who "I" is, by name."""
     plain = normal(phrase)
     return (
@@ -415,17 +234,18 @@ def _there(phrase: str) -> str:
 
 
 _PUT = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}{_verbs('put')}\s+(?P<what>.+?)\s+(?:down\s+|back\s+|away\s+)?(?P<at>{_PLACE}|into|onto)\s+(?P<where>.+)$",
+    rf"^{SUBJECT}\s+{_AUX}{_verbs('put')}\s+(?P<what>.+?)\s+(?:down\s+|back\s+|"
+    rf"away\s+)?(?P<at>{PLACE}|into|onto)\s+(?P<where>.+)$",
     re.I,
 )
 
 
-def _put(said: _Said) -> Iterator[Statement]:
+def _put(said: Said) -> Iterator[Statement]:
     match = _PUT.match(said.text)
-    if match is None or not resolve(match["who"], said.voices) or re.search(rf"\s{_BE}\s", match["what"]):
+    if match is None or not resolve(match["who"], said.voices) or re.search(rf"\s{BE}\s", match["what"]):
         return
     what = resolve(match["what"], said.voices)
-    if not what or what in ("up", "down", "off", "back") or _TIMES.match(_value(match["where"])):
+    if not what or what in ("up", "down", "off", "back") or TIMES.match(value_of(match["where"])):
         return
     yield from _state(said, what, LOCATION, match["where"])
     if lemma(said.text[len(match["who"]) :].split()[0]) != "keep":
@@ -433,23 +253,23 @@ def _put(said: _Said) -> Iterator[Statement]:
 
 
 _MOVED = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}(?P<verb>{_verbs('motion')})\s+(?P<way>{_TO})\s+(?P<where>.+)$", re.I
+    rf"^{SUBJECT}\s+{_AUX}(?P<verb>{_verbs('motion')})\s+(?P<way>{TO})\s+(?P<where>.+)$", re.I
 )
 _ENTERED = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}(?:entered|reached|enters)\s+(?P<where>(?:the|a|an|my|our|[A-Z]).*)$"
+    rf"^{SUBJECT}\s+{_AUX}(?:entered|reached|enters)\s+(?P<where>(?:the|a|an|my|our|[A-Z]).*)$"
 )
 _LEFT = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}(?:left|leaves|exited|departed|departed\s+from)\s+(?P<where>.+)$", re.I
+    rf"^{SUBJECT}\s+{_AUX}(?:left|leaves|exited|departed|departed\s+from)\s+(?P<where>.+)$", re.I
 )
 
 
-def _moved(said: _Said) -> Iterator[Statement]:
+def _moved(said: Said) -> Iterator[Statement]:
     """Whoever moved is where the motion led; a move to a named place is a change of home as well."""
     match = _MOVED.match(said.text) or _ENTERED.match(said.text)
     if match is None:
         return
-    who, where = resolve(match["who"], said.voices), _value(match["where"])
-    if not who or not where or re.search(r"\s(?:not|never)$", match["who"]) or _TIMES.match(where):
+    who, where = resolve(match["who"], said.voices), value_of(match["where"])
+    if not who or not where or re.search(r"\s(?:not|never)$", match["who"]) or TIMES.match(where):
         return
     verb = match.groupdict().get("verb", "")
     if re.match(r"^\w+(?:ing)?\s+(?:the|my|a)\s", where) and lemma(where.split()[0]) in LEMMAS.values():
@@ -464,18 +284,20 @@ def _moved(said: _Said) -> Iterator[Statement]:
 
 
 _LET_DOWN = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}(?:{_verbs('let')}|(?:put|set|laid|gave|threw)\s+(?:down|away|back))\s+(?:down\s+|away\s+|behind\s+)?"
+    rf"^{SUBJECT}\s+{_AUX}(?:{_verbs('let')}|(?:put|set|laid|gave|threw)\s+(?:down|away|back))"
+    rf"\s+(?:down\s+|away\s+|behind\s+)?"
     r"(?P<what>.+?)(?:\s+(?:down|away|behind))?$",
     re.I,
 )
 _TAKEN = re.compile(
-    rf"^{_SUBJECT}\s+{_AUX}(?P<verb>{_verbs('take', 'hold')})\s+(?:up\s+|back\s+|on\s+)?(?P<what>(?:the|my|our|your|a|an|some|[A-Z][\w-]*'s)\s+.+)$",
+    rf"^{SUBJECT}\s+{_AUX}(?P<verb>{_verbs('take', 'hold')})\s+(?:up\s+|back\s+|"
+    rf"on\s+)?(?P<what>(?:the|my|our|your|a|an|some|[A-Z][\w-]*'s)\s+.+)$",
     re.I,
 )
 _FROM = re.compile(r"\s+from\s+(?P<giver>[\w' -]+)$", re.I)
 
 
-def _held(said: _Said) -> Iterator[Statement]:
+def _held(said: Said) -> Iterator[Statement]:
     """Taking, holding and letting go."""
     match = _LET_DOWN.match(said.text)
     if match and re.match(r"^(?:the|my|our|your|his|her|their|[A-Z][\w-]*'s)\s", match["what"], re.I):
@@ -488,11 +310,11 @@ def _held(said: _Said) -> Iterator[Statement]:
         lemma(match["verb"]) in ("get", "have", "take") and re.search(r"\sto\s", match["what"])
     ):
         return
-    told = _END.sub("", match["what"])
+    told = END.sub("", match["what"])
     giver = _FROM.search(told)
     told = _FROM.sub("", told)
     denied = re.search(r"\s(?:not|no\s+longer|never)$", f" {match['who']}") is not None or bool(
-        _ANY_MORE.search(said.text)
+        ANY_MORE.search(said.text)
     )
     name = re.sub(r"\s+(?:does|do|did|has|have|is|am|are)?\s*(?:not|no\s+longer|never)$", "", match["who"])
     who, what = resolve(name, said.voices), resolve(_there(told), said.voices)
@@ -504,18 +326,19 @@ def _held(said: _Said) -> Iterator[Statement]:
     yield from _state(said, who, HOLDS, _shown(told, what), denied=denied)
 
 
-_IS = re.compile(rf"^{_SUBJECT}\s+{_BE}{_NOT}\s+(?P<rest>.+)$", re.I)
+_IS = re.compile(rf"^{SUBJECT}\s+{BE}{NOT}\s+(?P<rest>.+)$", re.I)
 _EITHER = re.compile(
-    rf"^(?:either\s+)?(?:(?P<at>{_PLACE})\s+)?(?:either\s+)?(?P<one>.+?),?\s+or\s+(?:{_PLACE}\s+)?(?P<other>.+)$",
+    rf"^(?:either\s+)?(?:(?P<at>{PLACE})\s+)?(?:either\s+)?(?P<one>.+?)"
+    rf",?\s+or\s+(?:{PLACE}\s+)?(?P<other>.+)$",
     re.I,
 )
-_AT = re.compile(rf"^(?P<at>{_PLACE})\s+(?P<where>.+)$", re.I)
+_AT = re.compile(rf"^(?P<at>{PLACE})\s+(?P<where>.+)$", re.I)
 _CALLED = re.compile(r"^(?:called|named)\s+(?P<name>.+)$", re.I)
-_COSTS = re.compile(rf"^{_SUBJECT}\s+(?:costs?|is\s+priced\s+at)\s+(?P<what>.+)$", re.I)
+_COSTS = re.compile(rf"^{SUBJECT}\s+(?:costs?|is\s+priced\s+at)\s+(?P<what>.+)$", re.I)
 
 
-def _attribute(said: _Said) -> Iterator[Statement]:
-    """ "X's R is V", "X is called V", "X costs V"."""
+def _attribute(said: Said) -> Iterator[Statement]:
+    """Of "X's R is V", "X is called V", "X costs V"."""
     costs = _COSTS.match(said.text)
     if costs:
         yield from _state(said, resolve(costs["who"], said.voices), PRICE, costs["what"])
@@ -529,7 +352,7 @@ def _attribute(said: _Said) -> Iterator[Statement]:
         yield from _state(said, resolve(match["who"], said.voices), NAME, called["name"], denied=denied)
         return
     slot = slot_of(match["who"], said.voices)
-    timed = _TIMES.match(_value(rest))
+    timed = TIMES.match(value_of(rest))
     if slot is None or _AT.match(rest) or (timed and not rest[:1].isdigit() and not _is_number(rest)):
         return
     if re.match(r"^(?:being|very|so|too|really|quite|\w+ing\s)\b", rest, re.I):
@@ -545,12 +368,12 @@ def _is_number(text: str) -> bool:
     return re.match(r"^\d+$", text.strip()) is not None
 
 
-def _is_denied(match: re.Match[str], said: _Said) -> bool:
-    return bool(match["not"] or match["nt"] or _ANY_MORE.search(said.text))
+def _is_denied(match: re.Match[str], said: Said) -> bool:
+    return bool(match["not"] or match["nt"] or ANY_MORE.search(said.text))
 
 
-def _either(said: _Said, about: str, relation: str, rest: str, *, denied: bool) -> Iterator[Statement]:
-    match = _EITHER.match(_value(rest) or rest)
+def _either(said: Said, about: str, relation: str, rest: str, *, denied: bool) -> Iterator[Statement]:
+    match = _EITHER.match(value_of(rest) or rest)
     if match and not denied and (rest.lower().startswith("either") or " either " in rest or match["at"]):
         unsure = replace(said, confidence=MAYBE)
         yield from _state(unsure, about, relation, match["one"])
@@ -560,33 +383,36 @@ def _either(said: _Said, about: str, relation: str, rest: str, *, denied: bool) 
 
 
 _LIVES = re.compile(
-    rf"^{_SUBJECT}\s+(?:(?:is|am|are|have\s+been|has\s+been)\s+)?(?:do(?:es)?\s+)?(?P<not>not\s+|no\s+longer\s+)?(?:lives?|living|resides?|residing|"
+    rf"^{SUBJECT}\s+(?:(?:is|am|are|have\s+been|has\s+been)\s+)?(?:do(?:es)?\s+)?(?P<not>not\s+|"
+    rf"no\s+longer\s+)?(?:lives?|living|resides?|residing|"
     r"stay(?:s|ing)?|based)\s+(?:in|at|on)\s+(?P<where>.+)$",
     re.I,
 )
 _WORKS = re.compile(
-    rf"^{_SUBJECT}\s+(?:(?:is|am|are|have\s+been|has\s+been)\s+)?(?:do(?:es)?\s+)?(?P<not>not\s+|no\s+longer\s+)?(?:works?|working|employed)\s+"
+    rf"^{SUBJECT}\s+(?:(?:is|am|are|have\s+been|has\s+been)\s+)?(?:do(?:es)?\s+)?(?P<not>not\s+|"
+    rf"no\s+longer\s+)?(?:works?|working|employed)\s+"
     r"(?P<how>at|for|as|by|in)\s+(?P<where>.+)$",
     re.I,
 )
 _JOINED = re.compile(
-    rf"^{_SUBJECT}\s+(?:has\s+|have\s+)?(?:joined|started\s+(?:(?:working|work|a\s+job)\s+)?(?:at|with|for)|got\s+a\s+(?:new\s+)?job\s+(?:at|with))\s+(?P<where>.+)$",
+    rf"^{SUBJECT}\s+(?:has\s+|have\s+)?(?:joined|started\s+(?:(?:working|work|a\s+job)\s+)?(?:at|"
+    rf"with|for)|got\s+a\s+(?:new\s+)?job\s+(?:at|with))\s+(?P<where>.+)$",
     re.I,
 )
-_QUIT = re.compile(rf"^{_SUBJECT}\s+(?:has\s+|have\s+)?quit\s+(?P<where>.+)$", re.I)
+_QUIT = re.compile(rf"^{SUBJECT}\s+(?:has\s+|have\s+)?quit\s+(?P<where>.+)$", re.I)
 
 
-def _lived(said: _Said) -> Iterator[Statement]:
+def _lived(said: Said) -> Iterator[Statement]:
     """Where people live and work."""
     match = _LIVES.match(said.text)
     if match:
-        denied = bool(match["not"] or _ANY_MORE.search(said.text))
+        denied = bool(match["not"] or ANY_MORE.search(said.text))
         yield from _state(said, resolve(match["who"], said.voices), HOME, match["where"], denied=denied)
         return
     match = _WORKS.match(said.text)
     if match:
         relation = JOB if match["how"].casefold() == "as" else EMPLOYER
-        denied = bool(match["not"] or _ANY_MORE.search(said.text))
+        denied = bool(match["not"] or ANY_MORE.search(said.text))
         yield from _state(said, resolve(match["who"], said.voices), relation, match["where"], denied=denied)
         return
     match = _JOINED.match(said.text) or _QUIT.match(said.text)
@@ -595,7 +421,7 @@ def _lived(said: _Said) -> Iterator[Statement]:
         yield from _state(said, resolve(match["who"], said.voices), EMPLOYER, match["where"], denied=denied)
 
 
-def _copula(said: _Said) -> Iterator[Statement]:
+def _copula(said: Said) -> Iterator[Statement]:
     """Where and when something is, and what it is: "X is in Y", "the meeting is at 5", "the code is V"."""
     match = _IS.match(said.text)
     if match is None:
@@ -603,13 +429,16 @@ def _copula(said: _Said) -> Iterator[Statement]:
     about, rest, denied = resolve(match["who"], said.voices), match["rest"], _is_denied(match, said)
     if not about or re.match(r"^\w+ing\s", rest):
         return
-    value = _value(rest)
+    value = value_of(rest)
     place = _AT.match(re.sub(r"^(?:either\s+|back\s+|over\s+|up\s+|down\s+)", "", rest, flags=re.I))
-    if _TIMES.match(value):
-        yield from _state(said, about, TIME, _TIME_LEAD.sub("", value), denied=denied)
+    if TIMES.match(value):
+        yield from _state(said, about, TIME, TIME_LEAD.sub("", value), denied=denied)
+        if _is_number(value) and re.match(r"^(?:the|my|our|your|[A-Z][\w-]*'s)\s", match["who"], re.I):
+            yield from _state(said, about, IS, value, denied=denied)  # "5" may be an hour or not.
     elif place:
         if re.match(
-            r"^(?:in|on|at)\s+(?:love|fact|time|fire|sale|general|trouble|touch|charge|my\s+way|the\s+way)\b",
+            r"^(?:in|on|at)\s+(?:love|fact|time|fire|sale|general|trouble|touch|charge|my\s+way|"
+            r"the\s+way)\b",
             place[0],
             re.I,
         ):
@@ -624,86 +453,28 @@ def _copula(said: _Said) -> Iterator[Statement]:
             )
         else:
             yield from _state(said, about, LOCATION, place["where"], denied=denied)
-    elif re.match(r"^(?:the|my|our|your|[A-Z][\w-]*'s)\s", match["who"], re.I):
-        if (
-            value
-            and len(value.split()) <= 5
-            and not re.match(r"^(?:to|from|of|for|with|above|below|north|south|east|west)\b", value)
-        ):
-            yield from _state(said, about, IS, value, denied=denied)
+    elif re.match(r"^(?:the|my|our|your|[A-Z][\w-]*'s)\s", match["who"], re.I) and (
+        value
+        and len(value.split()) <= 5
+        and not re.match(r"^(?:to|from|of|for|with|above|below|north|south|east|west)\b", value)
+    ):
+        yield from _state(said, about, IS, value, denied=denied)
 
 
 _HABIT = re.compile(
-    r"^(?P<who>[A-Z][\w'-]*(?:\s[A-Z][\w'-]*)?|I|[Ww]e)\s+(?P<verb>[a-z]+)\s+(?P<what>(?:(?:the|a|an|my|her|his|our|some)\s+)?[\w' -]{2,40})$"
+    r"^(?P<who>[A-Z][\w'-]*(?:\s[A-Z][\w'-]*)?|I|[Ww]e)\s+(?P<verb>[a-z]+)\s+(?P<what>(?:(?:the|a|an|"
+    r"my|her|his|our|some)\s+)?[\w' -]{2,40})$"
 )
-_NO_HABIT = frozenset(
-    [
-        "am",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "have",
-        "has",
-        "had",
-        "do",
-        "does",
-        "did",
-        "think",
-        "thinks",
-        "know",
-        "knows",
-        "love",
-        "loves",
-        "like",
-        "likes",
-        "hope",
-        "hopes",
-        "say",
-        "says",
-        "said",
-        "feel",
-        "feels",
-        "see",
-        "sees",
-        "want",
-        "wants",
-        "need",
-        "needs",
-        "guess",
-        "mean",
-        "means",
-        "believe",
-        "appreciate",
-        "agree",
-        "understand",
-        "remember",
-        "tell",
-        "told",
-        "think",
-        "thought",
-        "knew",
-        "saw",
-        "made",
-        "went",
-        "came",
-        "took",
-        "got",
-        "gave",
-        "found",
-        "let",
-        "lets",
-        "make",
-        "makes",
-        "not",
-    ]
+_NO_HABIT = word_set(
+    "am is are was were be been have has had do does did think thinks know knows love loves like "
+    "likes hope hopes say says said feel feels see sees want wants need needs guess mean means "
+    "believe appreciate agree understand remember tell told think thought knew saw made went came "
+    "took got gave found let lets make makes not"
 )
 
 
-def _habit(said: _Said) -> Iterator[Statement]:
-    """ "Ana drives a Volvo": what somebody does as a rule; one marked as new ("now") takes the place of others."""
+def _habit(said: Said) -> Iterator[Statement]:
+    """Of "Ana drives a Volvo": what is done as a rule; marked as new ("now") it takes the place of others."""
     match = _HABIT.match(said.text)
     if match is None or match["verb"] in _NO_HABIT:
         return
@@ -711,7 +482,7 @@ def _habit(said: _Said) -> Iterator[Statement]:
     if is_first == match["verb"].endswith("s") or match["verb"].endswith(("ed", "ss", "ing", "ly")):
         return
     about = resolve(match["who"], said.voices)
-    value = re.sub(r"^(?:the|a|an|some|my|her|his|our)\s+", "", _value(match["what"]))
+    value = re.sub(r"^(?:the|a|an|some|my|her|his|our)\s+", "", value_of(match["what"]))
     if about and value:
         relation = f"{MANY}{lemma(match['verb'])}"
         if said.is_now:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from memory.claims.asked import ASKER, Asked, read_asked
-from memory.claims.statement import CERTAIN, DENIED, HOLDER, IS, LOCATION, normal
+from memory.claims.statement import CERTAIN, DENIED, HOLDER, IS, LOCATION, NAME, normal
 from memory.claims.view import Told, has_many, through_commit, told_of
 from memory.log.acts import acts_of, corrections_at
 from memory.log.reader import COLUMNS, Logged, logged, named_sources, sources_at
@@ -125,6 +125,9 @@ class _View:
         ).fetchall()
         if len(rows) == 1 and "'s " not in rows[0][0]:
             return rows[0][0], relation
+        owner, mark, attribute = about.rpartition("'s ")
+        if relation == NAME and mark and self._has(owner, attribute):
+            return owner, attribute  # What somebody's manager is called is who their manager is.
         return self._near(about, relation)
 
     def _near(self, about: str, relation: str) -> tuple[str, str] | None:

@@ -9,204 +9,36 @@ are common in speech.
 
 from __future__ import annotations
 
-MOTION = frozenset(
-    [
-        "go",
-        "come",
-        "arrive",
-        "return",
-        "enter",
-        "head",
-        "travel",
-        "journey",
-        "move",
-        "walk",
-        "run",
-        "jog",
-        "drive",
-        "ride",
-        "fly",
-        "sail",
-        "hike",
-        "march",
-        "stroll",
-        "wander",
-        "rush",
-        "hurry",
-        "race",
-        "dash",
-        "climb",
-        "crawl",
-        "swim",
-        "cycle",
-        "bike",
-        "ski",
-        "skate",
-        "step",
-        "stride",
-        "amble",
-        "tiptoe",
-        "sneak",
-        "creep",
-        "trot",
-        "gallop",
-        "roam",
-        "drift",
-        "float",
-        "glide",
-        "skip",
-        "hop",
-        "jump",
-        "leap",
-        "limp",
-        "march",
-        "trek",
-        "pace",
-        "prance",
-        "saunter",
-        "scamper",
-        "scramble",
-        "scurry",
-        "shuffle",
-        "slide",
-        "stagger",
-        "stumble",
-        "sprint",
-        "swagger",
-        "tramp",
-        "trudge",
-        "waddle",
-        "row",
-        "paddle",
-        "cruise",
-        "taxi",
-        "commute",
-        "relocate",
-        "migrate",
-        "transfer",
-        "proceed",
-        "advance",
-        "retreat",
-        "escape",
-        "flee",
-        "follow",
-        "get",
-    ]
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+MOTION = word_set(
+    "go come arrive return enter head travel journey move walk run jog drive ride fly sail hike "
+    "march stroll wander rush hurry race dash climb crawl swim cycle bike ski skate step stride "
+    "amble tiptoe sneak creep trot gallop roam drift float glide skip hop jump leap limp march "
+    "trek pace prance saunter scamper scramble scurry shuffle slide stagger stumble sprint swagger "
+    "tramp trudge waddle row paddle cruise taxi commute relocate migrate transfer proceed advance "
+    "retreat escape flee follow get"
 )
 """Whoever does it is where it leads."""
-TAKE = frozenset(
-    [
-        "get",
-        "take",
-        "grab",
-        "fetch",
-        "pick",
-        "collect",
-        "obtain",
-        "receive",
-        "acquire",
-        "buy",
-        "purchase",
-        "steal",
-        "catch",
-        "snatch",
-        "seize",
-        "find",
-        "accept",
-        "borrow",
-        "gather",
-        "win",
-        "earn",
-        "retrieve",
-        "recover",
-        "gain",
-        "secure",
-        "pocket",
-    ]
+TAKE = word_set(
+    "get take grab fetch pick collect obtain receive acquire buy purchase steal catch snatch seize "
+    "find accept borrow gather win earn retrieve recover gain secure pocket"
 )
 """Whoever does it has the thing afterwards."""
-HOLD = frozenset(
-    ["have", "hold", "carry", "keep", "own", "possess", "wear", "clutch", "grasp", "grip", "bear"]
-)
-LET_GO = frozenset(
-    [
-        "drop",
-        "discard",
-        "leave",
-        "release",
-        "abandon",
-        "lose",
-        "throw",
-        "toss",
-        "dump",
-        "ditch",
-        "scrap",
-        "relinquish",
-    ]
-)
+HOLD = word_set("have hold carry keep own possess wear clutch grasp grip bear")
+LET_GO = word_set("drop discard leave release abandon lose throw toss dump ditch scrap relinquish")
 """Whoever does it has the thing no more; with "down" and "away" also put, set, lay, give."""
-GIVE = frozenset(
-    [
-        "give",
-        "pass",
-        "hand",
-        "lend",
-        "sell",
-        "loan",
-        "send",
-        "return",
-        "offer",
-        "bring",
-        "mail",
-        "forward",
-        "deliver",
-        "transfer",
-    ]
-)
+GIVE = word_set("give pass hand lend sell loan send return offer bring mail forward deliver transfer")
 """Whoever receives it has the thing afterwards."""
-PUT = frozenset(
-    [
-        "put",
-        "place",
-        "set",
-        "lay",
-        "store",
-        "park",
-        "hang",
-        "leave",
-        "stash",
-        "stow",
-        "install",
-        "position",
-        "rest",
-        "keep",
-        "drop",
-    ]
-)
+PUT = word_set("put place set lay store park hang leave stash stow install position rest keep drop")
 """The thing is where it was put."""
-CHANGE = frozenset(
-    [
-        "change",
-        "update",
-        "switch",
-        "move",
-        "reschedule",
-        "push",
-        "postpone",
-        "delay",
-        "shift",
-        "rename",
-        "correct",
-        "set",
-        "raise",
-        "lower",
-        "increase",
-        "reduce",
-        "cut",
-        "bump",
-        "go",
-        "extend",
-    ]
+CHANGE = word_set(
+    "change update switch move reschedule push postpone delay shift rename correct set raise lower "
+    "increase reduce cut bump go extend"
 )
 """Something has another value than before."""
 IRREGULAR = {

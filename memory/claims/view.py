@@ -13,10 +13,12 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgpack
 
-from memory.claims.grammar import Voices, statements_of
+from memory.claims.clauses import Voices
+from memory.claims.grammar import statements_of
 from memory.claims.statement import CERTAIN, DENIED, HOLDS, MANY, MAYBE, Statement, normal
 from memory.log.reader import T0, last_commit, marks, pages
 
@@ -103,7 +105,7 @@ def advance(db: sqlite3.Connection, limit: int = PER_STEP) -> bool:
     return more
 
 
-def _of_commit(db: sqlite3.Connection, commit_no: int) -> list[tuple[object, ...]]:
+def _of_commit(db: sqlite3.Connection, commit_no: int) -> list[tuple[Any, ...]]:
     return db.execute(
         "SELECT o.n, o.commit_no, o.observation_id, o.source_id, o.session, o.text, o.speaker, o.kind,"  # noqa: S608
         f" {T0}, o.pts0_ns FROM observation AS o WHERE o.commit_no = ? AND o.kind IN {KINDS} AND o.text <> ''"
@@ -159,8 +161,8 @@ class _Partners:
         """The voices of an utterance."""
         if source not in self._speakers:
             rows = self._db.execute(
-                "SELECT DISTINCT speaker FROM (SELECT speaker FROM observation WHERE source_id = ? AND session = ?"
-                " AND kind = 'utterance' AND speaker <> '' LIMIT 1000)",
+                "SELECT DISTINCT speaker FROM (SELECT speaker FROM observation WHERE source_id = ?"
+                " AND session = ? AND kind = 'utterance' AND speaker <> '' LIMIT 1000)",
                 source,
             )
             self._speakers[source] = [row[0] for row in rows]
@@ -169,9 +171,9 @@ class _Partners:
         return Voices(speaker, partner)
 
 
-def _read(row: Sequence[object], partners: _Partners, fresh: dict[tuple[str, str], list[Told]]) -> None:
+def _read(row: Sequence[Any], partners: _Partners, fresh: dict[tuple[str, str], list[Told]]) -> None:
     n, commit_no, observation_id, source_id, session, text, speaker, kind, t0_ns, pts_ns = row
-    source = (bytes(source_id), int(session))  # type: ignore[call-overload]
+    source = (bytes(source_id), int(session))
     made = statements_of(str(text), partners.voices(source, str(speaker)))
     if len(made) > MOST_STATEMENTS:
         return
@@ -184,7 +186,7 @@ def _read(row: Sequence[object], partners: _Partners, fresh: dict[tuple[str, str
         str(kind),
         t0_ns,
         int(pts_ns),
-        int(n),  # type: ignore[call-overload, arg-type]
+        int(n),
     )
     for one in made:
         _add(fresh, one, base)
@@ -209,7 +211,8 @@ def _acts(db: sqlite3.Connection, after: int, through: int) -> list[Told]:
     rows = db.execute(
         "SELECT a.act_id, a.commit_no, a.t_ns, a.value, a.text FROM act AS a WHERE a.kind = 'correct'"
         " AND a.commit_no > ? AND a.commit_no <= ? AND NOT EXISTS"
-        " (SELECT 1 FROM act AS u WHERE u.kind = 'undo' AND u.undoes = a.act_id) ORDER BY a.commit_no, a.act_id",
+        " (SELECT 1 FROM act AS u WHERE u.kind = 'undo' AND u.undoes = a.act_id)"
+        " ORDER BY a.commit_no, a.act_id",
         (after, through),
     )
     found = []
@@ -310,14 +313,16 @@ def _write(db: sqlite3.Connection, about: str, relation: str, made: list[Run], f
         ended = made[by][0][0].commit_no if by is not None else None
         db.execute(
             "INSERT INTO claim (claim_id, about, relation, value, valid_from_ns, valid_to_ns, confidence,"
-            " volatility, learnt_commit, superseded_by, ended_commit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (claim_id) DO UPDATE SET valid_to_ns = excluded.valid_to_ns, volatility = excluded.volatility,"
-            " superseded_by = excluded.superseded_by, ended_commit = excluded.ended_commit",
+            " volatility, learnt_commit, superseded_by, ended_commit)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (claim_id) DO UPDATE SET valid_to_ns = excluded.valid_to_ns,"
+            " volatility = excluded.volatility, superseded_by = excluded.superseded_by,"
+            " ended_commit = excluded.ended_commit",
             (
-                ids[place], about, relation, run[0].value, run[0].t_ns, valid_to_ns, run[0].confidence, volatility,
-                min(one.commit_no for one in run), ids[by] if by is not None else None, ended,
+                *(ids[place], about, relation, run[0].value, run[0].t_ns, valid_to_ns, run[0].confidence),
+                *(volatility, min(one.commit_no for one in run), ids[by] if by is not None else None, ended),
             ),
-        )  # fmt: skip
+        )
         db.executemany(
             "INSERT OR IGNORE INTO claim_support (claim_id, observation_id, contradicts) VALUES (?, ?, 0)",
             [(ids[place], one.support_id) for one in run],
@@ -332,7 +337,8 @@ def _claim_id(about: str, relation: str, run: Sequence[Told]) -> bytes:
 
 
 _READ = (
-    "SELECT c.claim_id, c.value, c.confidence, c.valid_from_ns, s.observation_id, o.commit_no, o.source_id,"
+    "SELECT (SELECT COUNT(*) FROM claim_support AS p WHERE p.claim_id = c.claim_id), c.value, c.confidence,"  # noqa: S608
+    " c.valid_from_ns, s.observation_id, o.commit_no, o.source_id,"
     f" o.session, o.kind, {T0}, o.pts0_ns, o.n, a.commit_no, a.t_ns FROM claim AS c"
     " JOIN claim_support AS s ON s.claim_id = c.claim_id"
     " LEFT JOIN observation AS o ON o.observation_id = s.observation_id"
@@ -347,19 +353,17 @@ def told_of(
     only: Iterable[tuple[bytes, int]] | None = None,
     as_of: int | None = None,
 ) -> list[Told]:
-    """The statements of a slot in order of time; of `only` some sources, as they were known at a commit."""
+    """The statements of a slot in order of time; of `only` some sources, as known at a commit."""
     wanted = None if only is None else set(only)
-    rows, values = _READ, [about, relation]
+    rows = _READ
+    values: list[str | bytes] = [about, relation]
     found: list[Told] = []
-    some = pages(sorted({source for source, _ in wanted}))[:1] if wanted else []
-    if wanted is not None and some:
+    some = pages(sorted({source for source, _ in wanted})) if wanted else []
+    if len(some) == 1:
         rows += f" AND (o.source_id IN ({marks(some[0])}) OR a.act_id IS NOT NULL)"
-        values += some[0]  # type: ignore[arg-type]
-    counts: dict[bytes, int] = {}
-    for row in (listed := db.execute(rows, values).fetchall()):
-        counts[row[0]] = counts.get(row[0], 0) + 1
-    for claim_id, value, confidence, from_ns, support, *seen in listed:
-        one = _told(value, confidence, support, seen, from_ns, alone=counts[claim_id] == 1)
+        values += some[0]
+    for supports, value, confidence, from_ns, support, *seen in db.execute(rows, values):
+        one = _told(value, confidence, support, seen, from_ns, alone=supports == 1)
         if one is None or (as_of is not None and one.commit_no > as_of):
             continue
         if wanted is None or one.source in wanted or one.is_act:
@@ -368,13 +372,13 @@ def told_of(
 
 
 def _told(
-    value: str, confidence: float, support: bytes, seen: Sequence[object], from_ns: int | None, *, alone: bool
+    value: str, confidence: float, support: bytes, seen: Sequence[Any], from_ns: int | None, *, alone: bool
 ) -> Told | None:
     commit_no, source_id, session, kind, t0_ns, pts_ns, n, act_commit, act_ns = seen
     if commit_no is None and act_commit is None:
         return None  # Forgotten meanwhile; the next step makes the ledger anew.
     if commit_no is None:
-        return Told(value, confidence, support, act_commit, (b"", 0), "act", act_ns, 0, 2**62, is_act=True)  # type: ignore[arg-type]
+        return Told(value, confidence, support, act_commit, (b"", 0), "act", act_ns, 0, 2**62, is_act=True)
     # A claim of one support keeps the time that was told, which may be "yesterday".
     t_ns = from_ns if alone else t0_ns
     return Told(
@@ -387,5 +391,5 @@ def _told(
         t_ns,
         pts_ns,
         n,
-        t_ns != t0_ns,  # type: ignore[arg-type]
+        t_ns != t0_ns,
     )

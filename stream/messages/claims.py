@@ -85,7 +85,7 @@ class CorrectPut(Message, frozen=True, kw_only=True, omit_defaults=True):
 
 @topic("correct.done")
 class CorrectDone(Message, frozen=True, kw_only=True, omit_defaults=True):
-    """reasoning → commands, gateway: the act is on disk; what it corrects, and for which questions it counts."""
+    """reasoning → commands, gateway: the act is on disk; `item` is what it corrects, where that is known."""
 
     act: Act
     commit_no: int
