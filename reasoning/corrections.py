@@ -125,18 +125,30 @@ def applying(
 ) -> Act | None:
     """The newest correction that counts for a question, None where there is none.
 
-    A correction of an observation, made without a question, counts where the answer would rest on
-    that observation first. What was said after the correction is newer than it.
+    A correction of an observation, made without a question, counts where the answer rests on that
+    observation more than on any other. What was said after the correction is newer than it.
     """
-    first = answer.citations[0].observation_id if answer is not None and answer.citations else b""
-    is_seen = answer is not None and answer.verdict != "not_seen"
     for act in reversed(told.corrections):
         scope = scope_of(act)
         is_asked = bool(scope.wordings or scope.relation)
         counts = in_scope(question, told, scope, settings) and not _is_older(act, told)
-        if counts if is_asked else is_seen and bool(first) and first == scope.target:
+        if counts if is_asked else _rests_on(question, answer, scope.target, settings):
             return act
     return None
+
+
+def _rests_on(question: str, answer: Answer | None, target: bytes, settings: ReasoningSettings) -> bool:
+    """Whether an answer cites an observation that has most of the question's words, and more than others."""
+    if answer is None or answer.verdict == "not_seen" or not target:
+        return False
+    asked = set(content_stems(question))
+    shares = {
+        item.observation_id: len(asked & set(content_stems(f"{item.speaker} {item.text}"))) / len(asked)
+        for item in answer.citations
+        if asked
+    }
+    own = shares.pop(target, 0.0)
+    return own >= settings.correction_likeness and own > max(shares.values(), default=0.0)
 
 
 def _is_older(act: Act, told: ClaimsTold) -> bool:
