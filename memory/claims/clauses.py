@@ -207,10 +207,38 @@ def slot_of(phrase: str, voices: Voices) -> tuple[str, str] | None:
     return (owner, relation_name(attribute)) if mark and owner and attribute else None
 
 
+_WHEN = re.compile(r"\s+(?:(?:last|next)\s+\w+|(?:(?:a\s+)?few|some|several|\w+)\s+\w+\s+ago)$", re.I)
+
+
 def value_of(text: str) -> str:
     """A value as it was said, without what follows it; empty where it is none."""
-    text = END.sub("", text).strip(" .,;:!\"'")
+    text = _WHEN.sub("", END.sub("", text)).strip(" .,;:!\"'")
     return "" if not text or len(text.split()) > VALUE_WORDS or normal(text) in PRONOUNS else text
+
+
+_NAMED = re.compile(
+    r"^(?:(?:[Tt]he|[Mm]y|[Oo]ur|[Yy]our|[Aa]n?)\s+[\w'-]+(?:\s+[\w'-]+){0,3}|[A-Z][\w-]*'s(?:\s+[\w'-]+){1,4}|"
+    r"[A-Z][\w.-]*(?:\s+[A-Z][\w.-]*){0,2}|I|i|[Ww]e|[Yy]ou|[Mm]e|us)$"
+)
+_DETERMINED = re.compile(r"^(?:the|a|an|my|our|your|his|her|their|room|gate|platform|[\w-]+'s)\s", re.I)
+_BARE_PLACES = word_set(
+    "home work school bed church college university hospital prison jail court town class market camp sea"
+    " downtown upstairs downstairs outside inside abroad"
+)
+"""Common nouns that English uses of places without an article: a closed class."""
+
+
+def is_named(phrase: str) -> bool:
+    """Whether a phrase names somebody or something: a name, a determined noun, "I", "we", "you"."""
+    return _NAMED.match(phrase.strip()) is not None
+
+
+def is_place(phrase: str) -> bool:
+    """Whether a phrase may be where somebody is: determined, a name, or one of the bare nouns of places."""
+    told = phrase.strip()
+    return bool(
+        _DETERMINED.match(told) or told[:1].isupper() or told[:1].isdigit() or normal(told) in _BARE_PLACES
+    )
 
 
 def sentences_of(text: str) -> Iterator[str]:

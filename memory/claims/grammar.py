@@ -26,6 +26,8 @@ from memory.claims.clauses import (
     Said,
     Voices,
     clauses_of,
+    is_named,
+    is_place,
     resolve,
     said_in,
     sentences_of,
@@ -183,12 +185,17 @@ _GIVEN_AWAY = re.compile(
 )
 
 
+_DEFINITE = re.compile(r"^(?:the|my|our|your|his|her|their|this|that|[A-Z][\w-]*'s)\s", re.I)
+
+
 def _given(said: Said) -> Iterator[Statement]:
     """Giver, thing and receiver; a place as receiver ("sent the box to the office") moves the thing."""
     match = _GIVEN_TO.match(said.text) or _GIVEN.match(said.text)
     if match is None or not said.text:
         return
     who, what, to = (resolve(value_of(match[name]), said.voices) for name in ("who", "what", "to"))
+    if not is_named(match["who"]) or not _DEFINITE.match(match["what"]):
+        return
     if not (who and what and to) or re.match(r"^(?:up|in|back|over|out|on|off)\b", match["what"], re.I):
         return
     named = value_of(match["to"])
@@ -247,6 +254,8 @@ def _put(said: Said) -> Iterator[Statement]:
     what = resolve(match["what"], said.voices)
     if not what or what in ("up", "down", "off", "back") or TIMES.match(value_of(match["where"])):
         return
+    if not is_place(match["where"]) or not is_named(match["who"]):
+        return
     yield from _state(said, what, LOCATION, match["where"])
     if lemma(said.text[len(match["who"]) :].split()[0]) != "keep":
         yield from _let_go(said, resolve(match["who"], said.voices), what, match)
@@ -269,11 +278,9 @@ def _moved(said: Said) -> Iterator[Statement]:
     if match is None:
         return
     who, where = resolve(match["who"], said.voices), value_of(match["where"])
-    if not who or not where or re.search(r"\s(?:not|never)$", match["who"]) or TIMES.match(where):
+    if not who or not where or not is_named(match["who"]) or TIMES.match(where) or not is_place(where):
         return
     verb = match.groupdict().get("verb", "")
-    if re.match(r"^\w+(?:ing)?\s+(?:the|my|a)\s", where) and lemma(where.split()[0]) in LEMMAS.values():
-        return  # "went to see the doctor" is about doing.
     if re.search(
         rf"\s(?:is|are|am)\s+{verb}$", f" {said.text[: match.start('way')].strip()}"
     ) and verb.endswith("ing"):
@@ -318,8 +325,8 @@ def _held(said: Said) -> Iterator[Statement]:
     )
     name = re.sub(r"\s+(?:does|do|did|has|have|is|am|are)?\s*(?:not|no\s+longer|never)$", "", match["who"])
     who, what = resolve(name, said.voices), resolve(_there(told), said.voices)
-    if not who or not what:
-        return
+    if not who or not what or not is_named(name) or re.match(r"^(?:an?|some)\s", told, re.I):
+        return  # "a great time", "some rest": what has no identity is not the same thing later.
     if giver and resolve(giver["giver"], said.voices):
         yield from _state(said, resolve(giver["giver"], said.voices), HOLDS, _shown(told, what), denied=True)
     yield from _state(said, what, HOLDER, _who_shown(name, said), denied=denied)
@@ -436,11 +443,16 @@ def _copula(said: Said) -> Iterator[Statement]:
         if _is_number(value) and re.match(r"^(?:the|my|our|your|[A-Z][\w-]*'s)\s", match["who"], re.I):
             yield from _state(said, about, IS, value, denied=denied)  # "5" may be an hour or not.
     elif place:
-        if re.match(
-            r"^(?:in|on|at)\s+(?:love|fact|time|fire|sale|general|trouble|touch|charge|my\s+way|"
-            r"the\s+way)\b",
-            place[0],
-            re.I,
+        either = re.sub(r"^either\s+", "", place["where"], flags=re.I)
+        if (
+            not is_place(either)
+            or not is_named(match["who"])
+            or re.match(
+                r"^(?:in|on|at)\s+(?:love|fact|time|fire|sale|general|trouble|touch|charge|my\s+way|"
+                r"the\s+way)\b",
+                place[0],
+                re.I,
+            )
         ):
             return
         if re.search(r"\sor\s", place["where"]):
@@ -469,7 +481,7 @@ _NO_HABIT = word_set(
     "am is are was were be been have has had do does did think thinks know knows love loves like "
     "likes hope hopes say says said feel feels see sees want wants need needs guess mean means "
     "believe appreciate agree understand remember tell told think thought knew saw made went came "
-    "took got gave found let lets make makes not"
+    "took got gave found let lets make makes not it that this they there and or but to"
 )
 
 
