@@ -33,7 +33,7 @@ from stream.capture.turns import placed
 from stream.messages import Answer
 from tools.chat_stores import Encode, remembering, text_encoder
 from tools.update_store import DAY_NS, FIRST_NS, Told, UpdateStore
-from tools.update_templates import NAMES, Change, changes
+from tools.update_templates import FRESH, HELD_OUT, NAMES, SHOWN, Change, changes
 
 TASKS = (1, 2, 3, 6, 7, 8, 9, 10, 14)
 NOT_ABOUT_UPDATES = (17, 19)
@@ -256,12 +256,12 @@ class Held:
 
 def templated(plain: Plain, seed: int, misses: list[dict[str, Any]]) -> dict[str, Held]:
     """Changes by half: `shown` and `held_out` relations."""
-    found = {name: Held(Tally(), Counter(), Counter()) for name in ("shown", "held_out")}
+    found = {name: Held(Tally(), Counter(), Counter()) for name in (SHOWN, HELD_OUT, FRESH)}
     by_relation: dict[str, list[Change]] = {}
     for change in changes(seed):
         by_relation.setdefault(change.relation.name, []).append(change)
     for some in by_relation.values():
-        half = found["held_out" if some[0].relation.held_out else "shown"]
+        half = found[some[0].relation.half]
         with tempfile.TemporaryDirectory() as folder:
             store = UpdateStore(Path(folder) / "store")
             _relation(store, some, half, plain, seed, misses)

@@ -1,7 +1,7 @@
 """Changes of facts told in plain English, for `tools.eval_updates`; written before any was tried.
 
-A relation has its question, phrasings of the first value and of the change, and values. `held_out`
-relations and phrasings were not looked at while the grammar was made.
+A relation has its question, phrasings of the first value and of the change, and values. Relations of
+`held_out` and their phrasings were not looked at while the grammar was made, those of `fresh` never.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ NAMES = (
     "Zoe",
 )
 FIRST, THIRD = "first", "third"
+SHOWN, HELD_OUT, FRESH = "shown", "held_out", "fresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Relation:
     olds: tuple[str, ...]
     news: tuple[str, ...]
     values: tuple[str, ...]
-    held_out: bool = False
+    half: str = SHOWN
 
 
 RELATIONS = (
@@ -152,7 +153,7 @@ RELATIONS = (
             "My email address isn't {o} any more, it's {v}.",
         ),
         ("a1@post.example", "b2@post.example", "c3@post.example", "d4@post.example"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "flat",
@@ -161,7 +162,7 @@ RELATIONS = (
         ("I live in {v}.", "We live in {v}."),
         ("We've moved to {v}!", "I don't live in {o} anymore, I live in {v}."),
         ("Bergen", "Madrid", "Quito", "Dakar"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "teacher",
@@ -170,7 +171,7 @@ RELATIONS = (
         ("{n}'s piano teacher is {v}.",),
         ("{n}'s piano teacher is {v} these days.", "As of today, {n}'s piano teacher is {v}."),
         ("Ruth", "Otto", "Ines", "Paul"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "parcel",
@@ -179,7 +180,7 @@ RELATIONS = (
         ("{n}'s parcel is at the {v}.",),
         ("The courier left {n}'s parcel at the {v}.", "{n}'s parcel is now in the {v}."),
         ("depot", "harbour", "warehouse", "porch"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "meeting",
@@ -188,7 +189,7 @@ RELATIONS = (
         ("{n}'s meeting is at {v}.",),
         ("{n} moved her meeting to {v}.", "{n}'s meeting has been rescheduled to {v}."),
         ("9 am", "11 am", "2 pm", "4 pm"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "dog",
@@ -197,7 +198,7 @@ RELATIONS = (
         ("My dog is called {v}.",),
         ("We renamed my dog to {v}.", "My dog is now called {v}."),
         ("Rex", "Bella", "Milo", "Luna"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "instrument",
@@ -206,7 +207,7 @@ RELATIONS = (
         ("I play the {v}.",),
         ("I play the {v} now.", "These days I play the {v}."),
         ("cello", "flute", "drums", "harp"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "ball",
@@ -215,7 +216,7 @@ RELATIONS = (
         ("{v} has {n}'s umbrella.",),
         ("{o} gave {n}'s umbrella to {v}.", "{v} took {n}'s umbrella."),
         ("Martha", "Edgar", "Felix", "Wanda"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "seat",
@@ -224,7 +225,7 @@ RELATIONS = (
         ("{n}'s seat number is {v}.",),
         ("{n} got a new seat number: {v}.", "The airline changed {n}'s seat number to {v}."),
         ("12C", "14A", "3F", "27D"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "office",
@@ -233,7 +234,7 @@ RELATIONS = (
         ("{n} is at the {v}.",),
         ("{n} just arrived at the {v}.", "{n} drove to the {v}."),
         ("airport", "stadium", "clinic", "museum"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "size",
@@ -242,7 +243,7 @@ RELATIONS = (
         ("My shoe size is {v}.",),
         ("My shoe size went from {o} to {v}.", "My shoe size is {v} now, not {o}."),
         ("36", "38", "41", "43"),
-        held_out=True,
+        half=HELD_OUT,
     ),
     Relation(
         "deadline",
@@ -251,7 +252,53 @@ RELATIONS = (
         ("The deadline of {n}'s thesis is {v}.",),
         ("The deadline of {n}'s thesis has been pushed to {v}.", "The deadline of {n}'s thesis is {v} now."),
         ("May 3", "May 20", "June 9", "July 1"),
-        held_out=True,
+        half=HELD_OUT,
+    ),
+    # Written after all faults of the others were mended, and mended for no more.
+    Relation(
+        "locker",
+        FIRST,
+        "What is the locker code of {n}?",
+        ("My locker code is {v}.",),
+        ("They changed my locker code to {v}.", "My locker code isn't {o} anymore, it's {v}."),
+        ("4471", "9082", "3316", "7750"),
+        half=FRESH,
+    ),
+    Relation(
+        "doctor",
+        THIRD,
+        "Who's {n}'s doctor now?",
+        ("{n}'s doctor is {v}.",),
+        ("{n}'s doctor is now {v}.", "{n} has a new doctor, it's {v}."),
+        ("Doctor Weiss", "Doctor Lang", "Doctor Rossi", "Doctor Silva"),
+        half=FRESH,
+    ),
+    Relation(
+        "cat",
+        THIRD,
+        "Where is {n}'s cat?",
+        ("{n}'s cat is under the {v}.",),
+        ("{n}'s cat jumped onto the {v}.", "{n} carried the cat home, and {n}'s cat is on the {v} now."),
+        ("sofa", "wardrobe", "table", "piano"),
+        half=FRESH,
+    ),
+    Relation(
+        "rehearsal",
+        THIRD,
+        "When is {n}'s rehearsal?",
+        ("{n}'s rehearsal is on {v}.",),
+        ("{n}'s rehearsal moved from {o} to {v}.", "{n}'s rehearsal is no longer on {o}, it is on {v}."),
+        ("Monday", "Wednesday", "Saturday", "Sunday"),
+        half=FRESH,
+    ),
+    Relation(
+        "book",
+        THIRD,
+        "Who has {n}'s atlas?",
+        ("{v} borrowed {n}'s atlas.",),
+        ("{o} passed {n}'s atlas on to {v}.", "{v} now has {n}'s atlas."),
+        ("Martha", "Edgar", "Felix", "Wanda"),
+        half=FRESH,
     ),
 )
 

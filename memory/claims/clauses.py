@@ -90,7 +90,9 @@ END = re.compile(
     re.I,
 )
 ANY_MORE = re.compile(r"\b(?:any\s*more|any\s+longer)\b", re.I)
-_CLAUSES = re.compile(r"\s*(?:;|,\s*(?:but|so|and)\s|\s+but\s|\s+and\s+then\s|,\s*then\s)\s*", re.I)
+_CLAUSES = re.compile(
+    r"\s*(?:;|,\s*(?=(?:i|we|you)\s+\w+\s)|,\s*(?:but|so|and)\s|\s+but\s|\s+and\s+then\s|,\s*then\s)\s*", re.I
+)
 _CORRECTED = re.compile(
     r"^(?P<head>.+?),?\s*(?P<it>it|this|that)\s*(?:'s|\s+is)\s+(?:now\s+)?(?P<value>[^,]+)$", re.I
 )

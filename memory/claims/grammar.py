@@ -163,6 +163,8 @@ def _changed(said: Said) -> Iterator[Statement]:
 def _new_value(said: Said, phrase: str, value: str) -> Iterator[Statement]:
     value = value_of(value)
     slot = slot_of(phrase, said.voices)
+    if slot and _is_number(value):
+        yield from _state(said, *slot, value)  # "5" may be an hour or not.
     if TIMES.match(value):
         yield from _state(said, resolve(phrase, said.voices), TIME, TIME_LEAD.sub("", value))
     elif slot:
