@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import msgspec
 
 from memory.claims.asked import ASKER, Asked, read_asked
-from memory.claims.statement import CERTAIN, DENIED, HOLDER, IS, LOCATION, NAME, normal
+from memory.claims.statement import CERTAIN, DENIED, HOLDER, IS, LOCATION, MANY, NAME, normal
+from memory.claims.verbs import word_set
 from memory.claims.view import Told, has_many, through_commit, told_of
 from memory.log.acts import acts_of, corrections_at
 from memory.log.reader import COLUMNS, Logged, logged, named_sources, sources_at
@@ -131,14 +132,12 @@ class _View:
         return self._near(about, relation)
 
     def _near(self, about: str, relation: str) -> tuple[str, str] | None:
-        """A relation that says the same in more or fewer words: "email" and "email address"."""
-        wanted = set(relation.split())
+        """A relation that says the same in more or fewer words: "email" and "email address".
+
+        One is the beginning or the end of the other; what only grades it ("favourite") names nothing.
+        """
         rows = self._db.execute("SELECT DISTINCT relation FROM claim WHERE about = ?", (about,)).fetchall()
-        near = [
-            row[0]
-            for row in rows
-            if wanted and (wanted < set(row[0].split()) or set(row[0].split()) < wanted)
-        ]
+        near = [row[0] for row in rows if _is_within(row[0], relation) or _is_within(relation, row[0])]
         return (about, near[0]) if len(near) == 1 else None
 
     def _askers(self, about: str, relation: str) -> tuple[str, str] | None:
@@ -165,6 +164,8 @@ class _View:
         if asked.form == "before":
             return self._answer_before(asked, events, found)
         standing = _standing(events, many=has_many(asked.relation))
+        if asked.relation.startswith(MANY) and not standing.changes:
+            return found  # Nothing has changed: evidence tells as much, and what no grammar reads as well.
         now = standing.certain or standing.maybe
         holds = _holds(asked.value, standing) if asked.form == "whether" else ""
         if asked.form == "whether":
@@ -255,6 +256,14 @@ class _View:
         for act in acts_of(self._db, acts):
             found[act.act_id] = act_item(act)
         return found
+
+
+_GRADES = word_set("favourite best first last next main old other only whole")
+
+
+def _is_within(short: str, long: str) -> bool:
+    ends = long.startswith(f"{short} ") or long.endswith(f" {short}")
+    return ends and short not in _GRADES
 
 
 def _standing(events: Sequence[Event], *, many: bool) -> Standing:
