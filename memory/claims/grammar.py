@@ -181,10 +181,6 @@ _GIVEN = re.compile(
     rf"^{SUBJECT}\s+{_AUX}{_verbs('give')}\s+(?P<to>[A-Z][\w-]*|me|us|you)\s+(?P<what>(?:the|a|an|"
     rf"my|your|her|his|their|our|some|[A-Z][\w-]*'s)\s+.+)$"
 )
-_GIVEN_AWAY = re.compile(
-    rf"^{SUBJECT}\s+{_AUX}{_verbs('give')}\s+(?:away\s+)?(?P<what>(?:the|my|our|[A-Z][\w-]*'s)"
-    rf"\s+.+?)(?:\s+away)?$"
-)
 
 
 _DEFINITE = re.compile(r"^(?:the|my|our|your|his|her|their|this|that|[A-Z][\w-]*'s)\s", re.I)
@@ -268,9 +264,6 @@ _MOVED = re.compile(
 )
 _ENTERED = re.compile(
     rf"^{SUBJECT}\s+{_AUX}(?:entered|reached|enters)\s+(?P<where>(?:the|a|an|my|our|[A-Z]).*)$"
-)
-_LEFT = re.compile(
-    rf"^{SUBJECT}\s+{_AUX}(?:left|leaves|exited|departed|departed\s+from)\s+(?P<where>.+)$", re.I
 )
 
 
