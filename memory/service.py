@@ -15,6 +15,8 @@ from typing import ClassVar, cast
 
 import msgspec
 
+from memory.claims.ledger import told as claims_told
+from memory.claims.view import advance as advance_claims
 from memory.clips import Clips
 from memory.forget.service import Forget
 from memory.keys.encoder import EncoderLink
@@ -44,7 +46,7 @@ from memory.spans.timeline import timeline
 from memory.traces import FollowedTraces
 from memory.watching import Watching
 from stream.errors import DiskFull, OmniRecallError, StoreBusy
-from stream.messages import CommitAck, CommitPut, RecallAsk
+from stream.messages import ClaimsAsk, ClaimsTold, CommitAck, CommitPut, RecallAsk
 from stream.messages.citations import WeightsAsk, WeightsTold
 from stream.messages.control import (
     HistoryAsk,
@@ -95,6 +97,7 @@ class MemoryService(Service):
         self._consolidating = False
         self._started = False
         self._views_due = True
+        self._claims_due = self._claiming = False
         self._live_due_ns = 0
         self._views_after_ns = 0
         self._sweep: deque[str] = deque()
@@ -193,9 +196,11 @@ class MemoryService(Service):
         )
         self._writer.submit(self._ready_views, failed=self._views_failed)
         self._sweep.extend(shard.name for shard in self._store.media.shards())
+        self._claims_due = self._settings.claims
         self.on(CommitPut, self._take)
         self.on(MarkAsk, lambda received: self._query(received, self._mark))
         self.on(RecallAsk, lambda received: self._query(received, self._recall))
+        self.on(ClaimsAsk, lambda received: self._query(received, self._claims))
         self.on(MemoryFeed, lambda received: self._query(received, self._feed))
         self.on(TimelineAsk, lambda received: self._query(received, self._timeline))
         self.on(LogAsk, lambda received: self._query(received, self._log_rows))
@@ -227,6 +232,9 @@ class MemoryService(Service):
             self._views_due = False
             self._live_due_ns = now_ns + LIVE_TICK_NS
             self._writer.submit(self._consolidate, done=self._consolidated, failed=self._views_failed)
+        elif self._claims_due and not self._claiming:
+            self._claiming, self._claims_due = True, False
+            self._writer.submit(self._claim, done=self._claimed, failed=self._claims_failed)
         elif self._sweep and not self._writer.pending:
             self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
         elif not self._consolidating and not self._views_due:
@@ -252,7 +260,8 @@ class MemoryService(Service):
     def drain(self) -> bool:
         """Commits what has arrived and saves the indexes."""
         self._commit_waiting()
-        if self._committing or self._waiting or self._consolidating or self._clips.is_busy:
+        busy = self._committing or self._consolidating or self._claiming or self._clips.is_busy
+        if busy or self._waiting:
             return False
         return self._keys.drain()
 
@@ -326,6 +335,7 @@ class MemoryService(Service):
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
         self._committing = False
         self._views_due = True
+        self._claims_due = self._settings.claims
         self._keys.wake()
         self._retention.wake(self.clock.monotonic_ns())
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
@@ -391,6 +401,21 @@ class MemoryService(Service):
         for trace_id in self._traces.closed(step.closed_through_ns):
             self.hop(trace_id, "spans.close")
 
+    def _claim(self) -> bool:
+        with self._store.views() as db:
+            return advance_claims(db)
+
+    def _claimed(self, more: bool) -> None:
+        self._claiming = False
+        self._claims_due |= more
+
+    def _claims_failed(self, error: BaseException) -> None:
+        """They are looked at again with the next commit, or by the next start."""
+        self._claiming = False
+        if not isinstance(error, DiskFull | StoreBusy):
+            raise error
+        self.metrics.count("claims_wait")
+
     def _sweep_media(self, shard: str) -> None:
         gone = self._store.sweep_media(self._store.media.folder / shard)
         if gone:
@@ -418,6 +443,12 @@ class MemoryService(Service):
 
     def _recall(self, received: Received) -> Message:
         return self._questions.answer(received.decoded, lambda stage: self.hop(received.trace_id, stage))
+
+    def _claims(self, received: Received) -> Message:
+        if not self._settings.claims:
+            return ClaimsTold()
+        with self._reader.snapshot() as db:
+            return claims_told(db, cast(ClaimsAsk, received.message))
 
     def _feed(self, received: Received) -> Message:
         ask = cast(MemoryFeed, received.message)

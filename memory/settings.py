@@ -390,6 +390,11 @@ class MemorySettings(BaseModel):
     )
     gpu: bool = Field(default=True, description="search on a GPU where FAISS finds one")
     query_threads: int = Field(default=2, ge=1, le=16, description="questions answered at the same time")
+    claims: bool = Field(
+        default=True,
+        description="whether dated facts are read from what is said and written, so that the newest one "
+        "answers; the owner's corrections go with them",
+    )
     spans: SpanSettings = Field(default=SpanSettings(), description="how sources are cut into events")
     recall: RecallSettings = Field(default=RecallSettings(), description="how questions are answered")
     short_term: ShortTermSettings = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reasoning.claims import cited as observed
 from stream.messages import Answer, Citations, EvidenceItem, ShownItem
 
 MOST_RECALLS = 4
@@ -27,7 +28,8 @@ def citations_of(
         answer: What was answered.
         recalls: The items that memory gave, recall by recall.
     """
-    cited = tuple(dict.fromkeys(one.observation_id for one in answer.citations if one.level not in DIGESTS))
+    observations = observed(answer.citations)
+    cited = tuple(dict.fromkeys(one.observation_id for one in observations if one.level not in DIGESTS))
     if answer.verdict != "answered" or not cited or not turn_id:
         return None
     telling = [items for items in recalls if any(item.observation_id in cited for item in items)]

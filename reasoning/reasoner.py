@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from reasoning.answer import Draft, moment, not_seen, plain, several_sources, tell, tell_item
+from reasoning.claims import tell_claims
+from reasoning.corrections import applying, tell_correction
 from reasoning.evidence import Support, budgeted, distinct, holds_expected, said_by, stems_of, time_key, weigh
 from reasoning.order import Firsts, first_of_each, in_order, tell_no_order
 from reasoning.question import KINDS, Beside, Compare, Edge, Question, read_question, without_politeness
@@ -23,6 +25,7 @@ from reasoning.settings import ReasoningSettings
 from reasoning.verify import FORMED, LOOKED_AT, judge
 from reasoning.words import all_stems
 from stream.messages.answer import Answer
+from stream.messages.claims import ClaimsTold
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Cue, Recent
 from stream.messages.evidence import Coverage, Evidence, EvidenceItem
@@ -76,6 +79,10 @@ class Memory(Protocol):
         """What is held, source by source."""
         ...
 
+    def claims(self, cue: Cue) -> ClaimsTold:
+        """The slot that the text of a cue asks for, its claims, and the owner's corrections."""
+        ...
+
 
 def _here() -> datetime:
     return datetime.now().astimezone()
@@ -121,7 +128,7 @@ class Reasoner:
         turn = _Turn(self._memory, self._settings, question, gates, most, self._now)
 
         def ordinary() -> Answer:
-            return turn.run(lambda: self._hop("reasoning.evidence"))
+            return turn.answer(asked, lambda: self._hop("reasoning.evidence"))
 
         answer = answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
         self._hop("reasoning.answer")
@@ -152,8 +159,26 @@ class _Turn:
         self.timings_ms: dict[str, float] = {}
         self.notices: dict[str, None] = {}
 
+    def answer(self, asked: str, weighed: Callable[[], None]) -> Answer:
+        """The owner's word where it is about this, else a claim that fits, else what evidence gives."""
+        settings = self._settings
+        told = ClaimsTold()
+        if settings.claims or settings.corrections:
+            told = self._memory.claims(msgspec.structs.replace(self._gates, text=asked))
+        if not settings.corrections:
+            told = msgspec.structs.replace(told, corrections=())
+        if settings.claims and told.form:
+            # For how far the memory reaches, and what it was answered without; the claims answer.
+            self._recall(self._question.cue(self._question.content, self._gates), 1)
+            weighed()
+            answer = tell_claims(self._question, told, self._coverage, settings)
+        else:
+            answer = self.run(weighed)
+        act = applying(asked, told, answer, settings) if told.corrections else None
+        return answer if act is None else tell_correction(act, told, answer, self._question, settings)
+
     def run(self, weighed: Callable[[], None]) -> Answer:
-        """The answer; `weighed` is called when the evidence has been chosen."""
+        """The answer from evidence; `weighed` is called when the evidence has been chosen."""
         if self._settings.recounts and (told := self._recount()) is not None:
             weighed()
             return told

@@ -17,19 +17,29 @@ from typing import ClassVar, cast
 
 from reasoning.citations import citations_of
 from reasoning.classes import classes_of
+from reasoning.corrections import Correcting, LastTurn
 from reasoning.language.breaker import Breaker
 from reasoning.language.choose import language_model_of
 from reasoning.language.model import LanguageModel
 from reasoning.language.rephrase import BUSY, LOADING, Asking, Rephraser, failure, noticed
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
-from stream.errors import Cancelled, DeadlineExceeded, ModelFailed, OmniRecallError, RoleUnavailable
+from stream.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Malformed,
+    ModelFailed,
+    OmniRecallError,
+    RoleUnavailable,
+)
+from stream.messages.act import Act
 from stream.messages.answer import Answer
 from stream.messages.citations import Citations
+from stream.messages.claims import ClaimsAsk, ClaimsTold, CorrectDone, CorrectPut
 from stream.messages.control import SourceStatus, StatusAsk, StatusMemory
 from stream.messages.cue import Cue, RecallAsk, Recent
 from stream.messages.evidence import Evidence, EvidenceItem
-from stream.messages.observation import CommitPut
+from stream.messages.observation import CommitAck, CommitPut
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
@@ -108,6 +118,17 @@ class MemoryCalls:
         """What memory holds, source by source; raises as `recall` does."""
         return self._caller.ask_for(StatusMemory, StatusAsk(), timeout_s=self._left_s()).sources
 
+    def claims(self, cue: Cue) -> ClaimsTold:
+        """The slot that a question asks for, and what was put right; raises as `recall` does."""
+        return self._caller.ask_for(ClaimsTold, ClaimsAsk(cue=cue), timeout_s=self._left_s())
+
+    def commit(self, act: Act) -> int:
+        """The commit that made an act durable; raises as `recall` does, and `Malformed` if it is refused."""
+        ack = self._caller.ask_for(CommitAck, CommitPut(outbox_seq=0, acts=(act,)), timeout_s=self._left_s())
+        if ack.rejects:
+            raise Malformed(f"memory refuses the correction: {ack.rejects[0].reason}")
+        return ack.commit_no
+
     def _left_s(self) -> float:
         if self._turn.withdrawn.is_set():
             raise Cancelled("the question was withdrawn")
@@ -149,6 +170,7 @@ class ReasoningService(Service):
         self._rephraser: Rephraser | None = None
         self._unrephrased = ""
         self._rephrasing = 0
+        self._last: LastTurn | None = None
 
     def set_up(self) -> None:
         """Reads the table of classes, so that no question waits for it, and listens."""
@@ -158,6 +180,7 @@ class ReasoningService(Service):
         self.listen("reasoning")
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)
+        self.on(CorrectPut, self._correct)
 
     def _open_outbox(self) -> None:
         """What an earlier process left is sent; without an outbox questions are answered all the same."""
@@ -232,13 +255,40 @@ class ReasoningService(Service):
         def hop(stage: str) -> None:
             self.hop(turn.received.trace_id, stage)
 
+        memory = self._memory_for(turn, hop)
+        answer = Reasoner(memory, self._settings, hop).answer(asked.question, asked.cue, asked.k)
+        return answer, citations_of(asked.turn_id, answer, memory.shown)
+
+    def _memory_for(self, turn: Turn, hop: Callable[[str], None]) -> MemoryCalls:
+        """The lane's own connection to memory, under the deadline of a turn."""
         run_dir = self.surroundings.run_dir
         if not hasattr(self._callers, "memory"):
             self._callers.memory = Caller(run_dir, "memory", self.name)
         address = Path(ipc_address(run_dir, "memory").removeprefix("ipc://"))
-        memory = MemoryCalls(self._callers.memory, address, turn, self._settings.memory_timeout_s, hop)
-        answer = Reasoner(memory, self._settings, hop).answer(asked.question, asked.cue, asked.k)
-        return answer, citations_of(asked.turn_id, answer, memory.shown)
+        return MemoryCalls(self._callers.memory, address, turn, self._settings.memory_timeout_s, hop)
+
+    def _correct(self, received: Received) -> None:
+        """The owner puts something right; the reply comes when it is on disk."""
+        limit_ns = self.clock.now_ns() + int(self._settings.deadline_s * 1e9)
+        turn = Turn(received, received.envelope.deadline_ns or limit_ns)
+        self.metrics.count("corrections")
+        self.lane("questions", self._settings.threads).submit(
+            self._put_right,
+            turn,
+            done=received.reply,
+            failed=lambda error: self._not_corrected(received, error),
+        )
+
+    def _put_right(self, turn: Turn) -> CorrectDone:
+        """Runs in the lane."""
+        put: CorrectPut = turn.received.message
+        memory = self._memory_for(turn, lambda stage: None)
+        return Correcting(memory, self._settings, self._last, self.clock.now_ns).put(put)
+
+    def _not_corrected(self, received: Received, error: BaseException) -> None:
+        if not isinstance(error, OmniRecallError):
+            error = OmniRecallError(f"the correction could not be made: {type(error).__name__}")
+        received.fail(error)
 
     def _rephrase(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
         """Says an answer in the model's words, in a lane of its own: no other question waits for that."""
@@ -279,6 +329,7 @@ class ReasoningService(Service):
             return
         asked: TurnOpen = turn.received.message
         self.metrics.count(f"verdict_{answer.verdict}")
+        self._last = LastTurn(asked.question, asked.cue, answer)
         turn.received.reply(TurnFinal(turn_id=asked.turn_id, turn_epoch=asked.turn_epoch, answer=answer))
         if cited is not None and self._tells_citations:
             self._tell_citations(cited)

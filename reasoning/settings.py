@@ -136,6 +136,26 @@ class ReasoningSettings(BaseModel):
         description="whether memory is told which observations an answer cited (their ids; no words of "
         "question or answer)",
     )
+    claims: bool = Field(
+        default=True,
+        description="whether a question for what holds now is answered from the newest dated claim that fits",
+    )
+    claims_before: int = Field(
+        default=2, ge=0, le=3, description="earlier values told after the one that holds"
+    )
+    volatile_changes: int = Field(
+        default=3, ge=1, description="changes of a value from which it is said with the time it was so"
+    )
+    corrections: bool = Field(
+        default=True, description="whether the owner's corrections answer the questions that they are about"
+    )
+    correction_likeness: float = Field(
+        default=0.6,
+        gt=0,
+        le=1,
+        description="Jaccard likeness of content words from which a question is a paraphrase of a corrected "
+        "one, where neither names a slot",
+    )
     evidence: EvidenceSettings = Field(
         default=EvidenceSettings(), description="how evidence is weighed against the question"
     )

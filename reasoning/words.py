@@ -198,3 +198,9 @@ def likeness(left: Iterable[str], right: Iterable[str]) -> float:
     one, other = set(left), set(right)
     union = one | other
     return len(one & other) / len(union) if union else 1.0
+
+
+def number_word(number: int) -> str:
+    """A small number as people say it; a larger one in digits."""
+    named = ("none", *_SMALL_NUMBERS.split()[1:13])
+    return named[number] if 0 <= number < len(named) else str(number)

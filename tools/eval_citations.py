@@ -28,7 +28,7 @@ from reasoning.citations import citations_of
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
 from stream.capture.text import read
-from stream.messages import Cue, Evidence
+from stream.messages import ClaimsTold, Cue, Evidence
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Recent
 from tools.chat_stores import ENCODER, EVERY, TERMS, ChatStore, Encode, text_encoder
@@ -66,6 +66,10 @@ class Memory:
         """As `reasoning.reasoner.Memory.digest`; nobody looked for what a digest tells."""
         with self._store.reader.snapshot() as db:
             return self._store.recall.digest(db, cue, k)
+
+    def claims(self, cue: Cue) -> ClaimsTold:
+        """None: what evidence is cited is measured here."""
+        return ClaimsTold()
 
     def sources(self) -> Sequence[SourceStatus]:
         """None: no question of these needs the length of a source."""

@@ -48,6 +48,7 @@ from stream.messages import (
     TrackRecord,
     observation_id,
 )
+from stream.messages.claims import ClaimsTold
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Recent
 
@@ -81,6 +82,10 @@ class AskedHere:
     def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
         """Nothing: none of its sources is live."""
         return Evidence()
+
+    def claims(self, cue: Cue) -> ClaimsTold:
+        """None: what a whole day holds is told, not one fact of it."""
+        return ClaimsTold()
 
     def sources(self) -> Sequence[SourceStatus]:
         """None: no question for what happened needs the length of a source."""

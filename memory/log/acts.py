@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 import msgpack
 import msgspec
@@ -38,6 +39,27 @@ def acts_on(db: sqlite3.Connection, target: bytes) -> list[Act]:
         (target,),
     )
     return [_act(row) for row in rows]
+
+
+def acts_of(db: sqlite3.Connection, ids: Iterable[bytes]) -> list[Act]:
+    """The acts of some ids, in order of these; what is not there is left out."""
+    rows = [
+        db.execute(f"SELECT {_COLUMNS} FROM act WHERE act_id = ?", (one,)).fetchone()  # noqa: S608
+        for one in sorted(set(ids))
+    ]
+    return [_act(row) for row in rows if row is not None]
+
+
+def corrections_at(db: sqlite3.Connection, as_of: int | None, limit: int) -> list[Act]:
+    """The newest corrections that were known and not undone at a commit (None: now), oldest first."""
+    last = 2**62 if as_of is None else as_of
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM act AS a WHERE kind = 'correct' AND commit_no <= ? AND NOT EXISTS"  # noqa: S608
+        " (SELECT 1 FROM act AS u WHERE u.kind = 'undo' AND u.undoes = a.act_id AND u.commit_no <= ?)"
+        " ORDER BY commit_no DESC, t_ns DESC LIMIT ?",
+        (last, last, limit),
+    ).fetchall()
+    return [_act(row) for row in reversed(rows)]
 
 
 def _act(row: tuple[object, ...]) -> Act:

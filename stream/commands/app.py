@@ -17,6 +17,7 @@ from stream.commands import (
     ask,
     clip,
     config,
+    correct,
     demo,
     doctor,
     export,
@@ -69,6 +70,7 @@ app.command("demo")(demo.demo)
 app.command("index")(index.index)
 app.command("import")(import_.import_)
 app.command("ask")(ask.ask)
+app.command("correct")(correct.correct)
 app.command("search")(search.search)
 app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)

@@ -31,6 +31,12 @@ def ask(
     until: options.Until = None,
     source: options.Sources = None,
     as_of: options.AsOf = None,
+    valid_at: Annotated[
+        str | None,
+        typer.Option(
+            "--valid-at", metavar="TIME", help="What held at this time, for questions about what holds now."
+        ),
+    ] = None,
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -39,7 +45,10 @@ def ask(
 ) -> None:
     """Answer a question from what was seen and heard, with citations."""
     began_s = time.perf_counter()
+    from msgspec.structs import replace
+
     from stream.commands.connection import to_store
+    from stream.commands.dates import utc_ns
     from stream.commands.shapes import answer_json
     from stream.commands.terminal import say_json
     from stream.messages.envelope import new_id
@@ -47,6 +56,8 @@ def ask(
 
     store_dir = options.store_dir(store)
     gates = options.gates(since, until, source, as_of)
+    if valid_at is not None:
+        gates = replace(gates, valid_at_ns=utc_ns(valid_at, "--valid-at"))
     question = options.asked(question, gates, "question")
     with to_store(store_dir, preset, config, idle_exit) as connection:
         connected_s = time.perf_counter()
@@ -76,7 +87,7 @@ def show(answer: Answer) -> None:
     ]
     # What follows the sentences is how far the memory reaches.
     say(clean(" ".join(marked) + answer.answer.removeprefix(plain)))
-    away = away_uris(item.uri for item in answer.citations)
+    away = away_uris(item.uri for item in answer.citations if item.uri)
     for number, item in enumerate(answer.citations, start=1):
         say(f"  [{number}] {whereabouts(item, away)}")
     for conflict in answer.conflicts:
@@ -92,6 +103,10 @@ def whereabouts(item: EvidenceItem, away: Collection[str]) -> str:
     from stream.commands.terminal import clean
     from stream.shown_times import has_date, shown
 
+    if item.kind == "correction":
+        return (
+            f"your correction  {shown(item.t0_ns or 0, 'UTC')}  id {item.observation_id.hex()[:SHOWN_DIGITS]}"
+        )
     if item.t0_ns is not None and has_date(item.source_kind, item.t0_ns):
         offline = " (offline)" if item.uri in away else ""
         when = shown(item.t0_ns, item.time_zone)

@@ -7,6 +7,7 @@ from stream.messages import control, forget, log, media, retention, turn
 from stream.messages.act import Act
 from stream.messages.answer import Answer, Sentence
 from stream.messages.citations import Citations, ShownItem
+from stream.messages.claims import ClaimsAsk, ClaimsTold, ClaimTold, CorrectDone, CorrectPut
 from stream.messages.cue import Cue, RecallAsk
 from stream.messages.envelope import TOPICS, Envelope, Message, Part, new_id
 from stream.messages.evidence import Coverage, Evidence, EvidenceItem, Gap
@@ -28,8 +29,13 @@ __all__ = [
     "Act",
     "Answer",
     "Citations",
+    "ClaimTold",
+    "ClaimsAsk",
+    "ClaimsTold",
     "CommitAck",
     "CommitPut",
+    "CorrectDone",
+    "CorrectPut",
     "Coverage",
     "Cue",
     "Envelope",

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from stream.errors import SourceGone
-from stream.messages import Coverage, Evidence, EvidenceItem
+from stream.messages import ClaimsTold, Coverage, Evidence, EvidenceItem
 from stream.messages.control import SourceStatus
 
 S = 1_000_000_000
@@ -70,6 +70,9 @@ class MemoryByHand:
             if one.level in ("episode", "day", "tail") and cue.t0_ns <= (one.t0_ns or 0) < cue.t1_ns
         ]
         return Evidence(items=tuple(told[:k]), verdict="found", coverage=self.coverage)
+
+    def claims(self, cue):
+        return ClaimsTold()
 
     def sources(self):
         ends = {}

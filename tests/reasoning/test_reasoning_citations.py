@@ -29,6 +29,9 @@ class Listening:
     def sources(self):
         return self._memory.sources()
 
+    def claims(self, cue):
+        return self._memory.claims(cue)
+
 
 @pytest.fixture
 def asked(item, memory_of):

@@ -1,0 +1,122 @@
+"""`omnirecall correct`: the owner puts an answer right, and can take that back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.commands import options
+
+if TYPE_CHECKING:
+    from stream.commands.connection import Connection
+    from stream.messages.claims import CorrectDone, CorrectPut
+
+TIMEOUT_S = 30.0
+SHOWN_DIGITS = 12
+
+
+def correct(
+    text: Annotated[str, typer.Argument(help='What is right, in your words: "No, that was my sister".')] = "",
+    about: Annotated[
+        str,
+        typer.Option(
+            "--about",
+            metavar="ID|last",
+            help="What it corrects: an observation that was cited, by its id; or the last answer.",
+        ),
+    ] = "last",
+    question: Annotated[
+        str, typer.Option("--question", metavar="TEXT", help="The question that was answered wrongly.")
+    ] = "",
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="TEXT", help="Another wording of that question; repeatable."),
+    ] = None,
+    undo: Annotated[
+        str, typer.Option("--undo", metavar="ACT", help="Take back the correction with this id.")
+    ] = "",
+    source: options.Sources = None,
+    store: options.Store = None,
+    preset: options.Preset = "archive",
+    config: options.ConfigFile = None,
+    idle_exit: options.IdleExit = options.DEFAULT_IDLE_EXIT_S,
+    as_json: options.AsJson = False,
+) -> None:
+    """Put an answer right: your word then answers this question and others that ask the same, and no more."""
+    from stream.commands.connection import to_store
+    from stream.commands.terminal import say_json
+    from stream.messages.claims import CorrectDone
+
+    with to_store(options.store_dir(store), preset, config, idle_exit) as connection:
+        put = _put(connection, text, about, question, also or [], undo, source)
+        done = connection.ask("reasoning", CorrectDone, put, timeout_s=TIMEOUT_S)
+    if as_json:
+        say_json(_done_json(done))
+    else:
+        _show(done)
+
+
+def _put(
+    connection: Connection,
+    text: str,
+    about: str,
+    question: str,
+    also: list[str],
+    undo: str,
+    source: list[str] | None,
+) -> CorrectPut:
+    """The request; ids are looked up, so that their beginnings will do.
+
+    Raises:
+        ConfigError: If there is nothing to put right, or an id is none.
+    """
+    from stream.commands.clip import named_moment
+    from stream.errors import ConfigError
+    from stream.messages.claims import CorrectPut
+    from stream.messages.cue import Cue
+
+    if bool(text.strip()) == bool(undo):
+        raise ConfigError(
+            "say what is right, or take a correction back with --undo, one of the two",
+            remedy='omnirecall correct "No, that was my sister"',
+        )
+    if undo:
+        try:
+            return CorrectPut(undoes=bytes.fromhex(undo[: len(undo) // 2 * 2]))
+        except ValueError:
+            raise ConfigError(f"--undo: {undo!r} is no id", remedy="ids are hexadecimal digits") from None
+    named = b"" if about == "last" else named_moment(connection, about).own_id
+    cue = Cue(sources=tuple(source or ()))
+    return CorrectPut(text=text, about=named, question=question, paraphrases=tuple(also), cue=cue)
+
+
+def _done_json(done: CorrectDone) -> dict[str, object]:
+    from stream.commands.shapes import iso
+
+    act = done.act
+    return {
+        "id": act.act_id.hex(),
+        "kind": act.kind,
+        "t": iso(act.t_ns),
+        "text": act.text,
+        "undoes": act.undoes.hex() or None,
+        "about": act.target.hex() or None,
+        "scope": {name: act.value[name] for name in sorted(act.value)},
+        "commit": done.commit_no,
+    }
+
+
+def _show(done: CorrectDone) -> None:
+    from stream.commands.terminal import clean, say
+
+    act = done.act
+    if act.kind == "undo":
+        say(f"taken back: correction {act.undoes.hex()[:SHOWN_DIGITS]}")
+        return
+    say(f"noted: “{clean(act.text)}”  correction {act.act_id.hex()[:SHOWN_DIGITS]}")
+    asked = act.value.get("questions", ())
+    if isinstance(asked, list | tuple) and asked:
+        say(f"  it answers: {clean(str(asked[0]))}")
+    elif act.target:
+        say(f"  it answers where {act.target.hex()[:SHOWN_DIGITS]} would be cited first")
