@@ -18,7 +18,7 @@ from memory.watching import Watching
 from reasoning.reasoner import Reasoner
 from reasoning.recency import AGO_SHARE, JUST_S, NOW_S, read_recent
 from reasoning.settings import ReasoningSettings
-from stream.messages import Cue, RecallAsk
+from stream.messages import ClaimsTold, Cue, RecallAsk
 from tests.memory.conftest import Take
 
 S = 1_000_000_000
@@ -94,6 +94,9 @@ class RealMemory:
     def recent(self, cue, k, stretch):
         with self.reader.snapshot() as db:
             return self._recent.answer(db, RecallAsk(cue=cue, k=k, recent=stretch), stretch)
+
+    def claims(self, cue):
+        return ClaimsTold()
 
     def sources(self):
         return ()

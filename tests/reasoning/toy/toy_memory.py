@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from stream.messages import CommitAck, CommitPut, Evidence, EvidenceItem, RecallAsk
+from stream.messages import ClaimsAsk, ClaimsTold, CommitAck, CommitPut, Evidence, EvidenceItem, RecallAsk
 from stream.process.service import Received, Service
 
 
@@ -16,6 +16,7 @@ class ToyMemory(Service):
     def set_up(self) -> None:
         self.listen("memory")
         self.on(RecallAsk, self._recall)
+        self.on(ClaimsAsk, lambda received: received.reply(ClaimsTold()))
         self.on(CommitPut, self._commit)
 
     def _commit(self, received: Received) -> None:
