@@ -17,7 +17,6 @@ from memory.bounds import NAME_CHARS
 from memory.log.kept_clips import (
     PRODUCER,
     covering,
-    make_room,
     source_of,
     to_ask,
 )
@@ -99,7 +98,7 @@ class Clips:
         self._live: dict[Origin, _Live] = {}
         self._lost: deque[tuple[Origin, Range, str]] = deque(maxlen=MOST_LOST)
         self._adopting: set[tuple[Origin, Range]] = set()
-        self._counts = dict.fromkeys(("kept", "again", "lost", "refused", "let_go"), 0)
+        self._counts = dict.fromkeys(("kept", "again", "lost", "refused"), 0)
         self._looking = False
         self._look_due_ns = 0
         service.on(ClipHeld, self._take_held)
@@ -228,12 +227,6 @@ class Clips:
             own_id = clip_id(made)
             if db.execute("SELECT 1 FROM observation WHERE observation_id = ?", (own_id,)).fetchone():
                 return "again", ""
-            room = make_room(db, made.n_bytes, self._settings.budget_bytes)
-        for shard in sorted({digest[:1].hex() for digest in room.let_go}):
-            self._store.sweep_media(self._store.media.folder / shard)
-        self._counts["let_go"] += len(room.let_go)
-        if not room.fits:
-            return "refused", "there is no room for it in the budget of clips"
         put = CommitPut(outbox_seq=0, observations=(_observation(made, own_id, source.t_origin_ns),))
         part = Part(name="clip", encoding="bytes", n_bytes=made.n_bytes)
         (ack,) = self._store.commit([PutItem(self._service.name, put, {"clip": (part, file)})])

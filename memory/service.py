@@ -361,6 +361,7 @@ class MemoryService(Service):
 
     def _clip_kept(self) -> None:
         self._views_due = True
+        self._retention.wake(self.clock.monotonic_ns())
 
     # Views.
 

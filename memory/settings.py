@@ -301,11 +301,6 @@ class ClipSettings(BaseModel):
     most_bytes: int = Field(
         default=256 << 20, ge=1 << 16, description="bytes of one clip; a larger one is not kept"
     )
-    budget_bytes: int = Field(
-        default=2 << 30,
-        ge=0,
-        description="bytes of all clips; the oldest go first, those that are pinned stay",
-    )
 
 
 class RetentionWeights(BaseModel):

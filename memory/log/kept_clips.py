@@ -1,13 +1,12 @@
-"""The clips of live sources in the log: which events still want one, which are kept, which go first."""
+"""The clips of live sources in the log: which events still want one, and which are kept."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from typing import NamedTuple
 
 from memory.log.media import media_path
-from memory.log.reader import LIVE_KINDS, SourceRow, marks, sources
+from memory.log.reader import SourceRow, sources
 from memory.settings import ClipSettings
 from stream.messages.media import KeptClip
 
@@ -20,22 +19,6 @@ OVERLAP_NS = 700 * 1_000_000_000
 
 Origin = tuple[bytes, int]
 Range = tuple[int, int]
-
-_HELD = (
-    "FROM source AS s JOIN observation AS o"
-    " ON o.source_id = s.source_id AND o.session = s.session AND o.kind = 'clip'"
-    " JOIN observation_media AS m ON m.n = o.n AND m.role = 'clip'"
-    " JOIN media AS f ON f.media_hash = m.media_hash"
-    f" WHERE (s.session <> 0 OR s.kind IN ({marks(LIVE_KINDS)}))"
-)
-"""Clips that are kept: found source by source, since no index knows the roles of media."""
-
-
-class Room(NamedTuple):
-    """Whether a clip fits into the budget, and the hashes of those that went for it."""
-
-    fits: bool
-    let_go: list[bytes]
 
 
 def source_of(db: sqlite3.Connection, origin: Origin) -> SourceRow | None:
@@ -115,31 +98,3 @@ def covering(db: sqlite3.Connection, origin: Origin, stretch: Range) -> tuple[li
         if digest is not None
     ]
     return kept, len(kept) < len(rows)
-
-
-def make_room(db: sqlite3.Connection, n_bytes: int, budget_bytes: int) -> Room:
-    """Lets the oldest clips go that are not pinned until another fits into the budget.
-
-    What goes is the film; that there was one stays. Within the caller's transaction; the files are
-    for the sweep. The budgets of `memory.retention` take the place of this, once they are there.
-    """
-    rows = db.execute(
-        "SELECT o.n, f.media_hash, f.n_bytes, EXISTS (SELECT 1 FROM act AS a WHERE a.kind = 'pin'"  # noqa: S608
-        " AND a.target = o.observation_id AND NOT EXISTS (SELECT 1 FROM act AS u WHERE u.undoes = a.act_id))"
-        " OR EXISTS (SELECT 1 FROM span AS p WHERE p.level = 'event' AND p.source_id = o.source_id"
-        " AND p.session = o.session AND p.pinned AND p.pts0_ns < o.pts1_ns AND p.pts1_ns > o.pts0_ns)"
-        f" {_HELD} ORDER BY o.n",
-        LIVE_KINDS,
-    ).fetchall()
-    left_bytes = budget_bytes - sum(size for _, _, size, _ in rows) - n_bytes
-    loose = [(n, digest, size) for n, digest, size, pinned in rows if not pinned]
-    if left_bytes + sum(size for _, _, size in loose) < 0:
-        return Room(False, [])
-    gone: list[bytes] = []
-    for n, digest, size in loose:
-        if left_bytes >= 0:
-            break
-        db.execute("DELETE FROM observation_media WHERE n = ? AND role = 'clip'", (n,))
-        left_bytes += size
-        gone.append(digest)
-    return Room(True, gone)

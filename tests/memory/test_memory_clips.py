@@ -10,11 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from memory.clips import Clips, clip_id
-from memory.log.kept_clips import covering, make_room, to_ask
+from memory.log.kept_clips import covering, to_ask
 from memory.log.media import spooled_file
 from memory.settings import ClipSettings
 from stream.errors import SourceCorrupt, SourceGone
-from stream.messages import Act
 from stream.messages.media import ClipFind, ClipMade
 
 S = 1_000_000_000
@@ -123,7 +122,7 @@ def test_a_clip_is_adopted_by_its_hash_and_the_same_told_again_is_the_same(store
     (again,) = hands.tell(made(cam, folder))
     assert again.kept
     assert len(kept_rows(reader)) == 1
-    assert hands.clips.told() == {"kept": 1, "again": 1, "lost": 0, "refused": 0, "let_go": 0}
+    assert hands.clips.told() == {"kept": 1, "again": 1, "lost": 0, "refused": 0}
     # Another process of memory, which asked for nothing, takes it as well.
     assert Hands(store, reader, folder).tell(told)[0].kept
 
@@ -200,39 +199,6 @@ def test_a_clip_of_a_source_that_is_not_known_or_was_forgotten_is_refused(store,
     file = take("film.mp4")
     store.commit([file.put()])
     assert not hands.tell(made(file, folder))[0].kept, "a file is no live source"
-
-
-def test_the_budget_is_held_oldest_first_and_pins_stay(store, reader, folder, cam):
-    hands = Hands(store, reader, folder, budget_bytes=100)
-    clips = [made(cam, folder, n * 20, n * 20 + 10, bytes([n]) * 30) for n in range(5)]
-    for clip in clips[:3]:
-        assert hands.tell(clip)[0].kept
-    pin = Act(act_id=b"p" * 16, kind="pin", t_ns=1, target=clip_id(clips[0]))
-    store.commit([cam.put(acts=(pin,))])
-    assert hands.tell(clips[3])[0].kept
-    assert sorted(row[1] for row in kept_rows(reader)) == [0, 40 * S, 60 * S], "the second went"
-    assert len(media_files(folder)) == 3
-    assert hands.clips.told()["let_go"] == 1
-    (found,) = hands.tell(
-        ClipFind(source_id=cam.source_id, session=cam.session, pts0_ns=21 * S, pts1_ns=22 * S)
-    )
-    assert found.clips == ()
-    assert "let go" in found.reason
-    assert hands.tell(clips[1])[0].kept, "told again it is known, and does not come back"
-    assert len(media_files(folder)) == 3
-    huge = made(cam, folder, 200, 210, b"x" * 90)
-    assert "no room" in hands.tell(huge)[0].reason, "what is pinned does not go for it"
-    assert len(media_files(folder)) == 3
-
-
-def test_make_room_lets_go_no_more_than_it_must(store, reader, folder, cam):
-    hands = Hands(store, reader, folder)
-    for n in range(4):
-        hands.tell(made(cam, folder, n * 20, n * 20 + 10, bytes([n]) * 30))
-    with store.views() as db:
-        assert make_room(db, 30, 1000).let_go == []
-        assert len(make_room(db, 30, 120).let_go) == 1
-        assert not make_room(db, 200, 120).fits
 
 
 def test_too_large_is_refused_and_lost_is_told_to_who_asks(store, reader, folder, cam):

@@ -23,8 +23,8 @@ S = 1_000_000_000
 SPANS = "SELECT span_id, pts0_ns, pts1_ns, t0_ns, why, digest FROM span ORDER BY source_id, pts0_ns"
 
 
-def consolidator():
-    return Consolidator(segmenter_of(SpanSettings()), 10 * S)
+def consolidator(settings=SpanSettings()):
+    return Consolidator(segmenter_of(settings), 10 * S)
 
 
 def turn(minute, speaker, text):
@@ -40,7 +40,7 @@ class Imports:
     """Imports files into a real store as the process that reads text does."""
 
     def __init__(self, store, folder):
-        self.store, self.folder = store, folder
+        self.store, self.folder, self.spans = store, folder, SpanSettings()
 
     def ask(self, kind, message):
         if isinstance(message, SourcesFind):
@@ -63,7 +63,7 @@ class Imports:
         return found[0] if len(found) == 1 else found
 
     def consolidate(self):
-        made = consolidator()
+        made = consolidator(self.spans)
         while True:
             with self.store.views() as db:
                 step = made.advance(db, 0, self.store.touched)
@@ -112,8 +112,10 @@ def test_a_grown_chat_adds_its_new_turns_to_the_same_source(imports, other):
     assert len(imports.sources()) == 1
 
 
+@pytest.mark.parametrize("segmenter", ["topic", "pause"])
 @pytest.mark.parametrize("sizes", [(1, 60), (10, 20, 30, 40, 50, 60), (59, 60), (30, 31, 60)])
-def test_spans_of_a_chat_that_grew_are_those_of_one_imported_at_once(imports, other, sizes):
+def test_spans_of_a_chat_that_grew_are_those_of_one_imported_at_once(imports, other, sizes, segmenter):
+    imports.spans = other.spans = SpanSettings(chat_segmenter=segmenter)
     for size in sizes:
         imports(DAY[:size])
     other(DAY)
@@ -123,7 +125,7 @@ def test_spans_of_a_chat_that_grew_are_those_of_one_imported_at_once(imports, ot
     last_ns = imports.store._db.execute("SELECT MAX(pts1_ns) FROM observation").fetchone()[0]
     assert told.duration_ns == told.tracks[0].through_pts_ns == last_ns
     with imports.store.views() as db:
-        rebuild_views(db, consolidator(), 0)
+        rebuild_views(db, consolidator(imports.spans), 0)
     assert imports.store._db.execute(SPANS).fetchall() == other.store._db.execute(SPANS).fetchall()
 
 
@@ -139,6 +141,7 @@ def test_a_source_is_not_consolidated_until_its_new_turns_are(imports):
 
 
 def test_keys_of_the_event_that_was_open_again_go_and_the_others_stay(imports):
+    imports.spans = SpanSettings(chat_segmenter="pause")
     imports(DAY[:40])
     db = imports.store._db
     spans = [row[0] for row in db.execute("SELECT span_id FROM span WHERE level = 'event' ORDER BY pts0_ns")]
@@ -174,7 +177,7 @@ def test_an_export_that_lost_its_beginning_and_one_that_has_it_back(imports, oth
     assert len(imports.sources()) == 1
     with imports.store.views() as db:
         made = db.execute(SPANS).fetchall()
-        rebuild_views(db, consolidator(), 0)
+        rebuild_views(db, consolidator(imports.spans), 0)
         assert db.execute(SPANS).fetchall() == made
 
 
