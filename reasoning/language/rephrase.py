@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -120,8 +121,8 @@ class Rephraser:
             if len(found) == self._settings.llm.pictures:
                 break
             if item.thumbnail and path.is_relative_to(root) and path.is_file():
-                picture = path.read_bytes()
-                if picture[:2] == b"\xff\xd8" and len(picture) <= PICTURE_BYTES:
+                picture = _as_jpeg(path.read_bytes())
+                if 0 < len(picture) <= PICTURE_BYTES:
                     found.append(picture)
         return tuple(found)
 
@@ -196,3 +197,19 @@ def failure(error: OmniRecallError) -> str:
     if isinstance(error, ConfigError):
         return f"The language model is not rightly configured: {IN_OWN_WORDS}."
     return f"The language model cannot be reached: {IN_OWN_WORDS}."
+
+
+def _as_jpeg(picture: bytes) -> bytes:
+    """A thumbnail as JPEG, which every server reads, not all of them WebP; empty if it is neither."""
+    if picture[:2] == b"\xff\xd8":
+        return picture
+    if picture[:4] != b"RIFF" or picture[8:12] != b"WEBP":
+        return b""
+    from PIL import Image
+
+    made = BytesIO()
+    try:
+        Image.open(BytesIO(picture), formats=("WEBP",)).convert("RGB").save(made, "JPEG", quality=90)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return b""
+    return made.getvalue()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import re
 import time
+from io import BytesIO
 
 import msgspec
 import pytest
+from PIL import Image
 
 from reasoning.language.breaker import Breaker
 from reasoning.language.choose import language_model_of
@@ -19,6 +21,7 @@ from reasoning.language.rephrase import (
     SOME_LEFT_OUT,
     Asking,
     Rephraser,
+    _as_jpeg,
 )
 from reasoning.language.server import ServerModel
 from reasoning.reasoner import Reasoner
@@ -290,3 +293,13 @@ def test_a_server_model_needs_no_loading(server):
     model = ServerModel(server.url, "m")
     model.load()
     model.close()
+
+
+def test_thumbnails_are_sent_as_jpeg_whatever_the_store_keeps():
+    made = BytesIO()
+    Image.new("RGB", (32, 18), "red").save(made, "WEBP")
+    assert _as_jpeg(made.getvalue())[:2] == b"\xff\xd8"
+    assert Image.open(BytesIO(_as_jpeg(made.getvalue()))).size == (32, 18)
+    assert _as_jpeg(made.getvalue()[:20]) == b""
+    assert _as_jpeg(b"\xff\xd8 as it is") == b"\xff\xd8 as it is"
+    assert _as_jpeg(b"no picture") == b""
