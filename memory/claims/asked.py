@@ -84,12 +84,14 @@ def _name(phrase: str) -> str:
     if (
         len(words) > 1
         and words[-1].endswith(("ing", "ed"))
+        and words[-1] not in _NOUNS
         and not re.search(r"(?:'s|^my|^our|^your)$", words[-2])
     ):
         return ""
     return resolve(phrase, _VOICES)
 
 
+_NOUNS = word_set("meeting wedding training hearing briefing outing gathering building")
 _ENDS = word_set("from to of at in on with for by about like doing going")
 
 

@@ -47,6 +47,9 @@ from memory.claims.statement import (
     MANY,
     MAYBE,
     NAME,
+    NUMBER,
+    PHONE,
+    PHONE_NUMBER,
     PRICE,
     TIME,
     Statement,
@@ -93,6 +96,8 @@ def _state(said: Said, about: str, relation: str, value: str, *, denied: bool = 
     value = value_of(value)
     if about and relation and value:
         confidence = DENIED if denied else said.confidence
+        if relation == NUMBER and PHONE_NUMBER.match(value):
+            relation = PHONE
         yield Statement(about, relation, value, confidence, said.shift_ns)
 
 

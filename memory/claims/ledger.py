@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from memory.claims.asked import ASKER, Asked, read_asked
-from memory.claims.statement import CERTAIN, DENIED, HOLDER, IS, LOCATION, MANY, NAME, normal
+from memory.claims.statement import CERTAIN, DENIED, HOLDER, IS, LOCATION, MANY, NAME, NUMBER, PHONE, normal
 from memory.claims.verbs import word_set
 from memory.claims.view import Told, has_many, through_commit, told_of
 from memory.log.acts import acts_of, corrections_at
@@ -112,7 +112,8 @@ class _View:
         """The slot in the ledger that is meant: the very one, else the only one that it can be."""
         about, relation = asked.about, asked.relation
         if about.startswith(ASKER):
-            return self._askers(about, relation)
+            found = self._askers(about, relation)
+            return self._askers(about, PHONE) if found is None and relation == NUMBER else found
         if self._has(about, relation) or (relation == LOCATION and self._has(about, HOLDER)):
             return about, relation
         if relation == IS:
@@ -138,6 +139,8 @@ class _View:
         """
         rows = self._db.execute("SELECT DISTINCT relation FROM claim WHERE about = ?", (about,)).fetchall()
         near = [row[0] for row in rows if _is_within(row[0], relation) or _is_within(relation, row[0])]
+        if relation == NUMBER and PHONE in near:
+            return about, PHONE  # Somebody's number, of all that they have, is that of their phone.
         return (about, near[0]) if len(near) == 1 else None
 
     def _askers(self, about: str, relation: str) -> tuple[str, str] | None:

@@ -21,14 +21,17 @@ LOCATION, HOLDER, HOLDS, HOME, EMPLOYER, JOB, TIME, NAME, PRICE, IS = (
     "price",
     "is",
 )
+NUMBER, PHONE = "number", "phone number"
+PHONE_NUMBER = re.compile(r"^\+?(?:[\s().-]*\d){6,15}$")
+"""A "number" of this form is a phone number: at least six digits, at most the fifteen of ITU-T E.164."""
 MANY = "*"
 """Begins the name of a relation that has several values at once, so that none supersedes another."""
 SAME_RELATIONS = {
-    "telephone number": "phone number",
-    "mobile number": "phone number",
-    "cell number": "phone number",
-    "cell phone number": "phone number",
-    "mobile phone number": "phone number",
+    "telephone number": PHONE,
+    "mobile number": PHONE,
+    "cell number": PHONE,
+    "cell phone number": PHONE,
+    "mobile phone number": PHONE,
     "profession": JOB,
     "occupation": JOB,
     "workplace": EMPLOYER,

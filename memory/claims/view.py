@@ -22,7 +22,7 @@ from memory.claims.grammar import statements_of
 from memory.claims.statement import CERTAIN, DENIED, HOLDS, MANY, MAYBE, Statement, normal
 from memory.log.reader import T0, last_commit, marks, pages
 
-RULES = "claims-1"
+RULES = "claims-2"
 """Version of the grammar and of this view; a store of another one has its claims made anew."""
 PER_STEP = 96
 """Observations read in one transaction, some 30 ms at a third of a millisecond each."""

@@ -91,7 +91,10 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         body = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"{folder} is no snapshot: {path.name} cannot be read") from error
+        raise StoreError(
+            f"{folder} is no snapshot: {path.name} cannot be read",
+            remedy="name a folder that omnirecall snapshot made",
+        ) from error
     try:
         told = json.loads(body)
         if told["check"] != _check_of(told) or told["version"] != VERSION:

@@ -64,7 +64,7 @@ class TextService(Service):
         self._sources: list[Grown] = []
         self._unasked: list[bytes] = []
         self._puts: Iterator[CommitPut] | None = None
-        self._in_flight: dict[int, int] = {}
+        self._in_flight: dict[int, dict[bytes, object]] = {}
         self._notes: list[str] = []
         self._rejected = ""
         self._n_rejected = 0
@@ -192,11 +192,13 @@ class TextService(Service):
             if not seq:
                 self._refuse(SourceRefused(f"{self._open.uri}: a turn is too much for a message"))
                 return
-            self._in_flight[seq] = len({one.payload.get("turn") for one in put.observations})
+            self._in_flight[seq] = {one.observation_id: one.payload.get("turn") for one in put.observations}
 
     def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
         """Counts what is on disk; what was forgotten on purpose is told."""
-        self._n_sent += self._in_flight.pop(outbox_seq, 0)
+        refused = {one.item_id for one in rejects}
+        turns = self._in_flight.pop(outbox_seq, {})
+        self._n_sent += len({turn for item_id, turn in turns.items() if item_id not in refused})
         self._n_rejected += len(rejects)
         if rejects:
             self._rejected = self._rejected or rejects[0].reason
@@ -205,7 +207,8 @@ class TextService(Service):
         self._puts = None
         self._give_turn()
         n_ids = sum(len(source.ids) for source in self._sources)
-        if self._n_rejected >= max(1, n_ids):
+        is_known = any(source.n_known for source in self._sources)
+        if self._n_rejected >= max(1, n_ids) and not is_known:
             # Memory keeps it out, so that it will never be consolidated.
             self._refuse(
                 SourceRefused(
@@ -215,7 +218,7 @@ class TextService(Service):
             )
             return
         if self._n_rejected:
-            self._notes.append(f"{self._n_rejected} observation(s) are not taken: {self._rejected}")
+            self._notes.append(f"{self._n_rejected} observation(s) of it are not taken: {self._rejected}")
         self._unasked = list(dict.fromkeys(source.record.source_id for source in self._sources))
 
     # The end.

@@ -153,6 +153,30 @@ def test_the_newest_value_answers_and_the_older_stays_as_history(ledger):
     assert rows == [("555-1", 0, 0), ("555-2", 1, 1)]
 
 
+def test_my_number_is_that_of_the_phone(ledger):
+    ledger.tell("My phone number is 555-0101.")
+    ledger.tell("I got a new phone, my number is now 555-0202.", day=2)
+    for question in ("What is Ana's phone number?", "What is Ana's number?", "What is my number?"):
+        assert ledger.now(question) == ["555-0202"]
+    ledger.tell("My number is now 555-0303.", "My work number is 555-0404.", day=3)
+    assert ledger.now("What is Ana's phone number?") == ["555-0303"]
+    assert ledger.now("What is Ana's number?") == ["555-0303"]
+    assert ledger.now("What is Ana's work number?") == ["555-0404"]
+
+
+def test_a_number_that_is_none_of_a_phone_stays_a_number(ledger):
+    ledger.tell("My phone number is 555-0101.", "My number is 7.")
+    assert ledger.now("What is Ana's phone number?") == ["555-0101"]
+    assert ledger.now("What is Ana's number?") == ["7"]
+
+
+def test_a_meeting_of_two_words_that_is_moved(ledger):
+    ledger.tell("The budget meeting is on Friday at 10 am.")
+    ledger.tell("The budget meeting is moved to Monday at 3 pm.", day=2)
+    assert ledger.now("When is the budget meeting?") == ["Monday at 3 pm"]
+    assert read_asked("When is the train arriving?") is None
+
+
 def test_what_is_imported_later_but_was_said_earlier_does_not_supersede(ledger):
     ledger.tell("My phone number is 555-2.", day=3)
     ledger.tell("My phone number is 555-1.", source="older", day=1)

@@ -67,8 +67,9 @@ def test_a_restored_store_is_what_was_taken(full, store, tmp_path):
     (tmp_path / "else" / "file").write_text("mine")
     with pytest.raises(StoreError, match="not empty"):
         restore(folder, tmp_path / "else")
-    with pytest.raises(StoreError, match="no snapshot"):
+    with pytest.raises(StoreError, match="no snapshot") as refused:
         restore(tmp_path / "else", tmp_path / "newer")
+    assert "omnirecall snapshot" in refused.value.remedy
     with pytest.raises(StoreError, match="no store"):
         take_snapshot(tmp_path / "nowhere", tmp_path / "backup2")
     assert not list(tmp_path.glob(".*"))

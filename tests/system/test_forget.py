@@ -64,6 +64,9 @@ def test_what_is_forgotten_is_gone_and_stays_away(tmp_path):
     assert files_with(store, b"porcelain") == []
     again = omnirecall("import", chat, *at, "--time-zone", "UTC", "--json")
     assert files_with(store, b"porcelain") == [], again.stdout
+    assert again.returncode == 0, "a file of which only some was forgotten is not refused"
+    assert events(again)["file"]["outcome"] == "already there", again.stdout
+    assert any("forgotten" in note for note in events(again)["file"]["notes"]), again.stdout
     new = ("--store", tmp_path / "new")
     restored = omnirecall("restore", kept, *new, "--json")
     assert json.loads(restored.stdout)["forgotten"] == 1
