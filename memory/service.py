@@ -140,7 +140,8 @@ class MemoryService(Service):
         self._questions = Questions(recall_reader, self._pipeline, link, recall, recent)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
-        self._in_use += [self._writer, self._queries, self.lane("retention")]
+        beside = ("retention", "background", "spans")
+        self._in_use += [self._writer, self._queries, *map(self.lane, beside)]
         self._keys = KeyMaker(
             self._store,
             self._reader,
@@ -330,6 +331,7 @@ class MemoryService(Service):
 
     def _forgotten(self) -> None:
         self._views_due = True
+        self._claims_due = self._settings.claims
         self._keys.wake()
 
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
