@@ -140,7 +140,8 @@ class MemoryService(Service):
         self._questions = Questions(recall_reader, self._pipeline, link, recall, recent)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
-        self._in_use += [self._writer, self._queries, self.lane("retention")]
+        beside = ("retention", "background", "spans")
+        self._in_use += [self._writer, self._queries, *map(self.lane, beside)]
         self._keys = KeyMaker(
             self._store,
             self._reader,
@@ -162,14 +163,19 @@ class MemoryService(Service):
             self._clip_kept,
         )
         self._writer.submit(self._feed_short_term)
+        self._open_upkeep()
+        self._writer.submit(self._ready_views, failed=self._views_failed)
+        self._sweep.extend(shard.name for shard in self._store.media.shards())
+        self._claims_due = self._settings.claims
+        self._answer_messages()
+        self._forget.start()
+        self._keys.start()
+
+    def _open_upkeep(self) -> None:
+        """Retention, forgetting, and what idle time does about spans."""
+        looks, budgets = self.lane("retention"), self._settings.retention
         self._retention = Retention(
-            self._store,
-            self._reader,
-            self._shelf,
-            self._settings.retention,
-            self.clock.now_ns,
-            self._writer,
-            self.lane("retention"),
+            self._store, self._reader, self._shelf, budgets, self.clock.now_ns, self._writer, looks
         )
         self._retention.register(self)
         self._forget = Forget(
@@ -194,9 +200,8 @@ class MemoryService(Service):
             self._shelf.remove,
             self.clock.now_ns,
         )
-        self._writer.submit(self._ready_views, failed=self._views_failed)
-        self._sweep.extend(shard.name for shard in self._store.media.shards())
-        self._claims_due = self._settings.claims
+
+    def _answer_messages(self) -> None:
         self.on(CommitPut, self._take)
         self.on(MarkAsk, lambda received: self._query(received, self._mark))
         self.on(RecallAsk, lambda received: self._query(received, self._recall))
@@ -213,8 +218,6 @@ class MemoryService(Service):
         self.on(WeightsAsk, self._take_weights)
         self.on(ForgetAsk, self._forget.take)
         self.listen("memory")
-        self._forget.start()
-        self._keys.start()
 
     def idle(self) -> None:
         """Starts whatever is due: commits before views, views before keys."""
@@ -330,6 +333,7 @@ class MemoryService(Service):
 
     def _forgotten(self) -> None:
         self._views_due = True
+        self._claims_due = self._settings.claims
         self._keys.wake()
 
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from memory.claims.asked import ASKER, Asked, read_asked
 from memory.claims.statement import CERTAIN, DENIED, HOLDER, IS, LOCATION, MANY, NAME, NUMBER, PHONE, normal
 from memory.claims.verbs import word_set
-from memory.claims.view import Told, has_many, through_commit, told_of
+from memory.claims.view import Told, has_many, is_behind, through_commit, told_of
 from memory.log.acts import acts_of, corrections_at
 from memory.log.reader import COLUMNS, Logged, logged, named_sources, sources_at
 from memory.recall.expand import spans_of
@@ -73,6 +73,7 @@ def told(db: sqlite3.Connection, ask: ClaimsAsk) -> ClaimsTold:
         or cue.image_part
         or cue.pts0_ns is not None
         or cue.pts1_ns is not None
+        or is_behind(db, cue.as_of_commit)  # What held before would be told as what holds.
     ):
         return found
     view = _View(db, cue)

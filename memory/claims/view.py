@@ -20,6 +20,7 @@ import msgpack
 from memory.claims.clauses import Voices
 from memory.claims.grammar import statements_of
 from memory.claims.statement import CERTAIN, DENIED, HOLDS, MANY, MAYBE, Statement, normal
+from memory.log.demotion import DIGEST, REASON
 from memory.log.reader import T0, last_commit, marks, pages
 
 RULES = "claims-2"
@@ -116,7 +117,9 @@ def _of_commit(db: sqlite3.Connection, commit_no: int) -> list[tuple[Any, ...]]:
 
 def _refresh(db: sqlite3.Connection) -> None:
     """Makes the ledger anew where the rules changed, something was forgotten, or an act was undone."""
-    gone = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM tombstone").fetchone()[0])
+    gone = int(
+        db.execute("SELECT COALESCE(MAX(n), 0) FROM tombstone WHERE reason <> ?", (REASON,)).fetchone()[0]
+    )
     undone = int(db.execute("SELECT COUNT(*) FROM act WHERE kind = 'undo'").fetchone()[0])
     rules = db.execute("SELECT value FROM view_state WHERE name = ?", (_RULES,)).fetchone()
     is_same = rules is not None and rules[0] == RULES
@@ -129,16 +132,46 @@ def _refresh(db: sqlite3.Connection) -> None:
 
 
 def forget_claims(db: sqlite3.Connection) -> None:
-    """Takes the whole view away; the next steps make it from the log."""
+    """Takes the view away; the next steps make it from the log.
+
+    What rests on texts that retention let go stays: the log cannot tell it again.
+    """
+    kept = _of_let_go_texts(db)
     db.execute("DELETE FROM claim_support")
     db.execute("UPDATE claim SET superseded_by = NULL")
     db.execute("DELETE FROM claim")
     _keep(db, _THROUGH, 0)
+    for (about, relation), some in kept.items():
+        _write(db, about, relation, runs(some, relation))
+
+
+def _of_let_go_texts(db: sqlite3.Connection) -> dict[tuple[str, str], list[Told]]:
+    """Statements of observations that are there without their text, by slot."""
+    rows = db.execute(
+        "SELECT DISTINCT c.about, c.relation, o.observation_id FROM observation AS o JOIN claim_support AS s"
+        " ON s.observation_id = o.observation_id JOIN claim AS c ON c.claim_id = s.claim_id"
+        " WHERE o.demoted >= ?",
+        (DIGEST,),
+    )
+    bare: dict[tuple[str, str], set[bytes]] = {}
+    for about, relation, observation_id in rows.fetchall():
+        bare.setdefault((about, relation), set()).add(observation_id)
+    return {slot: [one for one in told_of(db, *slot) if one.support_id in ids] for slot, ids in bare.items()}
 
 
 def through_commit(db: sqlite3.Connection) -> int:
     """Up to which commit the ledger was made."""
     return _state(db, _THROUGH)
+
+
+def is_behind(db: sqlite3.Connection, as_of: int | None = None) -> bool:
+    """Whether something that was said by a commit (None: by now) has not been read yet."""
+    row = db.execute(
+        f"SELECT 1 FROM observation AS o WHERE o.commit_no > ? AND o.commit_no <= ? AND o.kind IN {KINDS}"  # noqa: S608
+        " AND o.text <> '' LIMIT 1",
+        (through_commit(db), 2**62 if as_of is None else as_of),
+    ).fetchone()
+    return row is not None
 
 
 def _state(db: sqlite3.Connection, name: str) -> int:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from memory.claims.view import forget_claims
 from memory.forget.prints import Gathering
 from memory.forget.selection import Condition, Origin, Selection, doom
 from memory.keys.keyers import unpack_vectors
@@ -92,6 +93,7 @@ def erase(
     _mend_spans(db, done)
     _take_sources(db, done, whole)
     _take_media(db, done, [row[0] for row in media], media_dir)
+    forget_claims(db)  # A claim that stays may be told in the words of a support that went.
     if done.counts["texts"] >= REBUILT_TEXTS:
         db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")
     db.execute("DELETE FROM temp.doomed")

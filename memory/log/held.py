@@ -11,6 +11,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
+from memory.log.demotion import GONE
 from memory.log.reader import marks, pages, sources
 from memory.log.status import disk_bytes
 from stream.messages.control import HistoryTold, SourceHeld, TrackStatus, TurnsFind, TurnsFound
@@ -114,11 +115,17 @@ def turns_held(db: sqlite3.Connection, ask: TurnsFind) -> TurnsFound:
         (*key, ask.after_commit, ask.after_n, *TURN_KINDS, TURNS_PAGE + 1),
     ).fetchall()
     page = rows[:TURNS_PAGE]
+    # Those that retention let go were there: else a chat of which nothing is left would come in anew.
+    gone = db.execute(
+        "SELECT observation_id, pts0_ns FROM let_go WHERE source_id = ? AND session = ? AND step = ?"
+        " AND observation_id NOT NULL ORDER BY n LIMIT ?",
+        (*key, GONE, TURNS_PAGE if (ask.after_commit, ask.after_n) == (0, 0) else 0),
+    ).fetchall()
     after_commit, after_n = page[-1][2:] if len(rows) > len(page) else (0, 0)
     forgotten = db.execute("SELECT 1 FROM tombstone WHERE source_id = ? LIMIT 1", key[:1]).fetchone()
     return TurnsFound(
-        ids=b"".join(row[0] for row in page),
-        pts0_ns=tuple(row[1] for row in page),
+        ids=b"".join(row[0] for row in (*page, *gone)),
+        pts0_ns=tuple(row[1] for row in (*page, *gone)),
         after_commit=after_commit,
         after_n=after_n,
         is_forgotten=forgotten is not None,

@@ -220,6 +220,21 @@ def _drop_text(db: sqlite3.Connection, n: int, _: LetGo) -> None:
 def _drop_rest(db: sqlite3.Connection, n: int, done: LetGo) -> None:
     _drop_media(db, n, "%", done)
     _drop_keys(db, n, "%", done)
+    _drop_claims(db, n)
+
+
+def _drop_claims(db: sqlite3.Connection, n: int) -> None:
+    """Claims that nothing else supports; those that they superseded are superseded by none."""
+    gone = db.execute(
+        "DELETE FROM claim_support WHERE observation_id = (SELECT o.observation_id FROM observation AS o"
+        " WHERE o.n = ?) RETURNING claim_id",
+        (n,),
+    ).fetchall()
+    for (claim_id,) in gone:
+        bare = "claim_id = ?1 AND NOT EXISTS (SELECT 1 FROM claim_support AS s WHERE s.claim_id = ?1)"
+        if db.execute(f"SELECT 1 FROM claim WHERE {bare}", (claim_id,)).fetchone():  # noqa: S608
+            db.execute("UPDATE claim SET superseded_by = NULL WHERE superseded_by = ?", (claim_id,))
+            db.execute("DELETE FROM claim WHERE claim_id = ?", (claim_id,))
 
 
 _STEPS: dict[int, Callable[[sqlite3.Connection, int, LetGo], None]] = {

@@ -120,7 +120,11 @@ def _merge(db: sqlite3.Connection, found: _Forgotten) -> int:
 
 def _take_covered(db: sqlite3.Connection, media_dir: Path) -> Erased:
     """Takes away whatever the log's own tombstones cover."""
-    ids = [row[0] for row in db.execute("SELECT observation_id FROM tombstone WHERE observation_id NOT NULL")]
+    # What retention let go is not there, and the owner's acts on it are not forgotten.
+    rows = db.execute(
+        "SELECT observation_id FROM tombstone WHERE observation_id NOT NULL AND reason = 'forget'"
+    )
+    ids = [row[0] for row in rows]
     ranges = db.execute(
         "SELECT source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, kind FROM tombstone"
         " WHERE observation_id IS NULL AND reason = 'forget'"

@@ -25,7 +25,7 @@ from memory.log.reader import (
     marks,
     sources,
 )
-from memory.spans.digest import CITED_OF_MANY, cited_in, digest
+from memory.spans.digest import CITED_OF_MANY, cited_in, digest, joined
 from memory.spans.due import note_due
 from memory.spans.notes import LOOK_BACK_NS, notes_of
 from memory.spans.segment import Outline, Segmenter, Stretch, Unit, perceived
@@ -268,6 +268,8 @@ class Consolidator:
             ).fetchone()
             observations = observations_in(db, source.source_id, source.session, pts0_ns, pts1_ns)
             line = digest(observations, informative=self._informative)
+            if keeps_digest(db, source.source_id, source.session, pts0_ns, pts1_ns):
+                line = joined(before, line)
             cited = cited_in(observations, CITED_OF_MANY) if merges else cited_in(observations)
             db.execute(
                 "UPDATE span SET digest = ?, thumbnail = ?, cited = ? WHERE span_id = ?",
@@ -278,6 +280,16 @@ class Consolidator:
                 gone = db.execute("DELETE FROM key WHERE owner = ? RETURNING key_id", (span_id,))
                 step.removed_keys += (key_id for (key_id,) in gone.fetchall())
         step.refreshed = len(events)
+
+
+def keeps_digest(db: sqlite3.Connection, source_id: bytes, session: int, pts0_ns: int, pts1_ns: int) -> bool:
+    """Whether retention let texts go in this stretch that the digest of an event there rests on."""
+    row = db.execute(
+        "SELECT 1 FROM kept_digest WHERE level = 'event' AND source_id = ? AND session = ? AND pts0_ns >= ?"
+        " AND pts1_ns <= ? LIMIT 1",
+        (source_id, session, pts0_ns, pts1_ns),
+    ).fetchone()
+    return row is not None
 
 
 def span_id_of(level: str, source_id: bytes, session: int, pts0_ns: int, segmenter_id: str) -> bytes:

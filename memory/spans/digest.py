@@ -22,6 +22,7 @@ SPOKEN_WORDS = 24
 WRITTEN_TEXTS = 3
 WRITTEN_CHARS = 60
 LINES = 12
+JOINT = " · "
 
 
 def digest(observations: Sequence[Logged], *, informative: bool = False) -> str:
@@ -48,7 +49,13 @@ def digest(observations: Sequence[Logged], *, informative: bool = False) -> str:
         pieces.append(f"“{spoken}”")
     written = distinct(one.text for one in observations if one.kind == "seen_text")
     pieces += [text[:WRITTEN_CHARS] for text in written[:WRITTEN_TEXTS]]
-    return " · ".join(pieces)
+    return JOINT.join(pieces)
+
+
+def joined(*digests: str) -> str:
+    """What several digests tell, each piece once; of texts that are not there any more."""
+    pieces = (piece for one in digests for piece in one.split(JOINT) if piece)
+    return JOINT.join(distinct(pieces)[:LINES])
 
 
 def _spoken(said: Sequence[Logged], *, informative: bool) -> str:

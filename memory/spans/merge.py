@@ -29,8 +29,8 @@ from memory.keys.speaks import answering
 from memory.log.reader import MIDDLE, SourceRow, last_commit, marks, pages, sources
 from memory.settings import SpanSettings
 from memory.spans.choose import stems_of
-from memory.spans.consolidate import packed_ids, span_id_of
-from memory.spans.digest import CITED_OF_MANY, cited_of, digest
+from memory.spans.consolidate import keeps_digest, packed_ids, span_id_of
+from memory.spans.digest import CITED_OF_MANY, cited_of, digest, joined
 from memory.spans.tree import Rolled, ids_in, observations_by_id
 
 LIKENESS, AGE, MERGES = 0.4, 0.2, 0.4
@@ -208,6 +208,9 @@ class Merger:
         """The event that takes the place of two; its digest rests on what theirs rested on."""
         told = observations_by_id(db, [*ids_in(left.cited), *ids_in(right.cited)])
         union = told if len(told) <= CITED_OF_MANY else cited_of(told)
+        line = digest(union, informative=self._informative)
+        if keeps_digest(db, left.source_id, left.session, left.pts0_ns, right.pts1_ns):
+            line = joined(left.digest, right.digest)
         origin_ns = source.t_origin_ns
         thumbnails = db.execute(
             "SELECT thumbnail FROM span WHERE span_id IN (?, ?) AND thumbnail IS NOT NULL"
@@ -229,7 +232,7 @@ class Merger:
                 None if origin_ns is None else origin_ns + right.pts1_ns,
                 right.why,
                 left.merges + right.merges + 1,
-                digest(union, informative=self._informative),
+                line,
                 thumbnails[0] if thumbnails is not None else None,
                 left.segmenter_id,
                 newest,

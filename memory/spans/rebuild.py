@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from memory.log.database import LOG_NAME
+from memory.log.demotion import REASON
 from memory.log.reader import marks, pages
 from memory.spans.consolidate import Consolidator
 from memory.spans.due import note_due
@@ -70,6 +71,15 @@ def abandon(views_dir: Path) -> None:
         (views_dir / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
 
 
+def _forgotten(db: sqlite3.Connection, schema: str) -> int:
+    """A number that grows when something is forgotten; what retention lets go hinders no rebuild."""
+    row = db.execute(
+        f"SELECT COALESCE(MAX(n), 0) FROM {schema}.tombstone WHERE reason <> ?",  # noqa: S608
+        (REASON,),
+    ).fetchone()
+    return int(row[0])
+
+
 class Rebuild:
     """One rebuild. `build` belongs to one lane, `swap` to the writer's; never both at a time.
 
@@ -99,7 +109,7 @@ class Rebuild:
 
     def _begin(self, db: sqlite3.Connection) -> None:
         """Empty tables as the store's, where there are none, or something was forgotten since."""
-        forgotten = str(db.execute("SELECT COALESCE(MAX(n), 0) FROM log.tombstone").fetchone()[0])
+        forgotten = str(_forgotten(db, "log"))
         made = db.execute("SELECT 1 FROM main.sqlite_schema WHERE name = 'view_state'").fetchone()
         if made is not None:
             row = db.execute("SELECT value FROM main.view_state WHERE name = 'forgotten'").fetchone()
@@ -158,8 +168,7 @@ class Rebuild:
 
     def _is_current(self, db: sqlite3.Connection, made: sqlite3.Connection) -> bool:
         row = made.execute("SELECT value FROM view_state WHERE name = 'forgotten'").fetchone()
-        forgotten = db.execute("SELECT COALESCE(MAX(n), 0) FROM tombstone").fetchone()[0]
-        return row is not None and row[0] == str(forgotten)
+        return row is not None and row[0] == str(_forgotten(db, "main"))
 
     def _swap_lot(
         self, db: sqlite3.Connection, made: sqlite3.Connection, key: tuple[bytes, int], swapped: Swapped

@@ -12,8 +12,10 @@ from memory.claims.clauses import Voices
 from memory.claims.grammar import statements_of
 from memory.claims.ledger import told
 from memory.claims.view import advance, forget_claims
+from memory.log.demotion import DIGEST, GONE
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
+from memory.retain.steps import Decision, let_go
 from stream.messages import (
     Act,
     ClaimsAsk,
@@ -281,3 +283,51 @@ def test_what_is_forgotten_supports_nothing(ledger):
     assert ledger.now("Where does Lena live?") == ["Porto"]
     ledger.advance()
     assert ledger.rows("SELECT value FROM claim") == [("Porto",)]
+
+
+def demote(ledger, observation, level):
+    with ledger.store.views() as db:
+        (n,) = db.execute(
+            "SELECT n FROM observation WHERE observation_id = ?", (observation.observation_id,)
+        ).fetchone()
+        let_go(db, ledger.store.tombstones, [Decision(n, level, "")], "test", 0, ledger.store.last_commit)
+
+
+def test_a_ledger_made_anew_knows_what_was_said_in_texts_that_were_let_go(ledger):
+    ledger.tell("Lena lives in Porto.")
+    _, (bare,) = ledger.tell("Lena lives in Oslo.", day=1)
+    ledger.tell("Lena lives in Oslo.", day=2)
+    every = "SELECT * FROM claim ORDER BY claim_id"
+    supports = "SELECT * FROM claim_support ORDER BY 1, 2"
+    before = ledger.rows(every), ledger.rows(supports)
+    demote(ledger, bare, DIGEST)
+    assert ledger.rows("SELECT COUNT(*) FROM observation WHERE text = ''") == [(1,)]
+    with ledger.store.views() as db:
+        forget_claims(db)
+    ledger.advance(limit=1)
+    assert (ledger.rows(every), ledger.rows(supports)) == before
+    assert ledger.now("Where does Lena live?") == ["Oslo"]
+
+
+def test_rows_that_retention_let_go_take_their_claims_and_no_others(ledger):
+    ledger.tell("Lena lives in Porto.")
+    _, (gone,) = ledger.tell("Lena lives in Oslo.", day=1)
+    demote(ledger, gone, GONE)
+    assert ledger.rows("SELECT value, superseded_by FROM claim") == [("Porto", None)]
+    assert ledger.now("Where does Lena live?") == ["Porto"]
+    with ledger.store.views() as db:
+        db.execute("UPDATE claim SET volatility = 7")  # A ledger that is made anew has it not.
+    ledger.tell("Tom works for Acme.")
+    assert ledger.rows("SELECT volatility FROM claim WHERE value = 'Porto'") == [(7.0,)]
+
+
+def test_a_ledger_that_has_not_read_all_says_nothing_of_slots(ledger):
+    ledger.tell("Lena lives in Porto.")
+    ledger.tell("Lena lives in Oslo.", day=1)
+    with ledger.store.views() as db:
+        forget_claims(db)
+        assert advance(db, 1)
+    assert ledger.ask("Where does Lena live?").form == ""
+    assert ledger.now("Where does Lena live?", as_of_commit=1) == ["Porto"]
+    ledger.advance()
+    assert ledger.now("Where does Lena live?") == ["Oslo"]

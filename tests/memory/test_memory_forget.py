@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from memory.claims.view import advance as advance_claims
 from memory.forget import journal
 from memory.forget.prints import ByteSearch, Gathering, windows_of
 from memory.forget.selection import condition_of, numbers_of, selection_of
@@ -372,7 +373,43 @@ def test_acts_citations_and_claims_on_it_go_too(store, reader, shelf, take, forg
     kept = {row[0] for row in store._db.execute("SELECT act_id FROM act WHERE kind <> 'forget'")}
     assert kept == {b"c" * 16}
     assert store._db.execute("SELECT observation_id FROM citation").fetchall() == [(other,)]
-    assert store._db.execute("SELECT claim_id FROM claim").fetchall() == [(b"y" * 16,)]
+    assert store._db.execute("SELECT claim_id FROM claim").fetchall() == [], "others are made anew"
+
+
+def test_a_claim_that_stays_is_not_told_in_words_that_went(store, reader, shelf, take, forgetting, tmp_path):
+    film = take()
+    gone = film.said(0, 1, "Lena lives in the Old Harbour Quarter.")
+    film2 = take("other.mp4")
+    stays = film2.said(0, 1, "Lena lives in the old harbour quarter.")
+    store.commit([film.put(gone, marks=film.ends(1))])
+    store.commit([film2.put(stays, marks=film2.ends(1))])
+    with store.views() as db:
+        while advance_claims(db):
+            pass
+    assert store._db.execute("SELECT value FROM claim").fetchall() == [("the Old Harbour Quarter",)]
+    told = forgetting.all_of(ids=(gone[0].observation_id.hex(),))
+    assert told.verified
+    assert not any(b"Old Harbour Quarter" in body for body in everything(tmp_path / "store").values())
+    with store.views() as db:
+        while advance_claims(db):
+            pass
+    assert store._db.execute("SELECT value FROM claim").fetchall() == [("the old harbour quarter",)]
+
+
+def test_a_claim_of_a_correction_goes_with_what_was_corrected(store, reader, shelf, take, forgetting):
+    film = take()
+    gone = film.said(0, 1, "Lena lives in Porto.")
+    slot = {"about": "lena", "relation": "home", "value": "Oslo"}
+    act = Act(
+        act_id=b"a" * 16, kind="correct", t_ns=1, target=gone[0].observation_id, text="Oslo", value=slot
+    )  # fmt: skip
+    store.commit([film.put(gone, marks=film.ends(1), acts=[act])])
+    with store.views() as db:
+        while advance_claims(db):
+            pass
+    assert store._db.execute("SELECT COUNT(*) FROM claim").fetchone() == (2,)
+    forgetting.all_of(ids=(gone[0].observation_id.hex(),))
+    assert store._db.execute("SELECT value FROM claim").fetchall() == []
 
 
 def test_the_same_words_elsewhere_are_no_trace(store, reader, shelf, take, forgetting):

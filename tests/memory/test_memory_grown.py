@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from memory.log.demotion import GONE
 from memory.log.held import held, turns_held
 from memory.log.reader import named_sources, sources_at
 from memory.log.store import LogStore, PutItem
+from memory.retain.steps import Decision, let_go
 from memory.settings import SpanSettings
 from memory.spans.consolidate import Consolidator, rebuild_views
 from memory.spans.segment import segmenter_of
@@ -245,6 +247,19 @@ def test_a_store_made_before_gets_nothing_twice(imports):
     assert numbers(imports(DAY)) == (10, 50)
     assert len(imports.sources()) == 1
     assert imports.texts() == [row["text"] for row in DAY]
+
+
+@pytest.mark.parametrize("n_gone", [10, 30])
+def test_turns_that_retention_let_go_stay_known(imports, n_gone):
+    imports(DAY[:30])
+    (source,) = imports.sources()
+    with imports.store.views() as db:
+        rows = db.execute("SELECT n FROM observation ORDER BY pts0_ns LIMIT ?", (n_gone,)).fetchall()
+        decisions = [Decision(n, GONE, "") for (n,) in rows]
+        let_go(db, imports.store.tombstones, decisions, "test", 0, imports.store.last_commit)
+    assert numbers(imports(DAY[:40])) == (10, 30)
+    assert len(imports.rows()) == 40 - n_gone
+    assert imports.sources() == [source]
 
 
 def test_the_same_content_under_another_name_keeps_both(imports):

@@ -10,10 +10,12 @@ import pytest
 from memory.keys.index import IndexShelf
 from memory.keys.keyers import DIGEST, DigestKeyer, KeyDraft, add_keys
 from memory.keys.speaks import Speaks, answer_with
+from memory.log.demotion import DIGEST as DEMOTED
 from memory.recall.expand import spans_of
 from memory.recall.gates import gates_of
 from memory.recall.pipeline import Recall
 from memory.recall.recount import recount
+from memory.retain.steps import Decision, let_go
 from memory.settings import RecallSettings, SpanSettings
 from memory.spans.merge import LIKENESS, MERGES, Merger, _pair_episode, _scale_of, count_events, least
 from memory.spans.timeline import timeline
@@ -98,6 +100,16 @@ def test_merged_events_keep_what_their_digests_rested_on_and_the_old_ones_end(st
             "SELECT span_id FROM span WHERE level = 'event' AND ended_commit IS NULL"
         )
     }
+
+
+def test_a_merged_event_tells_what_its_parts_kept_of_texts_that_were_let_go(store, take):
+    filled(store, take, ["a red boat", "a stone bridge", "a green bus"])
+    with store.views() as db:
+        (n,) = db.execute("SELECT n FROM observation WHERE text = 'a stone bridge'").fetchone()
+        let_go(db, store.tombstones, [Decision(n, DEMOTED, "")], "test", 0, store.last_commit)
+    merge(store, 1)
+    told = "SELECT digest FROM span WHERE level = 'event' AND ended_commit IS NULL"
+    assert store._db.execute(told).fetchall() == [("a red boat · a stone bridge · a green bus",)]
 
 
 def test_merging_does_not_grind_one_stretch_down(store, take):

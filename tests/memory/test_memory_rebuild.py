@@ -163,6 +163,16 @@ def test_what_was_forgotten_meanwhile_does_not_come_back(store, take):
     assert not any("a.mp4 thing3 " in f"{digest} " for digest in digests if "·" not in digest)
 
 
+def test_what_retention_lets_go_meanwhile_hinders_no_rebuild(store, take):
+    filled(store, take)
+    begin(store)
+    made = rebuild_of(store)
+    built(made)
+    store.tombstones.add_observation(b"\0" * 16, "retention", 1)
+    assert swapped(store, made) is not None
+    assert not is_wanted(store._db)
+
+
 def test_a_source_of_more_than_a_lot_changes_places_in_several(store, take):
     filled(store, take, names=("a.mp4",), n=LOT)
     before = store._db.execute(ROWS).fetchall()

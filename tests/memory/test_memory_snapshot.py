@@ -15,12 +15,15 @@ from pathlib import Path
 import pytest
 
 from memory.log.database import connect_reader
+from memory.log.demotion import GONE
 from memory.log.store import LogStore
+from memory.retain.steps import Decision, let_go
 from memory.snapshot.manifest import read_manifest, verify
 from memory.snapshot.replay import forget_in
 from memory.snapshot.restore import restore
 from memory.snapshot.take import take as take_snapshot
 from stream.errors import Corrupt, SchemaTooNew, StoreBusy, StoreError
+from stream.messages import Act
 from stream.process.supervisor import take_lock
 from tests.memory.test_memory_forget import Forgetting, filled, traces
 
@@ -190,6 +193,28 @@ def test_a_snapshot_forgets_too(full, store, reader, shelf, tmp_path):
     assert forget_in(folder, full).observations == 0
     restore(folder, tmp_path / "new")
     assert rows(tmp_path / "new")["observation"] == rows(full)["observation"]
+
+
+def test_corrections_of_what_retention_let_go_stay_where_something_else_is_forgotten(
+    store, reader, shelf, take, tmp_path
+):
+    film, seen = filled(store, reader, shelf, take)
+    let, forgotten = (o.observation_id for o, _ in seen[1:5:2])
+    acts = [
+        Act(act_id=bytes([n]) * 16, kind="correct", t_ns=n, target=target, text="no")
+        for n, target in ((1, let), (2, forgotten))
+    ]
+    store.commit([film.put(acts=acts)])
+    with store.views() as db:
+        (n,) = db.execute("SELECT n FROM observation WHERE observation_id = ?", (let,)).fetchone()
+        let_go(db, store.tombstones, [Decision(n, GONE, "")], "test", 0, store.last_commit)
+    take_snapshot(tmp_path / "store", tmp_path / "backup")
+    Forgetting(store, reader, shelf).all_of(ids=(forgotten.hex(),))
+    assert forget_in(tmp_path / "backup", tmp_path / "store").observations == 1
+    restore(tmp_path / "backup", tmp_path / "new")
+    kept = [row[0] for row in rows(tmp_path / "new")["act"] if "correct" in row]
+    assert kept == [b"\x01" * 16]
+    shelf.close()
 
 
 def test_a_snapshot_of_a_newer_release_is_refused(full, tmp_path, monkeypatch):

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memory.log.demotion import DIGEST
 from memory.log.reader import sources
 from memory.log.store import LogStore
+from memory.retain.steps import Decision, let_go
 from memory.settings import SpanSettings
 from memory.spans.consolidate import (
     EVENTS_PER_STEP,
@@ -96,6 +98,19 @@ def test_a_live_event_closes_without_a_silent_track_and_takes_what_comes_late(st
     (entry,) = entries(reader).entries
     assert entry.span.digest == "a photo of a gate · “Somebody is at the gate.”"
     assert (entry.span.t0_ns, entry.span.t1_ns) == (1000 * S, 1006 * S)
+
+
+def test_what_comes_late_leaves_what_an_event_kept_of_texts_that_were_let_go(store, take):
+    live = take("cam", session=5 * S, origin_ns=1000 * S, kind="camera")
+    store.commit([live.put(live.shot(0, 6, "a photo of a gate"), live.shot(6, 12), marks=[live.mark(0, 12)])])
+    advance(store, now_ns=1023 * S)
+    with store.views() as db:
+        (n,) = db.execute("SELECT n FROM observation WHERE text <> ''").fetchone()
+        let_go(db, store.tombstones, [Decision(n, DIGEST, "")], "test", 0, store.last_commit)
+    store.commit([live.put(live.said(2, 4, "Somebody is at the gate."), marks=[live.mark(1, 6)])])
+    advance(store, now_ns=1023 * S)
+    told = "SELECT digest FROM span WHERE level = 'event'"
+    assert store._db.execute(told).fetchall() == [("a photo of a gate · “Somebody is at the gate.”",)]
 
 
 def test_a_photo_is_a_source_of_one_event_without_length(store, reader, take):
