@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.gpu import MOST_FOUND, MOST_HIDDEN, faiss_library
-from memory.keys.vectors import FlatIndex, Hits, IvfIndex
+from memory.keys.vectors import FlatIndex, Hits, IvfIndex, unit_rows
 from perception.encoder.joint import JointEncoder
 from perception.encoder.pretrained import Device
 from perception.encoder.sentences import SentenceEncoder
@@ -78,7 +78,10 @@ def unit(rows: Vectors) -> Vectors:
 
 
 def make_vectors(n: int, data: str, seed: int) -> Vectors:
-    """`n` unit rows (n, 384): `random`, or `clustered` around n / 200 centres."""
+    """`n` unit rows (n, 384): `random`, or `clustered` around n / 200 centres.
+
+    As a store gives them, from float16: files of exact indexes keep no more.
+    """
     rng = np.random.default_rng(seed)
     rows = rng.standard_normal((n, DIMENSION), dtype=np.float32)
     if data == "clustered":
@@ -88,7 +91,7 @@ def make_vectors(n: int, data: str, seed: int) -> Vectors:
             part = rows[start : start + 65_536]
             part *= np.float32(0.7)
             part += centres[rng.integers(0, len(centres), len(part))]
-    return unit(rows)
+    return unit_rows(unit(rows).astype(np.float16), DIMENSION)
 
 
 def queries_near(vectors: Vectors, seed: int) -> Vectors:
