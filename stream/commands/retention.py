@@ -75,7 +75,12 @@ def log(
 @app.command("run")
 def run(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would go next, and end; nothing goes.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would go next, and end; this lets nothing go. Processes hold their budget by "
+            "themselves all the same, also those that this starts.",
+        ),
     ] = False,
     store: options.Store = None,
     preset: options.Preset = "archive",
