@@ -26,9 +26,13 @@ pytestmark = [pytest.mark.system, pytest.mark.model]
 OLD, NEW = "all-minilm-l6-v2@1110a243/onnx-int8", "all-minilm-l6-v2@1110a243/onnx-fp32"
 TURNS = 600
 N_KEYS = 3 * TURNS
-"""Each turn is an event too, and states something."""
+"""Each turn is an event too, by the pauses between them, and states something."""
 QUESTIONS = ("Who bakes bread?", "Where is the spare key kept?", "What did the bees make?", "a stormy night")
-BASE = {"memory__recall__key_timeout_s": 30, "memory__encode_batch": 8}
+BASE = {
+    "memory__recall__key_timeout_s": 30,
+    "memory__encode_batch": 8,
+    "memory__spans__chat_segmenter": "pause",
+}
 WITH_OLD = BASE | {"encoder__text_precision": "int8"}
 _SUBJECTS = ("my grandmother", "our neighbour", "the tram driver", "Ana", "the orchestra", "a stray dog")
 _DOINGS = ("bakes", "repairs", "loses", "paints", "sells", "hides", "finds", "photographs")
