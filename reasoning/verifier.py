@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal, Protocol
+from typing import Literal
 
 from reasoning.tokens import DATE_WORDS, Token, Told, stem_of, told_of
 from reasoning.words import FUNCTION_WORDS, word_set
@@ -80,14 +80,6 @@ class Finding:
     support: float
 
 
-class Entailment(Protocol):
-    """A model of natural language inference."""
-
-    def probabilities(self, premise: str, hypothesis: str) -> tuple[float, float, float]:
-        """Of entailment, neutral and contradiction."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Unit:
     """One sentence of a premise."""
@@ -111,19 +103,10 @@ class Verifier:
     Args:
         rarity: Weight of a stem, above 0; a common one weighs little. Without it all weigh alike,
             but names and numbers twice, words that any sentence may have a third.
-        entailment: Asked about what the rules find supported.
-        contradicts: Its probability of contradiction from which a sentence is not shown.
     """
 
-    def __init__(
-        self,
-        rarity: Callable[[str], float] | None = None,
-        entailment: Entailment | None = None,
-        contradicts: float = 0.5,
-    ) -> None:
+    def __init__(self, rarity: Callable[[str], float] | None = None) -> None:
         self._rarity = rarity
-        self._entailment = entailment
-        self._contradicts = contradicts
 
     def check(self, sentence: str, evidence: Sequence[Premise]) -> Finding:
         """Whether `evidence` supports `sentence`.
@@ -140,11 +123,6 @@ class Verifier:
         gaps = claim.gaps()
         if gaps:
             return Finding("unknown", tuple(gaps), support)
-        if self._entailment is not None:
-            premise = " ".join(f"{one.speaker}: {one.text}" if one.speaker else one.text for one in evidence)
-            against = self._entailment.probabilities(premise, sentence)[2]
-            if against >= self._contradicts:
-                return Finding("contradicted", ("the inference model says so",), support)
         return Finding("supported", (), support)
 
     def _weight(self, token: Token) -> float:

@@ -40,7 +40,7 @@ from memory.keys.keyers import TextKeyer, add_keys, unpack_vectors
 from memory.log.database import RECALL_CACHE_KIB
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
-from memory.recall.candidates import _with_words, find
+from memory.recall.candidates import find, with_words
 from memory.recall.gates import gates_of
 from memory.recall.pipeline import Recall
 from memory.recall.words import content_words
@@ -129,7 +129,7 @@ def lexical_cost(db: sqlite3.Connection, shelf: IndexShelf, questions: Sequence[
     hits, same = [0, 0], []
     for question in questions:
         words = content_words(question.text)
-        found = [list(_with_words(db, one, gates, words, 10)) for one in (shelf, plain)]
+        found = [list(with_words(db, one, gates, words, 10)) for one in (shelf, plain)]
         hits = [count + (question.n in ids) for count, ids in zip(hits, found, strict=True)]
         same.append(len({*found[0]} & {*found[1]}) / max(len(found[1]), 1))
     total = len(questions)

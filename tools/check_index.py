@@ -35,7 +35,7 @@ from memory.keys.lexicon import STEM
 from memory.keys.speaks import answering
 from memory.log.database import LOG_NAME, connect_reader
 from memory.log.store import LogStore, PutItem
-from memory.recall.candidates import _with_words
+from memory.recall.candidates import with_words
 from memory.recall.gates import gates_of
 from memory.recall.words import content_words, match_query
 from stream.errors import DeadlineExceeded, OmniRecallError, StoreBusy, StoreError
@@ -169,7 +169,7 @@ class Store:
     def _words_are_equal(self, db: sqlite3.Connection, shelf: IndexShelf, within: float) -> bool:
         gates = gates_of(db, Cue())
         for words, expected in zip(self.words, self.by_words, strict=True):
-            found = _with_words(db, shelf, gates, words, WORDS_K)
+            found = with_words(db, shelf, gates, words, WORDS_K)
             # At the cut, equal scores come in any order.
             scores = sorted(found.values()), sorted(expected.values())
             if len(found) != len(expected) or not np.allclose(*scores, rtol=within, atol=1e-5):

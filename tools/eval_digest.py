@@ -64,11 +64,6 @@ def rouge1(lines: Sequence[Logged], summary: str) -> float:
     return 2 * common / (len(told) + len(wanted)) if common else 0.0
 
 
-def like_summary(lines: Sequence[Logged], sitting: Sitting) -> float:
-    """`rouge1` against the summary of a sitting."""
-    return rouge1(lines, sitting.summary)
-
-
 def share_asked(lines: Sequence[Logged], sitting: Sitting) -> float:
     """Share of what was asked later among the lines."""
     return len({one.observation_id for one in lines} & sitting.asked) / len(sitting.asked)

@@ -18,7 +18,7 @@ from memory.keys.keyers import unpack_vectors
 from memory.log.media import media_path
 from memory.log.reader import MIDDLE, Logged
 from memory.log.tombstones import Tombstones
-from memory.spans.consolidate import _picture_of, observations_in, packed_ids
+from memory.spans.consolidate import observations_in, packed_ids, picture_of
 from memory.spans.digest import CITED_OF_MANY, cited_in, digest
 
 _JOINTS = re.compile(r"[“”]|\s·\s|\s?…\s?")
@@ -205,7 +205,7 @@ def _tell_anew(db: sqlite3.Connection, span_id: bytes, observations: Sequence[Lo
     cited = cited_in(observations, CITED_OF_MANY) if merges else cited_in(observations)
     db.execute(
         "UPDATE span SET digest = ?, thumbnail = ?, cited = ? WHERE span_id = ?",
-        (digest(observations), _picture_of(observations), packed_ids(cited), span_id),
+        (digest(observations), picture_of(observations), packed_ids(cited), span_id),
     )
 
 

@@ -26,7 +26,6 @@ _TABLES = f"""
 ALTER TABLE observation ADD COLUMN demoted INTEGER NOT NULL DEFAULT 0;  -- see memory.log.demotion
 CREATE INDEX observation_demoted ON observation (demoted, n) WHERE kind <> 'frame';
 CREATE INDEX observation_pictured ON observation_media (role, n);
-CREATE INDEX span_thumbnail ON span (thumbnail) WHERE thumbnail IS NOT NULL;
 
 CREATE TABLE let_go (                           -- one row per act of letting go; part of the log
   n              INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -204,12 +204,12 @@ def _by_words(
     The words of a date still find turns, since each has its day as words; but among those that were all
     said then, they would tell apart what speaks of another date.
     """
-    found = _with_words(db, shelf, gates, words, limit)
+    found = with_words(db, shelf, gates, words, limit)
     rest = words if gates.dates is None else gates.dates.without(words)
     if gates.dates is None or not rest or len(rest) == len(words):
         return found
     others = _passing(db, found, gates.dates.others)
-    by_rest = _with_words(db, shelf, gates, rest, limit)
+    by_rest = with_words(db, shelf, gates, rest, limit)
     return {n: found[n] if n in others else by_rest.get(n, 0.0) for n in found | by_rest}
 
 
@@ -224,7 +224,7 @@ def _passing(db: sqlite3.Connection, numbers: Iterable[int], condition: Clause) 
     }
 
 
-def _with_words(
+def with_words(
     db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
 ) -> dict[int, float]:
     """BM25 of the best rows that have any of the words."""

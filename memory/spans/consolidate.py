@@ -245,7 +245,7 @@ class Consolidator:
                 None if origin_ns is None else origin_ns + pts1_ns,
                 why,
                 line,
-                _picture_of(observations),
+                picture_of(observations),
                 self.segmenter.segmenter_id,
                 made_commit,
                 packed_ids(cited_in(observations)),
@@ -273,7 +273,7 @@ class Consolidator:
             cited = cited_in(observations, CITED_OF_MANY) if merges else cited_in(observations)
             db.execute(
                 "UPDATE span SET digest = ?, thumbnail = ?, cited = ? WHERE span_id = ?",
-                (line, _picture_of(observations), packed_ids(cited), span_id),
+                (line, picture_of(observations), packed_ids(cited), span_id),
             )
             note_due(db, "episode", source.source_id, source.session, pts0_ns)
             if line != before:
@@ -473,7 +473,7 @@ def _hash_of(observation: Logged) -> bytes | None:
     return bytes.fromhex(name) if name else None
 
 
-def _picture_of(observations: Sequence[Logged]) -> bytes | None:
+def picture_of(observations: Sequence[Logged]) -> bytes | None:
     """The thumbnail of the longest shot, else of whatever has one first."""
     pictured = [one for one in observations if one.thumbnail]
     shots = [one for one in pictured if one.kind == "shot"]

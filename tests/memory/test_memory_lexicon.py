@@ -17,7 +17,7 @@ from memory.keys.index import IndexShelf
 from memory.keys.lexicon import Lexicon
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
-from memory.recall.candidates import _with_words
+from memory.recall.candidates import with_words
 from memory.recall.gates import gates_of
 from memory.recall.words import rarity
 from stream.messages import Cue
@@ -63,8 +63,8 @@ def agree(db, shelf, cue=None, limit=20, tolerance=1e-3):
     plain = IndexShelf(shelf.folder.parent / "none")
     for place, word in enumerate(WORDS):
         asked = [word, WORDS[place - 3], "unheard"]
-        left = _with_words(db, shelf, gates, asked, limit)
-        right = _with_words(db, plain, gates, asked, limit)
+        left = with_words(db, shelf, gates, asked, limit)
+        right = with_words(db, plain, gates, asked, limit)
         assert shelf.words.is_ready
         assert not plain.words.is_ready
         assert len(left) == len(right)
@@ -108,7 +108,7 @@ def test_what_was_committed_since_is_found(store, reader, large, tmp_path):
         with reader.snapshot() as db:
             # The mean length of texts has moved since the base was weighed.
             agree(db, shelf, tolerance=0.01)
-            found = _with_words(db, shelf, gates_of(db, Cue()), ["zebras"], 20)
+            found = with_words(db, shelf, gates_of(db, Cue()), ["zebras"], 20)
             assert len(found) == turn + 1
             assert rarity(db, ["zebra", "ferri"], shelf.words) == pytest.approx(
                 rarity(db, ["zebra", "ferri"])
@@ -281,7 +281,7 @@ def test_fts5_answers_while_many_texts_are_missing(store, reader, large, tmp_pat
     with reader.snapshot() as db:
         assert words.is_due(db), "what is missing counts too"
         assert words.describe()["since"] == 44
-        found = _with_words(db, shelf, gates_of(db, Cue()), ["zebra"], 500)
+        found = with_words(db, shelf, gates_of(db, Cue()), ["zebra"], 500)
         assert len(found) == 160
 
 

@@ -99,20 +99,6 @@ def test_the_order_of_two_premises_is_that_of_their_times():
     assert verdict(other, (late, early)).verdict == "contradicted"
 
 
-def test_an_inference_model_takes_support_away_and_gives_none():
-    class Against:
-        def probabilities(self, premise, hypothesis):
-            return (0.1, 0.1, 0.8)
-
-    class ForAll:
-        def probabilities(self, premise, hypothesis):
-            return (1.0, 0.0, 0.0)
-
-    assert Verifier(entailment=Against()).check("The rent is 900 euros.", (RENT,)).verdict == "contradicted"
-    assert Verifier(entailment=ForAll()).check("The rent is 950 euros.", (RENT,)).verdict == "contradicted"
-    assert Verifier(entailment=ForAll()).check("The sky was grey.", (RENT,)).verdict == "unknown"
-
-
 def test_rare_words_weigh_more():
     claim = "The wonderful rent is 900 euros."
     heavy = Verifier(lambda stem: 9.0 if stem == "wonderful" else 1.0).check(claim, (RENT,)).support
