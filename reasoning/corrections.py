@@ -58,19 +58,25 @@ _ASKS = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """For which questions a correction counts."""
+    """For which questions a correction counts.
+
+    `rests_on` are ids of the observations that the corrected answer rested on: where one of them is
+    forgotten, the correction goes too.
+    """
 
     about: str = ""
     relation: str = ""
     value: str = ""
     wordings: tuple[str, ...] = ()
     target: bytes = b""
+    rests_on: tuple[bytes, ...] = ()
 
     def packed(self) -> dict[str, object]:
         """As `Act.value`; the target is the act's own."""
         told: dict[str, object] = {"about": self.about, "relation": self.relation, "value": self.value}
         return {name: one for name, one in told.items() if one} | (
-            {"questions": list(self.wordings)} if self.wordings else {}
+            ({"questions": list(self.wordings)} if self.wordings else {})
+            | ({"rests_on": list(self.rests_on)} if self.rests_on else {})
         )
 
 
@@ -79,7 +85,13 @@ def scope_of(act: Act) -> Scope:
     questions = act.value.get("questions", ())
     told = {name: str(act.value.get(name, "")) for name in ("about", "relation", "value")}
     wordings = tuple(map(str, questions)) if isinstance(questions, list | tuple) else ()
-    return Scope(**told, wordings=wordings, target=act.target)
+    return Scope(
+        about=told["about"],
+        relation=told["relation"],
+        value=told["value"],
+        wordings=wordings,
+        target=act.target,
+    )
 
 
 def value_in(text: str) -> str:
@@ -255,12 +267,14 @@ class Correcting:
             )
         question, cue, cited = self._corrected(put)
         told = self._memory.claims(msgspec.structs.replace(cue, text=question)) if question else ClaimsTold()
+        items = [*cited, *(item for one in (*told.now, *told.before, *told.against) for item in one.items)]
         scope = Scope(
             about=told.about,
             relation=told.relation,
             value=value_in(put.text) if told.about and told.relation else "",
             wordings=tuple(dict.fromkeys((*((question,) if question else ()), *put.paraphrases))),
             target=put.about or (cited[0].observation_id if cited else b""),
+            rests_on=tuple(dict.fromkeys(one.observation_id for one in items if one.kind != CORRECTION)),
         )
         if not scope.wordings and not scope.target:
             raise ConfigError(

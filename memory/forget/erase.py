@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import msgpack
 
 from memory.claims.view import forget_claims
 from memory.forget.prints import Gathering
@@ -82,7 +84,9 @@ def erase(
     done.counts["citations"] = _count(
         db, "SELECT COUNT(*) FROM citation WHERE observation_id IN (SELECT observation_id FROM temp.doomed)"
     )
-    _take_acts(db, done, "SELECT observation_id FROM temp.doomed")
+    _take_acts(db, done, "target IN (SELECT observation_id FROM temp.doomed)")
+    for act_id in _corrections_of_doomed(db):
+        _take_acts(db, done, "act_id = ?", (act_id,))
     for observation_id in ids:
         db.execute("DELETE FROM act WHERE target = ?", (observation_id,))
     _take_claims(db, done)
@@ -142,14 +146,30 @@ def _take_keys(db: sqlite3.Connection, done: Erased, owners: str, values: Sequen
     done.counts["keys"] = done.counts.get("keys", 0) + n_keys
 
 
-def _take_acts(db: sqlite3.Connection, done: Erased, targets: str, values: Sequence[object] = ()) -> None:
+def _corrections_of_doomed(db: sqlite3.Connection) -> list[bytes]:
+    """The owner's corrections of answers that rested on what goes: their words may say what it was."""
+    doomed = {row[0] for row in db.execute("SELECT observation_id FROM temp.doomed")}
+    rows = db.execute("SELECT act_id, value FROM act WHERE kind = 'correct' AND value IS NOT NULL").fetchall()
+    return [act_id for act_id, value in rows if doomed & set(msgpack.unpackb(value).get("rests_on", ()))]
+
+
+def _words_in(value: object) -> Iterator[str]:
+    """The texts of an act's value; its ids say nothing, and those of what stays stand elsewhere."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _words_in(one)
+
+
+def _take_acts(db: sqlite3.Connection, done: Erased, which: str, values: Sequence[object] = ()) -> None:
     """The owner's acts on it may say what it was; those that undo them go too."""
-    rows = db.execute(f"SELECT act_id, text, value FROM act WHERE target IN ({targets})", values)  # noqa: S608
+    rows = db.execute(f"SELECT act_id, text, value FROM act WHERE {which}", values)  # noqa: S608
     acts = rows.fetchall()
     for act_id, text, value in acts:
         done.gathering.text(text)
-        if value:
-            done.gathering.content(bytes(value), 4)
+        for words in _words_in(msgpack.unpackb(value)) if value else ():
+            done.gathering.text(words)
         db.execute("DELETE FROM act WHERE act_id = ? OR (kind = 'undo' AND undoes = ?)", (act_id, act_id))
         db.execute("DELETE FROM pin WHERE act_id = ?", (act_id,))
     done.counts["acts"] = done.counts.get("acts", 0) + len(acts)
@@ -192,7 +212,7 @@ def _mend_spans(db: sqlite3.Connection, done: Erased) -> None:
     for span_id in removed:
         db.execute("DELETE FROM span_pair WHERE left_id = ? OR right_id = ?", (span_id, span_id))
         _take_keys(db, done, "?", (span_id,))
-        _take_acts(db, done, "?", (span_id,))
+        _take_acts(db, done, "target = ?", (span_id,))
         db.execute("UPDATE span SET parent_id = x'' WHERE parent_id = ?", (span_id,))
         db.execute("DELETE FROM span WHERE span_id = ?", (span_id,))
     done.counts["spans"] = len(removed)

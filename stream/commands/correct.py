@@ -10,6 +10,7 @@ from stream.commands import options
 
 if TYPE_CHECKING:
     from stream.commands.connection import Connection
+    from stream.messages import Act
     from stream.messages.claims import CorrectDone, CorrectPut
 
 TIMEOUT_S = 30.0
@@ -91,6 +92,12 @@ def _put(
     return CorrectPut(text=text, about=named, question=question, paraphrases=tuple(also), cue=cue)
 
 
+def _ids_in(act: Act) -> list[bytes]:
+    """The observations that the corrected answer rested on; the correction is forgotten with any of them."""
+    found = act.value.get("rests_on", ())
+    return [one for one in found if isinstance(one, bytes)] if isinstance(found, list | tuple) else []
+
+
 def _done_json(done: CorrectDone) -> dict[str, object]:
     from stream.commands.shapes import iso
 
@@ -102,7 +109,8 @@ def _done_json(done: CorrectDone) -> dict[str, object]:
         "text": act.text,
         "undoes": act.undoes.hex() or None,
         "about": act.target.hex() or None,
-        "scope": {name: act.value[name] for name in sorted(act.value)},
+        "scope": {name: act.value[name] for name in sorted(act.value) if name != "rests_on"},
+        "rests_on": [one.hex() for one in _ids_in(act)],
         "commit": done.commit_no,
     }
 

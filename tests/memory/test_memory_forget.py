@@ -412,6 +412,25 @@ def test_a_claim_of_a_correction_goes_with_what_was_corrected(store, reader, she
     assert store._db.execute("SELECT value FROM claim").fetchall() == []
 
 
+def test_a_correction_goes_with_whatever_its_answer_rested_on(store, reader, shelf, take, forgetting):
+    film = take()
+    first, second, third = (film.said(t, t + 1, f"Lena spoke for the {t}. time.") for t in (0, 20, 40))
+    ids = [one[0].observation_id for one in (first, second, third)]
+    acts = [
+        Act(act_id=name * 16, kind="correct", t_ns=1, target=target, text=text, value={"rests_on": rests_on})
+        for name, target, text, rests_on in (
+            (b"a", ids[0], "No, the harbour code is 4711.", ids[:2]),
+            (b"b", b"", "No, it was somebody else who spoke.", ids[1:2]),
+            (b"c", b"", "No, she was in Porto by then.", ids[2:]),
+        )
+    ]
+    store.commit([film.put(first, second, third, marks=film.ends(60), acts=acts)])
+    told = forgetting.all_of(ids=(ids[1].hex(),))
+    assert (told.counts["acts"], told.verified) == (2, True)
+    assert store._db.execute("SELECT act_id FROM act WHERE kind = 'correct'").fetchall() == [(b"c" * 16,)]
+    assert b"4711" not in store.path.read_bytes()
+
+
 def test_the_same_words_elsewhere_are_no_trace(store, reader, shelf, take, forgetting):
     film = take()
     words = "exactly the same sentence was said on two occasions"

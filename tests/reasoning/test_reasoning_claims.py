@@ -104,6 +104,7 @@ def test_the_owners_word_answers_in_scope_and_is_shown_as_it(memory):
     question = "When is the rent due?"
     before = ask(memory, question)
     done = correct(memory, question, "No, that was last month")
+    assert done.act.value["rests_on"] == [one.observation_id for one in before.citations]
     answer = ask(memory, "When will the rent be due?")
     assert (
         answer.sentences[0].text
