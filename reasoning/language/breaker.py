@@ -13,6 +13,10 @@ AT_ONCE = (ConfigError, ModelMissing, ModelDamaged)
 """What no second question will mend."""
 
 
+class LeftAlone(RoleUnavailable):
+    """The model failed repeatedly and is not asked for a while."""
+
+
 class Breaker:
     """A language model that is not asked while it is known to be away.
 
@@ -50,12 +54,12 @@ class Breaker:
         """The whole reply, cut at `most_chars`.
 
         Raises:
-            RoleUnavailable: At once, while the model is left alone.
+            LeftAlone: At once, while the model is left alone.
             OmniRecallError: As `LanguageModel.generate`.
         """
         with self._lock:
             if self._now_s() < self._closed_until_s:
-                raise RoleUnavailable("the language model failed repeatedly and is left alone for a while")
+                raise LeftAlone("the language model failed repeatedly and is left alone for a while")
             if self._failures >= self._most:
                 # This question tries it; the others go on without until it has an outcome.
                 self._closed_until_s = self._now_s() + self._pause_s

@@ -139,7 +139,8 @@ def test_a_server_that_was_killed(server, rent):
     own, asks = rent(), rephraser(server.url, failures=2)
     server.stop()
     notices = [asks.rephrased(own, asking()).notices for _ in range(4)]
-    assert all("cannot be reached" in one for (one,) in notices)
+    assert all("cannot be reached" in one for (one,) in notices[:2])
+    assert all("left alone for a while" in one for (one,) in notices[2:])
 
 
 def test_no_time_left_is_said_and_nobody_is_asked(server, rent):
