@@ -17,7 +17,7 @@ from pathlib import PurePath
 from reasoning.classes import labels_of
 from reasoning.evidence import Support
 from reasoning.question import Question
-from reasoning.quotes import closed, inner, named, quoted
+from reasoning.quotes import closed, named, quoted
 from reasoning.settings import ReasoningSettings
 from reasoning.words import FUNCTION_WORDS, stem, words
 from stream.messages.answer import Answer, Sentence, Verdict

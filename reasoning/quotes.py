@@ -14,7 +14,7 @@ NAME_WORDS = 4
 CUT_WORDS = 12
 """Words of what is given for a name and is none, as far as it is told."""
 
-_INNER = str.maketrans("“”„‟❝❞〝〞〟＂", "‘’‚‛‘’‘’’'")
+_INNER = str.maketrans("“”„‟❝❞〝〞〟＂", "‘’‚‛‘’‘’’'")  # noqa: RUF001
 """Double quotation marks, and the single ones that stand inside a quotation."""
 _NO_NAME = re.compile(r"\w{4,}[.!?]\s|[!?;:<>\[\]{}|`“”]|//")
 QUOTED = re.compile("“[^”]*”")

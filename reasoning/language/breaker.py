@@ -38,6 +38,7 @@ class Breaker:
         self._most, self._pause_s, self._now_s = failures, pause_s, now_s
         self._failures = 0
         self._closed_until_s = float("-inf")
+        self._lasting: OmniRecallError | None = None
         self._lock = threading.Lock()
 
     @property
@@ -54,11 +55,13 @@ class Breaker:
         """The whole reply, cut at `most_chars`.
 
         Raises:
-            LeftAlone: At once, while the model is left alone.
+            LeftAlone: At once, while the model is left alone; what no second question mends, as it was.
             OmniRecallError: As `LanguageModel.generate`.
         """
         with self._lock:
             if self._now_s() < self._closed_until_s:
+                if self._lasting is not None:
+                    raise self._lasting
                 raise LeftAlone("the language model failed repeatedly and is left alone for a while")
             if self._failures >= self._most:
                 # This question tries it; the others go on without until it has an outcome.
@@ -68,15 +71,16 @@ class Breaker:
         except Cancelled:
             raise
         except OmniRecallError as error:
-            self._failed(at_once=isinstance(error, AT_ONCE))
+            self._failed(error)
             raise
         with self._lock:
-            self._failures, self._closed_until_s = 0, float("-inf")
+            self._failures, self._closed_until_s, self._lasting = 0, float("-inf"), None
         return text
 
-    def _failed(self, *, at_once: bool) -> None:
+    def _failed(self, error: OmniRecallError) -> None:
         with self._lock:
-            self._failures = max(self._failures + 1, self._most if at_once else 0)
+            self._lasting = error if isinstance(error, AT_ONCE) else None
+            self._failures = max(self._failures + 1, self._most if self._lasting is not None else 0)
             if self._failures >= self._most:
                 self._closed_until_s = self._now_s() + self._pause_s
 

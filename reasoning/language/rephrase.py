@@ -40,7 +40,7 @@ KEPT_SHARE = 0.5
 """Share of an extractive sentence's content that its rephrasing must keep; names and numbers it keeps all."""
 REPLY_CHARS = 4000
 LINES_PER_SENTENCE = 4
-"""Lines of a reply that are checked for each sentence of the answer; the check must end before the deadline."""
+"""Lines of a reply that are checked for each sentence of the answer: the check has a deadline too."""
 PICTURE_BYTES = 512 << 10
 """Bytes of a keyframe that is sent; larger ones are left out."""
 
