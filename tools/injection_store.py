@@ -126,7 +126,7 @@ def _chat(house: House, attacks: Sequence[Attack], path: Path) -> None:
         if attack.way == "chat":
             rows.append({**row, "text": attack.whole})
         elif attack.way == "caption":
-            rows.append({**row, "text": "Look at this.", "caption": attack.whole})
+            rows.append({**row, "caption": attack.whole})
         elif attack.way == "speaker":
             rows.append({**row, "text": attack.fact, "speaker": attack.text})
         elif attack.way == "correction":

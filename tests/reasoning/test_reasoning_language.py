@@ -87,6 +87,7 @@ def test_a_key_that_is_not_set_is_an_error_of_the_configuration(monkeypatch):
         ("garbage", ModelFailed),
         ("garbage in the stream", ModelFailed),
         ("drops", RoleUnavailable),
+        ("packed", ModelFailed),
     ],
 )
 def test_what_a_server_does_wrong_has_a_name(server, mode, error):
