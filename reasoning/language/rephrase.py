@@ -109,7 +109,7 @@ class Rephraser:
         except OmniRecallError as error:
             return noticed(answer, failure(error), *self._without_pictures(error, pictures))
         written = read_reply(reply, prompt, len(answer.citations), self._settings.sentence_words)
-        told = self._merged(answer, written)
+        told = self._merged(answer, written, asking.ends_at_s - own.reserve_s / 2)
         timings = {**answer.timings_ms, "language": round((time.monotonic() - began_s) * 1e3, 3)}
         return msgspec.structs.replace(told, timings_ms=timings)
 
@@ -137,9 +137,17 @@ class Rephraser:
                     found.append(picture)
         return tuple(found)
 
-    def _merged(self, answer: Answer, written: Sequence[Written]) -> Answer:
-        """The model's sentences where they are supported and whole, the answer's own elsewhere."""
-        supported = [one for one in self._as_theirs(written, answer) if one.text]
+    def _merged(self, answer: Answer, written: Sequence[Written], until_s: float) -> Answer:
+        """The model's sentences where they are supported and whole, the answer's own elsewhere.
+
+        What has not been checked at `until_s` (monotonic) is left out: long evidence takes long.
+        """
+        supported = []
+        for one in self._as_theirs(written, answer):
+            if time.monotonic() > until_s:
+                return noticed(answer, LATE)
+            if one.text:
+                supported.append(one)
         draft, used = Draft(), 0
         for sentence in answer.sentences:
             fitting = [
@@ -160,13 +168,13 @@ class Rephraser:
         return noticed(told, SOME_LEFT_OUT) if used < len(written) else told
 
     def _as_theirs(self, written: Sequence[Written], answer: Answer) -> Iterator[Written]:
-        """The supported sentences about one item, each as the words of whom it tells."""
+        """The first sentences, each as the words of whom it tells; empty where it is not supported."""
         for one in written[: LINES_PER_SENTENCE * len(answer.sentences)]:
-            if len(one.citations) != 1 or not self._is_supported(one, answer.citations):
-                continue
-            text = told_as_theirs(one.text, answer.citations[one.citations[0]])
-            if len(text.split()) <= self._settings.sentence_words:
-                yield Written(text, one.citations)
+            text = ""
+            if len(one.citations) == 1 and self._is_supported(one, answer.citations):
+                text = told_as_theirs(one.text, answer.citations[one.citations[0]])
+            fits = len(text.split()) <= self._settings.sentence_words
+            yield Written(text if fits else "", one.citations)
 
     def _is_supported(self, written: Written, citations: Sequence[EvidenceItem]) -> bool:
         premises = [premise_of(citations[n]) for n in written.citations]

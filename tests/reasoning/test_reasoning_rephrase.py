@@ -6,6 +6,7 @@ import importlib.util
 import re
 import time
 from io import BytesIO
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from reasoning.language.rephrase import (
 from reasoning.language.server import ServerModel
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
+from reasoning.verifier import Verifier
 from stream.errors import Cancelled, ModelMissing
 from stream.messages import Cue
 
@@ -111,6 +113,22 @@ def test_each_sentence_falls_back_by_itself(server, rent):
     assert told.sentences[0].text.startswith("Anna said that the rent")
     assert told.sentences[1] == own.sentences[1]
     assert SOME_LEFT_OUT in told.notices
+
+
+def test_words_that_come_too_late_to_be_checked_are_left_out(server, rent, monkeypatch):
+    own, asks = rent(), rephraser(server.url)
+    server.reply = lambda prompt: "Anna said that the rent is 900 euros and due on Friday. [1]"
+    late = asking(60)
+    now = time.monotonic()
+
+    def check(told, premises):
+        monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+        return Verifier().check(told, premises)
+
+    monkeypatch.setattr(asks, "_verifier", SimpleNamespace(check=check))
+    told = asks.rephrased(own, late)
+    assert told.sentences == own.sentences
+    assert "no time left" in told.notices[0]
 
 
 def test_what_was_not_seen_is_not_put_into_other_words(server, memory_of):
