@@ -17,6 +17,7 @@ from pathlib import PurePath
 from reasoning.classes import labels_of
 from reasoning.evidence import Support
 from reasoning.question import Question
+from reasoning.quotes import closed, named, quoted
 from reasoning.settings import ReasoningSettings
 from reasoning.words import FUNCTION_WORDS, stem, words
 from stream.messages.answer import Answer, Sentence, Verdict
@@ -30,6 +31,9 @@ QUOTE_WORDS = 26
 """Words of a quotation at most: what is left of a 40-word sentence for its time, its source and
 the words around it."""
 
+
+WORDED = ("utterance", "seen_text")
+"""Kinds whose words are somebody's, whatever they begin with."""
 
 RUNNING_TEXT_WORDS = 6
 """Words from which a line is taken for running text that goes on in the next one; signs and lists
@@ -121,27 +125,27 @@ def tell_item(
     start = f"{lead}, {start}" if lead else start
     said = _tell_content(item, question, settings)
     sentence = f"{start[0].upper()}{start[1:]} {said}"
-    return _cut(sentence, settings.sentence_words)
+    return closed(_cut(sentence, settings.sentence_words))
 
 
 def _tell_content(item: EvidenceItem, question: Question, settings: ReasoningSettings) -> str:
     asked = frozenset((*question.key, *question.wanted, *question.subjects))
     length = min(QUOTE_WORDS, settings.sentence_words)
-    labels = labels_of(item.text)
+    labels = labels_of(item.text) if item.kind not in WORDED else ()
     if labels:
-        return f"the picture shows: {', '.join(plain(label) for label in labels[: settings.labels])}."
+        return f"the picture shows: {', '.join(named(plain(one)) for one in labels[: settings.labels])}."
     if item.kind == "utterance":
-        who = plain(item.speaker) or "someone"
-        return f"{who} said: “{excerpt(item.text, asked, length)}”"
+        who = named(plain(item.speaker)) or "someone"
+        return f"{who} said: {quoted(excerpt(item.text, asked, length))}"
     if item.kind == "seen_text":
-        return f"it reads: “{' / '.join(matching_lines(item.text, asked, length))}”"
+        return f"it reads: {quoted(' / '.join(matching_lines(item.text, asked, length)))}"
     if item.kind == "caption":
-        return f"the picture shows: {excerpt(item.text, asked, length)}"
+        return f"the picture shows: {quoted(excerpt(item.text, asked, length))}"
     if item.kind == "chapter":
-        return f"the chapter is called “{excerpt(item.text, asked, length)}”"
+        return f"the chapter is called {quoted(excerpt(item.text, asked, length))}"
     if item.kind == "gap":
         return "nothing was perceived."
-    return f"there is: {excerpt(item.text, asked, length)}" if item.text else "there is a picture."
+    return f"there is: {quoted(excerpt(item.text, asked, length))}" if item.text else "there is a picture."
 
 
 def moment(item: EvidenceItem, *, several: bool) -> str:
@@ -161,8 +165,8 @@ def moment(item: EvidenceItem, *, several: bool) -> str:
 
 
 def source_name(uri: str) -> str:
-    """The last part of a path or address, cleaned."""
-    return plain(PurePath(uri).name or uri)
+    """The last part of a path or address, cleaned; quoted where it is no plain name."""
+    return named(plain(PurePath(uri).name or uri))
 
 
 def clock(position_ns: int) -> str:

@@ -18,6 +18,7 @@ from reasoning.answer import (
     tell_item,
 )
 from reasoning.question import Question
+from reasoning.quotes import named, quoted
 from reasoning.settings import ReasoningSettings
 from reasoning.words import number_word
 from stream.messages.answer import Answer
@@ -50,7 +51,7 @@ def tell_claims(
     if now and told.form == "value":
         for one in before[: settings.claims_before]:
             if one.items:
-                draft.say(f"Before that it was {plain(one.value)}, as of {teller.when(one)}.", one.items[0])
+                draft.say(f"Before that it was {_value(one)}, as of {teller.when(one)}.", one.items[0])
     certain = all(one.confidence >= 1 for one in now) or told.form == "whether"
     conflicts = tuple(teller.conflict(now[0], other) for other in told.against) if now else ()
     return draft.finish("answered" if certain else "uncertain", coverage, conflicts)
@@ -58,10 +59,11 @@ def tell_claims(
 
 def _lead(told: ClaimsTold) -> str:
     """The answer itself, in the words of who said it."""
-    values = [plain(one.value) for one in told.now]
+    values = [_value(one) for one in told.now]
     if told.form == "whether":
         said = _SAYS[told.holds]
-        now = [one for one in values if one.casefold() != told.asked.casefold()] if told.holds == "no" else []
+        others = [one for one in told.now if plain(one.value).casefold() != told.asked.casefold()]
+        now = [_value(one) for one in others] if told.holds == "no" else []
         denied = told.now and told.now[0].confidence <= 0
         return f"{said}, {now[0]}" if now and not denied else said
     if told.form == "count":
@@ -71,6 +73,11 @@ def _lead(told: ClaimsTold) -> str:
         return _capital(", ".join(values)) if values else "Nothing any more"
     certain = all(one.confidence >= 1 for one in told.now)
     return _capital((", " if certain else " or ").join(values))
+
+
+def _value(claim: ClaimTold) -> str:
+    """A value in the words of who said it."""
+    return named(plain(claim.value))
 
 
 def _capital(text: str) -> str:
@@ -107,15 +114,16 @@ class _Teller:
     def _side(self, claim: ClaimTold) -> str:
         item = claim.items[0]
         if item.kind == CORRECTION:
-            return f"“{plain(claim.value)}” by your word"
-        told = excerpt(item.text, frozenset(), QUOTE_WORDS // 2)
-        return f"“{plain(claim.value)}” ({moment(item, several=False)} of {source_name(item.uri)}: “{told}”)"
+            return f"{quoted(plain(claim.value))} by your word"
+        told = quoted(excerpt(item.text, frozenset(), QUOTE_WORDS // 2))
+        at = f"{moment(item, several=False)} of {source_name(item.uri)}"
+        return f"{quoted(plain(claim.value))} ({at}: {told})"
 
 
 def tell_word(item: EvidenceItem) -> str:
     """The owner's word, as what it is, with the date of the act."""
     date, time, zone = shown(item.t0_ns or 0, "UTC").split(" ", 2)
-    return f"You corrected this on {date} at {time} {zone}: “{plain(item.text)}”"
+    return f"You corrected this on {date} at {time} {zone}: {quoted(plain(item.text))}"
 
 
 def cited(items: Sequence[EvidenceItem]) -> list[EvidenceItem]:

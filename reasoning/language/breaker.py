@@ -13,6 +13,10 @@ AT_ONCE = (ConfigError, ModelMissing, ModelDamaged)
 """What no second question will mend."""
 
 
+class LeftAlone(RoleUnavailable):
+    """The model failed repeatedly and is not asked for a while."""
+
+
 class Breaker:
     """A language model that is not asked while it is known to be away.
 
@@ -34,6 +38,7 @@ class Breaker:
         self._most, self._pause_s, self._now_s = failures, pause_s, now_s
         self._failures = 0
         self._closed_until_s = float("-inf")
+        self._lasting: OmniRecallError | None = None
         self._lock = threading.Lock()
 
     @property
@@ -50,12 +55,14 @@ class Breaker:
         """The whole reply, cut at `most_chars`.
 
         Raises:
-            RoleUnavailable: At once, while the model is left alone.
+            LeftAlone: At once, while the model is left alone; what no second question mends, as it was.
             OmniRecallError: As `LanguageModel.generate`.
         """
         with self._lock:
             if self._now_s() < self._closed_until_s:
-                raise RoleUnavailable("the language model failed repeatedly and is left alone for a while")
+                if self._lasting is not None:
+                    raise self._lasting
+                raise LeftAlone("the language model failed repeatedly and is left alone for a while")
             if self._failures >= self._most:
                 # This question tries it; the others go on without until it has an outcome.
                 self._closed_until_s = self._now_s() + self._pause_s
@@ -64,15 +71,16 @@ class Breaker:
         except Cancelled:
             raise
         except OmniRecallError as error:
-            self._failed(at_once=isinstance(error, AT_ONCE))
+            self._failed(error)
             raise
         with self._lock:
-            self._failures, self._closed_until_s = 0, float("-inf")
+            self._failures, self._closed_until_s, self._lasting = 0, float("-inf"), None
         return text
 
-    def _failed(self, *, at_once: bool) -> None:
+    def _failed(self, error: OmniRecallError) -> None:
         with self._lock:
-            self._failures = max(self._failures + 1, self._most if at_once else 0)
+            self._lasting = error if isinstance(error, AT_ONCE) else None
+            self._failures = max(self._failures + 1, self._most if self._lasting is not None else 0)
             if self._failures >= self._most:
                 self._closed_until_s = self._now_s() + self._pause_s
 

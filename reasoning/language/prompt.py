@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,10 @@ RULES = (
 )
 LEAK_WORDS = 6
 """Words in a row of the rules that no sentence of an answer has by chance."""
-_MARKS = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "`": "'", "#": "no. ", "|": "/"})
+_MARKS = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "`": "'", "#": "no. ", "|": "/", "▁": "_"})
 """Signs that prompts and chat templates are built of; evidence has look-alikes of them."""
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u3164\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
+"""Marks that nobody sees and a tokenizer reads: selectors of variants, fillers, joiners of graphemes."""
 _CITED = re.compile(
     r"^(?:[-*•]\s*|\d+[.)]\s+)?(?P<text>.*?)\s*"
     r"(?P<cited>(?:\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]\s*)+)[.!?]?$"
@@ -54,7 +57,8 @@ class Written:
 
 def fenced(text: str, most_chars: int) -> str:
     """One line of data: nothing in it can end the fence or look like a part of a chat template."""
-    line = plain(text).translate(_MARKS)
+    # First in the compatible form: a fullwidth bracket becomes the bracket that some tokenizers make of it.
+    line = plain(_UNSEEN.sub("", unicodedata.normalize("NFKC", text))).translate(_MARKS)
     return line if len(line) <= most_chars else line[: most_chars - 1].rsplit(" ", 1)[0] + "…"
 
 

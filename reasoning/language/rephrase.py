@@ -9,7 +9,7 @@ one tells; all others fall back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,19 +17,30 @@ from pathlib import Path
 import msgspec
 
 from reasoning.answer import Draft, moment
-from reasoning.language.breaker import Breaker
+from reasoning.language.breaker import Breaker, LeftAlone
 from reasoning.language.model import ChatMessage, Limits
 from reasoning.language.prompt import Written, prompt_of, read_reply
+from reasoning.language.voice import told_as_theirs
 from reasoning.settings import LanguageSettings, ReasoningSettings
 from reasoning.tokens import Told, told_of
 from reasoning.verifier import Premise, Verifier
-from stream.errors import Cancelled, ConfigError, DeadlineExceeded, ModelFailed, OmniRecallError
+from stream.errors import (
+    Cancelled,
+    ConfigError,
+    DeadlineExceeded,
+    ModelDamaged,
+    ModelFailed,
+    ModelMissing,
+    OmniRecallError,
+)
 from stream.messages.answer import Answer, Sentence
 from stream.messages.evidence import EvidenceItem
 
 KEPT_SHARE = 0.5
 """Share of an extractive sentence's content that its rephrasing must keep; names and numbers it keeps all."""
 REPLY_CHARS = 4000
+LINES_PER_SENTENCE = 4
+"""Lines of a reply that are checked for each sentence of the answer: the check has a deadline too."""
 PICTURE_BYTES = 512 << 10
 """Bytes of a keyframe that is sent; larger ones are left out."""
 
@@ -98,7 +109,7 @@ class Rephraser:
         except OmniRecallError as error:
             return noticed(answer, failure(error), *self._without_pictures(error, pictures))
         written = read_reply(reply, prompt, len(answer.citations), self._settings.sentence_words)
-        told = self._merged(answer, written)
+        told = self._merged(answer, written, asking.ends_at_s - own.reserve_s / 2)
         timings = {**answer.timings_ms, "language": round((time.monotonic() - began_s) * 1e3, 3)}
         return msgspec.structs.replace(told, timings_ms=timings)
 
@@ -126,9 +137,17 @@ class Rephraser:
                     found.append(picture)
         return tuple(found)
 
-    def _merged(self, answer: Answer, written: Sequence[Written]) -> Answer:
-        """The model's sentences where they are supported and whole, the answer's own elsewhere."""
-        supported = [one for one in written if self._is_supported(one, answer.citations)]
+    def _merged(self, answer: Answer, written: Sequence[Written], until_s: float) -> Answer:
+        """The model's sentences where they are supported and whole, the answer's own elsewhere.
+
+        What has not been checked at `until_s` (monotonic) is left out: long evidence takes long.
+        """
+        supported = []
+        for one in self._as_theirs(written, answer):
+            if time.monotonic() > until_s:
+                return noticed(answer, LATE)
+            if one.text:
+                supported.append(one)
         draft, used = Draft(), 0
         for sentence in answer.sentences:
             fitting = [
@@ -147,6 +166,15 @@ class Rephraser:
         if not used:
             return noticed(answer, NOT_SUPPORTED)
         return noticed(told, SOME_LEFT_OUT) if used < len(written) else told
+
+    def _as_theirs(self, written: Sequence[Written], answer: Answer) -> Iterator[Written]:
+        """The first sentences, each as the words of whom it tells; empty where it is not supported."""
+        for one in written[: LINES_PER_SENTENCE * len(answer.sentences)]:
+            text = ""
+            if len(one.citations) == 1 and self._is_supported(one, answer.citations):
+                text = told_as_theirs(one.text, answer.citations[one.citations[0]])
+            fits = len(text.split()) <= self._settings.sentence_words
+            yield Written(text if fits else "", one.citations)
 
     def _is_supported(self, written: Written, citations: Sequence[EvidenceItem]) -> bool:
         premises = [premise_of(citations[n]) for n in written.citations]
@@ -188,15 +216,20 @@ def noticed(answer: Answer, *notices: str) -> Answer:
     return msgspec.structs.replace(answer, notices=tuple(dict.fromkeys((*answer.notices, *notices))))
 
 
+_NAMED: tuple[tuple[type[OmniRecallError], str], ...] = (
+    (DeadlineExceeded, "did not answer in time"),
+    (ModelMissing, "is not on this machine"),
+    (ModelDamaged, "cannot be opened: its file is damaged"),
+    (ModelFailed, "refused or gave no readable answer"),
+    (ConfigError, "is not rightly configured"),
+    (LeftAlone, "failed several times in a row and is left alone for a while"),
+)
+
+
 def failure(error: OmniRecallError) -> str:
     """What a person is told of a model that failed: never what it sent."""
-    if isinstance(error, DeadlineExceeded):
-        return f"The language model did not answer in time: {IN_OWN_WORDS}."
-    if isinstance(error, ModelFailed):
-        return f"The language model refused or gave no readable answer: {IN_OWN_WORDS}."
-    if isinstance(error, ConfigError):
-        return f"The language model is not rightly configured: {IN_OWN_WORDS}."
-    return f"The language model cannot be reached: {IN_OWN_WORDS}."
+    what = next((told for kind, told in _NAMED if isinstance(error, kind)), "cannot be reached")
+    return f"The language model {what}: {IN_OWN_WORDS}."
 
 
 def _as_jpeg(picture: bytes) -> bytes:

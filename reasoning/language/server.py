@@ -48,7 +48,7 @@ class ServerModel:
         self.model_id = model
         self.takes_pictures = takes_pictures
         self._url = url.rstrip("/") + "/chat/completions"
-        self._headers = {"Accept": "text/event-stream"}
+        self._headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         if key_env:
             key = os.environ.get(key_env, "")
             if not key:
@@ -111,8 +111,11 @@ class ServerModel:
             ):
                 if reply.status_code != 200:
                     raise _refusal(reply.status_code)
+                if reply.headers.get("content-encoding", "identity") != "identity":
+                    # A packed kilobyte can be a gigabyte.
+                    raise ModelFailed("the language server packs its answer, which was not asked for")
                 is_stream = "text/event-stream" in reply.headers.get("content-type", "")
-                await _take(reply.aiter_bytes(), emit, is_stream=is_stream)
+                await _take(reply.aiter_raw(), emit, is_stream=is_stream)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise RoleUnavailable(
                 f"the language server cannot be reached: {type(error).__name__}",

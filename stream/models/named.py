@@ -26,6 +26,9 @@ from stream.models.stamp import Stamp, sha256_of, stamp_file
 DIGESTS = ".digests"
 """Where the sha256 of the owner's folders are remembered, under the folder of the models."""
 
+OWNERS_SUFFIX = ".gguf"
+"""Weights that a folder of the owner's may have beside what a hub is asked for: repositories hold dozens."""
+
 
 @dataclass(frozen=True, slots=True)
 class NamedModel:
@@ -141,7 +144,8 @@ def content_digest(folder: Path, remembered: Path) -> str:
     note = remembered / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:32]}.json"
     known = _read(note)
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    names = [name for path in paths if is_kept(name := path.relative_to(folder).as_posix())]
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    names = [name for name in names if is_kept(name) or name.endswith(OWNERS_SUFFIX)]
     if not names:
         raise ModelMissing(f"{folder} holds no model", remedy="name the folder of a model")
     stamps = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import threading
@@ -55,6 +56,8 @@ class _Talk(BaseHTTPRequestHandler):
             return own.let_go.wait(LET_GO_S)
         if own.mode == "garbage":
             return self._whole(200, b"\x00\xff<html>what?" * 50)
+        if own.mode == "packed":
+            return self._whole(200, gzip.compress(bytes(1 << 20)), ("Content-Encoding", "gzip"))
         if own.mode == "endless":
             return self._endless()
         content = body["messages"][-1]["content"]
@@ -86,15 +89,17 @@ class _Talk(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
         self.wfile.flush()
 
-    def _head(self, status, kind):
+    def _head(self, status, kind, *more):
         self.send_response(status)
+        for header in more:
+            self.send_header(*header)
         self.send_header("Content-Type", kind)
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
 
-    def _whole(self, status, body):
-        self._head(status, "application/json")
+    def _whole(self, status, body, *more):
+        self._head(status, "application/json", *more)
         self.wfile.write(body)
 
     def log_message(self, *_):

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import time
 from io import BytesIO
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from reasoning.language.rephrase import (
 from reasoning.language.server import ServerModel
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
+from reasoning.verifier import Verifier
 from stream.errors import Cancelled, ModelMissing
 from stream.messages import Cue
 
@@ -113,6 +115,22 @@ def test_each_sentence_falls_back_by_itself(server, rent):
     assert SOME_LEFT_OUT in told.notices
 
 
+def test_words_that_come_too_late_to_be_checked_are_left_out(server, rent, monkeypatch):
+    own, asks = rent(), rephraser(server.url)
+    server.reply = lambda prompt: "Anna said that the rent is 900 euros and due on Friday. [1]"
+    late = asking(60)
+    now = time.monotonic()
+
+    def check(told, premises):
+        monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+        return Verifier().check(told, premises)
+
+    monkeypatch.setattr(asks, "_verifier", SimpleNamespace(check=check))
+    told = asks.rephrased(own, late)
+    assert told.sentences == own.sentences
+    assert "no time left" in told.notices[0]
+
+
 def test_what_was_not_seen_is_not_put_into_other_words(server, memory_of):
     own = Reasoner(memory_of(), ReasoningSettings()).answer(QUESTION, Cue(text=QUESTION))
     assert own.verdict == "not_seen"
@@ -139,7 +157,8 @@ def test_a_server_that_was_killed(server, rent):
     own, asks = rent(), rephraser(server.url, failures=2)
     server.stop()
     notices = [asks.rephrased(own, asking()).notices for _ in range(4)]
-    assert all("cannot be reached" in one for (one,) in notices)
+    assert all("cannot be reached" in one for (one,) in notices[:2])
+    assert all("left alone for a while" in one for (one,) in notices[2:])
 
 
 def test_no_time_left_is_said_and_nobody_is_asked(server, rent):

@@ -319,3 +319,12 @@ def test_a_name_of_the_lock_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert models().states(("whisper-tiny.en",))[0].condition is Condition.PRESENT
     with pytest.raises(ModelMissing, match=r"nosuch\.bin"):
         found.file("nosuch.bin")
+
+
+def test_a_folder_of_the_owners_may_hold_a_gguf_file_alone(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "small.Q4_K_M.gguf").write_bytes(b"GGUF" + bytes(100))
+    first = named_model(str(tmp_path / "model"))
+    (tmp_path / "model" / "small.Q4_K_M.gguf").write_bytes(b"GGUF" + bytes(101))
+    assert named_model(str(tmp_path / "model")).revision != first.revision
+    assert not is_kept("small.Q4_K_M.gguf"), "of a hub's repository not every quantisation is pulled"
