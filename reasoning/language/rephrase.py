@@ -18,8 +18,9 @@ import msgspec
 
 from reasoning.answer import Draft, moment
 from reasoning.language.breaker import Breaker
-from reasoning.language.model import ChatMessage, Limits
-from reasoning.language.prompt import Written, prompt_of, read_reply
+from reasoning.language.model import Limits, PromptTooLong
+from reasoning.language.plan import NoTurn
+from reasoning.language.prompt import Prompt, Written, prompt_of, read_reply
 from reasoning.settings import LanguageSettings, ReasoningSettings
 from reasoning.tokens import Told, told_of
 from reasoning.verifier import Premise, Verifier
@@ -30,13 +31,17 @@ from stream.messages.evidence import EvidenceItem
 KEPT_SHARE = 0.5
 """Share of an extractive sentence's content that its rephrasing must keep; names and numbers it keeps all."""
 REPLY_CHARS = 4000
+FITTED = 0.85
+"""Share of the room in a model's context that a prompt is cut to at the next try."""
+LEAST_CHARS = 100
+"""A prompt of less evidence than this is not worth asking."""
 PICTURE_BYTES = 512 << 10
 """Bytes of a keyframe that is sent; larger ones are left out."""
 
 IN_OWN_WORDS = "the answer is told in the words of the evidence"
 NOT_SUPPORTED = f"The language model's words were not supported by the evidence: {IN_OWN_WORDS}."
 SOME_LEFT_OUT = "Some words of the language model were not supported by the evidence and were left out."
-BUSY = f"The language model is busy with another question: {IN_OWN_WORDS}."
+BUSY = f"The language model is busy with other questions: {IN_OWN_WORDS}."
 LOADING = f"The language model is not ready yet: {IN_OWN_WORDS}."
 LATE = f"There was no time left for the language model: {IN_OWN_WORDS}."
 NO_PICTURES = "The language model takes no pictures; it is asked without them."
@@ -88,11 +93,14 @@ class Rephraser:
             return noticed(answer, LATE)
         pictures = self._pictures(answer.citations) if self._sends_pictures else ()
         draft = [one.text for one in answer.sentences]
-        prompt = prompt_of(asking.question, draft, answer.citations, own.prompt_chars, pictures)
         limits = Limits(own.max_tokens, ends_at_s, asking.is_withdrawn)
         began_s = time.monotonic()
+
+        def prompt_in(most_chars: int) -> Prompt:
+            return prompt_of(asking.question, draft, answer.citations, most_chars, pictures)
+
         try:
-            reply = self._text(prompt.messages, limits)
+            prompt, reply = self._reply(prompt_in, limits)
         except Cancelled:
             raise
         except OmniRecallError as error:
@@ -102,8 +110,18 @@ class Rephraser:
         timings = {**answer.timings_ms, "language": round((time.monotonic() - began_s) * 1e3, 3)}
         return msgspec.structs.replace(told, timings_ms=timings)
 
-    def _text(self, messages: Sequence[ChatMessage], limits: Limits) -> str:
-        return self._model.text(messages, limits, REPLY_CHARS)
+    def _reply(self, prompt_in: Callable[[int], Prompt], limits: Limits) -> tuple[Prompt, str]:
+        """What the model replies, to a prompt that is cut until the model's own tokenizer finds room for it."""
+        chars = self._settings.llm.prompt_chars
+        while True:
+            prompt = prompt_in(chars)
+            try:
+                return prompt, self._model.text(prompt.messages, limits, REPLY_CHARS)
+            except PromptTooLong as error:
+                # The rules are part of its tokens and are not cut, hence a little less than in proportion.
+                chars = int(chars * min(FITTED, FITTED * error.room / error.tokens))
+                if chars < LEAST_CHARS:
+                    raise
 
     def _without_pictures(self, error: OmniRecallError, pictures: Sequence[bytes]) -> tuple[str, ...]:
         """A server that refuses a prompt with pictures is asked without them from now on."""
@@ -190,6 +208,8 @@ def noticed(answer: Answer, *notices: str) -> Answer:
 
 def failure(error: OmniRecallError) -> str:
     """What a person is told of a model that failed: never what it sent."""
+    if isinstance(error, NoTurn):
+        return BUSY
     if isinstance(error, DeadlineExceeded):
         return f"The language model did not answer in time: {IN_OWN_WORDS}."
     if isinstance(error, ModelFailed):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from reasoning.language.breaker import Breaker
 from reasoning.language.choose import language_model_of
+from reasoning.language.plan import prefix_of
 from reasoning.language.prompt import RULES, fenced, leaks, prompt_of, read_reply
 from reasoning.language.rephrase import (
     BUSY,
@@ -209,9 +210,29 @@ def test_evidence_stays_between_the_marks_and_on_its_line(rent, order):
     assert not re.search(r"[<>\[\]|`#]", "\n".join(lines[1:-1]))
 
 
-def test_marks_are_new_for_every_prompt(rent):
-    own = rent()
-    assert len({prompt_of(QUESTION, ["a"], own.citations, 3000).tag for _ in range(20)}) == 20
+def test_a_mark_is_of_its_evidence_and_of_its_process(rent, monkeypatch):
+    """Evidence that held its own mark would be other evidence, and have another mark."""
+    own, other = rent(), rent("The rent is due on Monday.")
+    mark = prompt_of(QUESTION, ["a"], own.citations, 3000).tag
+    assert prompt_of("Who said so?", ["a", "b"], own.citations, 3000).tag == mark
+    knowing = rent(f"{RENT} {mark}")
+    assert len({mark, *(prompt_of("", [], one.citations, 3000).tag for one in (other, knowing))}) == 3
+    monkeypatch.setattr("reasoning.language.prompt._KEY", b"the key of another process")
+    assert prompt_of(QUESTION, ["a"], own.citations, 3000).tag != mark
+
+
+def test_prompts_over_the_same_evidence_begin_alike(rent):
+    own = rent(RENT, "The rent is due when the bank opens, said the landlord.")
+    one, two = (
+        prompt_of(question, draft, own.citations, 3000).messages
+        for question, draft in ((QUESTION, ["a draft"]), ("Who said so?", ["one", "another"]))
+    )
+    stable = one[1].stable_chars
+    assert one[0] == two[0]
+    assert one[1].text[:stable] == two[1].text[:stable]
+    assert "Evidence 2" in one[1].text[:stable]
+    assert "Question" not in one[1].text[:stable]
+    assert prefix_of(one) == prefix_of(two)
 
 
 def test_a_prompt_has_a_budget(rent):

@@ -1,0 +1,73 @@
+"""Long questions taken apart as a person would, and others left whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from reasoning.goals import MAX_GOALS, goals_of
+
+from .long_questions import LONG, SINGLE
+
+
+@pytest.mark.parametrize("asked", LONG)
+def test_a_long_question_is_taken_apart(asked):
+    assert tuple(goal.part for goal in goals_of(asked)) == LONG[asked]
+
+
+@pytest.mark.parametrize("asked", SINGLE)
+def test_what_is_one_question_stays_one(asked):
+    (goal,) = goals_of(asked)
+    assert goal.text == goal.part == asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "texts", "refers"),
+    [
+        (
+            "What did Anna cook and who helped her?",
+            ("What did Anna cook", "who helped Anna"),
+            ((), (0,)),
+        ),
+        (
+            "What did we do on the trip, who was there, and when did we come back?",
+            ("What did we do on the trip", "who was there about the trip", "when did we come back"),
+            ((), (0,), ()),
+        ),
+        (
+            "What did Anna and Ben say about the flat, and where do they live?",
+            ("What did Anna and Ben say about the flat", "where do Anna and Ben live"),
+            ((), (0,)),
+        ),
+        (
+            "What did Tom buy on 3 May 2023, and what did he pay for it?",
+            ("What did Tom buy on 3 May 2023", "what did Tom pay for it on 3 May 2023"),
+            ((), (0,)),
+        ),
+        (
+            "What did Tom buy on 3 May 2023, and where does Lisa live?",
+            ("What did Tom buy on 3 May 2023", "where does Lisa live"),
+            ((), ()),
+        ),
+        (
+            "Summarise the week and tell which day it rained.",
+            ("summarise this week", "which day it rained"),
+            ((), ()),
+        ),
+    ],
+)
+def test_a_part_gets_the_words_of_those_it_refers_to(asked, texts, refers):
+    goals = goals_of(asked)
+    assert tuple(goal.text for goal in goals) == texts
+    assert tuple(goal.refers for goal in goals) == refers
+
+
+def test_a_question_has_so_many_parts_at_most():
+    asked = " and ".join(f"where is the {word}" for word in "bag box car cat cup dog hat key pen".split(" "))
+    goals = goals_of(f"{asked}?")
+    assert len(goals) == MAX_GOALS
+    assert goals[-1].part.endswith("where is the pen")
+
+
+@pytest.mark.parametrize("asked", ["", "?", "and and and", ", , ,", "what " * 400, "what and " * 300, "a" * 5000])
+def test_nothing_is_an_error(asked):
+    assert goals_of(asked)
