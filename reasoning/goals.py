@@ -52,6 +52,7 @@ _DIRECT = re.compile(rf"^(?:{_WH}|{_INVERTED})", re.I)
 _ASKS = re.compile(rf"^(?:{_INVERTED}|{_TELL}|{_REQUEST})|\b{_WHS}\b", re.I)
 _OPEN_END = re.compile(rf"\b(?:{_WHS}|if|who|and|or|not)$", re.I)
 _LEADING = re.compile(rf"^(?:{_ALSO})(?:{_TELL})?", re.I)
+_TELL_US = re.compile(r"\w+\s+(?:me|us)\b", re.I)
 _WH_PHRASE = re.compile(
     rf"^(?:{_PREPOSITION}\s+)?(?:how\s+(?:many|much|long|often|far|old)|{_WHS})\b\s*(?P<rest>.*)$", re.I
 )
@@ -101,7 +102,12 @@ def _begins_part(left: str, right: str, *, is_end: bool) -> bool:
     is_direct = _DIRECT.match(_LEADING.sub("", left)) is not None
     if re.match(_REQUEST, right, re.I) and is_direct and not is_end:
         return False  # "What did they list and name …" goes on with a verb.
-    if re.match(_TELL, right, re.I) and is_direct and not is_end and not re.match(r"\w+\s+(?:me|us)\b", right):
+    if (
+        re.match(_TELL, right, re.I)
+        and is_direct
+        and not is_end
+        and not re.match(r"\w+\s+(?:me|us)\b", right)
+    ):
         return False
     opener = re.match(_WHS, right, re.I)
     # "The man who came and who left": the second clause tells of the same thing as the first.
@@ -118,7 +124,7 @@ def _is_whole(part: str) -> bool:
 
 def _without_clauses(text: str, cuts: Sequence[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
     """Without commas that begin a relative clause: those of a list have a last part, and no comma inside."""
-    kept = []
+    kept: list[tuple[int, int, bool]] = []
     for place, (low, high, is_comma) in enumerate(cuts):
         following = cuts[place + 1 :]
         end = following[0][0] if following else len(text)
@@ -189,10 +195,14 @@ _OF_SEVERAL = word_set("they them their theirs")
 _OWNING = word_set("his hers their theirs")
 _PRONOUN = re.compile(r"\b(?:he|she|him|her|his|hers|they|them|their|theirs)\b", re.I)
 _THINGS = word_set("it its there that this those these then one")
-_STRETCHES = word_set("minute hour day week weekend month year morning noon afternoon evening night today yesterday")
+_STRETCHES = word_set(
+    "minute hour day week weekend month year morning noon afternoon evening night today yesterday"
+)
 _ASKERS = word_set("i we me us my our you your")
 _NAME = re.compile(r"(?<=\s)[A-Z][\w\u2019-]*")
-_SUMMARY = re.compile(r"\b(?:summari[sz]e|recap|sum\s+up)\s+(?:the|my|our)\s+(?P<unit>day|week|month|year)\b", re.I)
+_SUMMARY = re.compile(
+    r"\b(?:summari[sz]e|recap|sum\s+up)\s+(?:the|my|our)\s+(?P<unit>day|week|month|year)\b", re.I
+)
 
 
 def _with_references(parts: Sequence[str]) -> tuple[Goal, ...]:
@@ -210,8 +220,10 @@ def _this(match: re.Match[str]) -> str:
 def _resolved(goal: Goal, before: Sequence[Goal]) -> Goal:
     """A part with the names, things and dates of parts before it that it refers to, or leaves out."""
     text, refers = goal.text, set[int]()
-    if not _names_in(text) and _PRONOUN.search(text) and (found := _nearest(before, _names_in)):
-        text = _PRONOUN.sub(lambda match: _instead_of(match[0], found[1]), text, count=1)
+    pronoun = None if _names_in(text) else _PRONOUN.search(text)
+    if pronoun is not None and (found := _nearest(before, _names_in)):
+        named = _instead_of(pronoun[0], found[1])
+        text = f"{text[: pronoun.start()]}{named}{text[pronoun.end() :]}"
         refers.add(found[0])
     read, own = read_question(text), set(words(text))
     is_bare = not (read.subjects or read.names or own & _ASKERS)

@@ -87,7 +87,10 @@ class LanguageSettings(BaseModel):
     )
     max_tokens: int = Field(default=200, ge=16, le=4096, description="tokens of a reply at most")
     context_tokens: int = Field(
-        default=2048, ge=512, le=131072, description="tokens of prompt and reply together, of a model in this process; a longer prompt is cut"
+        default=2048,
+        ge=512,
+        le=131072,
+        description="tokens of prompt and reply together, of a model in this process; a longer prompt is cut",
     )
     prompt_chars: int = Field(
         default=3000, ge=500, le=200000, description="characters of evidence in a prompt at most"
@@ -128,7 +131,8 @@ class SubgoalSettings(BaseModel):
 
     enabled: bool = Field(
         default=False,
-        description='whether a question of several parts ("what did we do, and who was there?") is taken apart',
+        description='whether a question of several parts ("what did we do, and who was there?") is taken '
+        "apart",
     )
     evidence_tokens: int = Field(
         default=1500,

@@ -1,9 +1,9 @@
 """A long question answered part by part, with finished parts folded and unfolded on the span tree.
 
-As HiAgent (ACL 2025) keeps its working memory: what a finished sub-goal rested on is folded to its
-sentences and citations, whose spans say where the detail is; a later part that refers to it unfolds the
-span, that is, asks within it. Each part goes the ordinary way of a question. Nothing but what is folded
-leaves the working memory, and the store keeps all of it: views are folded, sources never (SCBench).
+As HiAgent (ACL 2025) keeps its working memory: what finished sub-goals rest on is folded, over a budget, to
+their sentences and citations, whose spans say where the detail is; a later part that refers to one unfolds
+its spans, that is, asks within them. Each part goes the ordinary way of a question. What is folded leaves
+the working memory alone, never the store: views are folded, not sources (SCBench).
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ NEAR_NS = 600_000_000_000
 """How far around a citation its span is looked for."""
 MOST_SPANS = 3
 """Spans that are unfolded for one part."""
+CHILDREN = 50
+"""Observations of a span at most."""
 PART_WORDS = 12
 """Words of a part that are said again where nothing was found for it."""
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
@@ -88,30 +90,51 @@ class Trail:
         return sum(one.tokens for one in self.finished)
 
     def add(self, one: Finished) -> None:
-        """Takes a part in, and folds those before it; itself too if it alone has more than the budget."""
-        if self.most_tokens:
-            for place in range(len(self.finished)):
-                self.fold(place)
+        """Takes a part in; while that is too much, the oldest that is still whole is folded, it itself last.
+
+        Where even folded parts are too much, their words go, the oldest first: ids, times and spans stay,
+        and so does what is told.
+        """
         self.finished.append(one)
+        self._fit()
+
+    def unfold(self, place: int, items: Sequence[EvidenceItem]) -> None:
+        """Gives the citations of a part their words back, as these items of its spans have them."""
+        one = self.finished[place]
+        whole = {item.observation_id: item for item in items}
+        one.citations = tuple(whole.get(item.observation_id, item) for item in one.citations)
+        one.is_folded = False
+        self._fit(kept=place)
+
+    def _fit(self, kept: int = -1) -> None:
+        """Shortens parts while they are too much, the oldest first, and `kept` after all others."""
+        others = [place for place in range(len(self.finished)) if place != kept]
+        own = [] if kept < 0 else [kept]
+        for places in (others, own):
+            for shorten in (self.fold, self.clear):
+                for place in places:
+                    if self.most_tokens and self.tokens > self.most_tokens:
+                        shorten(place)
         self.peak_tokens = max(self.peak_tokens, self.tokens)
-        if self.most_tokens and self.tokens > self.most_tokens:
-            self.fold(len(self.finished) - 1)
 
     def fold(self, place: int) -> None:
         """Leaves of a part its sentences and its citations: ids, times, spans, and words to know them by."""
         one = self.finished[place]
-        if one.is_folded:
-            return
-        asked = all_stems(one.goal.text)
-        one.citations = tuple(_folded(item, asked) for item in one.citations)
-        one.is_folded = True
+        if not one.is_folded:
+            asked = all_stems(one.goal.text)
+            one.citations = tuple(_folded(item, asked) for item in one.citations)
+            one.is_folded = True
 
-    def spans(self, places: Sequence[int]) -> list[EvidenceItem]:
-        """A citation of each span that these parts rest on, the first ones first."""
+    def clear(self, place: int) -> None:
+        """Leaves of a part's citations no words."""
+        one = self.finished[place]
+        one.citations = tuple(msgspec.structs.replace(item, text="", neighbours=()) for item in one.citations)
+
+    def spans(self, place: int) -> list[EvidenceItem]:
+        """A citation of each span that a part rests on, the first ones first."""
         found: dict[tuple[bytes, bytes], EvidenceItem] = {}
-        for place in places:
-            for item in self.finished[place].citations:
-                found.setdefault((item.source_id, item.span_id or item.observation_id), item)
+        for item in self.finished[place].citations:
+            found.setdefault((item.source_id, item.span_id or item.observation_id), item)
         return list(found.values())[:MOST_SPANS]
 
 
@@ -146,15 +169,13 @@ class Subgoals:
         ask: The ordinary way.
         recall: Memory's.
         settings: Of sub-goals.
-        k: Items asked of memory for the children of a span.
         now: The time of asking, with its zone.
     """
 
     def __init__(
-        self, ask: Ask, recall: Recall, settings: SubgoalSettings, k: int, now: Callable[[], datetime]
+        self, ask: Ask, recall: Recall, settings: SubgoalSettings, now: Callable[[], datetime]
     ) -> None:
-        self._ask, self._recall = ask, recall
-        self._settings, self._k, self._now = settings, k, now
+        self._ask, self._recall, self._now = ask, recall, now
         self._coverage = Coverage()
         self._stretch: Recount | None = None
         self._timings_ms: dict[str, float] = {}
@@ -182,9 +203,14 @@ class Subgoals:
     def _part(self, goal: Goal, gates: Cue) -> Answer:
         gates = self._within_stretch(goal, gates)
         told = self._ask(goal.text, gates)
-        if told.verdict == "answered" or not goal.refers:
+        if not goal.refers or (told.verdict == "answered" and self._is_new(goal, told)):
             return told
         return self._unfolded(goal, gates) or told
+
+    def _is_new(self, goal: Goal, told: Answer) -> bool:
+        """Whether an answer cites more than the parts do that its part refers to."""
+        known = {item.observation_id for n in goal.refers for item in self.trail.finished[n].citations}
+        return any(item.observation_id not in known for item in told.citations)
 
     def _within_stretch(self, goal: Goal, gates: Cue) -> Cue:
         """The gates, within the stretch that a part before it summed up, if this one names no other time."""
@@ -200,18 +226,21 @@ class Subgoals:
 
     def _unfolded(self, goal: Goal, gates: Cue) -> Answer | None:
         """What the spans answer that the parts it refers to rest on; None where they do not either."""
-        sure = [place for place in goal.refers if self.trail.finished[place].verdict == "answered"]
-        for item in self.trail.spans(sure):
-            own = children(self._recall, item, goal.part, gates, self._k)
-            within = msgspec.structs.replace(
-                gates,
-                sources=(item.source_id.hex(),),
-                pts0_ns=min(one.pts0_ns for one in own),
-                pts1_ns=max(one.pts1_ns for one in own),
-            )
-            told = self._ask(goal.part, within)
-            if told.verdict == "answered":
-                return told
+        for place in goal.refers:
+            if self.trail.finished[place].verdict != "answered":
+                continue
+            for item in self.trail.spans(place):
+                own = children(self._recall, item, goal.part, gates, CHILDREN)
+                self.trail.unfold(place, own)
+                within = msgspec.structs.replace(
+                    gates,
+                    sources=(item.source_id.hex(),),
+                    pts0_ns=min(one.pts0_ns for one in own),
+                    pts1_ns=max(one.pts1_ns for one in own),
+                )
+                told = self._ask(goal.part, within)
+                if told.verdict == "answered" and self._is_new(goal, told):
+                    return told
         return None
 
     def _take(self, told: Answer) -> None:
@@ -235,9 +264,7 @@ class Subgoals:
                 _say(draft, one, name, said)
         verdict = weakest([one.verdict for one in self.trail.finished], len(goals))
         told = draft.finish(verdict, self._coverage, tuple(self._conflicts))
-        return msgspec.structs.replace(
-            told, timings_ms=dict(self._timings_ms), notices=tuple(self._notices)
-        )
+        return msgspec.structs.replace(told, timings_ms=dict(self._timings_ms), notices=tuple(self._notices))
 
 
 def _say(draft: Draft, one: Finished, name: str, said: set[str]) -> None:

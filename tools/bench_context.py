@@ -49,7 +49,7 @@ class Request(NamedTuple):
 
 @dataclass
 class Reply:
-    """A text, and seconds from the request, and from its turn, to its first piece; the end from the request."""
+    """A text, seconds from the request and from its turn to the first piece, and to its end."""
 
     text: str = ""
     waited_first_s: float = float("nan")
@@ -148,9 +148,9 @@ def run(
     return replies
 
 
-def measured(model: GgufModel, requests: Sequence[Request], args: argparse.Namespace, **how: Any) -> tuple[
-    dict[str, float], list[Reply]
-]:
+def measured(
+    model: GgufModel, requests: Sequence[Request], args: argparse.Namespace, **how: Any
+) -> tuple[dict[str, float], list[Reply]]:
     """The figures of one system."""
     model.use = PromptUse()
     plan = ContextPlan(1, args.slice_s, is_grouped=how["is_grouped"])
@@ -168,7 +168,11 @@ def measured(model: GgufModel, requests: Sequence[Request], args: argparse.Names
         "all_s": seconds,
     }
     in_time = run(
-        model, requests, ContextPlan(1, args.slice_s, is_grouped=how["is_grouped"]), args.tokens, args.deadline_s
+        model,
+        requests,
+        ContextPlan(1, args.slice_s, is_grouped=how["is_grouped"]),
+        args.tokens,
+        args.deadline_s,
     )
     row["in_time"] = sum(one.ended_s == one.ended_s for one in in_time) / len(in_time)
     return row, replies
@@ -198,11 +202,13 @@ def compared(args: argparse.Namespace) -> dict[str, Any]:
     return {"items": len(requests), "models": {"language": named.id}, "systems": systems}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """As the module says."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, required=True, help="a file in LoCoMo's format")
-    parser.add_argument("--model", default="smollm2-135m-instruct", help="a GGUF model of the lock, or a folder")
+    parser.add_argument(
+        "--model", default="smollm2-135m-instruct", help="of the lock, or a folder with a GGUF file"
+    )
     parser.add_argument("--contexts", type=int, default=3)
     parser.add_argument("--each", type=int, default=4, help="questions over one context")
     parser.add_argument("--turns", type=int, default=12, help="turns of a context")
@@ -212,20 +218,24 @@ def main() -> None:
     parser.add_argument("--slice-s", type=float, default=10.0)
     parser.add_argument("--deadline-s", type=float, default=10.0, help="for the share that is in time")
     parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     began_s = time.monotonic()
     told = compared(args)
     config = {key: value for key, value in vars(args).items() if key not in ("data", "json")}
     told = {"tool": "bench_context", "data": args.data.name, **told, "config": config}
     told["seconds"] = round(time.monotonic() - began_s, 1)
     names = list(told["systems"])
-    print(f"{told['items']} requests over {args.contexts} contexts\n{'':26}" + "".join(f"{n:>12}" for n in names))
+    print(
+        f"{told['items']} requests over {args.contexts} contexts\n{'':26}"
+        + "".join(f"{n:>12}" for n in names)
+    )
     for figure in told["systems"]["ours"]:
         row = (told["systems"][name].get(figure) for name in names)
         print(f"{figure:26}" + "".join(f"{'':>12}" if v is None else f"{v:12.3f}" for v in row))
     if args.json:
         args.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

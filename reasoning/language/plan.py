@@ -9,13 +9,13 @@ other. None waits for that beyond its deadline, and no group keeps the others aw
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from reasoning.language.model import LOOK_S, ChatMessage, Limits
 from stream.errors import DeadlineExceeded
@@ -140,4 +140,4 @@ def prefix_of(messages: Sequence[ChatMessage]) -> str:
 
 def shared_chars(one: str, other: str) -> int:
     """How many characters two prompts have in common at their beginning."""
-    return len(os.path.commonprefix((one, other)))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -111,7 +111,7 @@ class Rephraser:
         return msgspec.structs.replace(told, timings_ms=timings)
 
     def _reply(self, prompt_in: Callable[[int], Prompt], limits: Limits) -> tuple[Prompt, str]:
-        """What the model replies, to a prompt that is cut until the model's own tokenizer finds room for it."""
+        """What the model replies to a prompt that is cut until its own tokenizer finds room for it."""
         chars = self._settings.llm.prompt_chars
         while True:
             prompt = prompt_in(chars)

@@ -10,23 +10,56 @@ LONG = {
         "when did we come back",
     ),
     "What did Anna cook and who helped her?": ("What did Anna cook", "who helped her"),
-    "Where did I park, and how much did it cost?": ("Where did I park", "how much did it cost"),
-    "When did the boat leave and where was it going?": ("When did the boat leave", "where was it going"),
-    "Who came to the party? And what did they bring?": ("Who came to the party", "what did they bring"),
+    "Where did I park, and how much did it cost?": (
+        "Where did I park",
+        "how much did it cost",
+    ),
+    "When did the boat leave and where was it going?": (
+        "When did the boat leave",
+        "where was it going",
+    ),
+    "Who came to the party? And what did they bring?": (
+        "Who came to the party",
+        "what did they bring",
+    ),
     "What did the doctor say; when do I have to go again?": (
         "What did the doctor say",
         "when do I have to go again",
     ),
     "When and where did they meet?": ("When did they meet", "where did they meet"),
     "How and why did the engine stop?": ("How did the engine stop", "why did the engine stop"),
-    "Where and with whom did Ben stay in Rome?": ("Where did Ben stay in Rome", "with whom did Ben stay in Rome"),
-    "Tell me what the teacher said and why she left early.": ("what the teacher said", "why she left early"),
-    "Tell me where we stayed and where we ate.": ("where we stayed", "where we ate"),
-    "What happened at the lake, and then where did we go?": ("What happened at the lake", "where did we go"),
-    "Who sang first and then who played the piano?": ("Who sang first", "who played the piano"),
-    "What colour is the door, and is there a bell?": ("What colour is the door", "is there a bell"),
-    "Did it rain on Sunday and did we go out?": ("Did it rain on Sunday", "did we go out"),
-    "Is the shop open on Mondays, and what does it sell?": ("Is the shop open on Mondays", "what does it sell"),
+    "Where and with whom did Ben stay in Rome?": (
+        "Where did Ben stay in Rome",
+        "with whom did Ben stay in Rome",
+    ),
+    "Tell me what the teacher said and why she left early.": (
+        "what the teacher said",
+        "why she left early",
+    ),
+    "Tell me where we stayed and where we ate.": (
+        "where we stayed",
+        "where we ate",
+    ),
+    "What happened at the lake, and then where did we go?": (
+        "What happened at the lake",
+        "where did we go",
+    ),
+    "Who sang first and then who played the piano?": (
+        "Who sang first",
+        "who played the piano",
+    ),
+    "What colour is the door, and is there a bell?": (
+        "What colour is the door",
+        "is there a bell",
+    ),
+    "Did it rain on Sunday and did we go out?": (
+        "Did it rain on Sunday",
+        "did we go out",
+    ),
+    "Is the shop open on Mondays, and what does it sell?": (
+        "Is the shop open on Mondays",
+        "what does it sell",
+    ),
     "What is written on the sign and in which language is it?": (
         "What is written on the sign",
         "in which language is it",
@@ -36,13 +69,22 @@ LONG = {
         "from where did it leave",
         "how long did it take",
     ),
-    "Summarise the week and tell which day it rained.": ("Summarise the week", "which day it rained"),
-    "Summarize yesterday, and tell me who called.": ("Summarize yesterday", "who called"),
+    "Summarise the week and tell which day it rained.": (
+        "Summarise the week",
+        "which day it rained",
+    ),
+    "Summarize yesterday, and tell me who called.": (
+        "Summarize yesterday",
+        "who called",
+    ),
     "Give me a summary of last week and say when I met Clara.": (
         "Give me a summary of last week",
         "when I met Clara",
     ),
-    "What happened on Tuesday, and who was at the meeting?": ("What happened on Tuesday", "who was at the meeting"),
+    "What happened on Tuesday, and who was at the meeting?": (
+        "What happened on Tuesday",
+        "who was at the meeting",
+    ),
     "Compare what Anna and Ben said about the house.": (
         "what Anna said about the house",
         "what Ben said about the house",
@@ -73,8 +115,14 @@ LONG = {
         "What about Anna's plan for the garden",
         "What about Ben's plan for the garden",
     ),
-    "Could you please tell me who wrote the letter and what it says?": ("who wrote the letter", "what it says"),
-    "Do you remember when we bought the car and how much we paid?": ("when we bought the car", "how much we paid"),
+    "Could you please tell me who wrote the letter and what it says?": (
+        "who wrote the letter",
+        "what it says",
+    ),
+    "Do you remember when we bought the car and how much we paid?": (
+        "when we bought the car",
+        "how much we paid",
+    ),
     "Who is the woman in red, what is she holding and where is she standing?": (
         "Who is the woman in red",
         "what is she holding",
@@ -85,8 +133,14 @@ LONG = {
         "How much was it",
         "Did she pay in cash",
     ),
-    "List the guests and tell me what each of them brought.": ("List the guests", "what each of them brought"),
-    "Describe the room and say who is in it.": ("Describe the room", "who is in it"),
+    "List the guests and tell me what each of them brought.": (
+        "List the guests",
+        "what each of them brought",
+    ),
+    "Describe the room and say who is in it.": (
+        "Describe the room",
+        "who is in it",
+    ),
     "How many people are in the picture, and what are they wearing?": (
         "How many people are in the picture",
         "what are they wearing",
@@ -99,14 +153,23 @@ LONG = {
         "What happened before the storm",
         "who closed the windows",
     ),
-    "Why did Ben sell his car, and has he bought another?": ("Why did Ben sell his car", "has he bought another"),
-    "what did tom order and what did lisa order": ("what did tom order", "what did lisa order"),
+    "Why did Ben sell his car, and has he bought another?": (
+        "Why did Ben sell his car",
+        "has he bought another",
+    ),
+    "what did tom order and what did lisa order": (
+        "what did tom order",
+        "what did lisa order",
+    ),
     "Where does Nora work, what does she do there, and since when has she had the job?": (
         "Where does Nora work",
         "what does she do there",
         "since when has she had the job",
     ),
-    "In the first minute, what is said and who says it?": ("In the first minute, what is said", "who says it"),
+    "In the first minute, what is said and who says it?": (
+        "In the first minute, what is said",
+        "who says it",
+    ),
 }
 
 SINGLE = (
@@ -130,7 +193,7 @@ SINGLE = (
     "Which of the two is older, Tom or Lisa?",
     "What does the sign say about dogs?",
     "What happened after the rain and the storm?",
-    "Who said \"come and see what we did\"?",
+    'Who said "come and see what we did"?',
     "What happened?",
     "Is it red and blue?",
     "What was the score at the end of the first and the second half?",

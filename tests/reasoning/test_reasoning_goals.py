@@ -61,13 +61,17 @@ def test_a_part_gets_the_words_of_those_it_refers_to(asked, texts, refers):
     assert tuple(goal.refers for goal in goals) == refers
 
 
+WORDS = ("bag", "box", "car", "cat", "cup", "dog", "hat", "key", "pen")
+STRANGE = ("", "?", "and and and", ", , ,", "what " * 400, "what and " * 300, "a" * 5000)
+
+
 def test_a_question_has_so_many_parts_at_most():
-    asked = " and ".join(f"where is the {word}" for word in "bag box car cat cup dog hat key pen".split(" "))
+    asked = " and ".join(f"where is the {word}" for word in WORDS)
     goals = goals_of(f"{asked}?")
     assert len(goals) == MAX_GOALS
     assert goals[-1].part.endswith("where is the pen")
 
 
-@pytest.mark.parametrize("asked", ["", "?", "and and and", ", , ,", "what " * 400, "what and " * 300, "a" * 5000])
+@pytest.mark.parametrize("asked", STRANGE)
 def test_nothing_is_an_error(asked):
     assert goals_of(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import re
 import time
@@ -19,6 +20,7 @@ from reasoning.language.rephrase import (
     BUSY,
     NO_PICTURES,
     NOT_SUPPORTED,
+    PICTURE_BYTES,
     SOME_LEFT_OUT,
     Asking,
     Rephraser,
@@ -184,6 +186,27 @@ def test_only_pictures_of_the_store_are_sent(server, item, memory_of, tmp_path):
             msgspec.structs.replace(answer, citations=shown), asking()
         )
         assert isinstance(server.asked[-1]["messages"][-1]["content"], str)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 4])
+def test_pictures_have_a_budget(server, rent, tmp_path, budget):
+    """So many at most, the first that are cited, and none that is too large."""
+    media = tmp_path / "media"
+    media.mkdir()
+    answer = rent(RENT, "The rent is due when the bank opens.", "The rent is due soon, and Friday is near.")
+    shown = []
+    for number, one in enumerate(answer.citations):
+        size = PICTURE_BYTES if number else PICTURE_BYTES + 1
+        (media / f"{number}.jpg").write_bytes(b"\xff\xd8".ljust(size, b"%d" % number))
+        shown.append(msgspec.structs.replace(one, thumbnail=f"{number}.jpg"))
+    assert len(shown) == 3
+    answer = msgspec.structs.replace(answer, citations=tuple(shown))
+    rephraser(server.url, media, pictures=budget).rephrased(answer, asking())
+    parts = server.asked[0]["messages"][-1]["content"]
+    sent = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    assert len(sent) == min(budget, 2)
+    firsts = [base64.b64decode(url.split(",", 1)[1])[2:3] for url in sent]
+    assert firsts == [b"1", b"2"][:budget]
 
 
 # What evidence cannot do.
