@@ -68,8 +68,8 @@ class Finished:
 
     @property
     def tokens(self) -> int:
-        """Tokens of its sentences and of what it holds of its evidence."""
-        return sum(tokens_of(one.text) for one in self.sentences) + sum(map(item_tokens, self.citations))
+        """Tokens of what it holds of its evidence; what is told does not count."""
+        return sum(map(item_tokens, self.citations))
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Trail:
     """The parts answered so far, within a budget of tokens.
 
     Args:
-        most_tokens: That all parts together may hold; 0: nothing is ever folded.
+        most_tokens: Of evidence, that all parts together may hold; 0: nothing is ever folded.
     """
 
     most_tokens: int
@@ -86,7 +86,7 @@ class Trail:
 
     @property
     def tokens(self) -> int:
-        """Tokens that are held now."""
+        """Tokens of evidence that are held now."""
         return sum(one.tokens for one in self.finished)
 
     def add(self, one: Finished) -> None:
@@ -159,7 +159,9 @@ def children(recall: Recall, item: EvidenceItem, text: str, gates: Cue, k: int) 
     )
     found = [one for one in recall(near, k).items if one.session == item.session]
     own = [one for one in found if item.span_id and one.span_id == item.span_id]
-    return sorted(own or [item], key=lambda one: one.pts0_ns)
+    # What lies in no closed span yet is its own detail.
+    own = own or [one for one in found if one.observation_id == item.observation_id] or [item]
+    return sorted(own, key=lambda one: one.pts0_ns)
 
 
 class Subgoals:

@@ -32,7 +32,7 @@ from reasoning.goals import goals_of
 from reasoning.question import read_question
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings, SubgoalSettings
-from reasoning.subgoals import CHILDREN, Finished, Trail, children, item_tokens
+from reasoning.subgoals import CHILDREN, Finished, Trail, children, item_tokens, tokens_of
 from stream.capture.text import read
 from stream.messages import Cue, EvidenceItem
 from stream.messages.answer import Answer
@@ -171,7 +171,12 @@ def chain_row(
     told: dict[str, Row] = {}
     for name, trail in trails.items():
         held = {item.text for one in trail.finished for item in one.citations}
-        told[name] = {"success": float(needed.text in held), "peak_tokens": float(trail.peak_tokens)}
+        said = sum(tokens_of(one.text) for part in trail.finished for one in part.sentences)
+        told[name] = {
+            "success": float(needed.text in held),
+            "evidence_peak_tokens": float(trail.peak_tokens),
+            "peak_tokens": float(trail.peak_tokens + said),
+        }
     return told
 
 
