@@ -194,7 +194,12 @@ def _shared_out(part: str) -> list[str]:
 _OF_SEVERAL = word_set("they them their theirs")
 _OWNING = word_set("his hers their theirs")
 _PRONOUN = re.compile(r"\b(?:he|she|him|her|his|hers|they|them|their|theirs)\b", re.I)
-_THINGS = word_set("it its there that this those these then one")
+_THING = re.compile(
+    r"\b(?:its?(?!\s+(?:rain|snow))|(?<!is\s)(?<!are\s)(?<!was\s)(?<!were\s)there|"
+    r"(?:that|this|those|these|them|then|one)$)(?![\w\u2019'])",
+    re.I,
+)
+"""A pronoun that stands for a thing; "there is", "it rained" and "the one that" have none."""
 _STRETCHES = word_set(
     "minute hour day week weekend month year morning noon afternoon evening night today yesterday"
 )
@@ -220,18 +225,28 @@ def _this(match: re.Match[str]) -> str:
 def _resolved(goal: Goal, before: Sequence[Goal]) -> Goal:
     """A part with the names, things and dates of parts before it that it refers to, or leaves out."""
     text, refers = goal.text, set[int]()
-    pronoun = None if _names_in(text) else _PRONOUN.search(text)
-    if pronoun is not None and (found := _nearest(before, _names_in)):
+    pronoun = _PRONOUN.search(text)
+    # After a name of its own, a pronoun is that one's.
+    if (
+        pronoun is not None
+        and not _names_in(text[: pronoun.start()])
+        and (found := _nearest(before, _names_in))
+    ):
         named = _instead_of(pronoun[0], found[1])
         text = f"{text[: pronoun.start()]}{named}{text[pronoun.end() :]}"
         refers.add(found[0])
     read, own = read_question(text), set(words(text))
     is_bare = not (read.subjects or read.names or own & _ASKERS)
-    if (own & _THINGS or is_bare) and (found := _nearest(before, _things_in)):
+    thing = _THING.search(text)
+    # A thing that the part names itself is what its pronoun stands for.
+    refers_back = thing is not None and not _things_in(text[: thing.start()])
+    same_matter = refers_back or is_bare
+    if same_matter and (found := _nearest(before, _things_in)):
         missing = [word for word in found[1] if stem(word) not in {stem(one) for one in own}]
         text = f"{text} about the {' and the '.join(missing)}" if missing else text
         refers.add(found[0])
-    if (refers or is_bare) and not read.dates and (found := _nearest(before, _dates_in)):
+    # Who is the same may be asked about at another time.
+    if same_matter and not read.dates and (found := _nearest(before, _dates_in)):
         text = f"{text} {found[1][0]}"
         refers.add(found[0])
     return replace(goal, text=text, refers=tuple(sorted(refers)))

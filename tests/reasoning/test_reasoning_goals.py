@@ -49,6 +49,31 @@ def test_what_is_one_question_stays_one(asked):
             ((), ()),
         ),
         (
+            "What did Anna buy at the market, and what is the name of the man that she met?",
+            ("What did Anna buy at the market", "what is the name of the man that Anna met"),
+            ((), (0,)),
+        ),
+        (
+            "Where did Anna live in 2019, and when did she and Ben meet?",
+            ("Where did Anna live in 2019", "when did Anna and Ben meet"),
+            ((), (0,)),
+        ),
+        (
+            "When did Anna call, and what did Ben do before his lunch?",
+            ("When did Anna call", "what did Ben do before his lunch"),
+            ((), ()),
+        ),
+        (
+            "Where is the market, and is there a bank?",
+            ("Where is the market", "is there a bank"),
+            ((), ()),
+        ),
+        (
+            "Who built the tower, and when was the fire and where did it end?",
+            ("Who built the tower", "when was the fire", "where did it end about the fire"),
+            ((), (), (1,)),
+        ),
+        (
             "Summarise the week and tell which day it rained.",
             ("summarise this week", "which day it rained"),
             ((), ()),
