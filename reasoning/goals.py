@@ -194,7 +194,7 @@ def _shared_out(part: str) -> list[str]:
 _OF_SEVERAL = word_set("they them their theirs")
 _OWNING = word_set("his hers their theirs")
 _PRONOUN = re.compile(r"\b(?:he|she|him|her|his|hers|they|them|their|theirs)\b", re.I)
-_THING = re.compile(
+_IT = re.compile(
     r"\b(?:its?(?!\s+(?:rain|snow))|(?<!is\s)(?<!are\s)(?<!was\s)(?<!were\s)there|"
     r"(?:that|this|those|these|them|then|one)$)(?![\w\u2019'])",
     re.I,
@@ -237,7 +237,7 @@ def _resolved(goal: Goal, before: Sequence[Goal]) -> Goal:
         refers.add(found[0])
     read, own = read_question(text), set(words(text))
     is_bare = not (read.subjects or read.names or own & _ASKERS)
-    thing = _THING.search(text)
+    thing = _IT.search(text)
     # A thing that the part names itself is what its pronoun stands for.
     refers_back = thing is not None and not _things_in(text[: thing.start()])
     same_matter = refers_back or is_bare
