@@ -198,7 +198,7 @@ def test_a_model_that_failed_while_others_waited_is_left_alone_by_them():
         try:
             breaker.text([ChatMessage("user", "y")], limits, 100)
         except (ModelFailed, RoleUnavailable) as error:
-            told.append(type(error))
+            told.append(error)
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     with plan.turn([ChatMessage("user", "x")], limits):
@@ -208,8 +208,7 @@ def test_a_model_that_failed_while_others_waited_is_left_alone_by_them():
             time.sleep(0.001)
     for thread in threads:
         thread.join(WAIT_S)
-    assert told.count(ModelFailed) == 1
-    assert told.count(RoleUnavailable) == 2
+    assert [isinstance(one, RoleUnavailable) for one in told] == [False, True, True]
 
 
 def test_what_two_prompts_share():
