@@ -22,6 +22,8 @@ from stream.errors import DeadlineExceeded
 
 REMEMBERED_TURNS = 8
 """Turns of which the longest tells how long one may take."""
+LEAST_S = 0.25
+"""Seconds in which no model writes a sentence: a turn that comes so late is none."""
 URGENT_TURNS = 2.0
 """A request goes before all prefixes when it has no time for so many turns: its own and one before it."""
 
@@ -92,6 +94,9 @@ class ContextPlan:
             self._leave(mine)
             raise
         began_s = self._now_s()
+        if limits.left_s < LEAST_S:
+            self._leave(mine)
+            raise NoTurn("the language model was busy with other questions until the deadline")
         try:
             yield
         finally:

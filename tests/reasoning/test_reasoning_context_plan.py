@@ -21,11 +21,12 @@ from stream.messages import Cue
 from tools.tiny_models import make_talker
 
 WAIT_S = 30.0
+FAR_S = 1e9
 
 
 class Clock:
     def __init__(self):
-        self.now_s = 1000.0
+        self.now_s = time.monotonic() + 1e6
 
     def __call__(self):
         return self.now_s
@@ -41,7 +42,7 @@ class Line:
         self.turn_s = 1.0
 
     def put(self, name, context, ends_in_s=1e6, withdrawn=lambda: False):
-        """The deadline of the plan's own clock; that of the limits is far away."""
+        """Waits behind the others; its deadline is of the plan's own clock, which is far ahead."""
         limits = Limits(8, self.clock.now_s + ends_in_s, withdrawn)
         known = self.plan.waiting
 
@@ -68,18 +69,7 @@ class Line:
 
 def held(line, context):
     """The model in use by a request over a context, until the block ends."""
-    return line.plan.turn([ChatMessage("user", context)], Limits(8, time.monotonic() + 1e6))
-
-
-@pytest.fixture(autouse=True)
-def far_deadlines(monkeypatch):
-    """Deadlines of the tests' own clock lie in the past of the real one, and are not what is tested here."""
-    monkeypatch.setattr(Limits, "check", lambda self: _check_withdrawn(self))
-
-
-def _check_withdrawn(limits):
-    if limits.is_withdrawn():
-        raise Cancelled("the question was withdrawn")
+    return line.plan.turn([ChatMessage("user", context)], Limits(8, FAR_S))
 
 
 def test_requests_over_the_same_evidence_go_one_after_the_other():
@@ -139,7 +129,7 @@ def test_who_leaves_while_waiting_keeps_nobody():
     with held(line, "alpha"):
         with (
             pytest.raises(Cancelled),
-            line.plan.turn([ChatMessage("user", "x")], Limits(8, 1e9, lambda: True)),
+            line.plan.turn([ChatMessage("user", "x")], Limits(8, FAR_S, lambda: True)),
         ):
             pass
         assert line.plan.waiting == 0
@@ -150,14 +140,13 @@ def test_who_leaves_while_waiting_keeps_nobody():
 def test_a_turn_that_fails_gives_the_model_back():
     plan = ContextPlan()
     for _ in range(3):
-        with pytest.raises(RuntimeError), plan.turn([ChatMessage("user", "x")], Limits(8, 1e9)):
+        with pytest.raises(RuntimeError), plan.turn([ChatMessage("user", "x")], Limits(8, FAR_S)):
             raise RuntimeError
-    with plan.turn([ChatMessage("user", "x")], Limits(8, 1e9)):
+    with plan.turn([ChatMessage("user", "x")], Limits(8, FAR_S)):
         assert plan.waiting == 0
 
 
-def test_the_deadline_of_one_that_waits_is_no_failure_of_the_model(monkeypatch):
-    monkeypatch.undo()
+def test_the_deadline_of_one_that_waits_is_no_failure_of_the_model():
     plan = ContextPlan()
     breaker = Breaker(Echo(), 1, 60.0, plan=plan)
     with (
@@ -186,6 +175,14 @@ class Echo:
         if size > self.room:
             raise PromptTooLong(size, self.room)
         yield messages[-1].text
+
+
+def test_a_turn_that_comes_too_late_to_write_in_is_none():
+    plan = ContextPlan()
+    with pytest.raises(NoTurn), plan.turn([ChatMessage("user", "x")], Limits(8, time.monotonic() + 0.1)):
+        pass
+    with plan.turn([ChatMessage("user", "x")], Limits(8, FAR_S)):
+        assert plan.waiting == 0
 
 
 def test_a_model_that_failed_while_others_waited_is_left_alone_by_them():
