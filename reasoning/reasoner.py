@@ -7,7 +7,7 @@ needs, and the service and the tests each give it theirs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from reasoning.asking import Asking, Memory
 from reasoning.claims import tell_claims
 from reasoning.corrections import applying, tell_correction
+from reasoning.goals import Goal, goals_of
 from reasoning.operators.beside import answer_beside
 from reasoning.operators.compare import answer_compare
 from reasoning.operators.edge import answer_edge
@@ -23,6 +24,7 @@ from reasoning.operators.recount import answer_recount
 from reasoning.question import Beside, Compare, read_question
 from reasoning.recency import answer_recent
 from reasoning.settings import ReasoningSettings
+from reasoning.subgoals import Subgoals
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold
 from stream.messages.cue import Cue
@@ -65,6 +67,23 @@ class Reasoner:
         Raises:
             OmniRecallError: As memory raises; what is not understood is no error.
         """
+        goals = goals_of(asked) if self._settings.subgoals.enabled else ()
+        return self._long(asked, goals, gates, k) if len(goals) > 1 else self._one(asked, gates, k)
+
+    def _long(self, asked: str, goals: Sequence[Goal], gates: Cue, k: int) -> Answer:
+        """The answers of the parts as one, or the owner's word where it is about the whole question."""
+        settings = self._settings
+        parts = Subgoals(
+            lambda part, within: self._one(part, within, k), self._memory.recall, settings.subgoals, self._now
+        )
+        answer = parts.answer(goals, gates)
+        told = ClaimsTold()
+        if settings.corrections:
+            told = self._memory.claims(msgspec.structs.replace(gates, text=asked))
+        act = applying(asked, told, answer, settings) if told.corrections else None
+        return answer if act is None else tell_correction(act, told, answer, read_question(asked), settings)
+
+    def _one(self, asked: str, gates: Cue, k: int) -> Answer:
         began_s = time.monotonic()
         question = read_question(asked)
         self._hop("reasoning.question")

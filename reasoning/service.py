@@ -21,6 +21,7 @@ from reasoning.corrections import Correcting, LastTurn
 from reasoning.language.breaker import Breaker
 from reasoning.language.choose import language_model_of
 from reasoning.language.model import LanguageModel
+from reasoning.language.plan import ContextPlan
 from reasoning.language.rephrase import BUSY, LOADING, Asking, Rephraser, failure, noticed
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
@@ -209,7 +210,8 @@ class ReasoningService(Service):
     def _language_opened(self, model: LanguageModel) -> None:
         own = self._settings.llm
         media_dir = self.surroundings.store_dir / "media" if own.pictures else None
-        breaker = Breaker(model, own.failures, own.pause_s)
+        plan = ContextPlan(own.at_once, own.slice_s, is_grouped=own.context_plan)
+        breaker = Breaker(model, own.failures, own.pause_s, plan=plan)
         self._rephraser, self._unrephrased = Rephraser(breaker, self._settings, media_dir), ""
         self.log.info("language_model", model=model.model_id)
 
@@ -295,7 +297,9 @@ class ReasoningService(Service):
         turn, rephraser = self._turns.get(key), self._rephraser
         if turn is None:
             return
-        if rephraser is None or self._rephrasing >= self._settings.llm.at_once:
+        # Each has a thread, in which it waits for its turn by `ContextPlan`.
+        at_once = self._settings.llm.at_once + self._settings.llm.waiting
+        if rephraser is None or self._rephrasing >= at_once:
             why = self._unrephrased if rephraser is None else BUSY
             self._answered(key, noticed(answer, why) if why else answer, cited)
             return
@@ -303,7 +307,7 @@ class ReasoningService(Service):
         asked: TurnOpen = turn.received.message
         left_s = (turn.ends_at_ns - self.clock.now_ns()) / 1e9
         asking = Asking(asked.question, time.monotonic() + left_s, turn.withdrawn.is_set)
-        self.lane("language", self._settings.llm.at_once).submit(
+        self.lane("language", at_once).submit(
             rephraser.rephrased,
             answer,
             asking,

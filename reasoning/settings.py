@@ -87,20 +87,60 @@ class LanguageSettings(BaseModel):
     )
     max_tokens: int = Field(default=200, ge=16, le=4096, description="tokens of a reply at most")
     context_tokens: int = Field(
-        default=2048, ge=512, le=131072, description="tokens of prompt and reply together, of a GGUF model"
+        default=2048,
+        ge=512,
+        le=131072,
+        description="tokens of prompt and reply together, of a model in this process; a longer prompt is cut",
     )
     prompt_chars: int = Field(
         default=3000, ge=500, le=200000, description="characters of evidence in a prompt at most"
     )
     pictures: int = Field(default=0, ge=0, le=8, description="keyframes that a server is sent at most")
-    at_once: int = Field(
-        default=1, ge=1, le=16, description="answers rephrased at the same time; more are told as they are"
+    at_once: int = Field(default=1, ge=1, le=16, description="answers rephrased at the same time")
+    waiting: int = Field(
+        default=4,
+        ge=0,
+        le=256,
+        description="answers that may wait for the model within their deadlines; more are told as they are",
+    )
+    context_plan: bool = Field(
+        default=True,
+        description="whether, of the answers that wait, the one goes next whose prompt begins most like the "
+        "last one; else the one that came first",
+    )
+    slice_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="seconds after which answers over other evidence have their turn all the same",
+    )
+    keeps_prefix: bool = Field(
+        default=True,
+        description="whether a GGUF model reads a prompt only from where it parts from the last one",
     )
     threads: int = Field(default=1, ge=1, le=64, description="threads of a GGUF model")
     failures: int = Field(
         default=3, ge=1, le=100, description="failures in a row after which the model is left alone"
     )
     pause_s: float = Field(default=30.0, gt=0, description="seconds for which it is left alone then")
+
+
+class SubgoalSettings(BaseModel):
+    """Long questions, part by part."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(
+        default=False,
+        description='whether a question of several parts ("what did we do, and who was there?") is taken '
+        "apart",
+    )
+    evidence_tokens: int = Field(
+        default=1500,
+        ge=0,
+        le=100_000,
+        description="tokens of evidence that all parts together hold; finished parts are folded to their "
+        "sentences and citations; 0 folds nothing",
+    )
 
 
 class ReasoningSettings(BaseModel):
@@ -158,6 +198,9 @@ class ReasoningSettings(BaseModel):
     )
     evidence: EvidenceSettings = Field(
         default=EvidenceSettings(), description="how evidence is weighed against the question"
+    )
+    subgoals: SubgoalSettings = Field(
+        default=SubgoalSettings(), description="how questions of several parts are answered"
     )
     llm: LanguageSettings = Field(
         default=LanguageSettings(), description="the language model that rephrases answers"

@@ -33,7 +33,12 @@ def language_model_of(settings: LanguageSettings) -> LanguageModel | None:
     if settings.kind == "gguf":
         from reasoning.language.gguf import GgufModel
 
-        return GgufModel(named_model(settings.model), settings.context_tokens, settings.threads)
+        return GgufModel(
+            named_model(settings.model),
+            settings.context_tokens,
+            settings.threads,
+            keeps_prefix=settings.keeps_prefix,
+        )
     from reasoning.language.hub import HubModel
 
-    return HubModel(named_model(settings.model))
+    return HubModel(named_model(settings.model), settings.context_tokens)

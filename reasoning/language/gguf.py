@@ -12,12 +12,13 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from reasoning.language.model import LOOK_S, ChatMessage, Emit, Limits, streamed
+from reasoning.language.model import LOOK_S, ChatMessage, Emit, Limits, PromptTooLong, check_room, streamed
 from stream.errors import ConfigError, ModelDamaged, ModelFailed
 from stream.models.named import NamedModel
 
@@ -29,6 +30,24 @@ CACHED_PROMPTS_MIB = 0
 """Prompts kept beside the newest; the library's default is 8 GiB."""
 
 
+@dataclass
+class PromptUse:
+    """What a model did with its prompts so far: tokens that it read, and those that it had read before."""
+
+    prompts: int = 0
+    read_tokens: int = 0
+    kept_tokens: int = 0
+    reading_ms: float = 0.0
+
+    def add(self, timings: Mapping[str, Any]) -> None:
+        """Counts the prompt of one finished text, as llama.cpp tells it."""
+        if timings:
+            self.prompts += 1
+            self.read_tokens += int(timings.get("prompt_n", 0))
+            self.kept_tokens += int(timings.get("cache_n", 0))
+            self.reading_ms += float(timings.get("prompt_ms", 0.0))
+
+
 class GgufModel:
     """Writes text by a GGUF file.
 
@@ -36,17 +55,22 @@ class GgufModel:
         model: The folder it lies in.
         context_tokens: Prompt and reply together.
         threads: Of llama.cpp; more than there are free cores make it far slower.
+        keeps_prefix: Whether a prompt that begins as the last one did is read from where they part.
     """
 
     takes_pictures = False
 
-    def __init__(self, model: NamedModel, context_tokens: int, threads: int) -> None:
+    def __init__(
+        self, model: NamedModel, context_tokens: int, threads: int, *, keeps_prefix: bool = True
+    ) -> None:
         self._path = file_of(model)
         self._context_tokens = context_tokens
         self._threads = threads
         self._opened: Any = None
+        self._keeps_prefix = keeps_prefix
         self._one = threading.Lock()
         self.model_id = model.id
+        self.use = PromptUse()
 
     def load(self) -> None:
         """Opens the file.
@@ -66,6 +90,7 @@ class GgufModel:
             "temperature": 0,
             "stream": True,
             "return_progress": True,
+            "cache_prompt": self._keeps_prefix,
         }
         return streamed(lambda emit, stop: self._write(asked, emit, stop), limits, "gguf")
 
@@ -79,13 +104,19 @@ class GgufModel:
         while not self._one.acquire(timeout=LOOK_S):
             if stop.is_set():
                 return
-        refused: list[str] = []
+        refused: list[ModelFailed] = []
 
         def take(chunk: Any) -> bool:
             """True ends the generation."""
-            if "error" in chunk:
-                refused.append(str(chunk["error"].get("message", "it refused")))
+            try:
+                check_room(_tokens_of(chunk), self._context_tokens, asked["max_tokens"])
+            except PromptTooLong as error:
+                refused.append(error)
                 return True
+            if "error" in chunk:
+                refused.append(_refusal(chunk))
+                return True
+            self.use.add(chunk.get("timings", {}))
             for choice in chunk.get("choices", ()):
                 text = choice.get("delta", {}).get("content")
                 if text:
@@ -98,12 +129,27 @@ class GgufModel:
         finally:
             self._one.release()
         if refused:
-            raise ModelFailed(f"the language model refused the prompt: {refused[0]}")
+            raise refused[0]
 
     def _server(self) -> Any:
         if self._opened is None:
             self._opened = _open(self._path, self._context_tokens, self._threads)
         return self._opened
+
+
+def _tokens_of(chunk: Any) -> int:
+    """Tokens of the prompt, its template with it, where a chunk tells them; else 0.
+
+    llama.cpp tells them before it reads the first one, and in its refusal of what is longer than its
+    context.
+    """
+    told = chunk.get("prompt_progress", {}).get("total") or chunk.get("error", {}).get("n_prompt_tokens")
+    return int(told or 0)
+
+
+def _refusal(chunk: Any) -> ModelFailed:
+    why = str(chunk["error"].get("message", "it refused"))
+    return ModelFailed(f"the language model refused the prompt: {why}")
 
 
 def _open(path: Path, context_tokens: int, threads: int) -> Any:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reasoning.language.model import LOOK_S, ChatMessage, Emit, Limits, streamed
+from reasoning.language.model import LOOK_S, ChatMessage, Emit, Limits, check_room, streamed
 from stream.errors import ModelDamaged
 from stream.models.named import NamedModel
 
@@ -21,12 +21,14 @@ class HubModel:
 
     Args:
         model: Which.
+        context_tokens: Prompt and reply together.
     """
 
     takes_pictures = False
 
-    def __init__(self, model: NamedModel) -> None:
+    def __init__(self, model: NamedModel, context_tokens: int) -> None:
         self.model_id = model.id
+        self._context_tokens = context_tokens
         self._model = model
         self._opened: tuple[Any, Any] | None = None
         self._one = threading.Lock()
@@ -79,6 +81,7 @@ class HubModel:
             given = tokenizer.apply_chat_template(
                 asked, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
             )
+            check_room(given["input_ids"].shape[1], self._context_tokens, limits.max_tokens)
             network.generate(
                 **given,
                 do_sample=False,

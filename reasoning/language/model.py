@@ -21,13 +21,28 @@ WAITING_PIECES = 1024
 """Pieces that may wait for their reader; more than any answer has."""
 
 
+class PromptTooLong(ModelFailed):
+    """A prompt has more tokens, as the model's own tokenizer counts, than there is room for."""
+
+    def __init__(self, tokens: int, room: int) -> None:
+        super().__init__(
+            f"the language model refused the prompt: it has {tokens} tokens, and there is room for {room}",
+            remedy="raise reasoning.llm.context_tokens, or lower reasoning.llm.prompt_chars",
+        )
+        self.tokens, self.room = tokens, room
+
+
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a prompt; `pictures` are JPEG files."""
+    """One message of a prompt; `pictures` are JPEG files.
+
+    `stable_chars` of its text are the same in all prompts over the same context; 0: all of it.
+    """
 
     role: Literal["system", "user"]
     text: str
     pictures: tuple[bytes, ...] = ()
+    stable_chars: int = 0
 
 
 def _never() -> bool:
@@ -58,6 +73,13 @@ class Limits:
             )
 
 
+def check_room(tokens: int, context_tokens: int, max_tokens: int) -> None:
+    """Raises PromptTooLong where a prompt leaves its reply no room; a reply is never given more than half."""
+    room = context_tokens - min(max_tokens, context_tokens // 2)
+    if tokens > room:
+        raise PromptTooLong(tokens, room)
+
+
 class LanguageModel(Protocol):
     """Writes text. `generate` may be called from several threads."""
 
@@ -74,6 +96,7 @@ class LanguageModel(Protocol):
         Raises:
             Cancelled, DeadlineExceeded: As `Limits.check`.
             RoleUnavailable: If the model is away.
+            PromptTooLong: If prompt and reply have no room in its context.
             ModelFailed: If it refuses, or answers in another form.
             ConfigError: If key, model or address are not taken.
         """

@@ -18,8 +18,9 @@ import msgspec
 
 from reasoning.answer import Draft, moment
 from reasoning.language.breaker import Breaker, LeftAlone
-from reasoning.language.model import ChatMessage, Limits
-from reasoning.language.prompt import Written, prompt_of, read_reply
+from reasoning.language.model import Limits, PromptTooLong
+from reasoning.language.plan import NoTurn
+from reasoning.language.prompt import Prompt, Written, prompt_of, read_reply
 from reasoning.language.voice import told_as_theirs
 from reasoning.settings import LanguageSettings, ReasoningSettings
 from reasoning.tokens import Told, told_of
@@ -41,13 +42,17 @@ KEPT_SHARE = 0.5
 REPLY_CHARS = 4000
 LINES_PER_SENTENCE = 4
 """Lines of a reply that are checked for each sentence of the answer: the check has a deadline too."""
+FITTED = 0.85
+"""Share of the room in a model's context that a prompt is cut to at the next try."""
+LEAST_CHARS = 100
+"""A prompt of less evidence than this is not worth asking."""
 PICTURE_BYTES = 512 << 10
 """Bytes of a keyframe that is sent; larger ones are left out."""
 
 IN_OWN_WORDS = "the answer is told in the words of the evidence"
 NOT_SUPPORTED = f"The language model's words were not supported by the evidence: {IN_OWN_WORDS}."
 SOME_LEFT_OUT = "Some words of the language model were not supported by the evidence and were left out."
-BUSY = f"The language model is busy with another question: {IN_OWN_WORDS}."
+BUSY = f"The language model is busy with other questions: {IN_OWN_WORDS}."
 LOADING = f"The language model is not ready yet: {IN_OWN_WORDS}."
 LATE = f"There was no time left for the language model: {IN_OWN_WORDS}."
 NO_PICTURES = "The language model takes no pictures; it is asked without them."
@@ -99,11 +104,14 @@ class Rephraser:
             return noticed(answer, LATE)
         pictures = self._pictures(answer.citations) if self._sends_pictures else ()
         draft = [one.text for one in answer.sentences]
-        prompt = prompt_of(asking.question, draft, answer.citations, own.prompt_chars, pictures)
         limits = Limits(own.max_tokens, ends_at_s, asking.is_withdrawn)
         began_s = time.monotonic()
+
+        def prompt_in(most_chars: int) -> Prompt:
+            return prompt_of(asking.question, draft, answer.citations, most_chars, pictures)
+
         try:
-            reply = self._text(prompt.messages, limits)
+            prompt, reply = self._reply(prompt_in, limits)
         except Cancelled:
             raise
         except OmniRecallError as error:
@@ -113,8 +121,18 @@ class Rephraser:
         timings = {**answer.timings_ms, "language": round((time.monotonic() - began_s) * 1e3, 3)}
         return msgspec.structs.replace(told, timings_ms=timings)
 
-    def _text(self, messages: Sequence[ChatMessage], limits: Limits) -> str:
-        return self._model.text(messages, limits, REPLY_CHARS)
+    def _reply(self, prompt_in: Callable[[int], Prompt], limits: Limits) -> tuple[Prompt, str]:
+        """What the model replies to a prompt that is cut until its own tokenizer finds room for it."""
+        chars = self._settings.llm.prompt_chars
+        while True:
+            prompt = prompt_in(chars)
+            try:
+                return prompt, self._model.text(prompt.messages, limits, REPLY_CHARS)
+            except PromptTooLong as error:
+                # The rules are part of its tokens and are not cut, hence a little less than in proportion.
+                chars = int(chars * min(FITTED, FITTED * error.room / error.tokens))
+                if chars < LEAST_CHARS:
+                    raise
 
     def _without_pictures(self, error: OmniRecallError, pictures: Sequence[bytes]) -> tuple[str, ...]:
         """A server that refuses a prompt with pictures is asked without them from now on."""
@@ -228,6 +246,8 @@ _NAMED: tuple[tuple[type[OmniRecallError], str], ...] = (
 
 def failure(error: OmniRecallError) -> str:
     """What a person is told of a model that failed: never what it sent."""
+    if isinstance(error, NoTurn):
+        return BUSY
     what = next((told for kind, told in _NAMED if isinstance(error, kind)), "cannot be reached")
     return f"The language model {what}: {IN_OWN_WORDS}."
 

@@ -51,7 +51,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, server):
-    llm = {"kind": "server", "model": "m", "url": server.url, "failures": 100, "at_once": 2}
+    llm = {"kind": "server", "model": "m", "url": server.url, "failures": 100, "at_once": 2, "waiting": 2}
     store = tmp_path_factory.mktemp("language") / "store"
     store.mkdir()
     run_dir = run_dir_for(store)

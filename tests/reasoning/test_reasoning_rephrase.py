@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import re
 import time
@@ -14,11 +15,13 @@ from PIL import Image
 
 from reasoning.language.breaker import Breaker
 from reasoning.language.choose import language_model_of
+from reasoning.language.plan import prefix_of
 from reasoning.language.prompt import RULES, fenced, leaks, prompt_of, read_reply
 from reasoning.language.rephrase import (
     BUSY,
     NO_PICTURES,
     NOT_SUPPORTED,
+    PICTURE_BYTES,
     SOME_LEFT_OUT,
     Asking,
     Rephraser,
@@ -204,6 +207,27 @@ def test_only_pictures_of_the_store_are_sent(server, item, memory_of, tmp_path):
         assert isinstance(server.asked[-1]["messages"][-1]["content"], str)
 
 
+@pytest.mark.parametrize("budget", [1, 2, 4])
+def test_pictures_have_a_budget(server, rent, tmp_path, budget):
+    """So many at most, the first that are cited, and none that is too large."""
+    media = tmp_path / "media"
+    media.mkdir()
+    answer = rent(RENT, "The rent is due when the bank opens.", "The rent is due soon, and Friday is near.")
+    shown = []
+    for number, one in enumerate(answer.citations):
+        size = PICTURE_BYTES if number else PICTURE_BYTES + 1
+        (media / f"{number}.jpg").write_bytes(b"\xff\xd8".ljust(size, b"%d" % number))
+        shown.append(msgspec.structs.replace(one, thumbnail=f"{number}.jpg"))
+    assert len(shown) == 3
+    answer = msgspec.structs.replace(answer, citations=tuple(shown))
+    rephraser(server.url, media, pictures=budget).rephrased(answer, asking())
+    parts = server.asked[0]["messages"][-1]["content"]
+    sent = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    assert len(sent) == min(budget, 2)
+    firsts = [base64.b64decode(url.split(",", 1)[1])[2:3] for url in sent]
+    assert firsts == [b"1", b"2"][:budget]
+
+
 # What evidence cannot do.
 
 ORDERS = [
@@ -228,9 +252,29 @@ def test_evidence_stays_between_the_marks_and_on_its_line(rent, order):
     assert not re.search(r"[<>\[\]|`#]", "\n".join(lines[1:-1]))
 
 
-def test_marks_are_new_for_every_prompt(rent):
-    own = rent()
-    assert len({prompt_of(QUESTION, ["a"], own.citations, 3000).tag for _ in range(20)}) == 20
+def test_a_mark_is_of_its_evidence_and_of_its_process(rent, monkeypatch):
+    """Evidence that held its own mark would be other evidence, and have another mark."""
+    own, other = rent(), rent("The rent is due on Monday.")
+    mark = prompt_of(QUESTION, ["a"], own.citations, 3000).tag
+    assert prompt_of("Who said so?", ["a", "b"], own.citations, 3000).tag == mark
+    knowing = rent(f"{RENT} {mark}")
+    assert len({mark, *(prompt_of("", [], one.citations, 3000).tag for one in (other, knowing))}) == 3
+    monkeypatch.setattr("reasoning.language.prompt._KEY", b"the key of another process")
+    assert prompt_of(QUESTION, ["a"], own.citations, 3000).tag != mark
+
+
+def test_prompts_over_the_same_evidence_begin_alike(rent):
+    own = rent(RENT, "The rent is due when the bank opens, said the landlord.")
+    one, two = (
+        prompt_of(question, draft, own.citations, 3000).messages
+        for question, draft in ((QUESTION, ["a draft"]), ("Who said so?", ["one", "another"]))
+    )
+    stable = one[1].stable_chars
+    assert one[0] == two[0]
+    assert one[1].text[:stable] == two[1].text[:stable]
+    assert "Evidence 2" in one[1].text[:stable]
+    assert "Question" not in one[1].text[:stable]
+    assert prefix_of(one) == prefix_of(two)
 
 
 def test_a_prompt_has_a_budget(rent):
