@@ -52,7 +52,7 @@ class Reasoner:
         self._memory = memory
         self._settings = settings
         self._hop = hop
-        self._now = now
+        self.now = now
 
     def answer(self, asked: str, gates: Cue, k: int = 0) -> Answer:
         """The answer to one question.
@@ -69,7 +69,7 @@ class Reasoner:
         question = read_question(asked)
         self._hop("reasoning.question")
         most = max(k, self._settings.recall_k)
-        asking = Asking(self._memory, self._settings, question, gates, most, self._now)
+        asking = Asking(self._memory, self._settings, question, gates, most, self.now)
 
         def ordinary() -> Answer:
             return answer_one(asking, asked, lambda: self._hop("reasoning.evidence"))

@@ -20,11 +20,22 @@ def answer_plain(asking: Asking, weighed: Callable[[], None]) -> Answer:
     if question.open and (question.when or (question.dates and question.expects == "thing")):
         items = [support.item for support in supports]
         return _listing(asking, [item for item in items if question.is_dated(item)])
-    # Whose words are asked for goes before who tells of it, unless they said nothing of the matter.
-    supports = said_by(question, supports, settings.evidence) or supports
+    supports = _by_sayers(asking, supports)
     judgement = judge(question, supports, asking.probe, settings.evidence)
     chosen = _chosen(asking, supports)
     return tell(question, chosen, judgement.verdict, asking.coverage, settings)
+
+
+def ranked(asking: Asking) -> tuple[Support, ...]:
+    """The evidence for a plain question, the best first."""
+    question = asking.question
+    found = asking.recall_when(question.content)
+    return _by_sayers(asking, weigh(question, found, asking.settings.evidence))
+
+
+def _by_sayers(asking: Asking, supports: tuple[Support, ...]) -> tuple[Support, ...]:
+    """Whose words are asked for goes before who tells of it, unless they said nothing of the matter."""
+    return said_by(asking.question, supports, asking.settings.evidence) or supports
 
 
 def _chosen(asking: Asking, supports: Sequence[Support]) -> tuple[Support, ...]:
