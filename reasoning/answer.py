@@ -50,7 +50,7 @@ class Draft:
             if item not in self.citations:
                 self.citations.append(item)
             numbers.append(self.citations.index(item))
-        self.sentences.append(Sentence(text=text, citations=tuple(numbers)))
+        self.sentences.append(Sentence(text=text, citations=tuple(dict.fromkeys(numbers))))
 
     def finish(self, verdict: Verdict, coverage: Coverage, conflicts: tuple[str, ...] = ()) -> Answer:
         """The answer; where it is not sure, how far the memory reaches is told as well."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from memory.claims.ledger import told
 from memory.log.reader import LogReader
 from memory.log.status import status_of
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
+from memory.recall.spelling import respell, with_spelling
 from reasoning.asking import Asking
 from reasoning.operators.plain import ranked
 from reasoning.question import read_question
@@ -63,7 +66,9 @@ class AskedStore:
         return self.reasoner.answer(question, Cue(sources=sources))
 
     def on_top(self, question: str, answer: Answer, sources: tuple[str, ...] = ()) -> EvidenceItem | None:
-        """The evidence that an answer rests on first: the best of a plain question, else what it cites first."""
+        """The evidence that an answer rests on: the best of a plain question, else what it cites first."""
+        with self.reader.snapshot() as db:
+            question = respell(question, self._recall.respelt(db, Cue(text=question)))
         read = read_question(question)
         asking = Asking(
             self, self.settings, read, Cue(sources=sources), self.settings.recall_k, self.reasoner.now
@@ -87,15 +92,19 @@ class AskedStore:
 
     def key(self, text: str) -> Vectors:
         """The key of one text."""
-        return self._encode([text])[0]
+        key: Vectors = self._encode([text])[0]
+        return key
 
     # What a reasoner needs.
 
     def recall(self, cue: Cue, k: int) -> Evidence:
         """As `reasoning.asking.Memory.recall`."""
-        keys = [QuestionKey("dense", self._encoder_id, self.key(cue.text))] if cue.text else []
         with self.reader.snapshot() as db:
-            return self._recall(db, cue, k, keys)
+            spelt = self._recall.respelt(db, cue)
+            cue = msgspec.structs.replace(cue, text=respell(cue.text, spelt))
+            keys = [QuestionKey("dense", self._encoder_id, self.key(cue.text))] if cue.text else []
+            evidence = self._recall(db, cue, k, keys)
+        return with_spelling(evidence, spelt) if spelt else evidence
 
     def digest(self, cue: Cue, k: int) -> Evidence:
         """As `reasoning.asking.Memory.digest`."""

@@ -160,7 +160,8 @@ def chat_of(entry: dict[str, Any]) -> Chat:
 
 def measure_dialogues(encode: Encode, misses: list[dict[str, str]]) -> dict[str, Shares]:
     """The dialogues, all in one store, as a memory holds them."""
-    told, found = by_hand(), {}
+    told = by_hand()
+    found: dict[str, Shares] = {}
     chats = [chat_of(entry) for entry in told["dialogues"]]
     starts = dict(
         zip(
@@ -186,7 +187,7 @@ def measure_dialogues(encode: Encode, misses: list[dict[str, str]]) -> dict[str,
 def measure_films(store: AskedStore, misses: list[dict[str, str]]) -> dict[str, Shares]:
     """The demo film and the annotated films that the store holds."""
     names = {Path(source.uri).stem: source.source_id for source in store.sources()}
-    names |= {"demo": one for name, one in names.items() if name.startswith("omnirecall-demo")}
+    names["demo"] = next((one for name, one in names.items() if name.startswith("omnirecall-demo")), b"")
     stretches = stretches_of(store)
     questions = [
         _worded(one, _within(stretches, names[one["of"]], *one["gold"]))
@@ -231,7 +232,8 @@ def stretches_of(store: AskedStore) -> dict[bytes, tuple[bytes, float, float]]:
 
 def measure_chats(path: Path, encode: Encode, most: int, misses: list[dict[str, str]]) -> dict[str, Shares]:
     """A file in the LoCoMo format, each dialogue a store of its own."""
-    chats, found = read(path), {}
+    chats = read(path)
+    found: dict[str, Shares] = {}
     asked = questions_of(path, chats)
     asked = asked[:: max(1, len(asked) // most)]
     for place, chat in enumerate(chats):

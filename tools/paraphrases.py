@@ -16,8 +16,9 @@ _SYNONYMS = (
     "kids children|photo picture|photograph photo|movie film|buy purchase|begin start|big large|small little|"
     "job work|trip journey|talk speak|happy glad|sick ill|car vehicle|bike bicycle|shop store|gift present|"
     "hobby pastime|reason cause|fix repair|help assist|pick choose|town city|street road|house home|"
-    "phone telephone|doctor physician|mom mother|dad father|favorite preferred|think believe|motivated inspired|"
-    "type kind|find discover|receive get|recently lately|often frequently|area field|events occasions|"
+    "phone telephone|doctor physician|mom mother|dad father|favorite preferred|think believe|"
+    "motivated inspired|type kind|find discover|receive get|recently lately|often frequently|"
+    "area field|events occasions|"
     "activities pursuits|research study|plan intend|decide choose|enjoy like|mention say|items things|"
     "speaker person speaking|shown visible|show display|written printed|words text"
 )
@@ -34,7 +35,8 @@ _PARTICIPLES = {
     "wear": "worn", "eat": "eaten", "drink": "drunk", "draw": "drawn", "grow": "grown", "hold": "held",
 }  # fmt: skip
 _DID = re.compile(
-    r"^(?P<wh>what|where|when|why|how|who|which \w+)\s+(?P<do>did|does|do)\s+(?P<who>[A-Z][a-z]+)\s+(?P<rest>[a-z].*)$",
+    r"^(?P<wh>what|where|when|why|how|who|which \w+)\s+(?P<do>did|does|do)\s+(?P<who>[A-Z][a-z]+)\s+"
+    r"(?P<rest>[a-z].*)$",
     re.I,
 )
 _IS = re.compile(r"^(?P<wh>what|who|where)\s+(?P<is>is|was|are|were)\s+(?P<rest>[\w' -]+)$", re.I)
@@ -98,7 +100,7 @@ def embedded(question: str) -> str:
 
 
 def passive(question: str) -> str:
-    """ "What did Anna buy?" as "What was bought by Anna?"."""
+    """Such as "What did Anna buy?" as "What was bought by Anna?"."""
     match = _WHAT_DID.match(question)
     if match is None:
         return ""
