@@ -69,6 +69,7 @@ class Asking:
         coverage: What the last recall reached.
         timings_ms: Milliseconds by stage, summed over recalls.
         notices: What the asker should know, in the order in which it was met.
+        recounted: Whether what happened in some time is told.
         spelt: Misspelt words of the question, and what memory took them for.
     """
 
@@ -91,6 +92,7 @@ class Asking:
         self.timings_ms: dict[str, float] = {}
         self.notices: dict[str, None] = {}
         self.spelt: dict[str, str] = {}
+        self.recounted = False
 
     def recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
         """At most `k` items for a cue; raises as memory does."""

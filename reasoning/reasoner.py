@@ -16,6 +16,7 @@ import msgspec
 from reasoning.asking import Asking, Memory
 from reasoning.claims import tell_claims
 from reasoning.corrections import applying, tell_correction
+from reasoning.gaps import tell_gaps
 from reasoning.operators.beside import answer_beside
 from reasoning.operators.compare import answer_compare
 from reasoning.operators.count import answer_count
@@ -81,6 +82,7 @@ class Reasoner:
             asking, answer = self._answer(meant, gates, k)
             asking.join(first)
         self._hop("reasoning.answer")
+        asking.notices |= dict.fromkeys(tell_gaps(asking, answer))
         timings = {**asking.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
         timings = {name: round(ms, 3) for name, ms in timings.items()}
         return msgspec.structs.replace(answer, timings_ms=timings, notices=tuple(asking.notices))

@@ -126,6 +126,9 @@ class ReasoningSettings(BaseModel):
     recounted: int = Field(
         default=8, ge=1, le=20, description="sentences at most where it is asked what happened in some time"
     )
+    repeats: int = Field(
+        default=3, ge=0, le=10, description="times at most at which the same was met again that are told"
+    )
     counted: int = Field(
         default=120,
         ge=1,

@@ -22,7 +22,7 @@ from stream.messages.answer import Answer
 from stream.messages.control import SourceStatus
 from stream.messages.evidence import EvidenceItem
 
-_WORK = r"(?:film|video|clip|recording|movie|footage|talk|meeting|call|chat|conversation|interview|session|lecture)"
+_WORK = r"(?:film|video|clip|recording|movie|footage|talk|meeting|call|chat|conversation|interview|lecture)"
 _OF_WORK = re.compile(
     rf"^(?:(?:for\s+)?how\s+long\s+(?:(?:is|was|are|were)\s+(?:the|this|that|our)\s+(?:whole\s+)?{_WORK}|"
     rf"(?:did|does|has|do)\s+(?:the|this|that|our)\s+(?:whole\s+)?{_WORK}\s+"
