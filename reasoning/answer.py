@@ -96,10 +96,9 @@ def tell(
     for support in chosen:
         draft.say(tell_item(support.item, question, settings, several=several), support.item)
         if again := (repeats or {}).get(support.item.observation_id):
-            times = [
-                moment(item, several=several or several_sources((support.item, *again))) for item in again
-            ]
-            draft.say(f"The same {' and '.join(filter(None, (', '.join(times[:-1]), times[-1])))}.", *again)
+            named = several or several_sources((support.item, *again))
+            times = [moment(item, several=named) for item in again]
+            draft.say(f"The same {' and '.join(times)}.", *again)
     return draft.finish(verdict, coverage, conflicts)
 
 

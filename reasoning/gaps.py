@@ -1,4 +1,4 @@
-"""Stretches that nobody perceived, told where they touch what is asked: "nothing of porch from 14:02 to 14:10".
+"""Stretches that nobody perceived, told where they touch what is asked, as in "from 14:02 to 14:10".
 
 Times are those of whoever asks, where a source has any; else positions in it. Where all is asked of, a gap
 matters only if the answer is not sure; where a question names a stretch of time, it always does.

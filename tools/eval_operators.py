@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -55,7 +56,7 @@ def seconds_of(text: str) -> float | None:
 class Truth:
     """What tells whether an answer is right."""
 
-    def __init__(self, places: dict[bytes, tuple[float, float]], *, is_chat: bool) -> None:
+    def __init__(self, places: Mapping[bytes, tuple[float, float]], *, is_chat: bool) -> None:
         self._places, self._is_chat = places, is_chat
 
     def is_right(self, one: dict[str, Any], answer: Answer) -> bool:
@@ -64,10 +65,11 @@ class Truth:
             return False
         text = answer.sentences[0].text
         if "n" in one:
-            return counted(text) == one["n"]
+            return counted(text) == int(one["n"])
         if "s" in one:
             told = seconds_of(text)
-            return told is not None and abs(told - one["s"]) <= max(1.5, 0.2 * one["s"])
+            true = float(one["s"])
+            return told is not None and abs(told - true) <= max(1.5, 0.2 * true)
         if one["accept"] and not any(word.casefold() in answer.answer.casefold() for word in one["accept"]):
             return False
         cited = answer.citations[-1 if one["kind"] == "order" and len(answer.sentences) == 1 else 0]
