@@ -8,10 +8,13 @@ from memory.keys.index import IndexShelf
 from memory.log.reader import LogReader
 from memory.recall import spelling
 from memory.recall.pipeline import Recall
+from memory.recall.questions import Questions
 from memory.recall.spelling import respell, with_spelling
 from memory.settings import RecallSettings
+from stream.errors import ModelMissing
 from stream.known_words import known_words
-from stream.messages import Cue, Evidence
+from stream.messages import Cue, Envelope, Evidence, RecallAsk
+from stream.wire.codec import Decoded
 
 WORDS = {"ferry": 900, "winter": 400, "house": 100, "horse": 300, "maria": 700, "marta": 800, "flower": 500}
 
@@ -88,3 +91,25 @@ def test_the_words_of_the_encoder_that_ships_are_english_ones():
     assert words["the"] < words["flower"]
     assert {"scramble", "negotiations"} <= words.keys()
     assert "bicylce" not in words
+
+
+class NoEncoder:
+    """An encoder that is away: words alone decide."""
+
+    def question(self, *_):
+        raise ModelMissing("no encoder", remedy="pull it")
+
+
+def test_a_misspelt_cue_is_answered_as_it_is_meant(respelt, tmp_path):
+    settings = RecallSettings()
+    reader = LogReader(tmp_path / "store")
+    recall = Recall(IndexShelf(tmp_path / "store" / "views"), settings)
+    questions = Questions(reader, recall, NoEncoder(), settings)
+    ask = RecallAsk(cue=Cue(text="Where is the bicylce?"), k=1)
+    envelope = Envelope(message_id=b"m" * 16, sender="test", seq=1, published_ns=1, trace_id=b"t" * 16)
+    told = questions.answer(Decoded("recall.ask", envelope, ask), lambda stage: None)
+    assert [item.text for item in told.items] == ["The bicycle stands at Kepler Street."]
+    assert told.spelt == {"bicylce": "bicycle"}
+    assert told.notices[0] == "“bicylce” was read as “bicycle”"
+    assert "found by words alone" in told.notices[1]
+    reader.close()
