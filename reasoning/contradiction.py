@@ -16,6 +16,8 @@ LEAST_SHARED = 3
 """Content words that two sentences must share to be about the same thing."""
 LEAST_SHARE = 0.6
 """Share of the words of the shorter one that both must have."""
+SPELT_ALIKE = 0.6
+"""Share of letters from which two words are taken for one: text is misread and names are misheard."""
 MOST_CHANGED = 3
 """Words on either side that may differ."""
 _CLAUSE = re.compile(r"(?<=[.!?;])\s+|\n+")
@@ -58,6 +60,8 @@ def _between(left: list[str], right: list[str]) -> tuple[str, str] | None:
     if len(shared) < LEAST_SHARE * min(len(left), len(right)):
         return None
     sides = left[a0:a1], right[b0:b1]
+    if not all(map(_is_number, sides)) and _spelt_alike(*sides):
+        return None
     before = next((word for word in reversed(low[0][:a0]) if word not in _BARE), "")
     if all(map(_is_number, sides)) or all(map(_is_name, sides)):
         return " ".join(sides[0]), " ".join(sides[1])
@@ -77,6 +81,12 @@ def _is_denied(tokens: Sequence[str]) -> bool:
 
 def _enough(tokens: Sequence[str]) -> bool:
     return sum(is_content(token) for token in tokens) >= LEAST_SHARED
+
+
+def _spelt_alike(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two names may be one that was misread or misheard: "Picasts" for "Podcasts"."""
+    left, right = " ".join(one).casefold(), " ".join(other).casefold()
+    return SequenceMatcher(None, left, right, autojunk=False).ratio() >= SPELT_ALIKE
 
 
 def _is_number(tokens: Sequence[str]) -> bool:

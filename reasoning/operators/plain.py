@@ -35,7 +35,9 @@ def answer_plain(asking: Asking, weighed: Callable[[], None]) -> Answer:
     supports = _by_sayers(asking, supports)
     judgement = judge(question, supports, asking.probe, settings.evidence)
     chosen = _chosen(asking, supports)
-    against = conflicts_of(chosen, supports) if judgement.verdict != "not_seen" else []
+    # Of a question that names nothing, what differs need not be about the same.
+    is_about = judgement.verdict != "not_seen" and not question.open
+    against = conflicts_of(chosen, supports) if is_about else []
     others = [one.other for one in against if one.other not in chosen]
     chosen = tuple(sorted((*chosen, *others), key=lambda support: time_key(support.item)))
     repeats = _repeats(asking, chosen, supports)

@@ -32,6 +32,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("It was the age of wisdom.", "It was the age of foolishness.", None),
         ("The ferry leaves at seven.", "The orchestra rehearsed until midnight.", None),
         ("Page 3", "Page 4", None),
+        ("Then ask for Caroline at the front desk.", "Then ask for Carolyn at the front desk.", None),
         ("The ferry to the island leaves at 7.", "The ferry to the island leaves at 7.", None),
         ("We planted three apple trees there.", "We planted three old pear trees there, and a fence.", None),
     ],
