@@ -234,6 +234,10 @@ class RecallSettings(BaseModel):
         default=True,
         description="whether a day or month that a question names leaves the turns of other times out",
     )
+    spelling: bool = Field(
+        default=True,
+        description="whether a word that neither the store nor English has is read as one a slip away",
+    )
     moment_turns: int = Field(
         default=3,
         ge=0,

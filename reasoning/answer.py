@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -54,7 +54,7 @@ class Draft:
             if item not in self.citations:
                 self.citations.append(item)
             numbers.append(self.citations.index(item))
-        self.sentences.append(Sentence(text=text, citations=tuple(numbers)))
+        self.sentences.append(Sentence(text=text, citations=tuple(dict.fromkeys(numbers))))
 
     def finish(self, verdict: Verdict, coverage: Coverage, conflicts: tuple[str, ...] = ()) -> Answer:
         """The answer; where it is not sure, how far the memory reaches is told as well."""
@@ -84,8 +84,13 @@ def tell(
     verdict: Verdict,
     coverage: Coverage,
     settings: ReasoningSettings,
+    repeats: Mapping[bytes, Sequence[EvidenceItem]] | None = None,
+    conflicts: tuple[str, ...] = (),
 ) -> Answer:
-    """An answer that tells each chosen item in a sentence of its own, in the order given."""
+    """An answer that tells each chosen item in a sentence of its own, in the order given.
+
+    `repeats` are what says the same again, by the id of the item that is told for all of them.
+    """
     if verdict == "not_seen" or not chosen:
         return not_seen(coverage)
     draft = Draft()
@@ -94,7 +99,11 @@ def tell(
     several = several_sources(support.item for support in chosen)
     for support in chosen:
         draft.say(tell_item(support.item, question, settings, several=several), support.item)
-    return draft.finish(verdict, coverage)
+        if again := (repeats or {}).get(support.item.observation_id):
+            named = several or several_sources((support.item, *again))
+            times = [moment(item, several=named) for item in again]
+            draft.say(f"The same {' and '.join(times)}.", *again)
+    return draft.finish(verdict, coverage, conflicts)
 
 
 def several_sources(items: Iterable[EvidenceItem]) -> bool:

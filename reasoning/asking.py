@@ -69,6 +69,8 @@ class Asking:
         coverage: What the last recall reached.
         timings_ms: Milliseconds by stage, summed over recalls.
         notices: What the asker should know, in the order in which it was met.
+        recounted: Whether what happened in some time is told.
+        spelt: Misspelt words of the question, and what memory took them for.
     """
 
     def __init__(
@@ -89,6 +91,8 @@ class Asking:
         self.coverage = Coverage()
         self.timings_ms: dict[str, float] = {}
         self.notices: dict[str, None] = {}
+        self.spelt: dict[str, str] = {}
+        self.recounted = False
 
     def recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
         """At most `k` items for a cue; raises as memory does."""
@@ -105,7 +109,14 @@ class Asking:
             self.timings_ms[key] = self.timings_ms.get(key, 0.0) + ms
         self.coverage = evidence.coverage
         self.notices |= dict.fromkeys(evidence.notices)
+        self.spelt |= evidence.spelt
         return list(evidence.items)
+
+    def join(self, before: Asking) -> None:
+        """Adds what an earlier reading of the same question cost, and what it found out."""
+        for name, ms in before.timings_ms.items():
+            self.timings_ms[name] = self.timings_ms.get(name, 0.0) + ms
+        self.notices = before.notices | self.notices
 
     def dated(self, items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
         """Without those that are known to be of another time than the question names.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reasoning.classes import label_stems, labels_of
+from reasoning.contradiction import difference
 from reasoning.question import KINDS, Question
 from reasoning.settings import EvidenceSettings
 from reasoning.words import all_stems, has_number, likeness, words
@@ -161,12 +162,26 @@ def distinct(supports: Iterable[Support], settings: EvidenceSettings) -> tuple[S
     Two items say the same when they are of one family (picture, words said, words read),
     and their stems are alike by `settings.duplicate` or more.
     """
-    kept: list[tuple[str, frozenset[str], Support]] = []
+    return tuple(group[0] for group in grouped(supports, settings))
+
+
+def grouped(supports: Iterable[Support], settings: EvidenceSettings) -> list[list[Support]]:
+    """The supports by what says the same, as `distinct` has it; each group in the order given.
+
+    What is alike in words but contradicts (another number, a "not") is never the same.
+    """
+    kept: list[tuple[str, frozenset[str], list[Support]]] = []
     for support in supports:
-        family, stems = _family(support.item), stems_of(support.item)[1]
-        if not any(f == family and likeness(stems, s) >= settings.duplicate for f, s, _ in kept):
-            kept.append((family, stems, support))
-    return tuple(support for _, _, support in kept)
+        family, stems, text = _family(support.item), stems_of(support.item)[1], support.item.text
+        for known, their, group in kept:
+            if known != family or likeness(stems, their) < settings.duplicate:
+                continue
+            if difference(group[0].item.text, text) is None:
+                group.append(support)
+                break
+        else:
+            kept.append((family, stems, [support]))
+    return [group for _, _, group in kept]
 
 
 def _family(item: EvidenceItem) -> str:

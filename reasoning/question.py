@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from reasoning.when import When, read_when
+from reasoning.wording import straight
 from reasoning.words import (
     ATTRIBUTE_WORDS,
     FRAMING_NOUNS,
@@ -197,7 +198,7 @@ _POLITE = re.compile(
 
 def without_politeness(text: str) -> str:
     """A question without "could you please tell me", "please", and its question mark."""
-    text = _POLITE.sub("", text).strip()
+    text = straight(_POLITE.sub("", text).strip())
     text = re.sub(r"[\s,]*\bplease\b[\s,]*(?=[?.!]*$)", "", text, flags=re.I)
     return text.rstrip(" ?.!") or text
 

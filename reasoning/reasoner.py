@@ -6,8 +6,9 @@ needs, and the service and the tests each give it theirs.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,10 +16,17 @@ import msgspec
 from reasoning.asking import Asking, Memory
 from reasoning.claims import tell_claims
 from reasoning.corrections import applying, tell_correction
+from reasoning.gaps import tell_gaps
 from reasoning.goals import Goal, goals_of
 from reasoning.operators.beside import answer_beside
 from reasoning.operators.compare import answer_compare
+from reasoning.operators.count import answer_count
+from reasoning.operators.count import reads as count_of
+from reasoning.operators.duration import answer_duration
+from reasoning.operators.duration import reads as duration_of
 from reasoning.operators.edge import answer_edge
+from reasoning.operators.last_seen import answer_last_seen
+from reasoning.operators.last_seen import reads as last_seen_of
 from reasoning.operators.plain import answer_plain
 from reasoning.operators.recount import answer_recount
 from reasoning.question import Beside, Compare, read_question
@@ -54,7 +62,7 @@ class Reasoner:
         self._memory = memory
         self._settings = settings
         self._hop = hop
-        self._now = now
+        self.now = now
 
     def answer(self, asked: str, gates: Cue, k: int = 0) -> Answer:
         """The answer to one question.
@@ -85,19 +93,34 @@ class Reasoner:
 
     def _one(self, asked: str, gates: Cue, k: int) -> Answer:
         began_s = time.monotonic()
+        asking, answer = self._answer(asked, gates, k)
+        meant = respell(asked, asking.spelt)
+        if meant != asked:
+            # What reasoning made of the misspelt words is worth nothing; memory told what is meant.
+            first = asking
+            asking, answer = self._answer(meant, gates, k)
+            asking.join(first)
+        self._hop("reasoning.answer")
+        asking.notices |= dict.fromkeys(tell_gaps(asking, answer))
+        timings = {**asking.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
+        timings = {name: round(ms, 3) for name, ms in timings.items()}
+        return msgspec.structs.replace(answer, timings_ms=timings, notices=tuple(asking.notices))
+
+    def _answer(self, asked: str, gates: Cue, k: int) -> tuple[Asking, Answer]:
         question = read_question(asked)
         self._hop("reasoning.question")
         most = max(k, self._settings.recall_k)
-        asking = Asking(self._memory, self._settings, question, gates, most, self._now)
+        asking = Asking(self._memory, self._settings, question, gates, most, self.now)
 
         def ordinary() -> Answer:
             return answer_one(asking, asked, lambda: self._hop("reasoning.evidence"))
 
-        answer = answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
-        self._hop("reasoning.answer")
-        timings = {**asking.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
-        timings = {name: round(ms, 3) for name, ms in timings.items()}
-        return msgspec.structs.replace(answer, timings_ms=timings, notices=tuple(asking.notices))
+        return asking, answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
+
+
+def respell(asked: str, spelt: Mapping[str, str]) -> str:
+    """A question with the words put right that memory found misspelt."""
+    return re.sub(r"[^\W\d_]+", lambda match: spelt.get(match[0], match[0]), asked) if spelt else asked
 
 
 def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answer:
@@ -119,9 +142,24 @@ def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answe
     return answer if act is None else tell_correction(act, told, answer, question, settings)
 
 
+def computed(asking: Asking) -> Answer | None:
+    """What is counted, timed, or met first or last; None where that is not asked, or not known."""
+    question = asking.question
+    if (count := count_of(question)) is not None:
+        return answer_count(asking, count)
+    if (duration := duration_of(question)) is not None:
+        return answer_duration(asking, duration)
+    if (wanted := last_seen_of(question)) is not None:
+        return answer_last_seen(asking, wanted)
+    return None
+
+
 def from_evidence(asking: Asking, weighed: Callable[[], None]) -> Answer:
     """The answer from evidence; `weighed` is called when the evidence has been chosen."""
     if asking.settings.recounts and (told := answer_recount(asking)) is not None:
+        weighed()
+        return told
+    if (told := computed(asking)) is not None:
         weighed()
         return told
     order = asking.question.order

@@ -166,6 +166,23 @@ class ReasoningSettings(BaseModel):
     recounted: int = Field(
         default=8, ge=1, le=20, description="sentences at most where it is asked what happened in some time"
     )
+    repeats: int = Field(
+        default=3, ge=0, le=10, description="times at most at which the same was met again that are told"
+    )
+    counted: int = Field(
+        default=120,
+        ge=1,
+        le=200,
+        description="items asked of memory where it is asked how often, how long, or when first or last",
+    )
+    occasion_gap_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="seconds without a thing from which it being met again is another occasion",
+    )
+    sitting_gap_s: float = Field(
+        default=3600.0, gt=0, description="seconds without a word from which a chat is another occasion"
+    )
     close_share: float = Field(
         default=0.75, ge=0, le=1, description="share of the best value that a further sentence must have"
     )

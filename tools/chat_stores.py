@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from memory.claims.view import advance
 from memory.keys.index import IndexShelf
 from memory.keys.keyers import DigestKeyer, FactKeyer, KeyDraft, Keyer, TextKeyer, add_keys
 from memory.keys.vectors import FlatIndex
@@ -204,6 +205,12 @@ class ChatStore:
         if keys.told is None or draft.kind != "transcript":
             return draft.text
         return keys.told(self.turns[self.place_of[draft.owner]].turn)
+
+    def learn_claims(self) -> None:
+        """Brings the ledger of claims up to the turns."""
+        with self._store.views() as db:
+            while advance(db):
+                pass
 
     def close(self) -> None:
         """Closes the store; what is in it can be opened by its folder."""

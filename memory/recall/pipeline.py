@@ -34,6 +34,7 @@ from memory.recall.scorers import (
     Scorer,
     weighted,
 )
+from memory.recall.spelling import respelt
 from memory.recall.verdict import coverage_of, own_text, share, verdict_of
 from memory.recall.words import Stemmer, content_words, rarity
 from memory.settings import ChatWeights, RecallSettings
@@ -180,6 +181,15 @@ class Recall:
             considered=len(items),
             timings_ms=watch.laps_ms,
         )
+
+    def respelt(self, db: sqlite3.Connection, cue: Cue) -> dict[str, str]:
+        """The misspelt words of a cue and what is meant; of none where it asks as of a commit.
+
+        What the store has learnt since would put them right.
+        """
+        if not self._settings.spelling or not cue.text or cue.as_of_commit is not None:
+            return {}
+        return respelt(db, cue.text, self._stemmer, self._shelf.words)
 
     def ranked(
         self, db: sqlite3.Connection, cue: Cue, k: int, questions: Sequence[QuestionKey] = ()

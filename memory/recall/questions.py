@@ -16,6 +16,7 @@ from memory.log.reader import LogReader
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
 from memory.recall.recent import RecentRecall
+from memory.recall.spelling import respell, with_spelling
 from memory.settings import RecallSettings
 from stream.errors import ModelMissing, OmniRecallError
 from stream.messages import Cue, Evidence, RecallAsk
@@ -90,9 +91,14 @@ class Questions:
                 return self._of_late(asked, self._recent)
             with self._reader.snapshot() as db:
                 ask = self._recent.ranged(db, ask)
+        told_spelt: dict[str, str] = {}
         for last in range(TAKEOVERS - 1, -1, -1):
             with self._reader.snapshot() as db:
                 speaks = answering(db)
+                spelt = self._recall.respelt(db, ask.cue)
+            cue = msgspec.structs.replace(ask.cue, text=respell(ask.cue.text, spelt))
+            ask = msgspec.structs.replace(ask, cue=cue)
+            told_spelt = told_spelt | spelt
             questions, failure = self._questions(asked, ask.cue, speaks)
             key_ms = (time.perf_counter() - started_s) * 1e3
             with self._reader.snapshot() as db:
@@ -107,11 +113,13 @@ class Questions:
             "question_key": round(key_ms, 3),
             "total": round((time.perf_counter() - started_s) * 1e3, 3),
         }
+        if told_spelt:
+            evidence = with_spelling(evidence, told_spelt)
         if failure is None:
             return msgspec.structs.replace(evidence, timings_ms=timings)
         timings["lexical_only"] = 1.0
         notice = shortened(f"found by words alone, not by meaning: {failure.message}", TEXT_CHARS)
-        return msgspec.structs.replace(evidence, timings_ms=timings, notices=(notice,))
+        return msgspec.structs.replace(evidence, timings_ms=timings, notices=(*evidence.notices, notice))
 
     def _of_late(self, asked: Decoded, recent: RecentRecall) -> Evidence:
         """What was perceived in the last minutes; only a picture in the cue is put to the encoder."""

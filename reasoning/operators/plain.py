@@ -6,7 +6,19 @@ from collections.abc import Callable, Sequence
 
 from reasoning.answer import tell
 from reasoning.asking import TELLING_KINDS, Asking
-from reasoning.evidence import Support, bare, budgeted, distinct, holds_expected, said_by, time_key, weigh
+from reasoning.conflicts import conflicts_of
+from reasoning.evidence import (
+    Support,
+    bare,
+    budgeted,
+    distinct,
+    grouped,
+    holds_expected,
+    said_by,
+    time_key,
+    weigh,
+)
+from reasoning.occasions import occasions_of
 from reasoning.verify import FORMED, LOOKED_AT, judge
 from stream.messages.answer import Answer
 from stream.messages.evidence import EvidenceItem
@@ -20,11 +32,46 @@ def answer_plain(asking: Asking, weighed: Callable[[], None]) -> Answer:
     if question.open and (question.when or (question.dates and question.expects == "thing")):
         items = [support.item for support in supports]
         return _listing(asking, [item for item in items if question.is_dated(item)])
-    # Whose words are asked for goes before who tells of it, unless they said nothing of the matter.
-    supports = said_by(question, supports, settings.evidence) or supports
+    supports = _by_sayers(asking, supports)
     judgement = judge(question, supports, asking.probe, settings.evidence)
     chosen = _chosen(asking, supports)
-    return tell(question, chosen, judgement.verdict, asking.coverage, settings)
+    # Of a question that names nothing, what differs need not be about the same.
+    is_about = judgement.verdict != "not_seen" and not question.open
+    against = conflicts_of(chosen, supports) if is_about else []
+    others = [one.other for one in against if one.other not in chosen]
+    chosen = tuple(sorted((*chosen, *others), key=lambda support: time_key(support.item)))
+    repeats = _repeats(asking, chosen, supports)
+    told = tuple(one.told() for one in against)
+    return tell(question, chosen, judgement.verdict, asking.coverage, settings, repeats, told)
+
+
+def _repeats(
+    asking: Asking, chosen: Sequence[Support], supports: Sequence[Support]
+) -> dict[bytes, list[EvidenceItem]]:
+    """On what other occasions what is told was met again, by the id of what is told for all of them."""
+    settings, told = asking.settings, {one.item.observation_id for one in chosen}
+    found: dict[bytes, list[EvidenceItem]] = {}
+    for group in grouped(supports, settings.evidence):
+        first = next((one.item for one in group if one.item.observation_id in told), None)
+        if first is None or len(group) == 1:
+            continue
+        occasions = occasions_of([one.item for one in group], settings)
+        again = [one.items[0] for one in occasions if first not in one.items][: settings.repeats]
+        if again:
+            found[first.observation_id] = [i for i in again if i.observation_id not in told]
+    return found
+
+
+def ranked(asking: Asking) -> tuple[Support, ...]:
+    """The evidence for a plain question, the best first."""
+    question = asking.question
+    found = asking.recall_when(question.content)
+    return _by_sayers(asking, weigh(question, found, asking.settings.evidence))
+
+
+def _by_sayers(asking: Asking, supports: tuple[Support, ...]) -> tuple[Support, ...]:
+    """Whose words are asked for goes before who tells of it, unless they said nothing of the matter."""
+    return said_by(asking.question, supports, asking.settings.evidence) or supports
 
 
 def _chosen(asking: Asking, supports: Sequence[Support]) -> tuple[Support, ...]:

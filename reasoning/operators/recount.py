@@ -30,6 +30,7 @@ def answer_recount(asking: Asking) -> Answer | None:
         stretch.t0_ns if gates.t0_ns is None else max(stretch.t0_ns, gates.t0_ns),
         stretch.t1_ns if gates.t1_ns is None else min(stretch.t1_ns, gates.t1_ns),
     )
+    asking.recounted = True
     cue = msgspec.structs.replace(gates, text="", t0_ns=low_ns, t1_ns=high_ns)
     items = asking.asked(lambda: asking.memory.digest(cue, asking.settings.recounted))
     if not items:

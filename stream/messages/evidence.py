@@ -96,7 +96,8 @@ class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
 
     `notices` are for the person: what this was answered without. `watched` are the live sources,
     told where `recent` was asked; if none of them is being watched, the items are the last that were
-    perceived.
+    perceived. `spelt` are words of the cue that were misspelt, as they stand there, and what they were
+    taken for.
     """
 
     items: tuple[EvidenceItem, ...] = ()
@@ -108,3 +109,4 @@ class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
     timings_ms: dict[str, float] = {}
     notices: tuple[str, ...] = ()
     watched: tuple[Watched, ...] = ()
+    spelt: dict[str, str] = {}

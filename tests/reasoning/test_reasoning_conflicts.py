@@ -1,0 +1,146 @@
+"""What contradicts, what repeats, and what was not perceived, as answers tell it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from reasoning.contradiction import difference
+from reasoning.evidence import distinct, weigh
+from reasoning.question import read_question
+from reasoning.reasoner import Reasoner
+from reasoning.settings import EvidenceSettings, ReasoningSettings
+from stream.messages import Coverage, Cue, Gap
+
+S = 1_000_000_000
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ("The ferry to the island leaves at 7.", "The ferry to the island leaves at 8.", ("7", "8")),
+        ("The harbour ferry takes two hours.", "The harbour ferry takes three hours!", ("two", "three")),
+        ("The spare key hangs in Lisbon.", "The spare key hangs in Porto.", ("Lisbon", "Porto")),
+        ("Anna paid the plumber yesterday.", "Clara paid the plumber yesterday.", ("Anna", "Clara")),
+        ("The garden gate is locked at night.", "The garden gate is not locked at night.", ("", "")),
+        ("The ferry serves the old harbour.", "The ferry doesn't serve the old harbour.", ("", "")),
+        ("The spare key hangs behind the door.", "The spare key hangs behind the oven.", ("door", "oven")),
+        ("It was the age of wisdom.", "It was the age of foolishness.", None),
+        ("The ferry leaves at seven.", "The orchestra rehearsed until midnight.", None),
+        ("Page 3", "Page 4", None),
+        ("Then ask for Caroline at the front desk.", "Then ask for Carolyn at the front desk.", None),
+        ("The ferry to the island leaves at 7.", "The ferry to the island leaves at 7.", None),
+        ("We planted three apple trees there.", "We planted three old pear trees there, and a fence.", None),
+    ],
+)
+def test_one_thing_that_differs_is_a_contradiction(one, other, words):
+    assert difference(one, other) == words
+    assert difference(other, one) == (words and words[::-1])
+
+
+@pytest.fixture
+def ask(memory_of):
+    def ask(question, *items, coverage=None, now=None, **gates):
+        memory = memory_of(*items, coverage=coverage)
+        here = now or datetime(2026, 11, 27, 15, 0, tzinfo=BERLIN)
+        return Reasoner(memory, ReasoningSettings(), now=lambda: here).answer(question, Cue(**gates))
+
+    return ask
+
+
+def test_both_sides_are_told_with_their_times(ask, item):
+    seven = item("utterance", 10, 13, "The ferry to the island leaves at seven.", dense=0.8)
+    eight = item(
+        "utterance", 70, 73, "The ferry to the island leaves at eight.", dense=0.5, source="pier.mp4"
+    )
+    answer = ask("When does the ferry to the island leave?", seven, eight)
+    assert {one.uri for one in answer.citations} == {"/films/walk.mp4", "/films/pier.mp4"}
+    (conflict,) = answer.conflicts
+    assert (
+        "(at 0:10 of walk.mp4) against “The ferry to the island leaves at eight.” (at 1:10 of pier.mp4)"
+        in conflict
+    )
+    assert "“seven” and “eight”" in conflict
+
+
+def test_what_contradicts_is_no_near_duplicate(item):
+    texts = (
+        "The ferry from the old harbour to the big island leaves every single morning at seven.",
+        "The ferry from the old harbour to the big island leaves every single morning at eight.",
+    )
+    items = [item("utterance", at, at + 3, text) for at, text in enumerate(texts)]
+    supports = weigh(read_question("When does the ferry leave?"), items, EvidenceSettings())
+    assert len(distinct(supports, EvidenceSettings())) == 2
+
+
+def test_what_is_said_again_is_told_once_with_its_times(ask, item):
+    texts = ("Mind the gap, please.", "Mind the gap please!", "Mind the gap, please.")
+    items = [item("utterance", at, at + 2, text) for at, text in zip((10, 41, 70), texts, strict=True)]
+    answer = ask("What is said about the gap?", *items)
+    assert answer.answer == "At 0:10 someone said: “Mind the gap, please.” The same at 0:41 and at 1:10."
+    assert [len(sentence.citations) for sentence in answer.sentences] == [1, 2]
+
+
+def test_what_goes_on_is_no_repetition(ask, item):
+    items = [item("seen_text", at, at + 2, "MIND THE GAP") for at in (10, 12, 14)]
+    assert "same" not in ask("What is written about the gap?", *items).answer
+
+
+# Gaps.
+
+
+@pytest.fixture
+def said(item):
+    at_ns = int(datetime(2026, 11, 27, 13, 1, tzinfo=BERLIN).timestamp()) * S
+    return item("utterance", 10, 13, "The parcel is on the porch.", t0_ns=at_ns, source="porch", dense=0.35)
+
+
+def gap_at(hour, minute, length_s, **fields):
+    at_ns = int(datetime(2026, 11, 27, hour, minute, tzinfo=BERLIN).timestamp()) * S
+    gap = Gap(
+        uri="/films/porch",
+        pts0_ns=60 * S,
+        pts1_ns=(60 + length_s) * S,
+        t0_ns=at_ns,
+        t1_ns=at_ns + length_s * S,
+        reason="the camera was off",
+    )
+    return msgspec.structs.replace(gap, **fields)
+
+
+def test_a_gap_in_the_stretch_that_is_asked_about_is_told_in_the_clock_of_the_asker(ask, said):
+    coverage = Coverage(gaps=(gap_at(14, 2, 480),))
+    answer = ask("What was said about the parcel?", said, coverage=coverage, t0_ns=0)
+    assert answer.verdict == "answered"
+    assert answer.notices == ("nothing was perceived of porch from 14:02 to 14:10 (the camera was off)",)
+    elsewhere = datetime(2026, 11, 27, 9, 0, tzinfo=ZoneInfo("America/New_York"))
+    told = ask("What was said about the parcel?", said, coverage=coverage, t0_ns=0, now=elsewhere).notices
+    assert told == ("nothing was perceived of porch from 08:02 to 08:10 (the camera was off)",)
+
+
+def test_a_sure_answer_to_a_question_of_no_time_is_not_burdened_with_gaps(ask, said):
+    coverage = Coverage(gaps=(gap_at(14, 2, 480),))
+    assert ask("What was said about the parcel?", said, coverage=coverage).notices == ()
+    assert ask("Where is the zebra?", said, coverage=coverage).notices != ()
+
+
+def test_a_gap_of_a_file_is_told_by_positions(ask, said):
+    undated = gap_at(14, 2, 12, t0_ns=None, t1_ns=None)
+    answer = ask("What is said in the first minute?", said, coverage=Coverage(gaps=(undated,)))
+    assert answer.notices == ("nothing was perceived of porch from 1:00 to 1:12 (the camera was off)",)
+
+
+def test_gaps_that_meet_are_one_and_many_are_counted(ask, said):
+    first, second = gap_at(14, 2, 60), gap_at(14, 3, 60, pts0_ns=120 * S, pts1_ns=180 * S)
+    others = [
+        gap_at(15 + n, 0, 30, pts0_ns=(4000 + n * 3600) * S, pts1_ns=(4030 + n * 3600) * S) for n in range(4)
+    ]
+    told = ask(
+        "What was said about the parcel?", said, coverage=Coverage(gaps=(first, second, *others)), t0_ns=0
+    ).notices
+    assert told[0] == "nothing was perceived of porch from 14:02 to 14:04 (the camera was off)"
+    assert told[-1] == "2 more such stretches (60 s)"
