@@ -82,7 +82,7 @@ class Reasoner:
         """The answers of the parts as one, or the owner's word where it is about the whole question."""
         settings = self._settings
         parts = Subgoals(
-            lambda part, within: self._one(part, within, k), self._memory.recall, settings.subgoals, self._now
+            lambda part, within: self._one(part, within, k), self._memory.recall, settings.subgoals, self.now
         )
         answer = parts.answer(goals, gates)
         told = ClaimsTold()
