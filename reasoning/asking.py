@@ -69,6 +69,10 @@ class Asking:
         coverage: What the last recall reached.
         timings_ms: Milliseconds by stage, summed over recalls.
         notices: What the asker should know, in the order in which it was met.
+        met: Every item that memory gave, by id.
+        encoder_id: Whose keys of texts memory searched with; empty where words alone decided.
+        supported: The share of what the question asks for that its evidence was judged to support, 0 to
+            1; None where no operator judged it.
     """
 
     def __init__(
@@ -89,6 +93,9 @@ class Asking:
         self.coverage = Coverage()
         self.timings_ms: dict[str, float] = {}
         self.notices: dict[str, None] = {}
+        self.met: dict[bytes, EvidenceItem] = {}
+        self.encoder_id = ""
+        self.supported: float | None = None
 
     def recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
         """At most `k` items for a cue; raises as memory does."""
@@ -105,6 +112,8 @@ class Asking:
             self.timings_ms[key] = self.timings_ms.get(key, 0.0) + ms
         self.coverage = evidence.coverage
         self.notices |= dict.fromkeys(evidence.notices)
+        self.met |= {item.observation_id: item for item in evidence.items}
+        self.encoder_id = evidence.encoder_id or self.encoder_id
         return list(evidence.items)
 
     def dated(self, items: Sequence[EvidenceItem]) -> list[EvidenceItem]:

@@ -23,6 +23,7 @@ from reasoning.operators.recount import answer_recount
 from reasoning.question import Beside, Compare, read_question
 from reasoning.recency import answer_recent
 from reasoning.settings import ReasoningSettings
+from reasoning.support.confidence import by_support
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold
 from stream.messages.cue import Cue
@@ -95,7 +96,7 @@ def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answe
         weighed()
         answer = tell_claims(question, told, asking.coverage, settings)
     else:
-        answer = from_evidence(asking, weighed)
+        answer = by_support(asking, from_evidence(asking, weighed))
     act = applying(asked, told, answer, settings) if told.corrections else None
     return answer if act is None else tell_correction(act, told, answer, question, settings)
 

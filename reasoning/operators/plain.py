@@ -23,6 +23,7 @@ def answer_plain(asking: Asking, weighed: Callable[[], None]) -> Answer:
     # Whose words are asked for goes before who tells of it, unless they said nothing of the matter.
     supports = said_by(question, supports, settings.evidence) or supports
     judgement = judge(question, supports, asking.probe, settings.evidence)
+    asking.supported = judgement.supported
     chosen = _chosen(asking, supports)
     return tell(question, chosen, judgement.verdict, asking.coverage, settings)
 

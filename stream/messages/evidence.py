@@ -96,7 +96,7 @@ class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
 
     `notices` are for the person: what this was answered without. `watched` are the live sources,
     told where `recent` was asked; if none of them is being watched, the items are the last that were
-    perceived.
+    perceived. `encoder_id` is whose keys of texts took part; empty where words alone did.
     """
 
     items: tuple[EvidenceItem, ...] = ()
@@ -108,3 +108,4 @@ class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
     timings_ms: dict[str, float] = {}
     notices: tuple[str, ...] = ()
     watched: tuple[Watched, ...] = ()
+    encoder_id: str = ""
