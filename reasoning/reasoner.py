@@ -23,7 +23,7 @@ from reasoning.operators.recount import answer_recount
 from reasoning.question import Beside, Compare, read_question
 from reasoning.recency import answer_recent
 from reasoning.settings import ReasoningSettings
-from reasoning.support.confidence import by_support
+from reasoning.support.confidence import by_support, by_verdict
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold
 from stream.messages.cue import Cue
@@ -76,6 +76,7 @@ class Reasoner:
             return answer_one(asking, asked, lambda: self._hop("reasoning.evidence"))
 
         answer = answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
+        answer = by_verdict(answer, self._settings)
         self._hop("reasoning.answer")
         timings = {**asking.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
         timings = {name: round(ms, 3) for name, ms in timings.items()}
@@ -90,15 +91,19 @@ def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answe
         told = asking.memory.claims(msgspec.structs.replace(asking.gates, text=asked))
     if not settings.corrections:
         told = msgspec.structs.replace(told, corrections=())
-    if settings.claims and told.form:
+    is_claimed = settings.claims and bool(told.form)
+    if is_claimed:
         # For how far the memory reaches, and what it was answered without; the claims answer.
         asking.recall(question.cue(question.content, asking.gates), 1)
         weighed()
         answer = tell_claims(question, told, asking.coverage, settings)
     else:
-        answer = by_support(asking, from_evidence(asking, weighed))
+        answer = from_evidence(asking, weighed)
     act = applying(asked, told, answer, settings) if told.corrections else None
-    return answer if act is None else tell_correction(act, told, answer, question, settings)
+    if act is not None:
+        return tell_correction(act, told, answer, question, settings)
+    # A claim is of whom it is about, by its slot.
+    return answer if is_claimed else by_support(asking, answer)
 
 
 def from_evidence(asking: Asking, weighed: Callable[[], None]) -> Answer:

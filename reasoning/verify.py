@@ -90,7 +90,9 @@ def judge(
     missing = tuple(
         question.spelt(s) for s, place in zip(required, places, strict=False) if place == "nowhere"
     )
-    named = _named_share(question, best) >= STRONG_SHARE and best.dense >= FAINTLY_LIKE
+    # Where no encoder was asked, nobody knows how alike it is.
+    is_alike = best.dense >= FAINTLY_LIKE or "dense" not in best.item.grounding
+    named = is_alike and _named_share(question, best) >= STRONG_SHARE
     unmet = (
         any(place != "near" for place in places),
         best.dense < settings.likely and not named,

@@ -127,7 +127,7 @@ def asked_of(store: AnswerStore, chat: int, told: Mapping[str, Any]) -> Row:
     )
     share = asking.supported
     row.numbers["demands"] = share if share is not None else float(row.before.verdict == "answered")
-    row.numbers["ours_shipped"] = row.answer.confidence or 0.0
+    row.numbers["ours_shipped"] = -1.0 if row.answer.confidence is None else row.answer.confidence
     refs = {store.turns[store.place_of[item.observation_id]].turn.ref for item in row.before.citations}
     row.is_cited = bool(refs & row.evidence)
     return row

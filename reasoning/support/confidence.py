@@ -12,6 +12,7 @@ import msgspec
 
 from reasoning.answer import UNSURE, not_seen, tell_coverage
 from reasoning.asking import Asking
+from reasoning.settings import ReasoningSettings
 from reasoning.support.calibration import Calibration, calibrations
 from reasoning.support.demands import (
     Whose,
@@ -45,6 +46,13 @@ def by_support(asking: Asking, answer: Answer) -> Answer:
         return msgspec.structs.replace(answer, confidence=round(share, 3))
     confidence = calibration.confidence(features)
     return doubted(answer, confidence, calibration, asking.coverage)
+
+
+def by_verdict(answer: Answer, settings: ReasoningSettings) -> Answer:
+    """An answer with the confidence of its verdict where it has none: a claim, a correction, what is live."""
+    if not settings.confidence or answer.confidence is not None:
+        return answer
+    return msgspec.structs.replace(answer, confidence=BY_VERDICT[answer.verdict])
 
 
 def support_of(asking: Asking, whose: Whose = owned) -> dict[str, float] | None:
