@@ -1,6 +1,6 @@
 """The confidence of an answer, and what its verdict becomes where that is low: `by_support`.
 
-Where a question names somebody who speaks in a chat, its confidence is a calibrated probability
+Where a question names somebody who speaks in a chat of two, its confidence is a calibrated probability
 (`reasoning.support.calibration`) of what evidence tells of that person against what it tells of others.
 Elsewhere it is the share of the question's demands that the evidence was judged to meet
 (`reasoning.verify`), which is a share and no probability, and the verdict stays.
@@ -16,6 +16,7 @@ from reasoning.settings import ReasoningSettings
 from reasoning.support.calibration import Calibration, calibrations
 from reasoning.support.demands import (
     Whose,
+    conversations_in,
     features_of,
     person_asked,
     speakers_in,
@@ -25,6 +26,9 @@ from reasoning.support.demands import (
 from reasoning.support.owners import owned
 from stream.messages.answer import Answer, Sentence, Verdict
 from stream.messages.evidence import Coverage
+
+PARTNERS = 2
+"""Who speak in a conversation for which the confidence is calibrated."""
 
 BY_VERDICT: dict[Verdict, float] = {"answered": 1.0, "uncertain": 0.5, "not_seen": 0.0}
 """The share where no operator judged demands: what computes from spans has met what is asked, or not."""
@@ -58,21 +62,20 @@ def by_verdict(answer: Answer, settings: ReasoningSettings) -> Answer:
 def support_of(asking: Asking, whose: Whose = owned) -> dict[str, float] | None:
     """The features of a question that names one who speaks in a chat; None for any other question.
 
-    Asks memory once more, without the name, among the conversations where that person speaks.
+    Asks memory once more, without the name, among the conversations where that person speaks. None as well
+    where more than two speak there: nobody knows who is meant by "you", and nothing is calibrated for that.
     """
     question, met = asking.question, list(asking.met.values())
     person = person_asked(question.asked, speakers_in(met))
-    if not person:
+    theirs = {one.source_id for one in met if one.speaker == person and one.source_kind == "chat"}
+    if not person or any(len(conversations_in(met)[one]) > PARTNERS for one in theirs):
         return None
-    theirs = {item.source_id for item in met if item.speaker == person}
     bare = without_person(question.content or question.asked, person)
     cue = question.cue(bare, asking.gates)
-    cue = msgspec.structs.replace(
-        cue, text=cue.text or question.asked, sources=tuple(one.hex() for one in sorted(theirs))
-    )
+    sources = tuple(one.hex() for one in sorted(theirs))
+    cue = msgspec.structs.replace(cue, text=cue.text or question.asked, sources=sources)
     items = [item for item in asking.recall(cue, asking.k) if item.source_id in theirs]
-    people = speakers_in([one for one in (*met, *items) if one.source_id in theirs])
-    return features_of(told_of(bare, person, people, items, whose))
+    return features_of(told_of(bare, person, conversations_in([*met, *items]), items, whose))
 
 
 def doubted(answer: Answer, confidence: float, calibration: Calibration, coverage: Coverage) -> Answer:

@@ -40,6 +40,12 @@ def speakers_in(items: Sequence[EvidenceItem]) -> tuple[str, ...]:
     return tuple(sorted({item.speaker for item in items if item.speaker and item.source_kind == "chat"}))
 
 
+def conversations_in(items: Sequence[EvidenceItem]) -> dict[bytes, tuple[str, ...]]:
+    """Who speaks in each chat among some items, by source."""
+    sources = {item.source_id for item in items if item.source_kind == "chat"}
+    return {one: speakers_in([item for item in items if item.source_id == one]) for one in sorted(sources)}
+
+
 def person_asked(question: str, people: Sequence[str]) -> str:
     """The one person of a conversation whom a question names; empty where it names none, or several."""
     tokens = [_POSSESSIVE.sub("", word) for word in _WORD.findall(question)]
@@ -69,14 +75,18 @@ def rarity_in(stems: Sequence[str], texts: Sequence[frozenset[str]]) -> dict[str
 
 
 def told_of(
-    bare: str, person: str, people: Sequence[str], items: Sequence[EvidenceItem], whose: Whose = owned
+    bare: str,
+    person: str,
+    people: Mapping[bytes, Sequence[str]],
+    items: Sequence[EvidenceItem],
+    whose: Whose = owned,
 ) -> list[Told]:
     """What each item tells of the person.
 
     Args:
         bare: The question without the person.
         person: Who is asked about.
-        people: All who speak there.
+        people: All who speak in a conversation, by its source.
         items: What memory gave for `bare`, of conversations where the person speaks.
         whose: How it is told of whom a turn is.
     """
@@ -88,7 +98,9 @@ def told_of(
     return [
         Told(
             score=item.score,
-            owner=whose(item.text, item.speaker, person, people, even) if item.speaker else NOBODYS,
+            owner=whose(item.text, item.speaker, person, people[item.source_id], even)
+            if item.speaker
+            else NOBODYS,
             share=sum(value for stem, value in rarity.items() if stem in text) / total if total else 0.0,
         )
         for item, text in zip(items, texts, strict=True)

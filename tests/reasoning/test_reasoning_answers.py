@@ -584,22 +584,3 @@ def test_the_first_thing_of_a_day_is_of_that_day(ask, turns):
 def test_who_speaks_is_named_by_that(ask, item):
     said = item("utterance", 0, 4, "I bought a bicycle.", speaker="Anna")
     assert ask("What did Anna buy?", items=(said,)).verdict == "answered"
-
-
-def test_an_animal_in_one_film_is_not_the_one_on_the_screen_in_another(ask, item):
-    screen = item("shot", 10, 14, "a photo of television, monitor, notebook, screen, web site", dense=0.28)
-    animal = item(
-        "shot", 0, 4, "a photo of tabby, tiger cat, lynx, kite, puck", dense=0.25, source="other.mp4"
-    )
-    own = item("shot", 12, 16, "a photo of tabby, tiger cat, lynx, kite, puck", dense=0.25)
-    question = "Which animal is shown on the television?"
-    assert ask(question, items=(screen, animal)).verdict != "answered"
-    assert ask(question, items=(screen, own)).verdict == "answered"
-
-
-def test_a_shared_word_alone_does_not_count_where_nothing_else_is_alike(ask, item):
-    faint = item("shot", 10, 14, "a photo of television, monitor, notebook, screen, web site", dense=0.1)
-    alike = msgspec.structs.replace(faint, grounding={"dense": 0.28})
-    question = "Which animal is shown on the television?"
-    assert ask(question, items=(faint,)).verdict == "not_seen"
-    assert ask(question, items=(alike,)).verdict == "uncertain"

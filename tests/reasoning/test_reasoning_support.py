@@ -6,7 +6,14 @@ import pytest
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
 from reasoning.support.calibration import Calibration, calibrations
-from reasoning.support.demands import FEATURES, features_of, person_asked, told_of, without_person
+from reasoning.support.demands import (
+    FEATURES,
+    conversations_in,
+    features_of,
+    person_asked,
+    told_of,
+    without_person,
+)
 from reasoning.support.owners import owned, share_of, without_calls
 from stream.errors import ConfigError
 from stream.messages import Cue
@@ -93,8 +100,10 @@ def chat(item):
 
 
 def test_features_part_the_owner_of_a_fact_from_whom_it_is_told_to(chat):
-    mine = features_of(told_of("When did sell the old boat?", "Tomas", PEOPLE, chat))
-    theirs = features_of(told_of("When did sell the old boat?", "Ines Prado", PEOPLE, chat))
+    people = conversations_in(chat)
+    assert list(people.values()) == [PEOPLE]
+    mine = features_of(told_of("When did sell the old boat?", "Tomas", people, chat))
+    theirs = features_of(told_of("When did sell the old boat?", "Ines Prado", people, chat))
     assert set(mine) == set(FEATURES)
     assert all(mine[name] > theirs[name] for name in FEATURES)
     assert features_of([]) == dict.fromkeys(FEATURES, 0.0)
@@ -140,6 +149,13 @@ def test_a_question_that_names_nobody_keeps_its_verdict(ask):
     told = ask("When was the old boat sold?")
     assert told.verdict == "answered"
     assert told.confidence == 1.0
+    assert not told.notices
+
+
+def test_of_a_meeting_nothing_is_said_of_whom(ask, chat, item):
+    more = (*chat, turn(item, 40, "Otto", "The boat was sold to me.", 10.0))
+    told = ask("When did Ines sell the old boat?", items=more)
+    assert told.verdict == ask("When did Otto sell the old boat?", items=more).verdict == "answered"
     assert not told.notices
 
 
