@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from memory.claims.ledger import told
 from memory.claims.view import advance
 from memory.recall.candidates import QuestionKey
@@ -24,6 +26,9 @@ from stream.messages import Answer, ClaimsAsk, ClaimsTold, Cue, Evidence
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Recent
 from tools.chat_stores import ENCODER, ChatStore, Encode, Vectors
+
+KEPT = 64
+"""Recalls that are kept."""
 
 
 def now() -> datetime:
@@ -43,6 +48,7 @@ class AnswerStore(ChatStore):
     def __init__(self, chats: Sequence[Chat], encode: Encode, folder: Path) -> None:
         super().__init__(chats, encode, folder, MemorySettings())
         self._encode = encode
+        self.memory = AnswerMemory(self)
         with self._store.views() as db:
             while advance(db):
                 pass
@@ -66,14 +72,11 @@ class AnswerStore(ChatStore):
         key: Vectors = self._encode([text])[0]
         return key
 
-    @property
-    def memory(self) -> AnswerMemory:
-        """What a reasoner asks."""
-        return AnswerMemory(self)
-
 
 class AnswerMemory:
-    """As `reasoning.asking.Memory`, of one store.
+    """As `reasoning.asking.Memory`, of one store, which nothing is added to.
+
+    The last few recalls are kept: a question is put several times, under other settings.
 
     Args:
         store: Where the answers are.
@@ -81,9 +84,18 @@ class AnswerMemory:
 
     def __init__(self, store: AnswerStore) -> None:
         self._store = store
+        self._kept: dict[tuple[bytes, int], Evidence] = {}
 
     def recall(self, cue: Cue, k: int) -> Evidence:
         """As `reasoning.asking.Memory.recall`."""
+        asked = (msgspec.msgpack.encode(cue), k)
+        if asked not in self._kept:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[asked] = self._recalled(cue, k)
+        return self._kept[asked]
+
+    def _recalled(self, cue: Cue, k: int) -> Evidence:
         with self._store.reader.snapshot() as db:
             keys = [QuestionKey("dense", ENCODER, self._store.key_of(cue.text))] if cue.text else []
             return self._store.recall(db, cue, k, keys)
