@@ -71,6 +71,10 @@ class Asking:
         notices: What the asker should know, in the order in which it was met.
         recounted: Whether what happened in some time is told.
         spelt: Misspelt words of the question, and what memory took them for.
+        met: Every item that memory gave, by id.
+        encoder_id: Whose keys of texts memory searched with; empty where words alone decided.
+        supported: The share of what the question asks for that its evidence was judged to support, 0 to
+            1; None where no operator judged it.
     """
 
     def __init__(
@@ -93,6 +97,9 @@ class Asking:
         self.notices: dict[str, None] = {}
         self.spelt: dict[str, str] = {}
         self.recounted = False
+        self.met: dict[bytes, EvidenceItem] = {}
+        self.encoder_id = ""
+        self.supported: float | None = None
 
     def recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
         """At most `k` items for a cue; raises as memory does."""
@@ -110,6 +117,8 @@ class Asking:
         self.coverage = evidence.coverage
         self.notices |= dict.fromkeys(evidence.notices)
         self.spelt |= evidence.spelt
+        self.met |= {item.observation_id: item for item in evidence.items}
+        self.encoder_id = evidence.encoder_id or self.encoder_id
         return list(evidence.items)
 
     def join(self, before: Asking) -> None:

@@ -33,6 +33,7 @@ from reasoning.question import Beside, Compare, read_question
 from reasoning.recency import answer_recent
 from reasoning.settings import ReasoningSettings
 from reasoning.subgoals import Subgoals
+from reasoning.support.confidence import by_support, by_verdict
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold
 from stream.messages.cue import Cue
@@ -115,7 +116,8 @@ class Reasoner:
         def ordinary() -> Answer:
             return answer_one(asking, asked, lambda: self._hop("reasoning.evidence"))
 
-        return asking, answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
+        answer = answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
+        return asking, by_verdict(answer, self._settings)
 
 
 def respell(asked: str, spelt: Mapping[str, str]) -> str:
@@ -131,7 +133,8 @@ def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answe
         told = asking.memory.claims(msgspec.structs.replace(asking.gates, text=asked))
     if not settings.corrections:
         told = msgspec.structs.replace(told, corrections=())
-    if settings.claims and told.form:
+    is_claimed = settings.claims and bool(told.form)
+    if is_claimed:
         # For how far the memory reaches, and what it was answered without; the claims answer.
         asking.recall(question.cue(question.content, asking.gates), 1)
         weighed()
@@ -139,7 +142,10 @@ def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answe
     else:
         answer = from_evidence(asking, weighed)
     act = applying(asked, told, answer, settings) if told.corrections else None
-    return answer if act is None else tell_correction(act, told, answer, question, settings)
+    if act is not None:
+        return tell_correction(act, told, answer, question, settings)
+    # A claim is of whom it is about, by its slot.
+    return answer if is_claimed else by_support(asking, answer)
 
 
 def computed(asking: Asking) -> Answer | None:

@@ -213,6 +213,11 @@ class ReasoningSettings(BaseModel):
         description="Jaccard likeness of content words from which a question is a paraphrase of a corrected "
         "one, where neither names a slot",
     )
+    confidence: bool = Field(
+        default=True,
+        description="whether answers have a confidence, and are refused or doubted where the evidence "
+        "tells of somebody else than the question names",
+    )
     evidence: EvidenceSettings = Field(
         default=EvidenceSettings(), description="how evidence is weighed against the question"
     )

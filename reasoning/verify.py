@@ -40,16 +40,23 @@ FORMED: tuple[Expects, ...] = ("number", "person", "address", "place")
 """Expected kinds of answer that evidence must have the form of."""
 
 
+MOST_UNMET = 4
+"""Demands that a question without subjects can leave unmet: two of likeness, its form and its time."""
+
 BY_UNMET: tuple[Verdict, ...] = ("answered", "uncertain", "not_seen")
 """The verdict by how many demands are not met."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict, and the words of the question that nothing supports."""
+    """The verdict, the words of the question that nothing supports, and the share of it that is supported.
+
+    `supported`, 0 to 1: the share of the subjects that are anywhere, times that of the demands that are met.
+    """
 
     verdict: Verdict
     missing: tuple[str, ...] = ()
+    supported: float = 0.0
 
 
 def judge(
@@ -73,27 +80,31 @@ def judge(
     if question.open:
         # "What is written on the card?": of a few texts the card is one; of many nobody knows which.
         several = len(distinct(supports, settings)) > MANY
-        return Judgement("uncertain" if several else "answered")
+        return Judgement("uncertain", supported=0.5) if several else Judgement("answered", supported=1.0)
     best = supports[0]
     required = question.subjects or _wanted(question, supports)
     if not required:
-        return Judgement(_without_subjects(question, supports, settings))
+        count = _unmet_without_subjects(question, supports, settings)
+        return Judgement(BY_UNMET[min(count, 2)], supported=1 - count / MOST_UNMET)
     places = [_find(s, question, supports, probe, settings) for s in required[: settings.probes]]
     missing = tuple(
         question.spelt(s) for s, place in zip(required, places, strict=False) if place == "nowhere"
     )
-    if missing:
-        return Judgement("uncertain" if best.dense >= SURELY_LIKE else "not_seen", missing)
-    unmet = sum(
-        (
-            any(place != "near" for place in places),
-            best.dense < settings.likely and _named_share(question, best) < STRONG_SHARE,
-            not _is_act_told(question, supports[:LOOKED_AT], settings),
-            not question.is_dated(best.item),
-            not _has_form(question, supports[:LOOKED_AT]),
-        )
+    # Where no encoder was asked, nobody knows how alike it is.
+    is_alike = best.dense >= FAINTLY_LIKE or "dense" not in best.item.grounding
+    named = is_alike and _named_share(question, best) >= STRONG_SHARE
+    unmet = (
+        any(place != "near" for place in places),
+        best.dense < settings.likely and not named,
+        not _is_act_told(question, supports[:LOOKED_AT], settings),
+        not question.is_dated(best.item),
+        not _has_form(question, supports[:LOOKED_AT], settings),
     )
-    return Judgement(BY_UNMET[min(unmet, 2)])
+    somewhere = sum(place != "nowhere" for place in places) / max(1, len(places))
+    supported = somewhere * (1 - sum(unmet) / len(unmet))
+    if missing:
+        return Judgement("uncertain" if best.dense >= SURELY_LIKE else "not_seen", missing, supported)
+    return Judgement(BY_UNMET[min(sum(unmet), 2)], supported=supported)
 
 
 def _is_act_told(question: Question, supports: Sequence[Support], settings: EvidenceSettings) -> bool:
@@ -116,25 +127,30 @@ def _wanted(question: Question, supports: Sequence[Support]) -> tuple[str, ...]:
     return named[:1] or question.wanted[-1:]
 
 
-def _has_form(question: Question, supports: Sequence[Support]) -> bool:
+def _has_form(question: Question, supports: Sequence[Support], settings: EvidenceSettings) -> bool:
     """Whether any of these is of the form that is asked for: a number, a name, an instance of a class."""
-    formed = question.expects in FORMED or (
-        # What a picture shows is known by its labels; speech may name an instance that no table knows.
-        any(is_class(s) for s in question.wanted) and any(labels_of(one.item.text) for one in supports)
-    )
-    return not formed or any(holds_expected(question, support.item) for support in supports)
+    if question.expects in FORMED:
+        return any(holds_expected(question, one.item) for one in supports)
+    # What a picture shows is known by its labels; speech may name an instance that no table knows.
+    if not any(is_class(s) for s in question.wanted) or not any(labels_of(one.item.text) for one in supports):
+        return True
+    # An animal in one film is not the one on the screen in another.
+    near = [one for one in supports if _place(one.item, supports[0].item, settings) == "near"]
+    return any(holds_expected(question, one.item) for one in near)
 
 
-def _without_subjects(question: Question, supports: Sequence[Support], settings: EvidenceSettings) -> Verdict:
+def _unmet_without_subjects(
+    question: Question, supports: Sequence[Support], settings: EvidenceSettings
+) -> int:
+    """How many demands a question that names no subject leaves unmet, 0 to `MOST_UNMET`."""
     best = supports[0]
     named = _named_share(question, best) >= STRONG_SHARE and best.dense >= FAINTLY_LIKE
     unmet = 0 if named or best.dense >= settings.alike else 1 if best.dense >= settings.likely else 2
-    if not _has_form(question, supports[:LOOKED_AT]):
+    if not _has_form(question, supports[:LOOKED_AT], settings):
         unmet += 1
     elif question.expects in FORMED and unmet == 1:
         unmet = 0  # A likely item that has the form asked for: an address where one was asked for.
-    unmet += not question.is_dated(best.item)
-    return BY_UNMET[min(unmet, 2)]
+    return unmet + (not question.is_dated(best.item))
 
 
 def _named_share(question: Question, support: Support) -> float:

@@ -34,8 +34,8 @@ from stream.capture.turns import Chat, Placed, Turn, placed, puts_of, record_of
 from stream.messages import Cue, Evidence, EvidenceItem
 from stream.models import model_file
 
-ENCODER = "text"
-"""The id under which the keys lie in these stores."""
+ENCODER = TEXT_ENCODER_IDS["fp32"]
+"""Whose keys lie in these stores."""
 BATCH = 32
 TERMS = tuple(name for name in ChatWeights.model_fields if name != "image_text")
 """The scorers of turns whose weights are fitted; there are no pictures here."""

@@ -55,6 +55,7 @@ class Reply:
 
     verdict: Verdict
     sentences: tuple[Told, ...]
+    confidence: float | None = None
 
 
 def note(text: str) -> None:
@@ -279,4 +280,4 @@ def _reply(videos: VideoSet, answer: Answer) -> Reply:
         Told(sentence.text, tuple(cited[place] for place in sentence.citations))
         for sentence in answer.sentences
     )
-    return Reply(answer.verdict, sentences)
+    return Reply(answer.verdict, sentences, answer.confidence)

@@ -138,6 +138,7 @@ class Recall:
             as_of_commit=last_commit(db) if cue.as_of_commit is None else cue.as_of_commit,
             considered=len(found.numbers),
             timings_ms=watch.laps_ms,
+            encoder_id=next((one.encoder_id for one in questions if one.name == "dense"), ""),
         )
 
     def digest(self, db: sqlite3.Connection, cue: Cue, k: int, hop: Hop = _no_hop) -> Evidence:

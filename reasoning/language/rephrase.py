@@ -180,7 +180,9 @@ class Rephraser:
             else:
                 draft.say(sentence.text, *(answer.citations[n] for n in sentence.citations))
         told = draft.finish(answer.verdict, answer.coverage, answer.conflicts)
-        told = msgspec.structs.replace(told, timings_ms=answer.timings_ms, notices=answer.notices)
+        told = msgspec.structs.replace(
+            told, timings_ms=answer.timings_ms, notices=answer.notices, confidence=answer.confidence
+        )
         if not used:
             return noticed(answer, NOT_SUPPORTED)
         return noticed(told, SOME_LEFT_OUT) if used < len(written) else told

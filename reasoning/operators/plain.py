@@ -34,6 +34,7 @@ def answer_plain(asking: Asking, weighed: Callable[[], None]) -> Answer:
         return _listing(asking, [item for item in items if question.is_dated(item)])
     supports = _by_sayers(asking, supports)
     judgement = judge(question, supports, asking.probe, settings.evidence)
+    asking.supported = judgement.supported
     chosen = _chosen(asking, supports)
     # Of a question that names nothing, what differs need not be about the same.
     is_about = judgement.verdict != "not_seen" and not question.open

@@ -41,6 +41,7 @@ def answer_json(answer: Answer, store_dir: Path) -> Json:
     return {
         "answer": answer.answer,
         "verdict": answer.verdict,
+        "confidence": answer.confidence,
         "sentences": [{"text": s.text, "citations": list(s.citations)} for s in answer.sentences],
         "citations": [item_json(item, store_dir, away) for item in answer.citations],
         "conflicts": list(answer.conflicts),

@@ -19,7 +19,10 @@ class Sentence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person is told, and what it rests on; `notices` say what it was answered without."""
+    """What a person is told, and what it rests on; `notices` say what it was answered without.
+
+    `confidence` is how far the evidence supports what the question asks for, 0 to 1; None where nobody knows.
+    """
 
     answer: str
     verdict: Verdict
@@ -29,3 +32,4 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     coverage: Coverage = Coverage()
     timings_ms: dict[str, float] = {}
     notices: tuple[str, ...] = ()
+    confidence: float | None = None

@@ -97,7 +97,7 @@ class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
     `notices` are for the person: what this was answered without. `watched` are the live sources,
     told where `recent` was asked; if none of them is being watched, the items are the last that were
     perceived. `spelt` are words of the cue that were misspelt, as they stand there, and what they were
-    taken for.
+    taken for. `encoder_id` is whose keys of texts took part; empty where words alone did.
     """
 
     items: tuple[EvidenceItem, ...] = ()
@@ -110,3 +110,4 @@ class Evidence(Message, frozen=True, kw_only=True, omit_defaults=True):
     notices: tuple[str, ...] = ()
     watched: tuple[Watched, ...] = ()
     spelt: dict[str, str] = {}
+    encoder_id: str = ""

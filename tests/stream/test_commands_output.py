@@ -60,7 +60,8 @@ ANSWER = Answer(
 def test_an_answer_has_the_promised_form(tmp_path):
     document = answer_json(ANSWER, tmp_path)
     assert list(document) == [
-        "answer", "verdict", "sentences", "citations", "conflicts", "coverage", "notices", "timings_ms",
+        "answer", "verdict", "confidence", "sentences", "citations", "conflicts", "coverage", "notices",
+        "timings_ms",
     ]  # fmt: skip
     assert document["sentences"] == [{"text": "At 0:31 someone said: it.", "citations": [0]}]
     assert document["citations"] == [
