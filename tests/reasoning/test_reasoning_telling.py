@@ -78,3 +78,13 @@ def test_the_points_of_a_list_are_those_of_the_text_with_as_many_lines(ask, item
     unannounced = item("utterance", 5, 7, "Remember these basic rules.", dense=0.7)
     assert "Rest, Drink, Sleep" not in ask("Name the three rules.", items=(unannounced, *pages)).answer
     assert "Rest, Drink, Sleep" not in ask("What did she say of the rules?", items=(said, *pages)).answer
+
+
+def test_a_thing_that_is_called_after_an_act_does_not_tell_of_it(ask, item):
+    street = item("shot", 0, 5, "a photo of car mirror, suit, racer, cab, parking meter", dense=0.36)
+    assert ask("Where did I park the car?", (street,)).verdict == "not_seen"
+    mirrors = item("shot", 0, 5, "a photo of car mirror, suit, bathtub", dense=0.36)
+    assert ask("When is a car shown?", (mirrors,)).verdict == "not_seen"
+    assert ask("When is a mirror shown?", (mirrors,)).verdict == "answered"
+    said = item("utterance", 6, 9, "I was parking the car behind the bakery.", dense=0.7)
+    assert "bakery" in ask("Where did I park the car?", (street, said)).answer
