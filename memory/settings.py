@@ -210,6 +210,11 @@ class RecallSettings(BaseModel):
         description="weight of being of the sense that the question names: said, written, seen; off, since "
         "it found no question more (tools.eval_video --ablate)",
     )
+    ground: float = Field(
+        default=4.0,
+        ge=0,
+        description="weight of being written on what has the colour that the question names: the white card",
+    )
     edge: float = Field(
         default=4.0,
         ge=0,

@@ -149,18 +149,22 @@ def label_stems(labels: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]
     """What labels name: stems of their words and of their classes, as (sure, possible).
 
     The tail of a top-five list is noise: a name is sure when one of the first two labels
-    carries it, or two of them do.
+    carries it, or two of them do. What stands before the head of a label is possible at most.
     """
     counted: dict[str, int] = {}
     sure: set[str] = set()
+    possible: set[str] = set()
     for rank, label in enumerate(labels):
-        named = {stem(word) for word in words(label)} | classes_of(label)
+        *before, head = words(label) or [""]
+        named = ({stem(head)} if head else set()) | classes_of(label)
+        # A parking meter does not tell that anybody parked, and a car mirror is no car.
+        possible |= named | {stem(word) for word in before if not word.endswith("ing")}
         if rank < 2:
             sure |= named
         for name in named:
             counted[name] = counted.get(name, 0) + 1
     sure |= {name for name, count in counted.items() if count >= 2}
-    return frozenset(sure), frozenset(counted)
+    return frozenset(sure), frozenset(possible)
 
 
 @cache

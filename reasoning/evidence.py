@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import pairwise
 
 from reasoning.classes import label_stems, labels_of
 from reasoning.contradiction import difference
@@ -25,6 +27,14 @@ _PLACE = re.compile(
     r"north|south|east|west|here|there|home)\b",
     re.I,
 )
+GROWN_NS = 1_000_000_000
+"""A text that grows is read again at once: what comes later is another one."""
+GROWN_WORDS = 26
+"""Longer texts are pages, which change in parts; they are told by the line that fits."""
+GROWN_SHARE = 0.7
+"""Part of the earlier reading, in one piece, that the fuller one holds: half a letter is misread."""
+LEAST_GROWN = 4
+"""Letters and digits from which a reading can be known again in a longer one."""
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][a-z]+")
 
 
@@ -160,7 +170,8 @@ def distinct(supports: Iterable[Support], settings: EvidenceSettings) -> tuple[S
     """Without what says the same again: of each group of near duplicates, the first.
 
     Two items say the same when they are of one family (picture, words said, words read),
-    and their stems are alike by `settings.duplicate` or more.
+    and their stems are alike by `settings.duplicate` or more; or when they are readings of a
+    text that was still being typed or slid in: there the fullest one stands.
     """
     return tuple(group[0] for group in grouped(supports, settings))
 
@@ -171,7 +182,7 @@ def grouped(supports: Iterable[Support], settings: EvidenceSettings) -> list[lis
     What is alike in words but contradicts (another number, a "not") is never the same.
     """
     kept: list[tuple[str, frozenset[str], list[Support]]] = []
-    for support in supports:
+    for support in _fullest(list(supports)):
         family, stems, text = _family(support.item), stems_of(support.item)[1], support.item.text
         for known, their, group in kept:
             if known != family or likeness(stems, their) < settings.duplicate:
@@ -182,6 +193,37 @@ def grouped(supports: Iterable[Support], settings: EvidenceSettings) -> list[lis
         else:
             kept.append((family, stems, [support]))
     return [group for _, _, group in kept]
+
+
+def _fullest(supports: list[Support]) -> list[Support]:
+    """Each written text as it was when it stood there in full, in the place of its parts."""
+    written = sorted(
+        (s for s in supports if s.item.kind == "seen_text"),
+        key=lambda s: (s.item.source_id, s.item.session, s.item.pts0_ns),
+    )
+    fullest: dict[bytes, Support] = {}
+    for part, whole in reversed(list(pairwise(written))):
+        if _grows(part.item, whole.item):
+            fullest[part.item.observation_id] = fullest.get(whole.item.observation_id, whole)
+    return [
+        replace(s, item=full.item, named=s.named | full.named, hinted=s.hinted | full.hinted)
+        if (full := fullest.get(s.item.observation_id))
+        else s
+        for s in supports
+    ]
+
+
+def _grows(part: EvidenceItem, whole: EvidenceItem) -> bool:
+    """Whether a text that was read at once after another is the same one, with more of it to be seen."""
+    if (part.source_id, part.session) != (whole.source_id, whole.session):
+        return False
+    if whole.pts0_ns - part.pts1_ns > GROWN_NS or len(whole.text.split()) > GROWN_WORDS:
+        return False
+    less, more = "".join(words(part.text)), "".join(words(whole.text))
+    if not LEAST_GROWN <= len(less) < len(more):
+        return False
+    shared = SequenceMatcher(None, less, more, autojunk=False).find_longest_match()
+    return shared.size >= GROWN_SHARE * len(less)
 
 
 def _family(item: EvidenceItem) -> str:

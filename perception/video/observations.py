@@ -15,6 +15,7 @@ import numpy as np
 from perception.intake import TrackId
 from perception.video.captions import VERSION as CAPTIONS_PRODUCER
 from perception.video.captions import Caption
+from perception.video.grounds import ground_of
 from perception.video.labels import LABELS_PRODUCER, Label, caption
 from perception.video.pictures import to_webp
 from perception.video.seen_text import Reading
@@ -126,10 +127,25 @@ def frame_observation(own: TrackId, frame: SeenFrame) -> Observation:
 
 
 def add_shot(
-    batch: Batch, own: TrackId, shot: Shot, keyframe: SeenFrame | None, n_frames: int, quality: int
+    batch: Batch,
+    own: TrackId,
+    shot: Shot,
+    keyframe: SeenFrame | None,
+    labels: list[Label],
+    n_frames: int,
+    quality: int,
 ) -> None:
-    """Adds the observation of a shot: its keyframe's picture, key, caption and labels."""
-    labels = keyframe.labels if keyframe else []
+    """Adds the observation of a shot: the picture and key of its keyframe, and its labels as a caption.
+
+    Args:
+        batch: Where it goes.
+        own: The track.
+        shot: The shot.
+        keyframe: The frame that stands for it, if any was seen.
+        labels: Of its frames together.
+        n_frames: How many were seen.
+        quality: WebP quality of the thumbnail.
+    """
     payload: dict[str, object] = {"labels": listed(labels), "why": shot.why, "frames": n_frames}
     if keyframe is not None:
         payload["keyframe_pts_ns"] = keyframe.pts_ns
@@ -260,6 +276,7 @@ def add_text(
                 "boxes": [[list(corner) for corner in line.box] for line in reading.lines],
                 "confidences": [line.confidence for line in reading.lines],
                 "left_out": reading.left_out,
+                "ground": ground_of(frame.thumbnail, [line.box for line in reading.lines]),
             },
             media=batch.add_picture(frame.thumbnail, quality),
             trace_id=frame.trace_id,

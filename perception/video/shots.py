@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stream.capture.sampler import Look
 
-SHOTS_PRODUCER = "shots/2"
+SHOTS_PRODUCER = "shots/3"
 
 Why = Literal["cut", "fade", "dissolve", "max", "gap", "eof"]
 

@@ -103,7 +103,9 @@ class ShotDraft:
             with_text: False where texts were told as they were read.
         """
         assert self.shot is not None  # noqa: S101 - a draft is filled in once it is closed
-        add_shot(batch, own, self.shot, self.keyframe, self.n_frames, quality)
+        # What stands before the camera for a second may be missing from the sharpest picture of all.
+        labels = mean_labels(self.labelled) if self.labelled else []
+        add_shot(batch, own, self.shot, self.keyframe, labels, self.n_frames, quality)
         if self.keyframe is not None and self.caption is not None:
             add_caption(batch, own, self.shot, self.keyframe, self.caption, quality)
         else:

@@ -13,7 +13,7 @@ from reasoning.asking import SEARCH_SPANS_NS, Asking
 from reasoning.evidence import stems_of, time_key, weigh
 from reasoning.question import Beside, Question, read_question
 from reasoning.verify import judge
-from reasoning.words import all_stems
+from reasoning.words import all_stems, is_content, stem, word_set, words
 from stream.messages.answer import Answer
 from stream.messages.evidence import EvidenceItem
 
@@ -32,6 +32,9 @@ OVERLAP_NS = 500_000_000
 MAX_ANCHOR_WORDS = 8
 """Words of the question that are said again in "after the cat at 0:24"; longer ones become "that"."""
 
+GOING_ON = word_set("and then until before")
+"""Words by which a sentence goes on to the next step."""
+
 
 def answer_beside(asking: Asking, order: Beside) -> Answer:
     """What is just after or before the anchor, in the same source."""
@@ -45,6 +48,8 @@ def answer_beside(asking: Asking, order: Beside) -> Answer:
     if not near:
         draft.say(f"That is {moment(anchor, several=False)}; I know of nothing {order.side} it.", anchor)
         return draft.finish("uncertain", asking.coverage)
+    if order.side == "after" and _goes_on(part, anchor):
+        draft.say(tell_item(anchor, part, asking.settings, several=False), anchor)
     named = plain(order.anchor) if len(order.anchor.split()) <= MAX_ANCHOR_WORDS else "that"
     lead = f"{order.side} {named} {moment(anchor, several=False)}"
     for item in near:
@@ -164,6 +169,16 @@ def _apart(items: Sequence[EvidenceItem], part: Question, anchor: EvidenceItem) 
         for item in items
         if not (heads and _is_heard(item) == _is_heard(anchor) and heads <= stems_of(item)[0])
     ]
+
+
+def _goes_on(part: Question, anchor: EvidenceItem) -> bool:
+    """Whether who tells of the anchor says in the same breath what comes next: "pour it in and stir"."""
+    if not _is_heard(anchor):
+        return False
+    asked, said = frozenset((*part.key, *part.subjects)), words(anchor.text)
+    last = max((place for place, word in enumerate(said) if stem(word) in asked), default=len(said))
+    rest = said[last + 1 :]
+    return any(word in GOING_ON and any(map(is_content, rest[n:])) for n, word in enumerate(rest))
 
 
 def _distance_ns(item: EvidenceItem, anchor: EvidenceItem, side: str) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
-from reasoning.answer import tell
+from reasoning.answer import QUOTE_WORDS, tell
 from reasoning.asking import TELLING_KINDS, Asking
 from reasoning.conflicts import conflicts_of
 from reasoning.evidence import (
@@ -19,6 +20,8 @@ from reasoning.evidence import (
     weigh,
 )
 from reasoning.occasions import occasions_of
+from reasoning.operators.enumerated import answer_list
+from reasoning.order import Recording, recording_of
 from reasoning.verify import FORMED, LOOKED_AT, judge
 from stream.messages.answer import Answer
 from stream.messages.evidence import EvidenceItem
@@ -30,11 +33,12 @@ def answer_plain(asking: Asking, weighed: Callable[[], None]) -> Answer:
     supports = weigh(question, asking.recall_when(question.content), settings.evidence)
     weighed()
     if question.open and (question.when or (question.dates and question.expects == "thing")):
-        items = [support.item for support in supports]
-        return _listing(asking, [item for item in items if question.is_dated(item)])
+        return _listing(asking, [support for support in supports if question.is_dated(support.item)])
     supports = _by_sayers(asking, supports)
     judgement = judge(question, supports, asking.probe, settings.evidence)
     asking.supported = judgement.supported
+    if (listed := answer_list(asking, supports)) is not None:
+        return listed
     chosen = _chosen(asking, supports)
     # Of a question that names nothing, what differs need not be about the same.
     is_about = judgement.verdict != "not_seen" and not question.open
@@ -76,8 +80,16 @@ def _by_sayers(asking: Asking, supports: tuple[Support, ...]) -> tuple[Support, 
 
 
 def _chosen(asking: Asking, supports: Sequence[Support]) -> tuple[Support, ...]:
-    """What is told: the best few, among them one of the form asked for if there is any near the top."""
+    """What is told: the best few, among them one of the form asked for if there is any near the top.
+
+    Where nothing is named, words tell nothing apart: memory's order counts, which knows of edges and
+    colours, and a sign that can be read out goes before a page that cannot.
+    """
     settings = asking.settings
+    if asking.question.open:
+        supports = sorted(supports, key=lambda s: (_is_page(s.item), -s.item.score))
+        best = distinct(supports, settings.evidence)[: settings.sentences]
+        return tuple(sorted(best, key=_time_of))
     best = budgeted(supports, settings.evidence, limit=settings.sentences, close_share=settings.close_share)
     if asking.question.expects not in FORMED or any(holds_expected(asking.question, s.item) for s in best):
         return best
@@ -85,8 +97,25 @@ def _chosen(asking: Asking, supports: Sequence[Support]) -> tuple[Support, ...]:
     return tuple(sorted((*best[: settings.sentences - 1], *formed[:1]), key=lambda s: time_key(s.item)))
 
 
-def _listing(asking: Asking, items: Sequence[EvidenceItem]) -> Answer:
-    """What there is in a stretch, in order of time."""
-    told = sorted((item for item in items if item.kind in TELLING_KINDS), key=time_key)
-    supports = distinct((bare(item) for item in told), asking.settings.evidence)[: asking.settings.listed]
-    return tell(asking.question, supports, "answered", asking.coverage, asking.settings)
+def _is_page(item: EvidenceItem) -> bool:
+    return item.kind == "seen_text" and len(item.text.split()) > QUOTE_WORDS
+
+
+def _listing(asking: Asking, supports: Sequence[Support]) -> Answer:
+    """What there is in a stretch, in order of time; of several recordings, of each the best first."""
+    telling = [support for support in supports if support.item.kind in TELLING_KINDS]
+    most = asking.settings.listed
+    of_each: dict[Recording, list[Support]] = {}
+    for support in distinct(telling, asking.settings.evidence):
+        of_each.setdefault(recording_of(support.item), []).append(support)
+    if len(of_each) > 1:
+        turns = zip_longest(*of_each.values())
+        picked = [support for turn in turns for support in turn if support is not None][:most]
+    else:
+        picked = sorted((s for some in of_each.values() for s in some), key=_time_of)[:most]
+    told = [bare(support.item) for support in sorted(picked, key=_time_of)]
+    return tell(asking.question, told, "answered", asking.coverage, asking.settings)
+
+
+def _time_of(support: Support) -> tuple[bool, int, str, int, int]:
+    return time_key(support.item)

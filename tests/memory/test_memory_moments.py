@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from memory.recall.gathered import Gathered
 from memory.recall.moments import Moment, distinct_moments, moments_of
 from memory.recall.pipeline import Recall
 from memory.recall.scorers import Scored, weighted
-from memory.recall.words import edge_of, sense_of
+from memory.recall.words import edge_of, ground_of, sense_of
 from memory.settings import RecallSettings, SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
@@ -64,14 +65,14 @@ def test_a_moment_lies_around_the_middle_and_within_its_source(store, reader, ta
     store.commit([film.put(*seen, marks=film.ends(100))])
     items, moments = logged(reader, 8)
     told = {item.text: tuple(end / S for end in moments[item.n]) for item in items}
-    assert told == {"a": (0, 8), "b": (17, 25), "c": (31, 39), "d": (71, 79), "e": (95, 100)}
+    assert told == {"a": (0, 8), "b": (17, 25), "c": (31, 39), "d": (71, 79), "e": (92, 100)}
 
 
 def test_a_source_that_is_still_read_does_not_end_its_moments(store, reader, take):
     film = take()
     store.commit([film.put(film.said(9, 11, "b"), marks=[film.mark(1, 11)])])
     items, moments = logged(reader, 8)
-    assert moments[items[0].n] == Moment(6 * S, 11 * S), "no further than is known"
+    assert moments[items[0].n] == Moment(3 * S, 11 * S), "no further than is known"
     with reader.snapshot() as db:
         assert ends_of(db) == {(film.source_id, 0): 11 * S}
 
@@ -205,6 +206,38 @@ def test_the_sense_that_a_question_names_decides_between_equals(ask, store, take
     ):
         assert ask(question, sense=0.5)[0].kind == kind
         assert all("sense" not in item.scorers for item in ask(question))
+
+
+def on(ground, sign):
+    observation, parts = sign
+    return msgspec.structs.replace(observation, payload={"ground": ground}), parts
+
+
+@pytest.mark.model
+def test_words_on_the_white_card_are_found_by_the_colour_of_the_card(ask, store, take):
+    film = take()
+    texts = ("Closed for the holidays", "Mind the step", "Thanks to all")
+    signs = [film.seen("seen_text", 10 * n, 10 * n + 3, text) for n, text in enumerate(texts)]
+    coloured = [on(ground, sign) for ground, sign in zip(("white", "orange", ""), signs, strict=True)]
+    store.commit([film.put(*coloured, marks=film.ends(100))])
+    for question, t_s in (("What words are on the white card?", 0), ("What is on the orange sign?", 10)):
+        assert ask(question, ground=RecallSettings().ground)[0].pts0_ns == t_s * S
+    assert all("ground" not in item.scorers for item in ask("What is on the sign?", ground=1.0))
+    assert RecallSettings().ground > 0
+
+
+@pytest.mark.parametrize(
+    ("question", "colour"),
+    [
+        ("What words are on the white card?", "white"),
+        ("What stands on the gray shop sign?", "grey"),
+        ("Which name is on the Blue banner?", "blue"),
+        ("What does he put on the white plate?", ""),
+        ("Who was the black sheep?", ""),
+    ],
+)
+def test_questions_name_the_colour_of_a_sign_or_none(question, colour):
+    assert ground_of(question) == colour
 
 
 @pytest.mark.model

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perception.intake import TrackId
 from perception.video.captions import Caption
-from perception.video.observations import Batch, SeenFrame, frame_observation
+from perception.video.observations import Batch, SeenFrame, add_text, frame_observation
 from perception.video.pictures import ENCODER_EDGE_PX, prepare, read_pixels, shrink, to_jpeg
 from perception.video.seen_text import ChangeGate, Reading, ShotReader, TextLine, TextRules
 from perception.video.shots import Shot, ShotRules
@@ -318,6 +318,29 @@ def test_a_long_shot_keeps_no_picture_of_its_frames_but_the_best():
         assert kept.pixels is None
         assert kept.picture is None
         assert kept.thumbnail.nbytes + kept.luma.nbytes + kept.strokes.nbytes == 0
+
+
+def test_a_shot_is_named_by_all_its_frames_and_not_by_its_sharpest_alone():
+    draft = ShotDraft(ChangeGate(TEXT_RULES), None)
+    for place, one in enumerate(film([(3, 0)])):
+        bird = [("television", 0.4), ("king penguin", 0.3)]
+        labels, sharpness = ([("television", 0.9)], 9.0) if place == 1 else (bird, 1.0)
+        draft.take(replace(one, labels=labels, sharpness=sharpness))
+    draft.shot = Shot(0, 3 * S, 2 * S, "cut")
+    batch = Batch()
+    draft.fill(batch, OWN, 80, with_text=True)
+    (shot,) = of_kind([batch], "shot")
+    assert draft.keyframe.labels == [("television", 0.9)]
+    assert shot.text == "a photo of television, king penguin"
+    assert [name for name, _ in shot.payload["labels"]] == ["television", "king penguin"]
+
+
+def test_a_seen_text_says_of_which_colour_its_ground_is():
+    lines = (TextLine("OPEN", 0.99, ((0.2, 0.4), (0.8, 0.4), (0.8, 0.6), (0.2, 0.6))),)
+    card = replace(frame(0, ()), thumbnail=np.full((90, 160, 3), (240, 130, 20), dtype=np.uint8))
+    batch = Batch()
+    add_text(batch, OWN, Reading(0, lines), card, (0, S), 80)
+    assert batch.observations[0].payload["ground"] == "orange"
 
 
 def test_stretches_can_be_left_out():

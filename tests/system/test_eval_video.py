@@ -86,7 +86,7 @@ def test_a_folder_is_measured_and_its_store_used_again(folder, tmp_path, capsys)
     assert "indexed" not in capsys.readouterr().err
     assert told["config"]["store"] == "indexed"
     assert json.loads(again.read_text())["config"]["store"] == "used again"
-    assert told["models"]["shot"] == ["shots/2"]
+    assert told["models"]["shot"] == ["shots/3"]
     assert told["config"]["settings"]["memory"]["recall"]["sense"] == 0.0
     assert json.loads(again.read_text())["systems"]["ours"] == ours
 

@@ -14,7 +14,7 @@ import pytest
 from perception.video.settings import VideoSettings
 from stream.capture.settings import CaptureSettings
 from tools import annotated_films, eval_boundaries, video_boundaries
-from tools.video_set import Film
+from tools.video_set import Film, read_set
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +109,27 @@ def test_sources_of_apt_are_read_as_sources_of_sources(tmp_path):
     annotated_films._source_options(tmp_path, apt)
     assert (tmp_path / "parts" / "sources.list").read_text().startswith("deb-src http://mirror/")
     assert (tmp_path / "parts" / "own.sources").read_text() == "Types: deb-src\nURIs: http://mirror/\n"
+
+
+def test_questions_about_the_films_lie_in_them(tmp_path, monkeypatch):
+    """The folder is read as any other; the films are stood in for by their names."""
+    monkeypatch.setattr(annotated_films, "fetch", lambda films: [films[0].film.path.touch(), "no: such"][1:])
+    monkeypatch.setattr(annotated_films, "is_whole", lambda one: one.film.path.is_file())
+    assert annotated_films.write_set(tmp_path / "one") == ["no: such"]
+    one = read_set(tmp_path / "one")
+    assert len(one.films) == 1
+    assert {asked.video for asked in one.questions} == {one.films[0].name}
+
+    def all_of(films):
+        for film in films:
+            film.film.path.touch()
+        return []
+
+    monkeypatch.setattr(annotated_films, "fetch", all_of)
+    assert annotated_films.write_set(tmp_path / "all") == []
+    every = read_set(tmp_path / "all")
+    assert len(every.questions) >= 30
+    assert len(every.answerable) >= 25
+    for asked in every.answerable:
+        assert 0 <= asked.true.t0_s < asked.true.t1_s <= every.durations_s[asked.video] + 0.1
+        assert asked.accept
