@@ -46,7 +46,7 @@ from memory.spans.timeline import timeline
 from memory.traces import FollowedTraces
 from memory.watching import Watching
 from stream.errors import DiskFull, OmniRecallError, StoreBusy
-from stream.messages import ClaimsAsk, ClaimsTold, CommitAck, CommitPut, RecallAsk
+from stream.messages import ClaimsAsk, CommitAck, CommitPut, RecallAsk
 from stream.messages.citations import WeightsAsk, WeightsTold
 from stream.messages.control import (
     HistoryAsk,
@@ -450,10 +450,8 @@ class MemoryService(Service):
         return self._questions.answer(received.decoded, lambda stage: self.hop(received.trace_id, stage))
 
     def _claims(self, received: Received) -> Message:
-        if not self._settings.claims:
-            return ClaimsTold()
         with self._reader.snapshot() as db:
-            return claims_told(db, cast(ClaimsAsk, received.message))
+            return claims_told(db, cast(ClaimsAsk, received.message), by_claims=self._settings.claims)
 
     def _feed(self, received: Received) -> Message:
         ask = cast(MemoryFeed, received.message)

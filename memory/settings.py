@@ -388,7 +388,7 @@ class MemorySettings(BaseModel):
     claims: bool = Field(
         default=True,
         description="whether dated facts are read from what is said and written, so that the newest one "
-        "answers; the owner's corrections go with them",
+        "answers; the owner's corrections hold either way",
     )
     spans: SpanSettings = Field(default=SpanSettings(), description="how sources are cut into events")
     recall: RecallSettings = Field(default=RecallSettings(), description="how questions are answered")

@@ -189,3 +189,8 @@ def budgeted(
     floor = supports[0].value * close_share
     kept = [s for s in distinct(supports, settings) if s.value >= floor][:limit]
     return tuple(sorted(kept, key=lambda support: time_key(support.item)))
+
+
+def bare(item: EvidenceItem) -> Support:
+    """An item as support that nothing was asked of."""
+    return Support(item=item, named=frozenset(), hinted=frozenset(), dense=0.0, value=item.score)

@@ -51,7 +51,7 @@ class Memory:
         self.shown: list[Evidence] = []
 
     def recall(self, cue: Cue, k: int) -> Evidence:
-        """As `reasoning.reasoner.Memory.recall`."""
+        """As `reasoning.asking.Memory.recall`."""
         keys = [QuestionKey("dense", ENCODER, self._encode([cue.text])[0])] if cue.text else []
         with self._store.reader.snapshot() as db:
             evidence = self._store.recall(db, cue, k, keys)
@@ -63,7 +63,7 @@ class Memory:
         return Evidence()
 
     def digest(self, cue: Cue, k: int) -> Evidence:
-        """As `reasoning.reasoner.Memory.digest`; nobody looked for what a digest tells."""
+        """As `reasoning.asking.Memory.digest`; nobody looked for what a digest tells."""
         with self._store.reader.snapshot() as db:
             return self._store.recall.digest(db, cue, k)
 

@@ -132,12 +132,12 @@ class UpdateStore:
     # What a reasoner needs.
 
     def recall(self, cue: Cue, k: int) -> Evidence:
-        """As `reasoning.reasoner.Memory.recall`, by words."""
+        """As `reasoning.asking.Memory.recall`, by words."""
         with self._reader.snapshot() as db:
             return self._recall(db, cue, k, [])
 
     def claims(self, cue: Cue) -> ClaimsTold:
-        """As `reasoning.reasoner.Memory.claims`."""
+        """As `reasoning.asking.Memory.claims`."""
         with self._reader.snapshot() as db:
             return told(db, ClaimsAsk(cue=cue))
 

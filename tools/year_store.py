@@ -70,12 +70,12 @@ class AskedHere:
         self._recall, self._reader = recall, reader
 
     def recall(self, cue: Cue, k: int) -> Evidence:
-        """As `reasoning.reasoner.Memory.recall`, by words alone."""
+        """As `reasoning.asking.Memory.recall`, by words alone."""
         with self._reader.snapshot() as db:
             return self._recall(db, cue, k)
 
     def digest(self, cue: Cue, k: int) -> Evidence:
-        """As `reasoning.reasoner.Memory.digest`."""
+        """As `reasoning.asking.Memory.digest`."""
         with self._reader.snapshot() as db:
             return self._recall.digest(db, cue, k)
 

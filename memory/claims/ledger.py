@@ -53,8 +53,8 @@ class Standing:
     changes: int
 
 
-def told(db: sqlite3.Connection, ask: ClaimsAsk) -> ClaimsTold:
-    """The answer to `claims.ask`.
+def told(db: sqlite3.Connection, ask: ClaimsAsk, *, by_claims: bool = True) -> ClaimsTold:
+    """The answer to `claims.ask`; only the owner's corrections where claims are switched off.
 
     Raises:
         SourceGone: If a source of the cue is not there.
@@ -67,7 +67,8 @@ def told(db: sqlite3.Connection, ask: ClaimsAsk) -> ClaimsTold:
     )
     asked = read_asked(cue.text)
     if (
-        asked is None
+        not by_claims
+        or asked is None
         or cue.place
         or cue.person
         or cue.image_part

@@ -23,7 +23,7 @@ from memory.claims.statement import CERTAIN, DENIED, HOLDS, MANY, MAYBE, Stateme
 from memory.log.demotion import DIGEST, REASON
 from memory.log.reader import T0, last_commit, marks, pages
 
-RULES = "claims-2"
+RULES = "claims-3"
 """Version of the grammar and of this view; a store of another one has its claims made anew."""
 PER_STEP = 96
 """Observations read in one transaction, some 30 ms at a third of a millisecond each."""
@@ -32,7 +32,8 @@ MOST_STATEMENTS = 8
 KINDS = ("utterance", "seen_text")
 DAY_NS = 86_400_000_000_000
 ID_BYTES = 16
-_THROUGH, _RULES, _TOMBSTONE, _ACT = "claims.through", "claims.rules", "claims.tombstone", "claims.undone"
+_THROUGH, _READ, _RULES = "claims.through", "claims.read", "claims.rules"
+_TOMBSTONE, _ACT = "claims.tombstone", "claims.undone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +76,18 @@ def advance(db: sqlite3.Connection, limit: int = PER_STEP) -> bool:
         Whether there is more.
     """
     _refresh(db)
-    through = _state(db, _THROUGH)
+    through, read = _state(db, _THROUGH), _state(db, _READ)
     last = last_commit(db)
     rows = db.execute(
         "SELECT o.n, o.commit_no, o.observation_id, o.source_id, o.session, o.text, o.speaker, o.kind,"  # noqa: S608
-        f" {T0}, o.pts0_ns FROM observation AS o WHERE o.commit_no > ? AND o.kind IN {KINDS}"
-        " AND o.text <> '' ORDER BY o.commit_no, o.n LIMIT ?",
-        (through, limit + 1),
+        f" {T0}, o.pts0_ns FROM observation AS o WHERE o.n > ? AND o.kind IN {KINDS}"
+        " AND o.text <> '' ORDER BY o.n LIMIT ?",
+        (read, limit + 1),
     ).fetchall()
     more = len(rows) > limit
-    # Whole commits only, since the number of the last one is all that is kept.
-    ends = rows[limit - 1][1] if more and rows[limit - 1][1] != rows[0][1] else None
-    if more and ends is not None and rows[limit][1] == ends:
-        ends = max(row[1] for row in rows if row[1] < ends)
-    elif more and ends is None:
-        ends = rows[0][1]
-        rows = _of_commit(db, ends)
-    through_now = last if not more else int(ends or last)
-    rows = [row for row in rows if row[1] <= through_now]
+    # Rows are numbered in the order of commits; of a commit that is read in part, only its rows are.
+    through_now = max(through, rows[limit][1] - 1) if more else last
+    rows = rows[:limit]
     fresh: dict[tuple[str, str], list[Told]] = {}
     voices = _Partners(db)
     for row in rows:
@@ -103,16 +98,9 @@ def advance(db: sqlite3.Connection, limit: int = PER_STEP) -> bool:
     for (about, relation), told in fresh.items():
         _enter(db, about, relation, told)
     _keep(db, _THROUGH, through_now)
+    if rows:
+        _keep(db, _READ, rows[-1][0])
     return more
-
-
-def _of_commit(db: sqlite3.Connection, commit_no: int) -> list[tuple[Any, ...]]:
-    return db.execute(
-        "SELECT o.n, o.commit_no, o.observation_id, o.source_id, o.session, o.text, o.speaker, o.kind,"  # noqa: S608
-        f" {T0}, o.pts0_ns FROM observation AS o WHERE o.commit_no = ? AND o.kind IN {KINDS} AND o.text <> ''"
-        " ORDER BY o.n",
-        (commit_no,),
-    ).fetchall()
 
 
 def _refresh(db: sqlite3.Connection) -> None:
@@ -141,6 +129,7 @@ def forget_claims(db: sqlite3.Connection) -> None:
     db.execute("UPDATE claim SET superseded_by = NULL")
     db.execute("DELETE FROM claim")
     _keep(db, _THROUGH, 0)
+    _keep(db, _READ, 0)
     for (about, relation), some in kept.items():
         _write(db, about, relation, runs(some, relation))
 
@@ -341,6 +330,10 @@ def _ended(made: list[list[Told]], place: int, *, many: bool) -> tuple[int | Non
 def _write(db: sqlite3.Connection, about: str, relation: str, made: list[Run], first: int = 0) -> None:
     ids = [_claim_id(about, relation, run) for run, *_ in made]
     volatility = float(sum(1 for _, by, _ in made if by is not None))
+    db.execute(
+        "UPDATE claim SET volatility = ? WHERE about = ? AND relation = ? AND volatility <> ?",
+        (volatility, about, relation, volatility),
+    )
     for place in range(len(made) - 1, first - 1, -1):  # The superseding one is there before it is named.
         run, by, valid_to_ns = made[place]
         ended = made[by][0][0].commit_no if by is not None else None

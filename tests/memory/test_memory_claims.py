@@ -247,7 +247,8 @@ def test_two_sources_without_a_common_clock_are_both_shown(ledger):
     assert ledger.now("What is the launch code?", sources=("one",)) == ["17"]
 
 
-def test_the_ledger_made_anew_or_in_small_steps_is_the_same(ledger):
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_the_ledger_made_anew_or_in_small_steps_is_the_same(ledger, limit):
     for day, town in enumerate(("Porto", "Oslo", "Quito", "Porto")):
         ledger.tell(f"Lena lives in {town}.", f"Tom travelled to {town}.", day=day)
     every = "SELECT * FROM claim ORDER BY claim_id"
@@ -255,7 +256,10 @@ def test_the_ledger_made_anew_or_in_small_steps_is_the_same(ledger):
     with ledger.store.views() as db:
         forget_claims(db)
     assert ledger.rows(every) == []
-    ledger.advance(limit=2)
+    with ledger.store.views() as db:
+        assert advance(db, limit)  # No step reads more, however large the commit.
+    assert len(ledger.rows(every)) == limit
+    ledger.advance(limit)
     assert len(before) == 8
     assert ledger.rows(every) == before
 
@@ -330,4 +334,13 @@ def test_a_ledger_that_has_not_read_all_says_nothing_of_slots(ledger):
     assert ledger.ask("Where does Lena live?").form == ""
     assert ledger.now("Where does Lena live?", as_of_commit=1) == ["Porto"]
     ledger.advance()
+    assert ledger.now("Where does Lena live?") == ["Oslo"]
+
+
+def test_corrections_hold_where_claims_are_switched_off(ledger):
+    ledger.tell("Lena lives in Porto.")
+    ledger.act(kind="correct", t_ns=FIRST_NS + DAY_NS, text="No, Lena lives in Oslo.", value={"asked": "?"})
+    with ledger.reader.snapshot() as db:
+        found = told(db, ClaimsAsk(cue=Cue(text="Where does Lena live?")), by_claims=False)
+    assert (found.form, [one.text for one in found.corrections]) == ("", ["No, Lena lives in Oslo."])
     assert ledger.now("Where does Lena live?") == ["Oslo"]

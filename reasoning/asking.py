@@ -1,0 +1,180 @@
+"""What one question asks of memory, and what memory said on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from reasoning.question import KINDS, Question
+from reasoning.settings import ReasoningSettings
+from stream.messages.claims import ClaimsTold
+from stream.messages.control import SourceStatus
+from stream.messages.cue import Cue, Recent
+from stream.messages.evidence import Coverage, Evidence, EvidenceItem
+from stream.source_names import names_of
+
+TELLING_KINDS = ("shot", "caption", "seen_text", "utterance")
+"""Kinds that a person would tell; what is between two shots is in the shots."""
+
+SEARCH_SPANS_NS = (60_000_000_000, 600_000_000_000)
+"""How far from a moment "after" and "before" look: first a minute, then ten."""
+
+MAX_SOURCES = 16
+"""Sources that are asked one by one where a question needs each one's length."""
+
+PROBE_ITEMS = 5
+"""Items asked for one subject by itself: the best few decide whether it was ever met."""
+
+
+class Memory(Protocol):
+    """What a question needs of memory. All raise errors of `stream.errors`."""
+
+    def recall(self, cue: Cue, k: int) -> Evidence:
+        """At most `k` items for a cue."""
+        ...
+
+    def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
+        """At most `k` items of what live sources perceived in a stretch that is counted back from now."""
+        ...
+
+    def digest(self, cue: Cue, k: int) -> Evidence:
+        """At most `k` items that tell most of what happened where the gates of a cue say."""
+        ...
+
+    def sources(self) -> Sequence[SourceStatus]:
+        """What is held, source by source."""
+        ...
+
+    def claims(self, cue: Cue) -> ClaimsTold:
+        """The slot that the text of a cue asks for, its claims, and the owner's corrections."""
+        ...
+
+
+class Asking:
+    """One question put to memory: every operator asks through this.
+
+    Args:
+        memory: Where evidence comes from.
+        settings: Of the reasoning section.
+        question: The question, read.
+        gates: What the asker set outright; its text is ignored.
+        k: Items asked of memory at a time.
+        now: The time of asking, with the zone of who asks.
+
+    Attributes:
+        coverage: What the last recall reached.
+        timings_ms: Milliseconds by stage, summed over recalls.
+        notices: What the asker should know, in the order in which it was met.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        settings: ReasoningSettings,
+        question: Question,
+        gates: Cue,
+        k: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.memory = memory
+        self.settings = settings
+        self.question = question
+        self.gates = gates
+        self.k = k
+        self.now = now
+        self.coverage = Coverage()
+        self.timings_ms: dict[str, float] = {}
+        self.notices: dict[str, None] = {}
+
+    def recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
+        """At most `k` items for a cue; raises as memory does."""
+        return self.asked(lambda: self.memory.recall(cue, k))
+
+    def asked(self, ask: Callable[[], Evidence]) -> list[EvidenceItem]:
+        """The items of one ask; its timings, coverage and notices are kept."""
+        began_s = time.monotonic()
+        evidence = ask()
+        self.timings_ms["recall"] = self.timings_ms.get("recall", 0.0) + (time.monotonic() - began_s) * 1e3
+        self.timings_ms["recalls"] = self.timings_ms.get("recalls", 0.0) + 1
+        for name, ms in evidence.timings_ms.items():
+            key = f"memory.{name}"
+            self.timings_ms[key] = self.timings_ms.get(key, 0.0) + ms
+        self.coverage = evidence.coverage
+        self.notices |= dict.fromkeys(evidence.notices)
+        return list(evidence.items)
+
+    def dated(self, items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
+        """Without those that are known to be of another time than the question names.
+
+        Memory leaves out turns of chats alone, and not even those where nothing was said then. A
+        time range that the asker set has gone before the dates in the words.
+        """
+        if self.gates.t0_ns is not None or self.gates.t1_ns is not None:
+            return list(items)
+        return [item for item in items if self.question.is_dated(item) is not False]
+
+    def recall_when(self, text: str) -> list[EvidenceItem]:
+        """Recall in the stretch that the time words name, source by source where they need its length."""
+        question = self.question
+        k = self.k
+        cue = question.cue(text or question.asked, self.gates)
+        if not question.when.needs_duration:
+            return _standing_at(self.dated(self.recall(cue, k)), question.when.at_ns)
+        items: list[EvidenceItem] = []
+        for source in self.fitting_sources():
+            start_ns, end_ns = question.when.bounds(length_ns(source) or None)
+            bounded = msgspec.structs.replace(
+                cue, sources=(source.source_id.hex(),), pts0_ns=start_ns, pts1_ns=end_ns
+            )
+            items += _mostly_within(self.dated(self.recall(bounded, k)), start_ns, end_ns)
+        return items
+
+    def probe(self, subject: str) -> Sequence[EvidenceItem]:
+        """The best few items for one subject by itself: was it ever met?"""
+        # Whether it was ever met: the dates of the question would find turns by their day.
+        cue = msgspec.structs.replace(self.question.cue(subject, self.gates), text=subject)
+        return self.recall(cue, PROBE_ITEMS)
+
+    def wanted_kinds(self) -> tuple[str, ...]:
+        """Kinds that are told beside a moment: of the sense that was asked, if any was."""
+        kinds = KINDS[self.question.sense]
+        return tuple(kind for kind in TELLING_KINDS if kind in kinds) or TELLING_KINDS
+
+    def fitting_sources(self) -> list[SourceStatus]:
+        """The newest sources that the gates allow."""
+        wanted = self.gates.sources
+        fitting = [s for s in self.memory.sources() if not wanted or _is_named(s, wanted)]
+        return fitting[-MAX_SOURCES:]
+
+
+def _standing_at(items: list[EvidenceItem], at_ns: int | None) -> list[EvidenceItem]:
+    """Those that hold the moment asked for, or all where none does."""
+    return [i for i in items if at_ns is not None and i.pts0_ns <= at_ns < i.pts1_ns] or items
+
+
+def _mostly_within(
+    items: Sequence[EvidenceItem], start_ns: int | None, end_ns: int | None
+) -> list[EvidenceItem]:
+    """The items whose middle lies in the range; all of them where none does."""
+    inside = [
+        item
+        for item in items
+        if (start_ns or 0) <= (item.pts0_ns + item.pts1_ns) // 2
+        and (end_ns is None or (item.pts0_ns + item.pts1_ns) // 2 <= end_ns)
+    ]
+    return inside or list(items)
+
+
+def length_ns(source: SourceStatus) -> int:
+    """How far a source is known to reach, in nanoseconds from its begin."""
+    reached = max((track.through_pts_ns or 0 for track in source.tracks), default=0)
+    return max(source.duration_ns or 0, reached)
+
+
+def _is_named(source: SourceStatus, names: Sequence[str]) -> bool:
+    known = names_of(source.uri, is_chat=source.kind == "chat") | {source.source_id.hex()}
+    return any(name in known for name in names)
