@@ -37,7 +37,7 @@ _SIDES = {
 }
 _LEAD = re.compile(
     r"(?:^|(?<=[\s,(]))(?:(?:(?P<word>since|starting|after|following|before|until|till|up\s+to|by|from|between|in|on|at|"
-    r"during|of|for|over|around|about|as\s+of|within|throughout)\s+)?(?:the\s+)?"
+    r"during|of|for|over|around|as\s+of|within|throughout)\s+)?(?:the\s+)?"
     r"(?:(?:early|late|very|whole|entire)\s+)*)$",
     re.I,
 )

@@ -401,7 +401,7 @@ def _ordinal_month(match: re.Match[str], here: datetime) -> Days:
     )
     if not match["year"] and point > here.date():
         point = point.replace(year=point.year - 1)
-    return _days(match, here, point, point + timedelta(days=1))._replace(side="in", is_date=True)
+    return _days(match, here, point, point + timedelta(days=1))._replace(side="in")
 
 
 def _step(match: re.Match[str], since: datetime, till: datetime) -> tuple[datetime, datetime]:

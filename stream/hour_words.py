@@ -36,7 +36,7 @@ _HALF_DAY = r"(?:\s*(?:[ap]\.?m\b\.?|o'?clock\b))"
 _PART = "|".join(PARTS)
 _PARTS = re.compile(
     rf"\b(?:(?P<which>this|last)\s+(?P<own>morning|afternoon|evening|night)|(?P<tonight>tonight)"
-    rf"|(?:(?P<lead>in|during|at|around|about|by|since|after|before|until)\s+)?(?:the\s+)?(?:(?:early|late)\s+)?(?P<part>{_PART}))\b(?!['\u2019-])",
+    rf"|(?:(?P<lead>in|on|during|at|around|about|by|since|after|before|until)\s+)?(?:the\s+)?(?:(?:early|late)\s+)?(?P<part>{_PART}))\b(?!['\u2019-])",
     re.I,
 )
 _RANGE = re.compile(

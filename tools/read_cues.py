@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from reasoning.question import Beside, Compare, Edge, Question, read_question, without_politeness
-from reasoning.recency import read_recent
-from reasoning.recount import read_recount
+from reasoning.question import Beside, Compare, Edge, Question
+from reasoning.question.follow_up import DialogueTurn, resolved
 
 
 class Told(NamedTuple):
@@ -21,50 +20,45 @@ class Told(NamedTuple):
 
 def read_cue(asked: str, here: datetime, before: Sequence[Told]) -> dict[str, Any]:
     """A question as it is read, by the names of the labels."""
-    question = read_question(asked)
-    read: dict[str, Any] = {"since": None, "until": None, "readings": []}
-    read |= _clock(question, here)
-    start_ns, end_ns = question.when.start_ns, question.when.end_ns
-    is_moment = question.when.at_ns is not None
-    read |= {
-        "from_s": None if is_moment or start_ns is None else start_ns / 1e9,
-        "to_s": None if is_moment or end_ns is None else end_ns / 1e9,
-        "from_end_s": None if question.when.from_end_ns is None else question.when.from_end_ns / 1e9,
-        "share": None if question.when.share is None else [round(one, 2) for one in question.when.share],
-        "near_s": None if question.when.at_ns is None else question.when.at_ns / 1e9,
+    turns: list[DialogueTurn] = []
+    for one in before:
+        turns.append(DialogueTurn(resolved(one.asked, turns, here), one.answer))
+    question = resolved(asked, turns, here)
+    when = question.when
+    is_moment = when.at_ns is not None
+    return _clock(question, here) | {
+        "from_s": None if is_moment or when.start_ns is None else when.start_ns / 1e9,
+        "to_s": None if is_moment or when.end_ns is None else when.end_ns / 1e9,
+        "from_end_s": None if when.from_end_ns is None else when.from_end_ns / 1e9,
+        "share": None if when.share is None else [round(one, 2) for one in when.share],
+        "near_s": None if when.at_ns is None else when.at_ns / 1e9,
         "order": _order(question),
-        "count": False,
-        "negated": False,
-        "dialogue": False,
-        "names": list(question.names),
+        "count": question.counts,
+        "negated": question.negated,
+        "dialogue": question.dialogue,
+        "names": list(question.all_names),
         "says": list(question.sayers),
         "asks": question.expects,
         "sense": question.sense,
-        "where": "",
-        "without": [],
+        "where": question.where,
+        "without": list(question.without),
         "about": question.content,
     }
-    return read
 
 
 def _clock(question: Question, here: datetime) -> dict[str, Any]:
-    told = read_recount(without_politeness(question.asked), lambda: here)
-    if told is not None:
-        return {"since": _local(told.t0_ns, here), "until": _local(told.t1_ns, here)}
-    stretch, _ = read_recent(question.asked)
-    if stretch is not None:
-        begin, end = here - timedelta(seconds=stretch.from_s), here - timedelta(seconds=stretch.until_s)
-        return {"since": _iso(begin), "until": _iso(end)}
-    ranges = [one for date in question.dates for one in date.ranges(range(here.year - 1, here.year + 1))]
-    if len(ranges) == 1:
-        return {"since": _local(ranges[0][0], here), "until": _local(ranges[0][1], here)}
-    return {"readings": [[_local(begin, here), _local(end, here)] for begin, end in ranges]}
+    clock = question.clock
+    if clock is None:
+        return {"since": None, "until": None, "readings": []}
+    ranges = [[_local(one.since_ns, here), _local(one.until_ns, here)] for one in clock.ranges]
+    if clock.ambiguous:
+        return {"since": None, "until": None, "readings": ranges}
+    hull = clock.hull
+    return {"since": _local(hull.since_ns, here), "until": _local(hull.until_ns, here), "readings": []}
 
 
-def _local(t_ns: int, here: datetime) -> str | None:
-    if abs(t_ns) >= 2**62:
-        return None
-    return _iso(datetime.fromtimestamp(t_ns / 1e9, UTC).astimezone(here.tzinfo))
+def _local(t_ns: int | None, here: datetime) -> str | None:
+    return None if t_ns is None else _iso(datetime.fromtimestamp(t_ns / 1e9, UTC).astimezone(here.tzinfo))
 
 
 def _iso(when: datetime) -> str:
@@ -72,10 +66,15 @@ def _iso(when: datetime) -> str:
 
 
 def _order(question: Question) -> str:
-    order = question.order
+    order, around = question.order, question.around
+    if question.beside_answer:
+        return f"{question.beside_answer} the answer"
     if isinstance(order, Compare):
         lead = f"claim {order.claim}" if order.claim else f"compare {order.wanted}"
         return f"{lead}: {' | '.join(order.options)}"
     if isinstance(order, Beside):
         return f"{order.side}: {order.anchor}"
+    if around is not None:
+        moments = f"{around.anchor} | {around.other}" if around.other else around.anchor
+        return "sequence" if around.side == "order" else f"{around.side}: {moments}"
     return order.wanted if isinstance(order, Edge) else ""
