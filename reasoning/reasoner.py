@@ -7,7 +7,7 @@ needs, and the service and the tests each give it theirs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,13 +15,17 @@ import msgspec
 from reasoning.asking import Asking, Memory
 from reasoning.claims import tell_claims
 from reasoning.corrections import applying, tell_correction
+from reasoning.dialogue import Exchange
+from reasoning.operators.at_answer import answer_at_answer
 from reasoning.operators.beside import answer_beside
 from reasoning.operators.compare import answer_compare
 from reasoning.operators.edge import answer_edge
 from reasoning.operators.plain import answer_plain
 from reasoning.operators.recount import answer_recount
-from reasoning.question import Beside, Compare, read_question
+from reasoning.question import Beside, Compare, Edge, Question
+from reasoning.question.follow_up import resolved
 from reasoning.recency import answer_recent
+from reasoning.rounds import in_rounds
 from reasoning.settings import ReasoningSettings
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold
@@ -65,20 +69,58 @@ class Reasoner:
         Raises:
             OmniRecallError: As memory raises; what is not understood is no error.
         """
+        return self.answer_read(asked, self.read(asked), gates, k)
+
+    def read(self, asked: str, before: Sequence[Exchange] = ()) -> Question:
+        """A question as it is understood, by the clock of who asks and the turns before it."""
+        turns = [one.turn for one in before]
+        return resolved(asked, turns, self._now(), self._settings.date_order)
+
+    def answer_read(
+        self, asked: str, question: Question, gates: Cue, k: int = 0, last: Exchange | None = None
+    ) -> Answer:
+        """The answer to a question that was read; raises as `answer`.
+
+        Args:
+            asked: The question as it was put.
+            question: As `read` gives it.
+            gates: What the asker set outright.
+            k: Items asked of memory.
+            last: The turn before it in its dialogue.
+        """
         began_s = time.monotonic()
-        question = read_question(asked)
         self._hop("reasoning.question")
         most = max(k, self._settings.recall_k)
         asking = Asking(self._memory, self._settings, question, gates, most, self._now)
 
-        def ordinary() -> Answer:
-            return answer_one(asking, asked, lambda: self._hop("reasoning.evidence"))
+        for notice in _of_reading(asked, question):
+            asking.notices[notice] = None
+        anchor = last.cited[0] if last is not None and last.cited and question.beside_answer else None
 
-        answer = answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
+        def weighed() -> None:
+            self._hop("reasoning.evidence")
+
+        def once() -> Answer:
+            if anchor is not None:
+                return answer_at_answer(asking, anchor, weighed)
+            return answer_one(asking, question.asked, weighed)
+
+        def ordinary() -> Answer:
+            return in_rounds(asking, once)
+
+        answer = answer_recent(self._memory, self._settings, question.asked, gates, most, ordinary)
         self._hop("reasoning.answer")
         timings = {**asking.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
         timings = {name: round(ms, 3) for name, ms in timings.items()}
         return msgspec.structs.replace(answer, timings_ms=timings, notices=tuple(asking.notices))
+
+
+def _of_reading(asked: str, question: Question) -> Iterator[str]:
+    """What the asker should know of how the question was read."""
+    if " ".join(question.asked.split()) != " ".join(asked.split()):
+        yield f"understood as: {question.asked}"
+    if question.clock is not None and question.clock.ambiguous:
+        yield f"{question.clock.words} can be read as two dates: both were looked for"
 
 
 def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answer:
@@ -113,6 +155,14 @@ def from_evidence(asking: Asking, weighed: Callable[[], None]) -> Answer:
     elif isinstance(order, Beside):
         answer = answer_beside(asking, order)
     else:
-        answer = answer_edge(asking, order)
+        answer = _edge(asking, order)
     weighed()
+    return answer
+
+
+def _edge(asking: Asking, order: Edge) -> Answer:
+    """The first or last of it; where nothing names it, "when did we last see it?" is a plain question."""
+    answer = answer_edge(asking, order)
+    if answer.verdict == "not_seen" and asking.question.expects in ("time", "place"):
+        return answer_plain(asking, lambda: None)
     return answer

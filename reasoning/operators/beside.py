@@ -40,13 +40,25 @@ def answer_beside(asking: Asking, order: Beside) -> Answer:
     if found is None:
         return not_seen(asking.coverage)
     anchor, verdict = found
-    draft = Draft()
-    near = _nearest(asking, part, anchor, order.side)
-    if not near:
-        draft.say(f"That is {moment(anchor, several=False)}; I know of nothing {order.side} it.", anchor)
-        return draft.finish("uncertain", asking.coverage)
     named = plain(order.anchor) if len(order.anchor.split()) <= MAX_ANCHOR_WORDS else "that"
-    lead = f"{order.side} {named} {moment(anchor, several=False)}"
+    return tell_beside(asking, part, anchor, verdict, order.side, named)
+
+
+def tell_beside(
+    asking: Asking,
+    part: Question,
+    anchor: EvidenceItem,
+    verdict: Literal["answered", "uncertain"],
+    side: Literal["before", "after"],
+    named: str,
+) -> Answer:
+    """What is just after or before a piece of evidence, which is `named` so, and of which `part` is the words."""
+    draft = Draft()
+    near = _nearest(asking, part, anchor, side)
+    if not near:
+        draft.say(f"That is {moment(anchor, several=False)}; I know of nothing {side} it.", anchor)
+        return draft.finish("uncertain", asking.coverage)
+    lead = f"{side} {named} {moment(anchor, several=False)}"
     for item in near:
         told = tell_item(item, asking.question, asking.settings, several=False, lead=lead)
         draft.say(told, *((anchor, item) if lead else (item,)))
