@@ -66,11 +66,13 @@ class Dialogues:
             known = self._dialogues.get(dialogue_id) if dialogue_id else None
             return tuple(known.exchanges) if known else ()
 
-    def add(self, dialogue_id: bytes, exchange: Exchange, now_s: float) -> None:
-        """Keeps a turn; one without an id belongs to no dialogue."""
+    def add(self, dialogue_id: bytes, exchange: Exchange, now_s: float, *, begins: bool = False) -> None:
+        """Keeps a turn, as the only one where it `begins` a dialogue; one without an id belongs to none."""
         if not dialogue_id:
             return
         with self._lock:
+            if begins:
+                self._dialogues.pop(dialogue_id, None)
             dialogue = self._dialogues.setdefault(dialogue_id, _Dialogue(now_s))
             dialogue.used_s = now_s
             dialogue.exchanges.append(exchange)
@@ -79,11 +81,6 @@ class Dialogues:
             self._dialogues.move_to_end(dialogue_id)
             while len(self._dialogues) > self._most:
                 self._dialogues.popitem(last=False)
-
-    def forget(self) -> None:
-        """Forgets all of them: what an answer cited may be gone."""
-        with self._lock:
-            self._dialogues.clear()
 
     def _forget_idle(self, now_s: float) -> None:
         while self._dialogues:

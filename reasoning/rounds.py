@@ -53,7 +53,9 @@ def _whole_days(one: Range, zone: tzinfo | None) -> Range:
     """The days of some hours; anything longer as it is."""
     if one.since_ns is None or one.until_ns is None or one.until_ns - one.since_ns >= DAY_NS:
         return one
-    first = datetime.fromtimestamp(one.since_ns / 1e9, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = datetime.fromtimestamp(one.since_ns / 1e9, zone).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
     last = datetime.fromtimestamp((one.until_ns - 1) / 1e9, zone).replace(
         hour=0, minute=0, second=0, microsecond=0
     ) + timedelta(days=1)

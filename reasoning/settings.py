@@ -132,11 +132,14 @@ class ReasoningSettings(BaseModel):
     )
     rounds: bool = Field(
         default=True,
-        description="whether a question that finds nothing in the time that it names is asked again of the whole "
-        "day and then of all times; the answer says so and is uncertain",
+        description="whether a question that finds nothing in the time that it names is asked again of the "
+        "whole day and then of all times; the answer says so and is uncertain",
     )
     dialogues: int = Field(
-        default=64, ge=0, le=1024, description="dialogues whose last turns are kept, for follow-ups; 0 for none"
+        default=64,
+        ge=0,
+        le=1024,
+        description="dialogues whose last turns are kept, for follow-ups; 0 for none",
     )
     dialogue_turns: int = Field(default=8, ge=1, le=100, description="turns that are kept of each")
     dialogue_idle_s: float = Field(

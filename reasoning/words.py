@@ -27,8 +27,8 @@ FUNCTION_WORDS = word_set(
     """
     a an the this that these those some any no each every either neither both all such same other another i
     me my mine we us our you your he him his she her hers it its they them their theirs one ones myself
-    yourself himself herself itself themselves who whom whose which what when where whereabouts why how am is are was
-    were be been being do does did done doing have has had having will would shall should can could may
+    yourself himself herself itself themselves who whom whose which what when where whereabouts why how am is
+    are was were be been being do does did done doing have has had having will would shall should can could may
     might must ought and or but nor so yet if then than because while although though unless as of in on at
     by for with from to into onto upon over under above below behind beside besides between among through
     during before after since until till about against around along across near off out up down inside

@@ -42,7 +42,9 @@ _LEAD = re.compile(
     re.I,
 )
 _BESIDE = re.compile(r"[\s,]*(?:(?:of|on|in|at)\s+)?(?:the\s+)?$", re.I)
-_JOINED = re.compile(r"\s*(?:,\s*)?(?P<how>and|or|to|until|till|through|[-\u2013\u2014])\s*(?:then\s+)?$", re.I)
+_JOINED = re.compile(
+    r"\s*(?:,\s*)?(?P<how>and|or|to|until|till|through|[-\u2013\u2014])\s*(?:then\s+)?$", re.I
+)
 _AFTER_PLACE = re.compile(r"\s+(?:onwards?|on\b(?=\s*[?.,]|\s*$))", re.I)
 
 
@@ -136,7 +138,8 @@ def _groups(text: str, here: datetime, of: Range | None, date_order: DateOrder) 
     days = list(day_atoms(text, here, of=None if of is None else _days_of(of, here), date_order=date_order))
     hours = list(hour_atoms(text, [(one.begin, one.end) for one in days]))
     found: list[_Group] = []
-    for atom in sorted([*days, *hours], key=lambda one: (one.begin, one.end)):
+    atoms: list[Days | Hours] = [*days, *hours]
+    for atom in sorted(atoms, key=lambda one: (one.begin, one.end)):
         group = _group(text, atom)
         last = found[-1] if found else None
         if last is not None and isinstance(atom, Days) and (last.begin, last.end) == (atom.begin, atom.end):

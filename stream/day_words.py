@@ -14,7 +14,12 @@ _MONTHS = (
     "january february march april may june july august september october november december".split()  # noqa: SIM905
 )
 _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
-_FEASTS = {"christmas": (12, 24, 3), "new year's eve": (12, 31, 1), "new year's day": (1, 1, 1), "new year": (1, 1, 1)}
+_FEASTS = {
+    "christmas": (12, 24, 3),
+    "new year's eve": (12, 31, 1),
+    "new year's day": (1, 1, 1),
+    "new year": (1, 1, 1),
+}
 """Month, day, and how many days it lasts."""
 _ORDINALS = dict(
     zip(
@@ -46,7 +51,10 @@ _AGO_SHARE = 0.5
 """By how much "two hours ago" may be off to either side, as a share of it; people round."""
 _AGO_DAYS = {"day": 0, "week": 3, "month": 10, "year": 30}
 """Days to either side of "a month ago"."""
-_END = r"(?=\s*(?:[?.,!;:)]|$)|\s+(?:in|on|at|and|or|to|by|with|when|where|what|who|which|did|does|was|were|is|are|has|have)\b)"
+_END = (
+    r"(?=\s*(?:[?.,!;:)]|$)|\s+(?:in|on|at|and|or|to|by|with|when|where|what|who|which|did|does|was|were|is|are|has|"
+    r"have)\b)"
+)
 _SIDE = r"(?:before|after|since|until|till|by|up\s+to)"
 
 
@@ -89,9 +97,9 @@ def day_atoms(
             if days is not None:
                 taken.append((days.begin, days.end))
                 yield days
-    if of is not None and (match := _STEP.search(text)) is not None:
-        since, till = _step(match, *of)
-        yield Days(*match.span(), since, till, side="in")
+    if of is not None and (step := _STEP.search(text)) is not None:
+        since, till = _step(step, *of)
+        yield Days(*step.span(), since, till, side="in")
 
 
 # Dates of the calendar.
@@ -164,9 +172,7 @@ def _midnight(day: date, here: datetime) -> datetime:
     return datetime.combine(day, time(), here.tzinfo)
 
 
-def _days(
-    match: re.Match[str], here: datetime, first: date, last: date, *, possessive: bool = False
-) -> Days:
+def _days(match: re.Match[str], here: datetime, first: date, last: date, *, possessive: bool = False) -> Days:
     """From a day to before another."""
     return Days(*match.span(), _midnight(first, here), _midnight(last, here), possessive=possessive)
 
@@ -214,7 +220,9 @@ _FEAST = re.compile(
     rf"\b(?:(?:at|on|over|during|this|last|since|before|after|until)\s+)?(?P<feast>{'|'.join(_FEASTS)})\b{_END}",
     re.I,
 )
-_NTH = re.compile(rf"\b(?P<lead>on|since|until|by|before|after)\s+the\s+(?P<n>\d{{1,2}})(?:st|nd|rd|th)\b{_END}", re.I)
+_NTH = re.compile(
+    rf"\b(?P<lead>on|since|until|by|before|after)\s+the\s+(?P<n>\d{{1,2}})(?:st|nd|rd|th)\b{_END}", re.I
+)
 _ORDINAL_MONTH = re.compile(
     rf"\b(?:on\s+)?the\s+(?P<n>{'|'.join(_ORDINALS)})\s+of\s+(?P<month>{'|'.join(_MONTHS)})\b(?:,?\s+(?P<year>{_YEAR}))?",
     re.I,
@@ -242,13 +250,17 @@ def _named_day(match: re.Match[str], here: datetime) -> Days | None:
         after,
         re.I,
     )
-    if not (led or ends or match["own"]) or (not led and re.search(r"\b(?:did|does|do|is|has)\s+$", before, re.I)):
+    if not (led or ends or match["own"]) or (
+        not led and re.search(r"\b(?:did|does|do|is|has)\s+$", before, re.I)
+    ):
         return None
     if re.search(r"\b(?:the|a|an|each|every|my|our|his|her|their)\s+$", before, re.I) and not ends:
         return None  # "The Friday folder".
     number = _WEEKDAYS.index(match["day"].lower())
     back = (today.weekday() - number) % 7
-    day = today - timedelta(days=7 if match["lead"] and match["lead"].lower() == "last" and not back else back)
+    day = today - timedelta(
+        days=7 if match["lead"] and match["lead"].lower() == "last" and not back else back
+    )
     if match["n"]:
         found = _nth(int(match["n"]), today, number)
         if found is None:
@@ -397,7 +409,9 @@ def _nth(number: int, today: date, weekday: int | None = None) -> date | None:
 
 def _ordinal_month(match: re.Match[str], here: datetime) -> Days:
     point = date(
-        int(match["year"] or here.year), _MONTHS.index(match["month"].lower()) + 1, _ORDINALS[match["n"].lower()]
+        int(match["year"] or here.year),
+        _MONTHS.index(match["month"].lower()) + 1,
+        _ORDINALS[match["n"].lower()],
     )
     if not match["year"] and point > here.date():
         point = point.replace(year=point.year - 1)

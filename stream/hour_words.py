@@ -96,7 +96,9 @@ def _of_part(match: re.Match[str]) -> Hours | None:
     if match["tonight"]:
         return Hours(begin, end, *PARTS["night"], is_of_today=True)
     before = match.string[:begin]
-    late = re.search(r"(?:\b(?P<side>since|after|before|until|by)\s+)?(?:\b(?:late|early)\s+)?$", before, re.I)
+    late = re.search(
+        r"(?:\b(?P<side>since|after|before|until|by)\s+)?(?:\b(?:late|early)\s+)?$", before, re.I
+    )
     if match["own"]:
         begin = late.start() if late else begin
         side = (late["side"] or "").lower() if late else ""

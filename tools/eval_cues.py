@@ -67,7 +67,7 @@ def _same(name: str, wanted: Any, read: Any) -> bool:
     if name in ("order", "where"):
         return _plain(wanted) == _plain(read)
     if name == "near_s" and wanted is not None and read is not None:
-        return abs(wanted - read) <= POSITION_TOLERANCE_S
+        return bool(abs(wanted - read) <= POSITION_TOLERANCE_S)
     return bool(wanted == read)
 
 

@@ -22,8 +22,8 @@ AROUND_NS = 5_000_000_000
 def answer_at_answer(asking: Asking, anchor: EvidenceItem, weighed: Callable[[], None]) -> Answer:
     """What is asked of the moment of the last answer, or just before or after it, in its source."""
     question = asking.question
-    if question.beside_answer != "at":
-        side = "before" if question.beside_answer == "before" else "after"
+    side = question.beside_answer
+    if side == "before" or side == "after":
         answer = tell_beside(asking, read_question(anchor.text), anchor, "answered", side, "that")
         weighed()
         return answer

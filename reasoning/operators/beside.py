@@ -52,7 +52,7 @@ def tell_beside(
     side: Literal["before", "after"],
     named: str,
 ) -> Answer:
-    """What is just after or before a piece of evidence, which is `named` so, and of which `part` is the words."""
+    """What is just after or before a piece of evidence that is `named` so; `part` are its words."""
     draft = Draft()
     near = _nearest(asking, part, anchor, side)
     if not near:

@@ -194,7 +194,15 @@ def read_sayers(text: str, sense: str = "any") -> tuple[str, ...]:
         sense: What a sign "says" is written: nobody says it.
     """
     match = _SAYERS.search(text) or _ACCORDING.search(text)
-    named = [word for word in words(match["who"]) if word not in _NO_NAMES and (is_content(word) or word in _ALSO_NAMES)] if match else []
+    named = (
+        [
+            word
+            for word in words(match["who"])
+            if word not in _NO_NAMES and (is_content(word) or word in _ALSO_NAMES)
+        ]
+        if match
+        else []
+    )
     if named:
         return tuple(dict.fromkeys(stem(word) for word in named))
     role = _ROLE.search(text)

@@ -25,7 +25,7 @@ SAID_WORDS = 16
 
 @dataclass(frozen=True, slots=True)
 class DialogueTurn:
-    """A turn of a dialogue: the question as it was understood, and what was told, in the words of the evidence.
+    """A turn of a dialogue: the question as it was understood, and what was told, in the evidence's words.
 
     `told` is of the best evidence ("Clara said that the boiler leaks"); empty where nothing was found.
     """
@@ -57,12 +57,15 @@ _BARE_WH = re.compile(
 )
 _HOW_MANY = re.compile(r"^how\s+(?:many|much)\s+(?P<what>[\w-]+(?:\s+[\w-]+)?)$", re.I)
 _WH_PHRASE = re.compile(
-    r"^(?:(?:in|at|on)\s+)?(?:what|which|who|whom|whose|where|when|why|how(?:\s+(?:many|much|often|long))?)\b", re.I
+    r"^(?:(?:in|at|on)\s+)?(?:what|which|who|whom|whose|where|when|why|how(?:\s+(?:many|much|often|long))?)\b",
+    re.I,
 )
 _TOO = re.compile(r"[\s,]+(?:too|as\s+well|also)$", re.I)
 _ELSE = re.compile(r"\belse\b\s*", re.I)
 _PERSON = re.compile(r"\b(?P<own>his|hers?(?=\s+[a-z])|their)\b|\b(?:she|he|him|her)\b", re.I)
-_PEOPLE = re.compile(r"\b(?:they|them|those)\b(?!\s+(?!were|are|did|do|have|had|all|still|also|go|come|bring)[a-z]{3,})", re.I)
+_PEOPLE = re.compile(
+    r"\b(?:they|them|those)\b(?!\s+(?!were|are|did|do|have|had|all|still|also|go|come|bring)[a-z]{3,})", re.I
+)
 _THING = re.compile(r"\bit\b|\b(?:this|that)(?=\s*$|\s+(?:is|was|happen\w*|mean\w*)\b)", re.I)
 _TOLD_THING = re.compile(
     r"\b(?:say|says|said|saying|tell|told|claim\w*|mention\w*|read|reads|hear|heard|think|thought|mean|means|explain\w*)\s+"
@@ -70,7 +73,9 @@ _TOLD_THING = re.compile(
     re.I,
 )
 _THERE = re.compile(r"(?<!\blast)(?<!\bfirst)\s+there\b", re.I)
-_PLAIN_IT = re.compile(r"^(?:it|that|this)\s+(?:is|was)\b|\b(?:is|was|does|did)\s+it\s+(?:rain|snow|late|dark|cold|hot)\w*", re.I)
+_PLAIN_IT = re.compile(
+    r"^(?:it|that|this)\s+(?:is|was)\b|\b(?:is|was|does|did)\s+it\s+(?:rain|snow|late|dark|cold|hot)\w*", re.I
+)
 _OWN_PAST = re.compile(r"\b(?:did|was|were|had)\b", re.I)
 
 
@@ -117,7 +122,9 @@ class _FollowUp:
                 return found
         return None
 
-    def _full(self, text: str, *, timed: bool = True, side: Literal["", "before", "after", "at"] = "") -> Question:
+    def _full(
+        self, text: str, *, timed: bool = True, side: Literal["", "before", "after", "at"] = ""
+    ) -> Question:
         """Reads a text that stands alone; `timed`: with the times of the question before."""
         if timed and self._when and self._times(text) is None:
             text = f"{text.rstrip(' ?.!')} {self._when}"
@@ -125,10 +132,12 @@ class _FollowUp:
         return replace(question, beside_answer=side) if side else question
 
     def _side(self) -> Question | None:
-        """ "And after that?", "and then?"; "what did she say before that?"."""
+        """As in "And after that?", "and then?"; "what did she say before that?"."""
         match = _BARE_SIDE.match(self._text)
         if match is not None and (self._led or match["side"]):
-            side: Side = "before" if match["earlier"] or (match["side"] or "").lower() == "before" else "after"
+            side: Side = (
+                "before" if match["earlier"] or (match["side"] or "").lower() == "before" else "after"
+            )
             return self._full(self._main(), side=side)
         if match := _SIDE_END.search(self._text):
             which: Side = "before" if match["side"].lower() == "before" else "after"
@@ -143,16 +152,20 @@ class _FollowUp:
         return self._last.question.content if isinstance(order, Beside) else self._before
 
     def _time(self) -> Question | None:
-        """ "And yesterday?", "and the week before?": the same of another time."""
+        """As in "And yesterday?", "and the week before?": the same of another time."""
         of = self._clock.hull if self._clock else None
         times = clock_words(self._text, self._now, of=of, date_order=self._date_order)
-        if times is None or any(is_content(word) for word in words(times.rest)) or _WH_PHRASE.match(times.rest):
+        if (
+            times is None
+            or any(is_content(word) for word in words(times.rest))
+            or _WH_PHRASE.match(times.rest)
+        ):
             return None
         text = f"{self._before.rstrip(' ?.!')} {self._text}"
         return read_question(text, self._now, of=of, date_order=self._date_order)
 
     def _one(self) -> Question | None:
-        """ "What about the red one?": another of the same."""
+        """As in "What about the red one?": another of the same."""
         match = _ONE.match(self._text)
         phrase = self._thing()
         if match is None or not phrase or match["which"].strip().lower() in ("which", "what", "no"):
@@ -161,7 +174,7 @@ class _FollowUp:
         return self._full(_put(self._before, phrase, f"the {match['which'].strip()} {noun}"))
 
     def _bare(self) -> Question | None:
-        """ "Why?", "when?", "who else?": the rest is what was told, or asked."""
+        """As in "Why?", "when?", "who else?": the rest is what was told, or asked."""
         match = _BARE_WH.match(self._text)
         if match is None:
             return None
@@ -175,7 +188,7 @@ class _FollowUp:
         return self._full(f"{match['wh']} {body}")
 
     def _in_its_place(self) -> Question | None:
-        """ "What about Anton?", "and in the kitchen?", "and how many people?": one part is another."""
+        """As in "What about Anton?", "and in the kitchen?", "and how many people?": one part is another."""
         text = self._text
         if not self._led or len(text.split()) > 6:
             return None
@@ -185,7 +198,15 @@ class _FollowUp:
             return None
         if re.match(r"(?:in|at|on|near|inside|outside|by|behind)\s", text, re.I):
             where = read_where(self._before)
-            rest = re.sub(rf"\s*\b(?:in|at|on|near|inside|by)\s+(?:the\s+|my\s+)?{re.escape(where)}\b", "", self._before) if where else self._before
+            rest = (
+                re.sub(
+                    rf"\s*\b(?:in|at|on|near|inside|by)\s+(?:the\s+|my\s+)?{re.escape(where)}\b",
+                    "",
+                    self._before,
+                )
+                if where
+                else self._before
+            )
             return self._full(f"{rest.rstrip(' ?.!')} {text}")
         if text[:1].isupper() and (name := self._person()):
             return self._full(_put(self._before, name, text))
@@ -204,7 +225,9 @@ class _FollowUp:
         """Whole questions with a word that stands for something of the turn before."""
         text = self._text
         if _TOO.search(text) and not _WH_PHRASE.match(text):
-            body = " ".join(word for word in self._bare_body().split() if stem(word.lower()) not in _stems(text))
+            body = " ".join(
+                word for word in self._bare_body().split() if stem(word.lower()) not in _stems(text)
+            )
             return self._full(f"{_TOO.sub('', text)} {body}")
         left_out: tuple[str, ...] = ()
         told = self._said()
@@ -221,7 +244,12 @@ class _FollowUp:
             timed = False
         if full != text and _THERE.search(full):
             full = _THERE.sub("", full)
-        elif full == text and _THERE.search(text) and re.search(r"there$", text, re.I) and not _begins_there(text):
+        elif (
+            full == text
+            and _THERE.search(text)
+            and re.search(r"there$", text, re.I)
+            and not _begins_there(text)
+        ):
             return self._full(_THERE.sub("", text), timed=False, side="at")
         if full == text:
             return None
@@ -246,8 +274,8 @@ class _FollowUp:
         told = f" {self._last.told}"
         for names in (last.sayers, last.all_names, read_names(told)):
             for name in names:
-                if match := re.search(rf"\b[A-Z][\w'\u2019-]*", _spelt(f"{last.asked} {told}", name)):
-                    return match[0]
+                if spelt := _spelt(f"{last.asked} {told}", name):
+                    return spelt
         return ""
 
     def _told_names(self) -> tuple[str, ...]:
@@ -257,7 +285,11 @@ class _FollowUp:
     def _said(self) -> str:
         """What was told, as words of a question."""
         told = " ".join(self._last.told.split()[:SAID_WORDS]).rstrip(" .!?")
-        return told if not told or told.split()[0][:1].isdigit() or _is_named(told) else f"{told[:1].lower()}{told[1:]}"
+        return (
+            told
+            if not told or told.split()[0][:1].isdigit() or _is_named(told)
+            else f"{told[:1].lower()}{told[1:]}"
+        )
 
     def _bare_body(self) -> str:
         """What was asked before, without its word of asking and the verb behind it."""
@@ -269,7 +301,9 @@ class _FollowUp:
         if match := re.match(r"^how\s+(?:many|much)\s+(?P<what>[\w-]+)", self._before, re.I):
             return match["what"]
         phrases = re.finditer(
-            r"\b(?:the|a|an|my|our|your|his|her|their)\s+(?P<run>[\w'\u2019-]+(?:\s+[\w'\u2019-]+){0,3})", self._before, re.I
+            r"\b(?:the|a|an|my|our|your|his|her|their)\s+(?P<run>[\w'\u2019-]+(?:\s+[\w'\u2019-]+){0,3})",
+            self._before,
+            re.I,
         )
         for phrase in phrases:
             run: list[str] = []
@@ -285,12 +319,30 @@ class _FollowUp:
         return ""
 
 
-_NOUNS_OF_TELLING = frozenset("sign picture photo film video text word letter voice speaker card label page".split())  # noqa: SIM905
+_NOUNS_OF_TELLING = frozenset(
+    [
+        "sign",
+        "picture",
+        "photo",
+        "film",
+        "video",
+        "text",
+        "word",
+        "letter",
+        "voice",
+        "speaker",
+        "card",
+        "label",
+        "page",
+    ]
+)
 
 
 def _put(text: str, old: str, new: str) -> str:
     """A text with a phrase, and the article before it, replaced."""
-    return re.sub(rf"\b(?:(?:the|a|an|my|our)\s+)?{re.escape(old)}\b", lambda _: new, text, count=1, flags=re.I)
+    return re.sub(
+        rf"\b(?:(?:the|a|an|my|our)\s+)?{re.escape(old)}\b", lambda _: new, text, count=1, flags=re.I
+    )
 
 
 def _the(phrase: str) -> str:
@@ -312,11 +364,14 @@ def _is_named(text: str) -> bool:
 
 
 def _verb(text: str) -> bool:
-    return re.match(r"^(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would)\b", text, re.I) is not None
+    return (
+        re.match(r"^(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would)\b", text, re.I)
+        is not None
+    )
 
 
 def _begins_there(text: str) -> bool:
-    """ "What is there?" asks what there is; "what is written there?" asks of a place."""
+    """As in "What is there?" asks what there is; "what is written there?" asks of a place."""
     return re.match(r"^(?:what|who|how\s+many\s+\w+)\s+(?:is|was|are|were)\s+there$", text, re.I) is not None
 
 

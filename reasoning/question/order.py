@@ -64,13 +64,19 @@ _EDGE_SEEN = re.compile(
 """As in "when did we last see …", and not "his last name"."""
 _EDGE_RECENT = re.compile(r"\s*\b(?:most\s+recently|most\s+recent|latest)\b", re.I)
 _MOMENT = r"(?:the|a|an|my|our|your|his|her|their|its|he|she|they|we|it|i|you|this|that|[A-Z][\w-]+|\w+ing)\b"
-_WHILE_END = re.compile(rf"^(?P<main>.+?)\s+(?P<w>while|whilst|during)\s+(?P<x>(?-i:{_MOMENT}).*|[\w-]+ing\b.*|\w+-\w+.*)$", re.I)
-_WHILE_START = re.compile(
-    rf"^(?P<w>while|whilst|during|when)\s+(?P<x>.+?),\s*(?P<main>(?:what|which|who|where|how|{_VERB})\b.+)$", re.I
+_WHILE_END = re.compile(
+    rf"^(?P<main>.+?)\s+(?P<w>while|whilst|during)\s+(?P<x>(?-i:{_MOMENT}).*|[\w-]+ing\b.*|\w+-\w+.*)$", re.I
 )
-_WHEN_END = re.compile(rf"^(?P<main>(?:what|which|who|where|how)\b.+?)\s+when\s+(?P<x>(?-i:{_MOMENT}).+)$", re.I)
+_WHILE_START = re.compile(
+    rf"^(?P<w>while|whilst|during|when)\s+(?P<x>.+?),\s*(?P<main>(?:what|which|who|where|how|{_VERB})\b.+)$",
+    re.I,
+)
+_WHEN_END = re.compile(
+    rf"^(?P<main>(?:what|which|who|where|how)\b.+?)\s+when\s+(?P<x>(?-i:{_MOMENT}).+)$", re.I
+)
 _BETWEEN_TWO = re.compile(
-    r"^(?P<main>.+?)\s+between\s+(?P<x>(?:the|a|my|our|his|her|their)\s+.+?)\s+and\s+(?P<y>(?:the|a|my|our|his|her|their)\s+.+)$", re.I
+    r"^(?P<main>.+?)\s+between\s+(?P<x>(?:the|a|my|our|his|her|their)\s+.+?)\s+and\s+(?P<y>(?:the|a|my|our|his|her|their)\s+.+)$",
+    re.I,
 )
 _SIDE_END = re.compile(
     rf"^(?P<main>.+?)\s+{_NEARNESS}(?P<w>after|before|until|till|since)\s+(?P<x>(?:the|a|an|my|our|your|his|her|their|"
@@ -104,14 +110,18 @@ def read_around(text: str) -> tuple[Around | None, str]:
     return Around(_moment(match["x"]), _SIDES.get(match["w"].lower(), "after")), match["main"].strip(" ,")
 
 
-_SPEECH = re.compile(r"(?:the|a|my|our|his|her|their)\s+(?:phone\s+)?(?:call|talk|speech|show|reading)s?$", re.I)
+_SPEECH = re.compile(
+    r"(?:the|a|my|our|his|her|their)\s+(?:phone\s+)?(?:call|talk|speech|show|reading)s?$", re.I
+)
 """Moments whose nouns are words of telling."""
 
 
 def _is_moment(main: str, text: str, *, is_when: bool = False) -> bool:
     """Whether words are a moment that evidence can show; "when it rains" is of no one time."""
     told = words(text)
-    if not (any(is_content(word) for word in told) or _SPEECH.match(text)) or text.startswith(('"', "\u201c")):
+    if not (any(is_content(word) for word in told) or _SPEECH.match(text)) or text.startswith(
+        ('"', "\u201c")
+    ):
         return False
     past = any(is_past_form(word) or word.endswith("ed") or word in ("was", "were", "had") for word in told)
     return not is_when or past

@@ -79,9 +79,9 @@ class Question:
     class of thing that is asked for ("animal" in "which animal"); `key` the stems of what else the
     question says; `subjects` those among them that name things, and which evidence must therefore
     name or mean; `names` are stems of proper names, numbers and quoted words, which nothing else
-    can stand for; `all_names` those of moments and options too. `acts` are stems of what is done, where the question says so ("when did she *water*
-    the roses"): a picture of roses alone does not tell that. `sayers` are stems of the
-    names of those whose words are asked for.
+    can stand for; `all_names` those of moments and options too. `acts` are stems of what is done, where
+    the question says so ("when did she *water* the roses"): a picture of roses alone does not tell that.
+    `sayers` are stems of those whose words are asked for: names, "sister", "i".
 
     `clock` are the times that the words mean for who asks, where that was told; `around` is a moment that
     limits it. `counts`: how many are asked for. `negated`: what is not so is. `without` are stems of who or
@@ -139,7 +139,8 @@ class Question:
         ranges = () if self.clock is None else self.clock.ranges
         last_ns = t0_ns if t1_ns is None else max(t0_ns, t1_ns - 1)
         return any(
-            (one.until_ns is None or t0_ns < one.until_ns) and (one.since_ns is None or last_ns >= one.since_ns)
+            (one.until_ns is None or t0_ns < one.until_ns)
+            and (one.since_ns is None or last_ns >= one.since_ns)
             for one in ranges
         )
 

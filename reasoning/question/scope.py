@@ -16,7 +16,8 @@ _COUNTS = re.compile(
     re.I,
 )
 _NEGATION = re.compile(
-    r"\b(?:not|never|no(?!\.)|nobody|nothing|nowhere|none|neither|without|cannot|no\s+longer|\w+n['\u2019]t)\b", re.I
+    r"\b(?:not|never|no(?!\.)|nobody|nothing|nowhere|none|neither|without|cannot|no\s+longer|\w+n['\u2019]t)\b",
+    re.I,
 )
 _NO_NEGATION = re.compile(
     r"^(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)n['\u2019]t\b|"
@@ -37,9 +38,9 @@ _NO_PLACES = word_set(
     """
     english french german spanish italian latin russian chinese japanese end all order fact time times total
     general particular common front way middle beginning start picture pictures image photo photos photograph
-    film video clip movie recording footage scene shot frame screen camera talk song show text word words title
-    headline sign card label poster page note letter book red blue green white black yellow question answer
-    dialogue conversation mind least first last once moment present phone telephone
+    film video clip movie recording footage scene shot frame screen camera talk song show text word words
+    title headline sign card label poster page note letter book red blue green white black yellow question
+    answer dialogue conversation mind least first last once moment present phone telephone
     """
 )
 _DIALOGUE = re.compile(

@@ -103,4 +103,5 @@ _EXPECTS: tuple[tuple[Expects, re.Pattern[str]], ...] = (
 
 
 def read_expects(text: str) -> Expects:
+    """The kind of answer that a question expects; a thing where nothing tells."""
     return next((expects for expects, pattern in _EXPECTS if pattern.search(text)), "thing")
