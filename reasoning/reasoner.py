@@ -118,7 +118,9 @@ class Reasoner:
 def _of_reading(asked: str, question: Question) -> Iterator[str]:
     """What the asker should know of how the question was read."""
     if " ".join(question.asked.split()) != " ".join(asked.split()):
-        yield f"understood as: {question.asked}"
+        side = question.beside_answer
+        moment = f" ({side} the moment of the last answer)" if side else ""
+        yield f"understood as: {question.asked}{moment}"
     if question.clock is not None and question.clock.ambiguous:
         yield f"{question.clock.words} can be read as two dates: both were looked for"
 

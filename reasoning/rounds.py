@@ -44,9 +44,9 @@ def _relaxed(question: Question, zone: tzinfo | None) -> Iterator[tuple[Question
         return
     days = tuple(_whole_days(one, zone) for one in clock.ranges)
     if days != clock.ranges:
-        notice = f"nothing about this {clock.words}; this is of the same day"
+        notice = f'nothing was found of "{clock.words}"; this is of the same day'
         yield replace(question, clock=replace(clock, ranges=days)), notice
-    yield replace(question, clock=None), f"nothing about this {clock.words}; this is of other times"
+    yield replace(question, clock=None), f'nothing was found of "{clock.words}"; this is of other times'
 
 
 def _whole_days(one: Range, zone: tzinfo | None) -> Range:

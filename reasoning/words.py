@@ -27,15 +27,15 @@ FUNCTION_WORDS = word_set(
     """
     a an the this that these those some any no each every either neither both all such same other another i
     me my mine we us our you your he him his she her hers it its they them their theirs one ones myself
-    yourself himself herself itself themselves who whom whose which what when where whereabouts why how am is
-    are was were be been being do does did done doing have has had having will would shall should can could may
+    yourself himself herself itself themselves who whom whose which what when where why how am is are was
+    were be been being do does did done doing have has had having will would shall should can could may
     might must ought and or but nor so yet if then than because while although though unless as of in on at
     by for with from to into onto upon over under above below behind beside besides between among through
     during before after since until till about against around along across near off out up down inside
     outside within without towards toward like per via not n't never ever always also too very just only
     even still already again more most much many few less there here now today yes please really quite
     rather s t d ll m re ve don didn doesn isn aren wasn weren can't don't didn't doesn't isn't wasn't
-    aren't what's who's where's it's that's there's i'm
+    aren't what's who's where's it's that's there's i'm whereabouts
     """
 )
 """English closed classes: they carry grammar, so no evidence is asked to contain them."""

@@ -213,7 +213,7 @@ _SEASON = re.compile(
     re.I,
 )
 _MONTH = re.compile(
-    rf"\b(?:(?P<which>last|this)\s+(?P<a>{'|'.join(_MONTHS)})\b|"
+    rf"\b(?:(?P<which>[Ll]ast|[Tt]his)\s+(?P<a>(?i:{'|'.join(_MONTHS)}))\b|"
     rf"(?P<side>{_SIDE})\s+(?P<b>{'|'.join(name.capitalize() for name in _MONTHS)})\b(?=\s*(?:[?.!]|$)))"
 )
 _FEAST = re.compile(

@@ -16,7 +16,7 @@ from reasoning.question.about import read_names
 from reasoning.question.question import Beside, Question
 from reasoning.question.read import read_question, without_politeness
 from reasoning.question.scope import read_where
-from reasoning.words import PERSON_WORDS, is_content, is_past_form, stem, words
+from reasoning.words import PERSON_WORDS, is_content, is_past_form, stem, word_set, words
 from stream.clock_words import ClockWords, DateOrder, clock_words
 
 SAID_WORDS = 16
@@ -72,6 +72,8 @@ _TOLD_THING = re.compile(
     r"(?:(?:me|us|you|so)\s+)?(?:it|that|this|so)\b",
     re.I,
 )
+_TOLD = "\N{OBJECT REPLACEMENT CHARACTER}"
+_SAID_THAT = re.compile(r"^[A-Z][\w-]*\s+said\s+that\s+")
 _THERE = re.compile(r"(?<!\blast)(?<!\bfirst)\s+there\b", re.I)
 _PLAIN_IT = re.compile(
     r"^(?:it|that|this)\s+(?:is|was)\b|\b(?:is|was|does|did)\s+it\s+(?:rain|snow|late|dark|cold|hot)\w*", re.I
@@ -230,13 +232,14 @@ class _FollowUp:
             )
             return self._full(f"{_TOO.sub('', text)} {body}")
         left_out: tuple[str, ...] = ()
-        told = self._said()
+        told = _SAID_THAT.sub("", self._said())
         full, timed = text, _OWN_PAST.search(text) is not None
         if _ELSE.search(full) and self._told_names():
             left_out, full = self._told_names(), _ELSE.sub("", full, count=1)
         if told and (match := _TOLD_THING.search(full)):
             verb = match[0].rsplit(" ", 1)[0]
-            full, timed = f"{full[: match.start()]}{verb} {told}{full[match.end() :]}", False
+            # What was told may itself say "it": it goes in last.
+            full, timed = f"{full[: match.start()]}{verb} {_TOLD}{full[match.end() :]}", False
         full = self._with_persons(full)
         thing = self._thing() or told
         if thing and _THING.search(full) and not _PLAIN_IT.search(full):
@@ -253,6 +256,7 @@ class _FollowUp:
             return self._full(_THERE.sub("", text), timed=False, side="at")
         if full == text:
             return None
+        full = full.replace(_TOLD, told)
         names = " ".join(name.capitalize() for name in left_out)
         return _without(self._full(full, timed=timed), left_out, names)
 
@@ -314,28 +318,16 @@ class _FollowUp:
                 if run and (is_past_form(low) or low.endswith("ed")) and low not in PERSON_WORDS:
                     break
                 run.append(word)
+            # "When is the rent due?": what no subject ends with is said of it.
+            subjects = self._last.question.subjects
+            while len(run) > 1 and stem(run[-1].lower()) not in subjects:
+                run.pop()
             if run:
                 return " ".join(run)
         return ""
 
 
-_NOUNS_OF_TELLING = frozenset(
-    [
-        "sign",
-        "picture",
-        "photo",
-        "film",
-        "video",
-        "text",
-        "word",
-        "letter",
-        "voice",
-        "speaker",
-        "card",
-        "label",
-        "page",
-    ]
-)
+_NOUNS_OF_TELLING = word_set("sign picture photo film video text word letter voice speaker card label page")
 
 
 def _put(text: str, old: str, new: str) -> str:

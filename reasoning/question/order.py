@@ -62,7 +62,7 @@ _EDGE_SEEN = re.compile(
     re.I,
 )
 """As in "when did we last see …", and not "his last name"."""
-_EDGE_RECENT = re.compile(r"\s*\b(?:most\s+recently|most\s+recent|latest)\b", re.I)
+_EDGE_RECENT = re.compile(r"\s*\bmost\s+recent(?:ly)?\b", re.I)
 _MOMENT = r"(?:the|a|an|my|our|your|his|her|their|its|he|she|they|we|it|i|you|this|that|[A-Z][\w-]+|\w+ing)\b"
 _WHILE_END = re.compile(
     rf"^(?P<main>.+?)\s+(?P<w>while|whilst|during)\s+(?P<x>(?-i:{_MOMENT}).*|[\w-]+ing\b.*|\w+-\w+.*)$", re.I

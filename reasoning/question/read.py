@@ -52,6 +52,7 @@ def read_question(
     dates, rest, date_words = _dates(timed, clock)
     all_names = read_names(rest)
     rest, without = read_without(rest)
+    dialogue = asks_dialogue(tidy)
     order, content = read_order(rest)
     around, main = read_around(content) if order is None else (None, content)
     sense, explicit = read_sense(content)
@@ -74,7 +75,7 @@ def read_question(
         names=names,
         all_names=tuple(dict.fromkeys((*names, *all_names))),
         acts=read_acts(content),
-        sayers=read_sayers(content, sense),
+        sayers=() if dialogue else read_sayers(content, sense),
         when=when,
         order=order,
         dates=dates,
@@ -85,7 +86,7 @@ def read_question(
         negated=is_negated(main),
         without=without,
         where=read_where(content),
-        dialogue=asks_dialogue(tidy),
+        dialogue=dialogue,
     )
 
 

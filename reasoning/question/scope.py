@@ -26,7 +26,8 @@ _NO_NEGATION = re.compile(
 )
 _LEFT_OUT = re.compile(
     r"[\s,]*\b(?:apart\s+from|aside\s+from|except(?:\s+for)?|excepting|besides|other\s+than|excluding|but\s+not)\s+"
-    r"(?P<who>(?:(?:the|my|our|your|his|her)\s+)?[\w'\u2019-]+(?:\s+(?:and|or)\s+(?:the\s+)?[\w'\u2019-]+)*)\s*,?",
+    r"(?P<who>[\w'\u2019-]+(?:\s+(?!(?:in|on|at|during|to|with|for|did|does|do|was|were|is|are|has|have)\b)[\w'\u2019-]+)"
+    r"{0,5})\s*,?",
     re.I,
 )
 _PLACED = re.compile(
