@@ -16,6 +16,7 @@ from reasoning.asking import Asking, Memory
 from reasoning.claims import tell_claims
 from reasoning.corrections import applying, tell_correction
 from reasoning.dialogue import Exchange
+from reasoning.operators.asked_before import FROM_DIALOGUE, answer_asked_before
 from reasoning.operators.at_answer import answer_at_answer
 from reasoning.operators.beside import answer_beside
 from reasoning.operators.compare import answer_compare
@@ -77,7 +78,7 @@ class Reasoner:
         return resolved(asked, turns, self._now(), self._settings.date_order)
 
     def answer_read(
-        self, asked: str, question: Question, gates: Cue, k: int = 0, last: Exchange | None = None
+        self, asked: str, question: Question, gates: Cue, k: int = 0, before: Sequence[Exchange] = ()
     ) -> Answer:
         """The answer to a question that was read; raises as `answer`.
 
@@ -86,7 +87,7 @@ class Reasoner:
             question: As `read` gives it.
             gates: What the asker set outright.
             k: Items asked of memory.
-            last: The turn before it in its dialogue.
+            before: The turns before it in its dialogue, the last one last.
         """
         began_s = time.monotonic()
         self._hop("reasoning.question")
@@ -95,12 +96,17 @@ class Reasoner:
 
         for notice in _of_reading(asked, question):
             asking.notices[notice] = None
-        anchor = last.cited[0] if last is not None and last.cited and question.beside_answer else None
+        anchor = before[-1].cited[0] if question.beside_answer and before and before[-1].cited else None
 
         def weighed() -> None:
             self._hop("reasoning.evidence")
 
+        if question.dialogue and before:
+            asking.notices[FROM_DIALOGUE] = None
+
         def once() -> Answer:
+            if question.dialogue and before:
+                return answer_asked_before(question, before, self._settings.listed)
             if anchor is not None:
                 return answer_at_answer(asking, anchor, weighed)
             return answer_one(asking, question.asked, weighed)

@@ -282,8 +282,7 @@ class ReasoningService(Service):
         reasoner = Reasoner(memory, self._settings, hop)
         before = () if asked.begins else self._before(asked.dialogue_id, memory)
         question = turn.understood = reasoner.read(asked.question, before)
-        last = before[-1] if before else None
-        answer = reasoner.answer_read(asked.question, question, asked.cue, asked.k, last)
+        answer = reasoner.answer_read(asked.question, question, asked.cue, asked.k, before)
         return answer, citations_of(asked.turn_id, answer, memory.shown)
 
     def _before(self, dialogue_id: bytes, memory: MemoryCalls) -> Sequence[Exchange]:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from reasoning.dialogue import Dialogues, Exchange, exchange_of
+from reasoning.operators.asked_before import FROM_DIALOGUE
 from reasoning.question import read_question
 from reasoning.question.follow_up import DialogueTurn, resolved
 from reasoning.reasoner import Reasoner
@@ -108,7 +109,7 @@ def week(item):
 def answer(memory, asked, before=(), **settings):
     reasoner = Reasoner(memory, ReasoningSettings(**settings), now=friday_at_three)
     question = reasoner.read(asked, before)
-    told = reasoner.answer_read(asked, question, Cue(), last=before[-1] if before else None)
+    told = reasoner.answer_read(asked, question, Cue(), before=before)
     return told, exchange_of(question, told)
 
 
@@ -166,6 +167,19 @@ def test_follow_ups_lean_on_the_evidence_of_the_answer(memory_of, week):
     assert after.notices[0].startswith("understood as: What was said about the boiler on Tuesday (after")
     other, _ = answer(memory, "Who else said it?", [exchange])
     assert [one.speaker for one in other.citations] == ["Anton"]
+
+
+def test_what_was_asked_before_is_told_from_the_dialogue(memory_of, week):
+    memory = memory_of(*week)
+    _, first = answer(memory, "What was said about the boiler on Tuesday?")
+    _, second = answer(memory, "Who repaired the roof?", [first])
+    told, _ = answer(memory, "What did I ask you about the boiler?", [first, second])
+    assert told.answer.startswith("You asked: “What was said about the boiler on Tuesday?”")
+    assert (told.citations, told.notices) == ((), (FROM_DIALOGUE,))
+    last, _ = answer(memory, "What was my last question?", [first, second])
+    assert "roof" in last.answer
+    never, _ = answer(memory, "What did I ask you about the giraffe?", [first, second])
+    assert never.verdict == "not_seen"
 
 
 def test_a_dialogue_is_bounded_and_is_forgotten():
