@@ -15,8 +15,6 @@ from stream.messages.answer import Answer
 from stream.messages.evidence import Coverage
 
 FROM_DIALOGUE = "this is from the dialogue, which is kept in memory for a while; it rests on no evidence"
-    "this is from the dialogue itself, which is kept in memory for a while and rests on no evidence"
-)
 _ASKING = frozenset(("ask", "question", "answer", "tell", "told", "say"))
 
 
