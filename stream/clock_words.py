@@ -45,6 +45,15 @@ _BESIDE = re.compile(r"[\s,]*(?:(?:of|on|in|at)\s+)?(?:the\s+)?$", re.I)
 _JOINED = re.compile(
     r"\s*(?:,\s*)?(?P<how>and|or|to|until|till|through|[-\u2013\u2014])\s*(?:then\s+)?$", re.I
 )
+_SHARE = re.compile(
+    r"(?:^|(?<=[\s,(]))(?:(?:at|in|by|toward|towards|near)\s+)?the\s+(?:very\s+)?"
+    r"(?P<which>end|beginning|start|middle)\s*$",
+    re.I,
+)
+_TOPIC = re.compile(r"\w+\s+(?!me\b)\w+\s+about\s*[?.!]*$", re.I)
+_PREPOSITION = re.compile(
+    r"(?:in|on|at|since|after|before|until|till|by|during|over|between|from|around)\b", re.I
+)
 _AFTER_PLACE = re.compile(r"\s+(?:onwards?|on\b(?=\s*[?.,]|\s*$))", re.I)
 
 
@@ -131,6 +140,8 @@ def clock_words(
     ambiguous = len(groups) == 1 and len(groups[0].days) > 1 and groups[0].days[0].is_date
     loose = all(group.hours is None and all(one.is_date for one in group.days) for group in groups)
     rest, words = _without(text, groups)
+    if _TOPIC.search(rest) and not _PREPOSITION.match(text[groups[-1].begin :]):
+        return None  # "What did she say about last night?"
     return ClockWords(ranges if ambiguous else _joined(ranges), words, rest, ambiguous, loose)
 
 
@@ -145,7 +156,8 @@ def _groups(text: str, here: datetime, of: Range | None, date_order: DateOrder) 
         if last is not None and isinstance(atom, Days) and (last.begin, last.end) == (atom.begin, atom.end):
             last.days.append(atom)  # Another reading of the same words.
         elif last is not None and _belongs(text, last, group):
-            last.days = last.days or group.days
+            both = _weekday_of(last.days[0], group.days[0]) if last.days and group.days else None
+            last.days = [both] if both is not None else last.days or group.days
             last.hours = last.hours or group.hours
             last.end = group.end
             last.word = last.word if last.word in _SIDES and last.days else group.word
@@ -171,16 +183,45 @@ def _group(text: str, atom: Days | Hours) -> _Group:
     begin = atom.begin if lead is None else lead.start()
     word = re.sub(r"\s+", " ", (lead["word"] or "").lower()) if lead else ""
     end = atom.end
+    if word == "of" and (share := _SHARE.search(text, max(0, begin - 40), begin)):
+        begin, word, atom = share.start(), "in", _third(atom, share["which"].lower())
     if word in ("from", "starting") and (onwards := _AFTER_PLACE.match(text, end)):
         word, end = "since", onwards.end()
     return _Group(begin, end, [atom], None, _SIDES.get(word, word))
 
 
+def _third(days: Days, which: str) -> Days:
+    """The first, middle or last third of a stretch: "at the end of last month"."""
+    third = (days.till - days.since) / 3
+    if which == "end":
+        return days._replace(since=days.till - third)
+    if which == "middle":
+        return days._replace(since=days.since + third, till=days.till - third)
+    return days._replace(till=days.since + third)
+
+
 def _belongs(text: str, last: _Group, group: _Group) -> bool:
     """Whether a day and an hour that follow each other are one time: "on Tuesday, after five"."""
-    if (last.hours is None) == (group.hours is None) or last.joint:
+    if last.days and group.days:
+        return _weekday_of(last.days[0], group.days[0]) is not None and bool(
+            _BESIDE.fullmatch(text, last.end, group.begin)
+        )
+    if (last.hours is None) == (group.hours is None):
         return False
     return _BESIDE.fullmatch(text, last.end, group.begin) is not None
+
+
+def _weekday_of(one: Days, other: Days) -> Days | None:
+    """As in "on Friday last week": the day of that name in a week, or in what is about as long."""
+    if one.weekday is None:
+        one, other = other, one
+    if one.weekday is None or other.weekday is not None or other.is_date:
+        return None
+    length = other.till - other.since
+    if not timedelta(days=6) <= length <= timedelta(days=8):
+        return None
+    day = other.since + timedelta(days=(one.weekday - other.since.weekday()) % 7)
+    return other._replace(since=day, till=day + timedelta(days=1), side="in")
 
 
 def _joint(text: str, last: _Group | None, group: _Group) -> str:

@@ -46,7 +46,7 @@ _COUNTS = {
     "half a": 0.5,
 }
 _COUNT = rf"(?:{'|'.join(sorted(_COUNTS, key=len, reverse=True))}|\d{{1,3}})"
-_UNIT_S = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_629_746, "year": 31_556_952}
+_UNIT_S = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_592_000, "year": 31_536_000}
 _AGO_SHARE = 0.5
 """By how much "two hours ago" may be off to either side, as a share of it; people round."""
 _AGO_DAYS = {"day": 0, "week": 3, "month": 10, "year": 30}
@@ -62,7 +62,8 @@ class Days(NamedTuple):
     """A stretch of days, or of a time that is counted from now: `till` excluded.
 
     `side` is set where the words, from `begin` to `end` in the text, tell it themselves. `is_date`: a date of
-    the calendar. `possessive`: "Tuesday's", which the words that lead to it do not belong to.
+    the calendar. `weekday`: it is told by its name alone, from 0 for Monday. `possessive`: "Tuesday's", which
+    the words that lead to it do not belong to.
     """
 
     begin: int
@@ -72,6 +73,7 @@ class Days(NamedTuple):
     side: str | None = None
     is_date: bool = False
     possessive: bool = False
+    weekday: int | None = None
 
 
 def day_atoms(
@@ -181,7 +183,7 @@ def _days(match: re.Match[str], here: datetime, first: date, last: date, *, poss
 
 _NAMED_DAY = re.compile(
     rf"\b(?:(?P<lead>last|this|past)\s+)?(?P<day>{'|'.join(_WEEKDAYS)})\b(?P<own>['\u2019]s)?"
-    r"(?:,?\s+(?:the\s+)(?P<n>\d{1,2})(?:st|nd|rd|th)\b)?",
+    r"(?:,?\s+(?:the\s+)(?P<n>\d{1,2})(?:st|nd|rd|th)\b|(?P<far>\s+before\s+last)\b)?",
     re.I,
 )
 _RELATIVE = re.compile(
@@ -261,12 +263,18 @@ def _named_day(match: re.Match[str], here: datetime) -> Days | None:
     day = today - timedelta(
         days=7 if match["lead"] and match["lead"].lower() == "last" and not back else back
     )
+    if re.search(r"\b(?:easter|good|black|cyber|ash|palm|whit)\s+$", before, re.I):
+        return None  # Feasts that this grammar does not know.
+    if match["far"]:
+        day -= timedelta(days=7)
     if match["n"]:
         found = _nth(int(match["n"]), today, number)
         if found is None:
             return None
         day = found
-    return _days(match, here, day, day + timedelta(days=1), possessive=match["own"] is not None)
+    found_days = _days(match, here, day, day + timedelta(days=1), possessive=match["own"] is not None)
+    is_bare = not (match["n"] or match["far"] or match["lead"])
+    return found_days._replace(weekday=number if is_bare else None)
 
 
 def _relative(match: re.Match[str], here: datetime) -> Days:
@@ -305,8 +313,8 @@ def _last_few(match: re.Match[str], here: datetime) -> Days | None:
     unit, told = match["unit"].lower(), match[0].lower()
     if unit == "minute" and "past" not in told:
         return None  # "The last two minutes" are those of the recording, or of what is being watched.
-    if match["n"] is None and unit not in ("minute", "hour", "day"):
-        return None  # "Last week" is one of the calendar.
+    if match["n"] is None and unit not in ("minute", "hour", "day") and "the " not in told:
+        return None  # "Last week" is one of the calendar, "the last week" ends now.
     back = timedelta(seconds=_count(match["n"]) * _UNIT_S[unit])
     return Days(*match.span(), here - back, here, side="in")
 

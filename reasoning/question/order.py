@@ -62,6 +62,12 @@ _EDGE_SEEN = re.compile(
     re.I,
 )
 """As in "when did we last see …", and not "his last name"."""
+_EDGE_DONE = re.compile(
+    r"^(?P<main>(?:when|where)\s+(?:did|have|has|had|was|were)\s+(?:i|you|we|he|she|they|it|(?-i:[A-Z][\w-]+)))\s+"
+    r"(?P<w>last|first)\s+(?P<verb>\w+)\b",
+    re.I,
+)
+"""As in "when did I last water the plants?": after who does it, any verb."""
 _EDGE_RECENT = re.compile(r"\s*\bmost\s+recent(?:ly)?\b", re.I)
 _MOMENT = r"(?:the|a|an|my|our|your|his|her|their|its|he|she|they|we|it|i|you|this|that|[A-Z][\w-]+|\w+ing)\b"
 _WHILE_END = re.compile(
@@ -184,7 +190,7 @@ def _read_edge(text: str) -> tuple[Order, str] | None:
         return Edge("last" if match["w"].lower() in ("end", "finish", "close") else "first"), ""
     if match := _EDGE_VERB.match(text):
         return Edge("last" if match["w"].lower() == "last" else "first"), match["main"]
-    if match := _EDGE_SEEN.match(text):
+    if match := _EDGE_SEEN.match(text) or _EDGE_DONE.match(text):
         which: Literal["first", "last"] = "last" if match["w"].lower() == "last" else "first"
         return Edge(which), f"{match['main']} {text[match.start('verb') :]}"
     if (match := _EDGE_RECENT.search(text)) and not _COMPARE_WH.match(text):
