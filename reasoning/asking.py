@@ -11,6 +11,7 @@ import msgspec
 
 from reasoning.question import KINDS, Question
 from reasoning.settings import ReasoningSettings
+from reasoning.words import all_stems
 from stream.messages.claims import ClaimsTold
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Cue, Recent
@@ -102,8 +103,10 @@ class Asking:
         self.supported: float | None = None
 
     def recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
-        """At most `k` items for a cue; raises as memory does."""
-        return self.asked(lambda: self.memory.recall(cue, k))
+        """At most `k` items for a cue, none said by who is left out; raises as memory does."""
+        left_out = frozenset(self.question.without)
+        items = self.asked(lambda: self.memory.recall(cue, k))
+        return [item for item in items if not left_out or left_out.isdisjoint(all_stems(item.speaker))]
 
     def asked(self, ask: Callable[[], Evidence]) -> list[EvidenceItem]:
         """The items of one ask; its timings, coverage and notices are kept."""

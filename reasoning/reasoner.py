@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -16,8 +17,11 @@ import msgspec
 from reasoning.asking import Asking, Memory
 from reasoning.claims import tell_claims
 from reasoning.corrections import applying, tell_correction
+from reasoning.dialogue import Exchange
 from reasoning.gaps import tell_gaps
 from reasoning.goals import Goal, goals_of
+from reasoning.operators.asked_before import FROM_DIALOGUE, answer_asked_before
+from reasoning.operators.at_answer import answer_at_answer
 from reasoning.operators.beside import answer_beside
 from reasoning.operators.compare import answer_compare
 from reasoning.operators.count import answer_count
@@ -29,8 +33,10 @@ from reasoning.operators.last_seen import answer_last_seen
 from reasoning.operators.last_seen import reads as last_seen_of
 from reasoning.operators.plain import answer_plain
 from reasoning.operators.recount import answer_recount
-from reasoning.question import Beside, Compare, read_question
+from reasoning.question import Beside, Compare, Edge, Question
+from reasoning.question.follow_up import resolved
 from reasoning.recency import answer_recent
+from reasoning.rounds import in_rounds
 from reasoning.settings import ReasoningSettings
 from reasoning.subgoals import Subgoals
 from reasoning.support.confidence import by_support, by_verdict
@@ -76,30 +82,53 @@ class Reasoner:
         Raises:
             OmniRecallError: As memory raises; what is not understood is no error.
         """
-        goals = goals_of(asked) if self._settings.subgoals.enabled else ()
-        return self._long(asked, goals, gates, k) if len(goals) > 1 else self._one(asked, gates, k)
+        return self.answer_read(asked, self.read(asked), gates, k)
 
-    def _long(self, asked: str, goals: Sequence[Goal], gates: Cue, k: int) -> Answer:
+    def read(self, asked: str, before: Sequence[Exchange] = ()) -> Question:
+        """A question as it is understood, by the clock of who asks and the turns before it."""
+        turns = [one.turn for one in before]
+        return resolved(asked, turns, self.now(), self._settings.date_order)
+
+    def answer_read(
+        self, asked: str, question: Question, gates: Cue, k: int = 0, before: Sequence[Exchange] = ()
+    ) -> Answer:
+        """The answer to a question that was read; raises as `answer`.
+
+        Args:
+            asked: The question as it was put.
+            question: As `read` gives it.
+            gates: What the asker set outright.
+            k: Items asked of memory.
+            before: The turns before it in its dialogue, the last one last.
+        """
+        goals = goals_of(question.asked) if self._settings.subgoals.enabled else ()
+        if len(goals) > 1:
+            return self._long(question, goals, gates, k)
+        return self._one(asked, question, gates, k, before)
+
+    def _long(self, question: Question, goals: Sequence[Goal], gates: Cue, k: int) -> Answer:
         """The answers of the parts as one, or the owner's word where it is about the whole question."""
         settings = self._settings
-        parts = Subgoals(
-            lambda part, within: self._one(part, within, k), self._memory.recall, settings.subgoals, self.now
-        )
-        answer = parts.answer(goals, gates)
+
+        def part(asked: str, within: Cue) -> Answer:
+            return self._one(asked, self.read(asked), within, k, ())
+
+        answer = Subgoals(part, self._memory.recall, settings.subgoals, self.now).answer(goals, gates)
         told = ClaimsTold()
         if settings.corrections:
-            told = self._memory.claims(msgspec.structs.replace(gates, text=asked))
-        act = applying(asked, told, answer, settings) if told.corrections else None
-        return answer if act is None else tell_correction(act, told, answer, read_question(asked), settings)
+            told = self._memory.claims(msgspec.structs.replace(gates, text=question.asked))
+        act = applying(question.asked, told, answer, settings) if told.corrections else None
+        return answer if act is None else tell_correction(act, told, answer, question, settings)
 
-    def _one(self, asked: str, gates: Cue, k: int) -> Answer:
+    def _one(self, asked: str, question: Question, gates: Cue, k: int, before: Sequence[Exchange]) -> Answer:
         began_s = time.monotonic()
-        asking, answer = self._answer(asked, gates, k)
-        meant = respell(asked, asking.spelt)
-        if meant != asked:
+        asking, answer = self._answer(asked, question, gates, k, before)
+        meant = respell(question.asked, asking.spelt)
+        if meant != question.asked:
             # What reasoning made of the misspelt words is worth nothing; memory told what is meant.
-            first = asking
-            asking, answer = self._answer(meant, gates, k)
+            first, again = asking, self.read(meant)
+            again = replace(again, beside_answer=question.beside_answer, without=question.without)
+            asking, answer = self._answer(respell(asked, first.spelt), again, gates, k, before)
             asking.join(first)
         self._hop("reasoning.answer")
         asking.notices |= dict.fromkeys(tell_gaps(asking, answer))
@@ -107,22 +136,50 @@ class Reasoner:
         timings = {name: round(ms, 3) for name, ms in timings.items()}
         return msgspec.structs.replace(answer, timings_ms=timings, notices=tuple(asking.notices))
 
-    def _answer(self, asked: str, gates: Cue, k: int) -> tuple[Asking, Answer]:
-        question = read_question(asked)
+    def _answer(
+        self, asked: str, question: Question, gates: Cue, k: int, before: Sequence[Exchange]
+    ) -> tuple[Asking, Answer]:
         self._hop("reasoning.question")
         most = max(k, self._settings.recall_k)
         asking = Asking(self._memory, self._settings, question, gates, most, self.now)
 
-        def ordinary() -> Answer:
-            return answer_one(asking, asked, lambda: self._hop("reasoning.evidence"))
+        for notice in _of_reading(asked, question):
+            asking.notices[notice] = None
+        anchor = before[-1].cited[0] if question.beside_answer and before and before[-1].cited else None
 
-        answer = answer_recent(self._memory, self._settings, asked, gates, most, ordinary)
+        def weighed() -> None:
+            self._hop("reasoning.evidence")
+
+        if question.dialogue and before:
+            asking.notices[FROM_DIALOGUE] = None
+
+        def once() -> Answer:
+            if question.dialogue and before:
+                return answer_asked_before(question, before, self._settings.listed)
+            if anchor is not None:
+                return answer_at_answer(asking, anchor, weighed)
+            return answer_one(asking, question.asked, weighed)
+
+        def ordinary() -> Answer:
+            return in_rounds(asking, once)
+
+        answer = answer_recent(self._memory, self._settings, question.asked, gates, most, ordinary)
         return asking, by_verdict(answer, self._settings)
 
 
 def respell(asked: str, spelt: Mapping[str, str]) -> str:
     """A question with the words put right that memory found misspelt."""
     return re.sub(r"[^\W\d_]+", lambda match: spelt.get(match[0], match[0]), asked) if spelt else asked
+
+
+def _of_reading(asked: str, question: Question) -> Iterator[str]:
+    """What the asker should know of how the question was read."""
+    if " ".join(question.asked.split()) != " ".join(asked.split()):
+        side = question.beside_answer
+        moment = f" ({side} the moment of the last answer)" if side else ""
+        yield f"understood as: {question.asked}{moment}"
+    if question.clock is not None and question.clock.ambiguous:
+        yield f"{question.clock.words} can be read as two dates: both were looked for"
 
 
 def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answer:
@@ -176,6 +233,14 @@ def from_evidence(asking: Asking, weighed: Callable[[], None]) -> Answer:
     elif isinstance(order, Beside):
         answer = answer_beside(asking, order)
     else:
-        answer = answer_edge(asking, order)
+        answer = _edge(asking, order)
     weighed()
+    return answer
+
+
+def _edge(asking: Asking, order: Edge) -> Answer:
+    """The first or last of it; where nothing names it, "when did we last see it?" is a plain question."""
+    answer = answer_edge(asking, order)
+    if answer.verdict == "not_seen" and asking.question.expects in ("time", "place"):
+        return answer_plain(asking, lambda: None)
     return answer

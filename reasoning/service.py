@@ -18,11 +18,13 @@ from typing import ClassVar, cast
 from reasoning.citations import citations_of
 from reasoning.classes import classes_of
 from reasoning.corrections import Correcting, LastTurn
+from reasoning.dialogue import Dialogues, Exchange, exchange_of
 from reasoning.language.breaker import Breaker
 from reasoning.language.choose import language_model_of
 from reasoning.language.model import LanguageModel
 from reasoning.language.plan import ContextPlan
 from reasoning.language.rephrase import BUSY, LOADING, Asking, Rephraser, failure, noticed
+from reasoning.question import Question
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
 from stream.errors import (
@@ -32,6 +34,7 @@ from stream.errors import (
     ModelFailed,
     OmniRecallError,
     RoleUnavailable,
+    SourceGone,
 )
 from stream.messages.act import Act
 from stream.messages.answer import Answer
@@ -48,6 +51,8 @@ from stream.wire.caller import Caller
 from stream.wire.endpoints import ipc_address
 from stream.wire.sockets import PeerKey
 
+HELD_ITEMS = 50
+"""Of one kind, in the very stretch of one observation, there are not so many."""
 MAX_DIALOGUES = 1024
 """Dialogues whose newest epoch is remembered; the least recently used is forgotten first."""
 
@@ -56,11 +61,13 @@ MAX_DIALOGUES = 1024
 class Turn:
     """One question on its way.
 
-    `ends_at_ns` is UTC ns; `withdrawn` is set by a cancel and looked at before each step.
+    `ends_at_ns` is UTC ns; `understood` is the question as it was read; `withdrawn` is set by a cancel
+    and looked at before each step.
     """
 
     received: Received
     ends_at_ns: int
+    understood: Question | None = None
     withdrawn: threading.Event = field(default_factory=threading.Event)
 
 
@@ -119,6 +126,20 @@ class MemoryCalls:
         """What memory holds, source by source; raises as `recall` does."""
         return self._caller.ask_for(StatusMemory, StatusAsk(), timeout_s=self._left_s()).sources
 
+    def holds(self, item: EvidenceItem) -> bool:
+        """Whether a piece of evidence is still there, and was not forgotten; raises as `recall` does."""
+        cue = Cue(
+            sources=(item.source_id.hex(),),
+            kinds=(item.kind,),
+            pts0_ns=item.pts0_ns,
+            pts1_ns=item.pts1_ns,
+        )
+        try:
+            items = self._asked(RecallAsk(cue=cue, k=HELD_ITEMS)).items
+        except SourceGone:
+            return False
+        return any(one.observation_id == item.observation_id for one in items)
+
     def claims(self, cue: Cue) -> ClaimsTold:
         """The slot that a question asks for, and what was put right; raises as `recall` does."""
         return self._caller.ask_for(ClaimsTold, ClaimsAsk(cue=cue), timeout_s=self._left_s())
@@ -172,6 +193,8 @@ class ReasoningService(Service):
         self._unrephrased = ""
         self._rephrasing = 0
         self._last: LastTurn | None = None
+        own = self._settings
+        self._dialogues = Dialogues(own.dialogues, own.dialogue_turns, own.dialogue_idle_s)
 
     def set_up(self) -> None:
         """Reads the table of classes, so that no question waits for it, and listens."""
@@ -258,8 +281,18 @@ class ReasoningService(Service):
             self.hop(turn.received.trace_id, stage)
 
         memory = self._memory_for(turn, hop)
-        answer = Reasoner(memory, self._settings, hop).answer(asked.question, asked.cue, asked.k)
+        reasoner = Reasoner(memory, self._settings, hop)
+        before = () if asked.begins else self._before(asked.dialogue_id, memory)
+        question = turn.understood = reasoner.read(asked.question, before)
+        answer = reasoner.answer_read(asked.question, question, asked.cue, asked.k, before)
         return answer, citations_of(asked.turn_id, answer, memory.shown)
+
+    def _before(self, dialogue_id: bytes, memory: MemoryCalls) -> Sequence[Exchange]:
+        """The turns before in a dialogue; what the last one cited counts only while memory still holds it."""
+        before = tuple(self._dialogues.before(dialogue_id, time.monotonic()))
+        if not before or not before[-1].cited or memory.holds(before[-1].cited[0]):
+            return before
+        return (*before[:-1], Exchange(before[-1].question))
 
     def _memory_for(self, turn: Turn, hop: Callable[[str], None]) -> MemoryCalls:
         """The lane's own connection to memory, under the deadline of a turn."""
@@ -306,7 +339,8 @@ class ReasoningService(Service):
         self._rephrasing += 1
         asked: TurnOpen = turn.received.message
         left_s = (turn.ends_at_ns - self.clock.now_ns()) / 1e9
-        asking = Asking(asked.question, time.monotonic() + left_s, turn.withdrawn.is_set)
+        question = turn.understood.asked if turn.understood else asked.question
+        asking = Asking(question, time.monotonic() + left_s, turn.withdrawn.is_set)
         self.lane("language", at_once).submit(
             rephraser.rephrased,
             answer,
@@ -333,7 +367,11 @@ class ReasoningService(Service):
             return
         asked: TurnOpen = turn.received.message
         self.metrics.count(f"verdict_{answer.verdict}")
-        self._last = LastTurn(asked.question, asked.cue, answer)
+        question = turn.understood
+        self._last = LastTurn(question.asked if question else asked.question, asked.cue, answer)
+        if question is not None:
+            turn_told = exchange_of(question, answer)
+            self._dialogues.add(asked.dialogue_id, turn_told, time.monotonic(), begins=asked.begins)
         turn.received.reply(TurnFinal(turn_id=asked.turn_id, turn_epoch=asked.turn_epoch, answer=answer))
         if cited is not None and self._tells_citations:
             self._tell_citations(cited)

@@ -183,6 +183,25 @@ class ReasoningSettings(BaseModel):
     sitting_gap_s: float = Field(
         default=3600.0, gt=0, description="seconds without a word from which a chat is another occasion"
     )
+    date_order: Literal["either", "day_first", "month_first"] = Field(
+        default="either",
+        description="how 5/7/2024 is read; either: both days are looked for, and the answer says so",
+    )
+    rounds: bool = Field(
+        default=True,
+        description="whether a question that finds nothing in the time that it names is asked again of the "
+        "whole day and then of all times; the answer says so and is uncertain",
+    )
+    dialogues: int = Field(
+        default=64,
+        ge=0,
+        le=1024,
+        description="dialogues whose last turns are kept, for follow-ups; 0 for none",
+    )
+    dialogue_turns: int = Field(default=8, ge=1, le=100, description="turns that are kept of each")
+    dialogue_idle_s: float = Field(
+        default=1800.0, gt=0, description="seconds without a question after which a dialogue is forgotten"
+    )
     close_share: float = Field(
         default=0.75, ge=0, le=1, description="share of the best value that a further sentence must have"
     )

@@ -75,6 +75,7 @@ _BETWEEN = re.compile(
     rf"\b(?:between|from)\s+(?P<a>{_POINT})\s+(?:and|to|until|till)\s+(?P<b>{_POINT})", re.I
 )
 _FIRST = re.compile(rf"\b(?:(?:in|within|during|over)\s+)?the\s+first\s+(?P<a>{AMOUNT}){_OF_WORK}", re.I)
+_AFTER_FIRST = re.compile(rf"\b(?:after|past)\s+the\s+first\s+(?P<a>{AMOUNT}){_OF_WORK}", re.I)
 _LAST = re.compile(
     rf"\b(?:(?:in|within|during|over)\s+)?the\s+(?:last|final)\s+(?P<a>{AMOUNT}){_OF_WORK}", re.I
 )
@@ -155,6 +156,7 @@ def _edge(match: re.Match[str]) -> When:
 
 _RULES = (
     (_BETWEEN, lambda m: When(start_ns=position_ns(m["a"]), end_ns=position_ns(m["b"]))),
+    (_AFTER_FIRST, lambda m: When(start_ns=position_ns(m["a"]))),
     (_FIRST, lambda m: When(end_ns=position_ns(m["a"]))),
     (_LAST, lambda m: When(from_end_ns=position_ns(m["a"]))),
     (_AFTER, lambda m: When(start_ns=position_ns(m["a"]))),

@@ -35,7 +35,7 @@ FUNCTION_WORDS = word_set(
     outside within without towards toward like per via not n't never ever always also too very just only
     even still already again more most much many few less there here now today yes please really quite
     rather s t d ll m re ve don didn doesn isn aren wasn weren can't don't didn't doesn't isn't wasn't
-    aren't what's who's where's it's that's there's i'm
+    aren't what's who's where's it's that's there's i'm whereabouts
     """
 )
 """English closed classes: they carry grammar, so no evidence is asked to contain them."""

@@ -164,7 +164,7 @@ class Stretch:
             "since": None,
             "after": None,
             "either": None,
-            "before": (last if is_month else after_last) + beyond,
+            "before": (last if is_month else after_last) + DAY_REACH,
             "shortly before": (last if is_month else after_last) + beyond,
             "shortly after": after_last + SHORTLY,
         }

@@ -43,15 +43,33 @@ def answer_beside(asking: Asking, order: Beside) -> Answer:
     if found is None:
         return not_seen(asking.coverage)
     anchor, verdict = found
-    draft = Draft()
-    near = _nearest(asking, part, anchor, order.side)
-    if not near:
-        draft.say(f"That is {moment(anchor, several=False)}; I know of nothing {order.side} it.", anchor)
-        return draft.finish("uncertain", asking.coverage)
-    if order.side == "after" and _goes_on(part, anchor):
-        draft.say(tell_item(anchor, part, asking.settings, several=False), anchor)
     named = plain(order.anchor) if len(order.anchor.split()) <= MAX_ANCHOR_WORDS else "that"
-    lead = f"{order.side} {named} {moment(anchor, several=False)}"
+    goes_on = order.side == "after" and _goes_on(part, anchor)
+    return tell_beside(asking, part, anchor, verdict, order.side, named, with_anchor=goes_on)
+
+
+def tell_beside(
+    asking: Asking,
+    part: Question,
+    anchor: EvidenceItem,
+    verdict: Literal["answered", "uncertain"],
+    side: Literal["before", "after"],
+    named: str,
+    *,
+    with_anchor: bool = False,
+) -> Answer:
+    """What is just after or before a piece of evidence that is `named` so; `part` are its words.
+
+    `with_anchor`: it is told itself first, since its sentence goes on to what came next.
+    """
+    draft = Draft()
+    near = _nearest(asking, part, anchor, side)
+    if not near:
+        draft.say(f"That is {moment(anchor, several=False)}; I know of nothing {side} it.", anchor)
+        return draft.finish("uncertain", asking.coverage)
+    if with_anchor:
+        draft.say(tell_item(anchor, part, asking.settings, several=False), anchor)
+    lead = f"{side} {named} {moment(anchor, several=False)}"
     for item in near:
         told = tell_item(item, asking.question, asking.settings, several=False, lead=lead)
         draft.say(told, *((anchor, item) if lead else (item,)))

@@ -29,8 +29,7 @@ def answer_edge(asking: Asking, order: Edge) -> Answer:
                 else (max(0, reach_ns - span_ns), reach_ns)
             )
             cue = msgspec.structs.replace(
-                asking.gates,
-                text=f"{question.content or question.asked} {question.date_words}".strip(),
+                question.cue(question.content or question.asked, asking.gates),
                 kinds=kinds,
                 sources=(source.source_id.hex(),),
                 pts0_ns=low,

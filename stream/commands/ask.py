@@ -12,21 +12,34 @@ from stream.commands import options
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from stream.commands.connection import Connection
     from stream.messages.answer import Answer
+    from stream.messages.cue import Cue
     from stream.messages.evidence import EvidenceItem
 
 TIMEOUT_S = 30.0
+DIALOGUE = "ask"
+"""Questions without a name of a dialogue are of this one; each begins it anew unless it says `--follow`."""
 
 
 def ask(
     question: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="In plain English. Dates in it limit time, loosely: 2 days more to either side of a day,"
-            " 15 before a month and 31 after it; --since and --until are strict. What happened on Tuesday,"
-            " this morning, last week or on 3 March is told from digests of the very days."
+            help="In plain English; left out, questions are read from the terminal until an empty line."
+            " Words for times (this morning, last Tuesday after five, in 2023) limit time, by this machine's"
+            " clock; a date of the calendar does loosely: 2 days more to either side of a day, 15 before a"
+            " month and 31 after it; --since and --until are strict. What happened on Tuesday, this morning,"
+            " last week or on 3 March is told from digests of the very days."
         ),
-    ],
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="It follows the last question: 'and after that?', 'who said it?'")
+    ] = False,
+    dialogue: Annotated[
+        str | None,
+        typer.Option("--dialogue", metavar="NAME", help="It follows the last question of this dialogue."),
+    ] = None,
     since: options.Since = None,
     until: options.Until = None,
     source: options.Sources = None,
@@ -49,22 +62,27 @@ def ask(
 
     from stream.commands.connection import to_store
     from stream.commands.dates import utc_ns
-    from stream.commands.shapes import answer_json
-    from stream.commands.terminal import say_json
-    from stream.messages.envelope import new_id
-    from stream.messages.turn import TurnFinal, TurnOpen
 
+    if question is None:
+        _no_question(as_json)
     store_dir = options.store_dir(store)
     gates = options.gates(since, until, source, as_of)
     if valid_at is not None:
         gates = replace(gates, valid_at_ns=utc_ns(valid_at, "--valid-at"))
-    question = options.asked(question, gates, "question")
+    if question is not None:
+        question = options.asked(question, gates, "question")
     with to_store(store_dir, preset, config, idle_exit) as connection:
         connected_s = time.perf_counter()
-        turn = TurnOpen(turn_id=new_id(), question=question, cue=gates)
-        final = connection.ask("reasoning", TurnFinal, turn, timeout_s=TIMEOUT_S, trace_id=new_id())
+        if question is None:
+            _converse(connection, gates)
+            return
+        begins = dialogue is None and not follow
+        answer = _answered(connection, question, gates, dialogue or DIALOGUE, begins=begins)
     if as_json:
-        document = answer_json(final.answer, store_dir)
+        from stream.commands.shapes import answer_json
+        from stream.commands.terminal import say_json
+
+        document = answer_json(answer, store_dir)
         ended_s = time.perf_counter()
         document["timings_ms"] |= {
             "connect": round((connected_s - began_s) * 1e3, 3),
@@ -72,7 +90,61 @@ def ask(
         }
         say_json(document)
     else:
-        show(final.answer)
+        show(answer)
+
+
+def _no_question(as_json: bool) -> None:
+    """Nothing was asked: only a terminal can be asked what.
+
+    Raises:
+        typer.BadParameter: If there is none, or JSON is wanted.
+    """
+    import sys
+
+    if as_json or not sys.stdin.isatty():
+        raise typer.BadParameter("Missing argument 'QUESTION'.")
+
+
+def _answered(
+    connection: Connection, question: str, gates: Cue, dialogue: str, *, begins: bool = False
+) -> Answer:
+    from hashlib import blake2b
+
+    from stream.messages.envelope import new_id
+    from stream.messages.turn import TurnFinal, TurnOpen
+
+    turn = TurnOpen(
+        turn_id=new_id(),
+        question=question,
+        cue=gates,
+        dialogue_id=blake2b(dialogue.encode("utf-8", "surrogateescape"), digest_size=16).digest(),
+        begins=begins,
+    )
+    return connection.ask("reasoning", TurnFinal, turn, timeout_s=TIMEOUT_S, trace_id=new_id()).answer
+
+
+def _converse(connection: Connection, gates: Cue) -> None:
+    """Questions from the terminal, each of which may follow the one before, until an empty line."""
+    from stream.commands.terminal import note
+    from stream.errors import OmniRecallError
+
+    dialogue, begins = f"terminal {time.time_ns()}", True
+    while True:
+        try:
+            question = input("? ").strip()
+        except EOFError:
+            return
+        if not question:
+            return
+        try:
+            show(
+                _answered(
+                    connection, options.asked(question, gates, "question"), gates, dialogue, begins=begins
+                )
+            )
+        except OmniRecallError as error:
+            note(f"error: {error.message}")
+        begins = False
 
 
 def show(answer: Answer) -> None:

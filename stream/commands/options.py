@@ -112,6 +112,35 @@ def asked(text: str, gates: Cue, what: str) -> str:
     return text
 
 
+def timed(text: str, gates: Cue) -> tuple[Cue, tuple[str, ...]]:
+    """A cue of some words, the times that they name as its range, and what is to be said of that.
+
+    Dates of the calendar stay words: memory gates turns of chats by them, with some reach. Where a range
+    was set outright, or there is nothing but times, the words stay as they are.
+    """
+    from datetime import datetime
+
+    from msgspec.structs import replace
+
+    from stream.clock_words import clock_words
+
+    plain = replace(gates, text=text)
+    if gates.t0_ns is not None or gates.t1_ns is not None:
+        return plain, ()
+    here = datetime.now().astimezone()
+    clock = clock_words(text, here)
+    if clock is None or clock.loose:
+        return plain, ()
+    since_ns, until_ns = clock.hull
+    ends = [
+        f"{side} {datetime.fromtimestamp(t_ns / 1e9, here.tzinfo):%Y-%m-%d %H:%M}"
+        for side, t_ns in (("from", since_ns), ("to", until_ns))
+        if t_ns is not None
+    ]
+    told = f'"{clock.words}" is read as {" ".join(ends)}; --since and --until set it outright'
+    return replace(gates, text=clock.rest, t0_ns=since_ns, t1_ns=until_ns), (told,)
+
+
 def gates(since: str | None, until: str | None, sources: list[str] | None, as_of: int | None = None) -> Cue:
     """What `--since`, `--until`, `--source` and `--as-of` let through, as a cue without words.
 

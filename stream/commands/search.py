@@ -16,8 +16,10 @@ def search(
     cue: Annotated[
         str,
         typer.Argument(
-            help="Words to look for, or a description. A date in it limits turns of chats, loosely: 2 days"
-            " more around a day, 15 before a month and 31 after it; --since and --until are strict."
+            help="Words to look for, or a description. Words for times (yesterday evening, last week, in"
+            " 2023) limit time, by this machine's clock, and are told; a date of the calendar limits turns of"
+            " chats, loosely: 2 days more around a day, 15 before a month and 31 after it; --since and"
+            " --until are strict."
         ),
     ],
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many hits at most.")] = 10,
@@ -50,11 +52,14 @@ def search(
 
     store_dir = options.store_dir(store)
     gates = options.gates(since, until, source, as_of)
-    wanted = msgspec.structs.replace(gates, text=options.asked(cue, gates, "cue"), kinds=options.kinds(kind))
+    text = options.asked(cue, gates, "cue")
+    timed, notices = options.timed(text, gates)
+    wanted = msgspec.structs.replace(timed, kinds=options.kinds(kind))
     with to_store(store_dir, preset, config, idle_exit) as connection:
         found = connection.ask(
             "memory", Evidence, RecallAsk(cue=wanted, k=k, unit="moment"), trace_id=new_id()
         )
+    found = msgspec.structs.replace(found, notices=(*notices, *found.notices))
     hits = sorted(found.items, key=lambda item: -item.score)
     if as_json:
         away = away_uris(item.uri for item in hits)

@@ -8,12 +8,14 @@ from stream.messages.envelope import Message, topic
 
 
 @topic("turn.open")
-class TurnOpen(Message, frozen=True, kw_only=True):
+class TurnOpen(Message, frozen=True, kw_only=True, omit_defaults=True):
     """gateway, commands, audio → reasoning: a question.
 
     `cue` carries the gates that the asker set outright (`--since`, `--source`); its
     `text` is empty, since the question is made into one by reasoning. `turn_epoch`
-    orders turns of one dialogue; words of an earlier epoch are to be discarded.
+    orders turns of one dialogue; words of an earlier epoch are to be discarded. `dialogue_id`
+    names the dialogue whose earlier turns the question may lean on ("and after that?"); empty
+    for none. One that `begins` it leans on none. Fields at their default stay away.
     """
 
     turn_id: bytes
@@ -21,6 +23,8 @@ class TurnOpen(Message, frozen=True, kw_only=True):
     turn_epoch: int = 0
     cue: Cue = Cue()
     k: int = 10
+    dialogue_id: bytes = b""
+    begins: bool = False
 
 
 @topic("turn.token")

@@ -100,6 +100,12 @@ def _names(one):
 def _fits(one, cue):
     low = -1 if cue.pts0_ns is None else cue.pts0_ns
     high = 2**62 if cue.pts1_ns is None else cue.pts1_ns
+    if (cue.t0_ns is not None or cue.t1_ns is not None) and not (
+        one.t0_ns is not None
+        and (cue.t0_ns is None or one.t0_ns >= cue.t0_ns)
+        and (cue.t1_ns is None or one.t0_ns < cue.t1_ns)
+    ):
+        return False
     named = not cue.sources or set(_names(one)) & set(cue.sources)
     return (
         bool(named) and (not cue.kinds or one.kind in cue.kinds) and one.pts0_ns < high and one.pts1_ns > low

@@ -53,7 +53,8 @@ def house(tmp_path_factory):
     store = tmp_path_factory.mktemp("reasoning") / "store"
     store.mkdir()
     run_dir = run_dir_for(store)
-    environment = dict(os.environ, PYTHONPATH=str(TOY))
+    paths = [str(TOY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
     child = subprocess.Popen([sys.executable, "-P", "-c", RUN, str(store)], env=environment)
     ends_at_s = time.monotonic() + 30
     while not (run_dir / "ready").exists():
@@ -75,6 +76,19 @@ def test_a_question_is_answered(house):
     assert final.answer.verdict == "answered"
     assert "due on Friday" in final.answer.answer
     assert final.answer.timings_ms["recall"] > 0
+
+
+def test_a_question_of_a_dialogue_leans_on_the_one_before(house):
+    def told(question, *, begins=False, dialogue=b"d" * 16):
+        with Caller(house, "reasoning", "test") as caller:
+            turn = TurnOpen(turn_id=new_id(), question=question, dialogue_id=dialogue, begins=begins)
+            return caller.ask_for(TurnFinal, turn, timeout_s=10.0).answer.notices
+
+    assert told("When is the rent due?") == ()
+    assert told("and the blue one?")[0].startswith("understood as: When is the blue")
+    assert told("and the blue one?", begins=True) == ()
+    assert told("and the blue one?", dialogue=b"") == ()
+    assert told("and the blue one?", dialogue=b"e" * 16) == ()
 
 
 def test_memory_is_told_what_was_cited(house):

@@ -59,11 +59,11 @@ SIDES = [
     ("before May 7, 2023", OPEN, (2023, 5, 10)),
     ("until May 7, 2023", OPEN, (2023, 5, 10)),
     ("by May 7, 2023", OPEN, (2023, 5, 10)),
-    ("before May 2023", OPEN, (2023, 6, 1)),
+    ("before May 2023", OPEN, (2023, 5, 3)),
     ("until May 2023", OPEN, (2023, 7, 2)),
     ("after March 2022", (2022, 3, 17), OPEN),
     ("since March 2022", (2022, 2, 14), OPEN),
-    ("before October", OPEN, (2023, 11, 1)),
+    ("before October", OPEN, (2023, 10, 3)),
     ("before or after May 7, 2023", OPEN, OPEN),
 ]
 
@@ -96,7 +96,7 @@ SEASONS = [
     ("in late autumn 2023", [((2023, 8, 17), (2024, 1, 1))]),
     ("in winter 2023", [((2022, 11, 16), (2023, 4, 1)), ((2023, 11, 16), (2024, 4, 1))]),
     ("since spring 2023", [((2023, 2, 14), OPEN)]),
-    ("before summer 2023", [(OPEN, (2023, 7, 2))]),
+    ("before summer 2023", [(OPEN, (2023, 6, 3))]),
     ("after the summer of 2023", [((2023, 8, 17), OPEN)]),
     ("between spring 2022 and summer 2023", [((2022, 2, 14), (2023, 10, 2))]),
     ("from summer 2022 to summer 2023", [((2022, 5, 17), (2023, 10, 2))]),

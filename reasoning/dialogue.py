@@ -1,0 +1,90 @@
+"""Dialogues: the last turns of each, so that a question can follow another."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reasoning.question import Question
+from reasoning.question.follow_up import DialogueTurn
+from stream.messages.answer import Answer
+from stream.messages.evidence import EvidenceItem
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question as it was understood, and the evidence that its answer cited."""
+
+    question: Question
+    cited: tuple[EvidenceItem, ...] = ()
+
+    @property
+    def turn(self) -> DialogueTurn:
+        """For follow-ups: what was told, in the words of the first citation."""
+        if not self.cited:
+            return DialogueTurn(self.question)
+        item = self.cited[0]
+        told = item.text.strip()
+        if item.kind == "utterance" and item.speaker:
+            told = f"{item.speaker} said that {told}"
+        return DialogueTurn(self.question, told)
+
+
+def exchange_of(question: Question, answer: Answer) -> Exchange:
+    """A turn that is over."""
+    return Exchange(question, answer.citations)
+
+
+@dataclass(slots=True)
+class _Dialogue:
+    used_s: float
+    exchanges: deque[Exchange] = field(default_factory=deque)
+
+
+class Dialogues:
+    """The last turns of the dialogues that are going on; safe to use from every thread.
+
+    Args:
+        most: Dialogues that are kept; the one that was used least recently goes first.
+        turns: Turns that are kept of each.
+        idle_s: Seconds without a question after which a dialogue is forgotten.
+    """
+
+    def __init__(self, most: int, turns: int, idle_s: float) -> None:
+        self._most = most
+        self._turns = turns
+        self._idle_s = idle_s
+        self._lock = threading.Lock()
+        self._dialogues: OrderedDict[bytes, _Dialogue] = OrderedDict()
+
+    def before(self, dialogue_id: bytes, now_s: float) -> Sequence[Exchange]:
+        """The turns so far, the last one last; `now_s` is monotonic. None of what has no id."""
+        with self._lock:
+            self._forget_idle(now_s)
+            known = self._dialogues.get(dialogue_id) if dialogue_id else None
+            return tuple(known.exchanges) if known else ()
+
+    def add(self, dialogue_id: bytes, exchange: Exchange, now_s: float, *, begins: bool = False) -> None:
+        """Keeps a turn, as the only one where it `begins` a dialogue; one without an id belongs to none."""
+        if not dialogue_id:
+            return
+        with self._lock:
+            if begins:
+                self._dialogues.pop(dialogue_id, None)
+            dialogue = self._dialogues.setdefault(dialogue_id, _Dialogue(now_s))
+            dialogue.used_s = now_s
+            dialogue.exchanges.append(exchange)
+            while len(dialogue.exchanges) > self._turns:
+                dialogue.exchanges.popleft()
+            self._dialogues.move_to_end(dialogue_id)
+            while len(self._dialogues) > self._most:
+                self._dialogues.popitem(last=False)
+
+    def _forget_idle(self, now_s: float) -> None:
+        while self._dialogues:
+            oldest = next(iter(self._dialogues))
+            if now_s - self._dialogues[oldest].used_s <= self._idle_s:
+                return
+            del self._dialogues[oldest]
