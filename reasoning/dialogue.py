@@ -82,6 +82,11 @@ class Dialogues:
             while len(self._dialogues) > self._most:
                 self._dialogues.popitem(last=False)
 
+    def drop(self, dialogue_id: bytes) -> None:
+        """Forgets a dialogue: something that it told of is gone."""
+        with self._lock:
+            self._dialogues.pop(dialogue_id, None)
+
     def _forget_idle(self, now_s: float) -> None:
         while self._dialogues:
             oldest = next(iter(self._dialogues))

@@ -288,11 +288,15 @@ class ReasoningService(Service):
         return answer, citations_of(asked.turn_id, answer, memory.shown)
 
     def _before(self, dialogue_id: bytes, memory: MemoryCalls) -> Sequence[Exchange]:
-        """The turns before in a dialogue; what the last one cited counts only while memory still holds it."""
+        """The turns before in a dialogue; none once what any of them told of was forgotten.
+
+        A question that was said again in full may hold words of the evidence before it.
+        """
         before = tuple(self._dialogues.before(dialogue_id, time.monotonic()))
-        if not before or not before[-1].cited or memory.holds(before[-1].cited[0]):
+        if all(memory.holds(one.cited[0]) for one in before if one.cited):
             return before
-        return (*before[:-1], Exchange(before[-1].question))
+        self._dialogues.drop(dialogue_id)
+        return ()
 
     def _memory_for(self, turn: Turn, hop: Callable[[str], None]) -> MemoryCalls:
         """The lane's own connection to memory, under the deadline of a turn."""
