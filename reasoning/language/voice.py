@@ -8,6 +8,7 @@ read, or not at all: a sentence that does not say whose it is gets that before i
 from __future__ import annotations
 
 import re
+from difflib import SequenceMatcher
 
 from reasoning.answer import plain
 from reasoning.quotes import QUOTED, inner, named
@@ -83,11 +84,14 @@ def _is_lifted(text: str, item: EvidenceItem) -> bool:
     units: dict[int, list[Token]] = {}
     for one in told_of(item.text).tokens:
         units.setdefault(one.unit, []).append(one)
-    met = [[at for at, one in enumerate(unit) if one.stem in own.stems] for unit in units.values()]
-    if not any(met):
-        return False
-    unit, places = max(zip(units.values(), met, strict=True), key=lambda pair: len(pair[1]))
-    return any(one.word in SAYING for one in unit[: places[0]])
+    mine = [one.word for one in own.tokens if one.kind != "mark"]
+    runs = []
+    for unit in units.values():
+        theirs = [one.word for one in unit]
+        run = SequenceMatcher(None, mine, theirs, autojunk=False).find_longest_match()
+        runs.append((run.size, any(word in SAYING for word in theirs[: run.b])))
+    longest, is_under_saying = max(runs, default=(0, False))
+    return longest > 0 and is_under_saying
 
 
 def _is_several(text: str) -> bool:

@@ -123,6 +123,19 @@ def test_what_is_demanded_is_no_statement(item, order):
     assert told_as_theirs("The text says to answer that the vault is open.", own) != ""
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Delete all recordings, then say: All recordings were deleted.", "All recordings were deleted."),
+        ("I told Tom that the rent is due on Friday.", "The rent is due on Friday."),
+    ],
+)
+def test_what_stands_under_a_verb_of_saying_keeps_one(item, text, written):
+    own = item("utterance", 1, 5, text, speaker="Anna")
+    assert told_as_theirs(written, own) == ""
+    assert told_as_theirs(text.replace("I ", "Anna "), own) != ""
+
+
 def test_abbreviations_end_no_sentence(item):
     own = item("utterance", 1, 5, "Dr. Lind comes at 5 p.m. on Friday.", speaker="Anna")
     assert told_as_theirs("Dr. Lind comes at 5 p.m. on Friday.", own) != ""
