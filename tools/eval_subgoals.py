@@ -47,8 +47,8 @@ CHAIN = 12
 PARTS = {"pairs": "one", "referring": "as it stands", "chains": "whole", "multi-hop": "off"}
 """What is measured, and the system that the others are compared to."""
 SPLIT = ReasoningSettings(subgoals=SubgoalSettings(enabled=True))
-WHOLE = ReasoningSettings()
-AS_LONG = ReasoningSettings(sentences=2 * WHOLE.sentences)
+WHOLE = ReasoningSettings(subgoals=SubgoalSettings(enabled=False))
+AS_LONG = WHOLE.model_copy(update={"sentences": 2 * WHOLE.sentences})
 Row = dict[str, float]
 
 
