@@ -39,19 +39,21 @@ _SUBJECT = (
     r"(?:i|you|he|she|it|we|they|there|this|that|these|those|the|a|an|any|some|anyone|anybody|someone|my|your|his|"
     r"her|its|our|their|(?-i:[A-Z][\w\u2019'-]*))\b"
 )
-_INVERTED = rf"{_AUX}\s+{_SUBJECT}"
+_INVERTED = rf"(?!(?:do|have|has|had)\s+(?:an?|the|some|any)\b){_AUX}\s+{_SUBJECT}"
+"""An auxiliary before its subject; "have a …" and "do the …" go on with a verb."""
 _TELL = rf"(?:tell|say|show|remind|explain)(?:\s+(?:me|us))?\s+(?={_WH}|if\b|whether\b)"
 _REQUEST = r"(?:list|name|describe|summari[sz]e|recap|compare|count|give\s+me|show\s+me|tell\s+me\s+about)\b"
 _ALSO = r"(?:(?:and|then|also|finally|lastly|please|so)\b,?\s*)*"
 _BEGINS = re.compile(rf"^(?:{_WH}|{_INVERTED}|{_TELL}|{_REQUEST})", re.I)
 _JOINED = re.compile(
-    rf"(?P<end>[?!.;](?=\s))\s*{_ALSO}|,?\s+(?:and|plus|as\s+well\s+as)\s+{_ALSO}|(?P<comma>,)\s*(?:(?:then|also)\s+)?",
+    rf"(?P<end>(?<![\s.][A-Z])[?!.;](?=\s))\s*{_ALSO}|,?\s+(?:and|plus|as\s+well\s+as)\s+{_ALSO}|(?P<comma>,)\s*(?:(?:then|also)\s+)?",
     re.I,
 )
 _DIRECT = re.compile(rf"^(?:{_WH}|{_INVERTED})", re.I)
 _ASKS = re.compile(rf"^(?:{_INVERTED}|{_TELL}|{_REQUEST})|\b{_WHS}\b", re.I)
 _OPEN_END = re.compile(rf"\b(?:{_WHS}|if|who|and|or|not)$", re.I)
 _LEADING = re.compile(rf"^(?:{_ALSO})(?:{_TELL})?", re.I)
+_WITH_CLAUSE = re.compile(r"\w\s+(?:that|which|who)\s+\w", re.I)
 _TELL_US = re.compile(r"\w+\s+(?:me|us)\b", re.I)
 _WH_PHRASE = re.compile(
     rf"^(?:{_PREPOSITION}\s+)?(?:how\s+(?:many|much|long|often|far|old)|{_WHS})\b\s*(?P<rest>.*)$", re.I
@@ -109,6 +111,8 @@ def _begins_part(left: str, right: str, *, is_end: bool) -> bool:
         and not re.match(r"\w+\s+(?:me|us)\b", right)
     ):
         return False
+    if is_direct and not is_end and _WITH_CLAUSE.search(left) and re.match(_AUX, right, re.I):
+        return False  # "What is it that stands here and is his …" goes on with the clause.
     opener = re.match(_WHS, right, re.I)
     # "The man who came and who left": the second clause tells of the same thing as the first.
     is_clause = opener is not None and re.search(rf"\w\s+{opener[0]}\s+\w", left, re.I) is not None
@@ -195,7 +199,7 @@ _OF_SEVERAL = word_set("they them their theirs")
 _OWNING = word_set("his hers their theirs")
 _PRONOUN = re.compile(r"\b(?:he|she|him|her|his|hers|they|them|their|theirs)\b", re.I)
 _IT = re.compile(
-    r"\b(?:its?(?!\s+(?:rain|snow))|(?<!is\s)(?<!are\s)(?<!was\s)(?<!were\s)there|"
+    r"\b(?:its?(?!\s+(?:rain|snow|(?:is|was)\s+like))|(?<!is\s)(?<!are\s)(?<!was\s)(?<!were\s)there|"
     r"(?:that|this|those|these|them|then|one)$)(?![\w\u2019'])",
     re.I,
 )

@@ -130,7 +130,7 @@ class SubgoalSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = Field(
-        default=False,
+        default=True,
         description='whether a question of several parts ("what did we do, and who was there?") is taken '
         "apart",
     )

@@ -162,6 +162,8 @@ def measured(
         "prompt_tokens_read": use.read_tokens,
         "prompt_tokens_kept": use.kept_tokens,
         "kept_share": use.kept_tokens / max(1, use.kept_tokens + use.read_tokens),
+        "bytes_per_token": sum(len(m.text.encode()) for one in requests for m in one.messages)
+        / max(1, use.kept_tokens + use.read_tokens),
         "first_word_p50_s": statistics.median(one.own_first_s for one in replies),
         "first_word_mean_s": statistics.fmean(one.own_first_s for one in replies),
         "waited_first_word_mean_s": statistics.fmean(one.waited_first_s for one in replies),

@@ -44,9 +44,11 @@ from tools.eval_recall import Asked, questions_of
 JOINTS = ("{a}, and {b}?", "{a}? And {b}?", "{a}, and then {b}?", "{a}; also, {b}?", "Tell me {la} and {b}.")
 KS = (10, 20)
 CHAIN = 12
+PARTS = {"pairs": "one", "referring": "as it stands", "chains": "whole", "multi-hop": "off"}
+"""What is measured, and the system that the others are compared to."""
 SPLIT = ReasoningSettings(subgoals=SubgoalSettings(enabled=True))
-WHOLE = ReasoningSettings()
-AS_LONG = ReasoningSettings(sentences=2 * WHOLE.sentences)
+WHOLE = ReasoningSettings(subgoals=SubgoalSettings(enabled=False))
+AS_LONG = WHOLE.model_copy(update={"sentences": 2 * WHOLE.sentences})
 Row = dict[str, float]
 
 
@@ -204,8 +206,7 @@ def gathered(args: argparse.Namespace) -> dict[str, list[dict[str, Row]]]:
     if args.kept:
         encode = keeping(encode, args.kept)
     encode = remembering(encode)
-    rng = random.Random(args.seed)  # noqa: S311 - draws of a measurement
-    rows: dict[str, list[dict[str, Row]]] = {"pairs": [], "referring": [], "chains": [], "multi-hop": []}
+    rows: dict[str, list[dict[str, Row]]] = {part: [] for part in args.parts}
     with tempfile.TemporaryDirectory(prefix="omnirecall-eval-") as folder:
         for place, chat in enumerate(chats):
             store = ChatStore([chat], encode, Path(folder) / str(place), MemorySettings())
@@ -213,26 +214,27 @@ def gathered(args: argparse.Namespace) -> dict[str, list[dict[str, Row]]]:
             own = Dialogue(
                 store, Memory(store, encode), [one for one in asked if one.chat == place], speakers
             )
-            _dialogue(own, args, rng, rows)
+            for part in args.parts:
+                rng = random.Random(f"{args.seed} {place} {part}")  # noqa: S311 - draws of a measurement
+                rows[part] += measured(own, part, args, rng)
             store.close()
             print(f"dialogue {place + 1} of {len(chats)}", file=sys.stderr)
     return rows
 
 
-def _dialogue(
-    own: Dialogue, args: argparse.Namespace, rng: random.Random, rows: dict[str, list[dict[str, Row]]]
-) -> None:
-    for number, (one, other) in enumerate(pairs_of(own.asked, args.pairs, rng)):
-        rows["pairs"].append(pair_row(own, one, other, number))
-    by_name = [one for one in own.asked if one.category == "4"]
-    for one, other in pairs_of(by_name, args.pairs, rng):
-        if (row := referring_row(own, one, other)) is not None:
-            rows["referring"].append(row)
-    for _ in range(args.chains):
-        chain = rng.sample([one for one in own.asked if one.category == "4"], CHAIN)
-        if (row := chain_row(own, chain, args.budget, rng)) is not None:
-            rows["chains"].append(row)
-    rows["multi-hop"] += [single_row(own, one) for one in own.asked if one.category == "1"]
+def measured(own: Dialogue, part: str, args: argparse.Namespace, rng: random.Random) -> list[dict[str, Row]]:
+    """The rows of one part of the measurement for one dialogue."""
+    if part == "multi-hop":
+        return [single_row(own, one) for one in own.asked if one.category == "1"]
+    if part == "chains":
+        single = [one for one in own.asked if one.category == "4"]
+        chains = (chain_row(own, rng.sample(single, CHAIN), args.budget, rng) for _ in range(args.chains))
+        return [row for row in chains if row is not None]
+    pairs = pairs_of(own.asked, args.pairs, rng)
+    if part == "pairs":
+        return [pair_row(own, one, other, number) for number, (one, other) in enumerate(pairs)]
+    rows = (referring_row(own, one, other) for one, other in pairs)
+    return [row for row in rows if row is not None]
 
 
 def summary(rows: Sequence[dict[str, Row]], base: str) -> dict[str, Any]:
@@ -259,6 +261,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """As the module says."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, required=True, help="a file in LoCoMo's format")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what is measured")
     parser.add_argument("--pairs", type=int, default=100, help="pairs of each dialogue at most")
     parser.add_argument("--chains", type=int, default=10, help="chains of each dialogue")
     parser.add_argument("--budget", type=int, default=1500, help="tokens of the evidence of a chain")
@@ -268,13 +271,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     began_s = time.monotonic()
     rows = gathered(args)
-    bases = {"pairs": "one", "referring": "as it stands", "chains": "whole", "multi-hop": "off"}
     told = {
         "tool": "eval_subgoals",
         "data": args.data.name,
         "items": {name: len(some) for name, some in rows.items()},
         "config": {"pairs": args.pairs, "chains": args.chains, "budget": args.budget, "seed": args.seed},
-        "systems": {name: summary(some, bases[name]) for name, some in rows.items()},
+        "systems": {name: summary(some, PARTS[name]) for name, some in rows.items()},
         "seconds": round(time.monotonic() - began_s, 1),
     }
     for name, systems in told["systems"].items():

@@ -213,4 +213,7 @@ SINGLE = (
     "Who is Tom and Lisa's favourite singer?",
     "What have Tom and his brother built together?",
     "What did the man say to the woman and what not?",
+    "When did Clara fall off her bicycle and have a bad day?",
+    "What towns in the U.S. has Ben seen?",
+    "What is the thing that hangs on the wall and is his favourite picture?",
 )

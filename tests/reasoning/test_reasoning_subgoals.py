@@ -25,7 +25,7 @@ SPAN, OTHER = b"span of the party", b"another span"
 
 
 def settings(**subgoals):
-    return ReasoningSettings(subgoals={"enabled": True, **subgoals}, claims=False)
+    return ReasoningSettings(subgoals=subgoals, claims=False)
 
 
 @pytest.fixture
@@ -53,8 +53,7 @@ def test_the_parts_are_answered_in_their_order_each_with_its_citation(party):
 
 
 def test_switched_off_it_is_one_question(party):
-    reasoner = Reasoner(party, ReasoningSettings(claims=False))
-    assert not ReasoningSettings().subgoals.enabled
+    reasoner = Reasoner(party, settings(enabled=False))
     reasoner.answer(LONG, Cue())
     assert all("Anna" in cue.text or "party" in cue.text for cue in party.cues[:1])
     assert "sell" in party.cues[0].text, "the whole question is one cue"
