@@ -1,7 +1,8 @@
 """Makes a view in a process of its own, with the least claim to a CPU.
 
 `python -P -m memory.keys.build words STORE FOLDER` writes the postings of a store's texts there,
-`… vectors STORE FOLDER ENCODER DIMENSION STEM` an index of inverted lists of an encoder's keys.
+`… vectors STORE FOLDER ENCODER DIMENSION STEM` an index of inverted lists of an encoder's keys, and
+`… rows STORE FOLDER ENCODER DIMENSION STEM` all its vectors as `memory.keys.mapped` takes them.
 
 How many lists a search looks into is what gives the recall that is wanted, measured here against exact
 search: by keys as queries, without themselves, and by queries at a cosine of .6 to a key, as questions
@@ -26,10 +27,13 @@ from memory.keys.files import write_view
 from memory.keys.gpu import Ids, Vectors, faiss_library
 from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, sample_of
+from memory.keys.mapped import write
 from memory.keys.postings import segment_of
 from memory.log.database import LOG_NAME, connect_reader
 
 NICENESS = 15
+ROWS = "rows"
+"""The view of `memory.keys.mapped`, and the suffix of its file."""
 BATCH = 65_536
 LISTS_PER_ROOT = 4
 """Lists per square root of the number of keys: 4 000 for a million."""
@@ -122,6 +126,22 @@ def build_vectors(store_dir: Path, folder: Path, encoder_id: str, dimension: int
     return recall
 
 
+def build_rows(store_dir: Path, folder: Path, encoder_id: str, dimension: int, stem: str) -> int:
+    """Writes the vectors of all keys of an encoder, facts too, into `folder`; returns how many."""
+    which = "FROM key WHERE encoder_id = ? AND vector IS NOT NULL AND dimension = ? ORDER BY key_id"
+    db = connect_reader(store_dir / LOG_NAME)
+    try:
+        db.execute("BEGIN")
+        ids = [key_id for (key_id,) in db.execute(f"SELECT key_id {which}", (encoder_id, dimension))]
+        rows = db.execute(f"SELECT vector {which}", (encoder_id, dimension))
+        batches = iter(lambda: rows.fetchmany(KEYS_READ), [])
+        halves = (np.frombuffer(b"".join([vector for (vector,) in some]), "<f2") for some in batches)
+        write(folder / f"{stem}.{ROWS}", np.array(ids, np.int64), dimension, halves)
+    finally:
+        db.close()
+    return len(ids)
+
+
 class _Asked:
     """Queries, and their true ten nearest keys among those seen so far."""
 
@@ -186,7 +206,8 @@ def main(arguments: Sequence[str]) -> int:
     if what == "words":
         build_words(store_dir, folder)
     else:
-        build_vectors(store_dir, folder, arguments[3], int(arguments[4]), arguments[5])
+        make = build_rows if what == ROWS else build_vectors
+        make(store_dir, folder, arguments[3], int(arguments[4]), arguments[5])
     return 0
 
 

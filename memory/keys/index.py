@@ -6,7 +6,9 @@ everything else is rebuilt from SQLite.
 
 Up to `MOST_FLAT` keys the index is exact. Beyond, a child process makes one of inverted lists
 (`memory.keys.build`), whose measured recall is kept beside it; until it is there, and whenever its
-file is missing or damaged, the exact one answers.
+file is missing or damaged, the exact one answers. Beside one of lists, the true vectors are mapped
+from a file of this process (`memory.keys.mapped`); until a child has made that, and for what came since,
+they are read from the store.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from memory.keys.files import read_view, remove_view, sweep_partials, sweep_unna
 from memory.keys.gpu import Ids, Vectors, faiss_library
 from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, Lexicon
+from memory.keys.mapped import MOST_SINCE, MappedVectors
 from memory.keys.owners import Gone, Owners
 from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
@@ -37,6 +40,10 @@ MOST_FLAT = 100_000
 """From so many keys on, which exact search takes some 10 ms for, an index of inverted lists is made."""
 BUILT = "built"
 """Where a child writes, under the folder of the views."""
+FEWEST_MAPPED = 65_536
+"""Keys in lists from which their vectors are mapped: fewer are as quickly read from the store."""
+_MAPPED = "vectors of "
+"""Begins the name by which such a file gets its turn."""
 SEARCHES = 2
 """Searches at the same time that go on beside what else a question asks; threads begin with the first."""
 SAMPLED_KEYS = 64
@@ -62,6 +69,7 @@ class IndexShelf:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for one in (folder, folder / BUILT):
             sweep_partials(one)
+        self._sweep_rows()
         self.words = Lexicon(folder)
         self._turns = Turns()
         self._child: subprocess.Popen[bytes] | None = None
@@ -71,11 +79,13 @@ class IndexShelf:
         self._measured: dict[str, dict[str, Any]] = {}
         self.builds_failed = 0
         self.most_flat = most_flat
+        self.fewest_mapped = FEWEST_MAPPED
         self._gpu = gpu
         self._lock = threading.RLock()
         self._indexes: dict[str, FlatIndex | IvfIndex] = {}
         self._beside = ThreadPoolExecutor(SEARCHES, "search", initializer=faiss_library)
         self._owners: dict[str, Owners] = {}
+        self._mapped: dict[str, MappedVectors] = {}
         self._last_key: dict[str, int] = {}
         self._saved: dict[str, tuple[int, int]] = {}
         self._changes: dict[str, int] = {}
@@ -116,7 +126,7 @@ class IndexShelf:
     ) -> tuple[list[int], Vectors]:
         """Keys of observations by an encoder: row numbers of their owners, and vectors (K, D) float32.
 
-        Those of a flat index are taken from it, others read from the store. Of an encoder for which
+        Those of a flat index are taken from it, others as `vectors_of` does. Of an encoder for which
         `ready` has not been called there are none.
         """
         with self._lock:
@@ -127,8 +137,24 @@ class IndexShelf:
             if isinstance(index, FlatIndex):
                 return of.tolist(), index.vectors(ids)
         owner = dict(zip(ids.tolist(), of.tolist(), strict=True))
-        there, vectors = stored_vectors(db, list(owner), dimension)
+        there, vectors = self.vectors_of(db, encoder_id, dimension, ids)
         return [owner[key_id] for key_id in there], vectors
+
+    def vectors_of(
+        self, db: sqlite3.Connection, encoder_id: str, dimension: int, ids: Ids
+    ) -> tuple[list[int], Vectors]:
+        """Keys of an encoder that are in the store: ids of those that are there, and vectors (K, D) float32.
+
+        Those that are mapped are told even where they have just gone from the store; in any order.
+        """
+        mapped = self._mapped.get(encoder_id)
+        if mapped is None or mapped.dimension != dimension:
+            return stored_vectors(db, ids.tolist(), dimension)
+        there, vectors = mapped.vectors(ids)
+        if there.all():
+            return ids.tolist(), vectors
+        since, read = stored_vectors(db, ids[~there].tolist(), dimension)
+        return [*ids[there].tolist(), *since], np.concatenate([vectors, read])
 
     def search(self, index: FlatIndex | IvfIndex, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
         """As `FlatIndex.search`, while nobody changes the index."""
@@ -161,6 +187,7 @@ class IndexShelf:
                 self._saved,
                 self._changes,
                 self._measured,
+                self._mapped,
             ):
                 held.pop(encoder_id, None)
         remove_view(self.folder, _stem(encoder_id))
@@ -180,6 +207,8 @@ class IndexShelf:
                 self._making = ""
         self.remove(key_ids)
         self.words.forget()
+        self._mapped.clear()
+        self._sweep_rows()
         kept = [row[0] for row in db.execute("SELECT DISTINCT encoder_id FROM key ORDER BY encoder_id")]
         for encoder_id in set(self.describe()) - set(kept):
             self.drop(encoder_id)
@@ -227,7 +256,7 @@ class IndexShelf:
                 self._end(db, ended == 0)
             return
         due = [STEM] if self.words.is_due(db) else []
-        view = self._turns.next_of(due + self._outgrown())
+        view = self._turns.next_of(due + self._outgrown() + self._unmapped())
         if view is not None:
             self._start(view)
 
@@ -242,8 +271,29 @@ class IndexShelf:
                 found.append(encoder_id)
         return found
 
+    def _unmapped(self) -> list[str]:
+        """Indexes of lists of which too few vectors are mapped, by the names of their turns."""
+        with self._lock:
+            sizes = {
+                encoder_id: len(index)
+                for encoder_id, index in self._indexes.items()
+                if isinstance(index, IvfIndex) and len(index) >= self.fewest_mapped
+            }
+            found = []
+            for encoder_id in sizes:
+                mapped = self._mapped.get(encoder_id)
+                last = self._last_key.get(encoder_id, 0)
+                if mapped is None or mapped.keys_since(last) > max(MOST_SINCE, len(mapped) // 4):
+                    found.append(_MAPPED + encoder_id)
+            return found
+
+    def _sweep_rows(self) -> None:
+        """Takes away such files that nobody has mapped."""
+        for path in (self.folder / BUILT).glob(f"*.{build.ROWS}"):
+            path.unlink(missing_ok=True)
+
     def _start(self, view: str) -> None:
-        """Starts a child that makes the words, or the lists of an encoder."""
+        """Starts a child that makes the words, or the lists or the file of vectors of an encoder."""
         self._turns.begin(view)
         self._making = view
         store_dir, folder = self.folder.parent, self.folder / BUILT
@@ -252,8 +302,12 @@ class IndexShelf:
                 self._child = build.start("words", store_dir, str(self.folder))
             else:
                 folder.mkdir(mode=0o700, exist_ok=True)
-                dimension = str(self._indexes[view].dimension)
-                self._child = build.start("vectors", store_dir, str(folder), view, dimension, _stem(view))
+                encoder_id = view.removeprefix(_MAPPED)
+                what = "vectors" if encoder_id == view else build.ROWS
+                dimension = str(self._indexes[encoder_id].dimension)
+                self._child = build.start(
+                    what, store_dir, str(folder), encoder_id, dimension, _stem(encoder_id)
+                )
         finally:
             if self._child is None:
                 self._note_end(view, made=False)
@@ -262,11 +316,13 @@ class IndexShelf:
         """Takes what a child has made, if it has made it."""
         view, made = self._making, False
         try:
-            if succeeded:
+            if succeeded and view.startswith(_MAPPED):
+                made = self._take_mapped(view.removeprefix(_MAPPED))
+            elif succeeded:
                 made = self.words.load(db) if view == STEM else self._take_built(db, view)
         finally:
             self._note_end(view, made=made)
-        if made and view != STEM:
+        if made and view != STEM and not view.startswith(_MAPPED):
             self.save()
 
     def _note_end(self, view: str, *, made: bool) -> None:
@@ -289,6 +345,17 @@ class IndexShelf:
         with self._lock:
             self._take(index, matched)
             self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
+        return True
+
+    def _take_mapped(self, encoder_id: str) -> bool:
+        """Maps the vectors that a child has written; whether it could."""
+        try:
+            mapped = MappedVectors(self.folder / BUILT / f"{_stem(encoder_id)}.{build.ROWS}")
+        except (Corrupt, OSError, ValueError):
+            return False
+        with self._lock:
+            if encoder_id in self._indexes:
+                self._mapped[encoder_id] = mapped
         return True
 
     def _take(self, index: FlatIndex | IvfIndex, matched: _Matched) -> None:
@@ -326,6 +393,7 @@ class IndexShelf:
                     "commit_no": index.commit_no,
                     "gpu": index.on_gpu,
                     "exact": index.is_exact,
+                    "mapped_bytes": self._mapped[encoder_id].n_bytes if encoder_id in self._mapped else 0,
                     **self._measured.get(encoder_id, {}),
                     "saved": self._saved.get(encoder_id) == (len(index), self._changes.get(encoder_id, 0)),
                 }
@@ -476,8 +544,9 @@ def stored_vectors(
     rows: list[tuple[int, bytes]] = []
     for some in pages(key_ids):
         rows += db.execute(
-            f"SELECT key_id, vector FROM key WHERE key_id IN ({marks(some)}) AND vector IS NOT NULL",  # noqa: S608
-            some,
+            f"SELECT key_id, vector FROM key WHERE key_id IN ({marks(some)})"  # noqa: S608
+            " AND vector IS NOT NULL AND dimension = ?",
+            (*some, dimension),
         )
     return [key_id for key_id, _ in rows], unpack_vectors([vector for _, vector in rows], dimension)
 

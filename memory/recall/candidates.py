@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.facts import FACT
-from memory.keys.index import IndexShelf, stored_vectors
-from memory.keys.keyers import DIGEST, unpack_vectors
+from memory.keys.index import IndexShelf
+from memory.keys.keyers import DIGEST
 from memory.keys.prototypes import MOST_KEYS
 from memory.keys.vectors import Hits
 from memory.log.demotion import HAS_KEYS
@@ -127,34 +127,37 @@ def in_gates(db: sqlite3.Connection, gates: Gates, limit: int) -> Candidates:
 
 
 def digest_cosines(
-    db: sqlite3.Connection, question: QuestionKey, span_ids: Iterable[bytes]
+    db: sqlite3.Connection, gathered: Gathered, question: QuestionKey, span_ids: Iterable[bytes]
 ) -> dict[bytes, float]:
     """The likeness of the digests of spans to a question; spans without such a key are left out."""
-    rows: list[tuple[bytes, bytes]] = []
+    owners: dict[int, bytes] = {}
     for some in pages(span_ids):
-        rows += db.execute(
-            "SELECT owner, vector FROM key INDEXED BY key_of_owner"  # noqa: S608
-            " WHERE encoder_id = ? AND kind = ? AND dimension = ?"
-            f" AND owner IN ({marks(some)}) AND vector IS NOT NULL",
-            (question.encoder_id, DIGEST, question.vector.size, *some),
+        # Of the index alone: no row is read.
+        owners |= db.execute(
+            "SELECT key_id, owner FROM key INDEXED BY key_of_owner"  # noqa: S608
+            f" WHERE encoder_id = ? AND kind = ? AND owner IN ({marks(some)})",
+            (question.encoder_id, DIGEST, *some),
         )
-    vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
-    return dict(zip((owner for owner, _ in rows), (vectors @ question.vector).tolist(), strict=True))
+    cosines = gathered.key_cosines(db, question.encoder_id, question.vector, owners)
+    return {owners[key_id]: cosine for key_id, cosine in cosines.items()}
 
 
-def fact_cosines(db: sqlite3.Connection, question: QuestionKey, numbers: Iterable[int]) -> dict[int, float]:
+def fact_cosines(
+    db: sqlite3.Connection, gathered: Gathered, question: QuestionKey, numbers: Iterable[int]
+) -> dict[int, float]:
     """The likeness of the best fact of each turn to a question; those without such keys are left out."""
-    found: dict[int, float] = {}
+    owners: dict[int, int] = {}
     for some in pages(numbers):
-        rows = db.execute(
-            "SELECT o.n, k.vector FROM observation AS o CROSS JOIN key AS k INDEXED BY key_of_owner"  # noqa: S608
-            " ON k.owner = o.observation_id AND k.kind = ? AND k.encoder_id = ? AND k.dimension = ?"
-            f" WHERE o.n IN ({marks(some)}) AND k.vector IS NOT NULL",
-            (FACT, question.encoder_id, question.vector.size, *some),
-        ).fetchall()
-        vectors = unpack_vectors([vector for _, vector in rows], question.vector.size)
-        for (n, _), cosine in zip(rows, (vectors @ question.vector).tolist(), strict=True):
-            found[n] = max(cosine, found.get(n, -1.0))
+        owners |= db.execute(
+            "SELECT k.key_id, o.n FROM observation AS o CROSS JOIN key AS k INDEXED BY key_of_owner"  # noqa: S608
+            " ON k.owner = o.observation_id AND k.kind = ? AND k.encoder_id = ?"
+            f" WHERE o.n IN ({marks(some)})",
+            (FACT, question.encoder_id, *some),
+        )
+    found: dict[int, float] = {}
+    for key_id, cosine in gathered.key_cosines(db, question.encoder_id, question.vector, owners).items():
+        n = owners[key_id]
+        found[n] = max(cosine, found.get(n, -1.0))
     return found
 
 
@@ -269,7 +272,7 @@ def _near(
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
     if not hits.are_exact:
         # In the place of the products of their codes.
-        there, vectors = stored_vectors(db, hits.ids.tolist(), question.vector.size)
+        there, vectors = shelf.vectors_of(db, question.encoder_id, question.vector.size, hits.ids)
         scores = dict(zip(there, (vectors @ question.vector).tolist(), strict=True))
     near: dict[int, float] = {}
     events: list[tuple[float, int]] = []

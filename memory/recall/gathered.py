@@ -151,6 +151,16 @@ class Gathered:
             kept.read(db, self._shelf, numbers)
         return kept
 
+    def key_cosines(
+        self, db: sqlite3.Connection, encoder_id: str, vector: Vectors, key_ids: Iterable[int]
+    ) -> dict[int, float]:
+        """The likeness of keys of an encoder to a vector of its, by their ids."""
+        if self._shelf is None:
+            return {}
+        ids = np.array(sorted(key_ids), dtype=np.int64)
+        there, vectors = self._shelf.vectors_of(db, encoder_id, vector.size, ids)
+        return dict(zip(there, (vectors @ vector).tolist(), strict=True))
+
     def around(
         self, db: sqlite3.Connection, numbers: Collection[int], reach: int, within_ns: int = FAR_NS
     ) -> dict[int, list[int]]:

@@ -139,7 +139,7 @@ class ParentScorer:
         if question is None or pool.as_of is not None:
             return {}  # Of a digest nobody knows what it was at an earlier commit.
         parents = _events_of(pool.db, pool.numbers)
-        cosines = digest_cosines(pool.db, question, set(parents.values()))
+        cosines = digest_cosines(pool.db, pool.found.gathered, question, set(parents.values()))
         return {n: cosines[span_id] for n, span_id in parents.items() if span_id in cosines}
 
 
@@ -201,7 +201,7 @@ class FactScorer:
         question = pool.question
         if question is None or not pool.turns:
             return {}
-        return fact_cosines(pool.db, question, sorted(pool.turns))
+        return fact_cosines(pool.db, pool.found.gathered, question, sorted(pool.turns))
 
 
 class LengthScorer:
