@@ -18,6 +18,9 @@ from memory.settings import RetentionSettings
 
 MOST_DECISIONS = 512
 """In one plan; then the store is looked at again, since what is redundant has changed."""
+MOST_OF_SAMPLE = 2_048
+"""Likewise of a sample of a large store, whose places lie far apart: to look costs as much as to let four
+hundred go (tools.bench_year)."""
 SAMPLE_SHARE = 4
 """Of a sample, at most one in so many goes: the others would not be the least of the store."""
 MOST_FRAMES = 512
@@ -131,7 +134,7 @@ def _add_least(
             cost = _cost(settings.policy, float(judged.scores[place]), move)
             ranked.append((cost * shares.get(one.source_id, 1.0), place, move))
     ranked.sort(key=lambda item: item[:2])
-    most = min(MOST_DECISIONS, max(1, len(found) // SAMPLE_SHARE)) if is_sample else MOST_DECISIONS
+    most = min(MOST_OF_SAMPLE, max(1, len(found) // SAMPLE_SHARE)) if is_sample else MOST_DECISIONS
     for _, place, move in ranked[:most]:
         if made.expects >= excess:
             break
