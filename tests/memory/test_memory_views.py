@@ -12,10 +12,15 @@ import pytest
 from memory.keys import build as build_module
 from memory.keys import files as files_module
 from memory.keys import index as index_module
+from memory.keys import keyers
 from memory.keys.gpu import faiss_library
 from memory.keys.index import IndexShelf
+from memory.keys.keyers import DigestKeyer, newest_digest
 from memory.keys.turns import Turns
 from memory.keys.vectors import IvfIndex
+from memory.settings import SpanSettings
+from memory.spans.consolidate import Consolidator
+from memory.spans.segment import segmenter_of
 from tests.memory.test_memory_keys import E, ended, filled, unit
 
 
@@ -216,3 +221,27 @@ def test_a_large_index_takes_keys_out_once_many_went(store, reader, take, tmp_pa
         assert len(index) == 236
         shelf.remove(ids[64:300])
         assert len(index) == 0
+
+
+def test_a_digest_is_looked_at_once_and_again_where_it_changed(store, reader, take):
+    """The pace of keys must not follow how many events the store has."""
+    film = take(media=("audio",))
+    store.commit([film.put(film.said(0, 3, "the ferry leaves at seven"), marks=film.ends(4))])
+    made = Consolidator(segmenter_of(SpanSettings()), 10**10)
+    with store.views() as db:
+        made.advance(db, 10**18, store.touched)
+    with reader.snapshot() as db:
+        (draft,) = DigestKeyer().pending(db, E, 0, 10)
+        seen = newest_digest(db)
+        assert DigestKeyer().pending(db, E, seen, 10) == []
+    with store.views() as db:
+        db.execute("UPDATE span SET digest = 'other words' WHERE span_id = ?", (draft.owner,))
+    with reader.snapshot() as db:
+        (again,) = DigestKeyer().pending(db, E, seen, 10)
+        assert (again.owner, again.text) == (draft.owner, "other words")
+        assert db.execute("SELECT COUNT(*) FROM event_told").fetchone() == (1,)
+        plan = db.execute(f"EXPLAIN QUERY PLAN SELECT 1 {keyers._DIGESTS}", (seen, "digest", E)).fetchall()
+        assert any("SEARCH e USING" in row[3] and "rowid>" in row[3] for row in plan)
+    with store.views() as db:
+        db.execute("DELETE FROM span")
+        assert db.execute("SELECT COUNT(*) FROM event_told").fetchone() == (0,)
