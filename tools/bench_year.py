@@ -274,16 +274,19 @@ class YearHouse(Year):
         self._timed("views", self._tend)
 
     def _tend(self) -> None:
-        """As `KeyMaker._tend`, until no child is at work."""
+        """As `KeyMaker._tend` at the end of a day; a child works on while the next day is recorded."""
         self.shelf.save()
         began_s = _children_s()
-        while True:
-            with self.reader.snapshot() as db:
-                self.shelf.tend(db)
-            if not self.shelf.is_building:
-                break
-            time.sleep(0.05)
+        with self.reader.snapshot() as db:
+            self.shelf.tend(db)
         self.cpu_s["views"] += _children_s() - began_s
+
+    def _until_built(self) -> None:
+        """Waits until no child is at work and no view is due."""
+        self._timed("views", self._tend)
+        while self.shelf.is_building:
+            time.sleep(0.2)
+            self._timed("views", self._tend)
 
     def ask(self, asked: Sequence[Asked], refs: Mapping[bytes, str]) -> dict[str, Any]:
         """What is found of questions, and how long that takes.
@@ -292,6 +295,7 @@ class YearHouse(Year):
             asked: With the refs of their evidence.
             refs: Of the turns of dialogues, by observation.
         """
+        self._until_built()
         put = self.asker()
         found: list[float] = []
 

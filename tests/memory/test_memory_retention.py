@@ -502,6 +502,8 @@ def test_a_large_store_is_sampled(store, reader, take, monkeypatch, keyed):
         settings = RetentionSettings()
         made = plan(db, {"index": 10**6}, policy_of("value", settings.weights), settings, NOW_NS, DICE)
         assert 0 < len(made.decisions) <= 64 // 4
+        little = plan(db, {"index": 1}, policy_of("value", settings.weights), settings, NOW_NS, DICE)
+        assert len(little.decisions) == len(made.decisions), "it goes on, so that it need not look soon again"
 
 
 def test_controls_are_what_they_say(store, reader, take):

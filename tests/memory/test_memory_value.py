@@ -11,6 +11,7 @@ from memory.log.pins import pins, resolved
 from memory.retain.kept import kept
 from memory.retain.plan import fair_shares, overruns, plan
 from memory.retain.policies import Rarities, Value, policy_of, stated
+from memory.retain.steps import most_acts
 from memory.retain.subjects import subjects
 from memory.settings import RetentionWeights, SpanSettings
 from memory.spans.consolidate import Consolidator, rebuild_views
@@ -197,3 +198,29 @@ def test_one_camera_does_not_erase_the_others(store, reader, take, sentences, re
 
     assert left(quota=True) == len(sentences)
     assert left(quota=False) < len(sentences)
+
+
+def test_the_log_of_letting_go_and_its_tombstones_are_bounded_and_those_of_forgetting_stay(
+    store, reader, take, sentences, retention, filled, monkeypatch
+):
+    """Else the log of a year of letting go takes the place of what is kept."""
+    monkeypatch.setattr("memory.retention.most_acts", lambda index_bytes: 20)
+    filled(store, take, sentences, rounds=8)
+    with store.erasing() as (_, number, _t_ns):
+        store.tombstones.add_observation(b"forgotten".ljust(16), "forget", number)
+    one = retention(index_bytes=1 << 16, thumbnails_bytes=0)
+    done = one.hold()
+    assert done.items > 100
+    with reader.snapshot() as db:
+        assert db.execute("SELECT COUNT(*) FROM let_go").fetchone()[0] <= 20
+        reasons = dict(db.execute("SELECT reason, COUNT(*) FROM tombstone GROUP BY reason").fetchall())
+        assert reasons["forget"] == 1
+        assert 0 < reasons["retention"] <= 20
+        total = sum(n for (n,) in db.execute("SELECT items FROM let_go_total"))
+        assert total == done.items, "the sums tell of all"
+
+
+def test_how_many_acts_are_kept_follows_the_budget():
+    assert most_acts(1 << 16) == 1_000
+    assert most_acts(256 << 20) * 512 == (256 << 20) // 32
+    assert most_acts(64 << 30) == 65_536
