@@ -531,6 +531,10 @@ def _ready_text_index(db: sqlite3.Connection, path: Path) -> None:
                 "UPDATE observation_fts_config SET v = (SELECT v FROM temp.pattern_config"
                 " WHERE k = 'version') WHERE k = 'version'"
             )
+            # What releases before this one merged too often has more levels than FTS5 reads: begun anew.
+            db.execute("DELETE FROM observation_fts_data")
+            db.execute("DELETE FROM observation_fts_idx")
+            db.execute("INSERT INTO observation_fts_data SELECT id, block FROM temp.pattern_data")
             db.execute("DROP TABLE temp.pattern")
         with transaction(db, path):
             db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")

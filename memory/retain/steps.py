@@ -16,8 +16,10 @@ from memory.log.tombstones import Tombstones
 
 FRAMES = 0
 """The step, in the log of letting go, by which rows of frames go."""
-MERGED_PAGES = -8
-"""Pages of the text index that are merged after a batch, so that words which went give their room back."""
+MERGED_PAGES = 8
+"""Pages of the text index that are merged after a batch, so that words which went give their room back. Not a
+negative number, which merges more: SQLite up to 3.40 makes another level of the index each time, and reads an
+index of more than 2 000 as damaged (found by tools.bench_year, after 32 000 acts)."""
 
 
 LEAST_ACTS, MOST_ACTS = 1_000, 65_536

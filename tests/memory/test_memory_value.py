@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from memory.log.pins import pins, resolved
+from memory.log.store import LogStore
 from memory.retain.kept import kept
 from memory.retain.plan import fair_shares, overruns, plan
 from memory.retain.policies import Rarities, Value, policy_of, stated
 from memory.retain.steps import most_acts
 from memory.retain.subjects import subjects
+from memory.retention import steps_of
 from memory.settings import RetentionWeights, SpanSettings
 from memory.spans.consolidate import Consolidator, rebuild_views
 from memory.spans.segment import segmenter_of
@@ -224,3 +226,28 @@ def test_how_many_acts_are_kept_follows_the_budget():
     assert most_acts(1 << 16) == 1_000
     assert most_acts(256 << 20) * 512 == (256 << 20) // 32
     assert most_acts(64 << 30) == 65_536
+
+
+def test_no_batch_adds_a_level_to_the_text_index(store, reader, take, sentences, retention, filled):
+    """FTS5 reads an index of more than 2 000 levels as damaged, and the store with it."""
+    filled(store, take, sentences, rounds=8)
+    one = retention(index_bytes=1 << 16, thumbnails_bytes=0)
+    for _ in range(200):
+        steps = [step for step in steps_of(one.look()) if isinstance(step, list)]
+        if not steps:
+            break
+        for decision in steps[0]:
+            one.apply([decision])
+    (block,) = store._db.execute("SELECT block FROM observation_fts_data WHERE id = 10").fetchone()
+    assert block[4] < 64, "the number of levels, one byte as long as it is below 128"
+
+
+def test_a_text_index_of_too_many_levels_is_made_anew(store, take, tmp_path):
+    store.commit([take().put(take().said(0, 4, "a heron on the pier"))])
+    levels = bytes(4) + b"\x8f\x52" + b"\x00\x00" + bytes(2 * 2002)
+    store._db.execute("UPDATE observation_fts_data SET block = ? WHERE id = 10", (levels,))
+    store.close()
+    again = LogStore(tmp_path / "store")
+    found = again._db.execute("SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'heron'")
+    assert len(found.fetchall()) == 1
+    again.close()
