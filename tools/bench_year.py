@@ -1,4 +1,4 @@
-"""A year of real observations in a store of 4 GB, on a simulated clock.
+"""A year of real observations within a budget, on a simulated clock.
 
 `python -m tools.bench_year --dialogues FILE --text FILE… --films STORE --store DIR [--days 365] [--hours 8]
 [--camera-hours 1] [--turn-s 12] [--budget-mb 4096] [--keys DIR] [--json OUT] [--svg OUT]`. Each day `--hours`

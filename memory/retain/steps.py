@@ -18,8 +18,8 @@ FRAMES = 0
 """The step, in the log of letting go, by which rows of frames go."""
 MERGED_PAGES = 8
 """Pages of the text index that are merged after a batch, so that words which went give their room back. Not a
-negative number, which merges more: SQLite up to 3.40 makes another level of the index each time, and reads an
-index of more than 2 000 as damaged (found by tools.bench_year, after 32 000 acts)."""
+negative number, which merges more: SQLite 3.40 adds two levels to a large index each time, and reads an
+index of more than 2 000 as damaged (found by tools.bench_year, after some 20 000 acts)."""
 
 
 LEAST_ACTS, MOST_ACTS = 1_000, 65_536

@@ -7,14 +7,14 @@ import random
 import numpy as np
 import pytest
 
+from memory.log.demotion import KEYS
 from memory.log.pins import pins, resolved
 from memory.log.store import LogStore
 from memory.retain.kept import kept
 from memory.retain.plan import fair_shares, overruns, plan
 from memory.retain.policies import Rarities, Value, policy_of, stated
-from memory.retain.steps import most_acts
+from memory.retain.steps import Decision, most_acts
 from memory.retain.subjects import subjects
-from memory.retention import steps_of
 from memory.settings import RetentionWeights, SpanSettings
 from memory.spans.consolidate import Consolidator, rebuild_views
 from memory.spans.segment import segmenter_of
@@ -228,18 +228,17 @@ def test_how_many_acts_are_kept_follows_the_budget():
     assert most_acts(64 << 30) == 65_536
 
 
-def test_no_batch_adds_a_level_to_the_text_index(store, reader, take, sentences, retention, filled):
+def test_no_batch_adds_a_level_to_the_text_index(store, take, retention):
     """FTS5 reads an index of more than 2 000 levels as damaged, and the store with it."""
-    filled(store, take, sentences, rounds=8)
-    one = retention(index_bytes=1 << 16, thumbnails_bytes=0)
-    for _ in range(200):
-        steps = [step for step in steps_of(one.look()) if isinstance(step, list)]
-        if not steps:
-            break
-        for decision in steps[0]:
-            one.apply([decision])
+    film = take()
+    one = retention()
+    texts = [" ".join(f"w{n * 31 + i * i}" for i in range(20)) for n in range(2000)]
+    store.commit([film.put(*(film.said(n, n + 1, text) for n, text in enumerate(texts)))])
+    for n in range(1, 31):
+        store.commit([film.put(film.said(9000 + n, 9001 + n, f"{texts[n]} and more"))])
+        assert one.apply([Decision(n, KEYS, "test")]).items == 1
     (block,) = store._db.execute("SELECT block FROM observation_fts_data WHERE id = 10").fetchone()
-    assert block[4] < 64, "the number of levels, one byte as long as it is below 128"
+    assert block[4] < 20, "how many levels there are: two more by each batch once"
 
 
 def test_a_text_index_of_too_many_levels_is_made_anew(store, take, tmp_path):
