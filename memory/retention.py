@@ -25,7 +25,16 @@ from memory.log.store import LogStore, PutItem
 from memory.retain.kept import IN_LOG_FILE, Kept, index_files_bytes, kept, walked
 from memory.retain.plan import Plan, overruns, plan
 from memory.retain.policies import RetentionPolicy, policy_of
-from memory.retain.steps import FRAMES, Decision, FramesDecision, LetGo, let_frames_go, let_go
+from memory.retain.steps import (
+    FRAMES,
+    Decision,
+    FramesDecision,
+    LetGo,
+    let_frames_go,
+    let_go,
+    most_acts,
+    trim,
+)
 from memory.retain.subjects import Budget
 from memory.settings import RetentionSettings
 from stream.errors import ConfigError, DiskFull, OmniRecallError, StoreBusy
@@ -221,6 +230,7 @@ class Retention:
                 done = let_frames_go(db, step, name, now_ns)
             else:
                 done = let_go(db, self._store.tombstones, step, name, now_ns, self._store.last_commit)
+            trim(db, most_acts(self._settings.index_bytes))
         # A file that a killed process leaves is swept at the next start.
         for path in done.media:
             (self._store.media.folder / path).unlink(missing_ok=True)

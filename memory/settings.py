@@ -312,6 +312,10 @@ class ClipSettings(BaseModel):
     )
 
 
+LEAST_INDEX_BYTES = 1 << 19
+"""An empty store takes 0.3 MB: with a smaller budget everything would go, and it would still be overrun."""
+
+
 class RetentionWeights(BaseModel):
     """What makes an observation worth its bytes, for the policy `value`: a product of powers.
 
@@ -345,8 +349,9 @@ class RetentionSettings(BaseModel):
     enabled: bool = Field(default=True, description="whether budgets are held")
     index_bytes: int = Field(
         default=3 << 30,
-        ge=1 << 16,
-        description="bytes of the log, words, keys and index files; what is bulky in the log goes last",
+        ge=LEAST_INDEX_BYTES,
+        description="bytes of the log, words, keys and index files; what is bulky in the log goes last; an "
+        "empty store takes 0.3 MB of them",
     )
     thumbnails_bytes: int = Field(default=1 << 30, ge=0, description="bytes of thumbnails and keyframes")
     clips_bytes: int = Field(default=2 << 30, ge=0, description="bytes of clips")

@@ -153,10 +153,13 @@ class Year:
     Args:
         store_dir: Folder of the store.
         settings: Of its spans.
+        now_ns: UTC clock of its commits.
     """
 
-    def __init__(self, store_dir: Path, settings: SpanSettings) -> None:
-        self.store = LogStore(store_dir)
+    def __init__(
+        self, store_dir: Path, settings: SpanSettings, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.store = LogStore(store_dir, now_ns=now_ns)
         self._made = Consolidator(
             segmenter_of(settings), 10 * NS_PER_S, informative=settings.digest == "informative"
         )

@@ -46,6 +46,10 @@ _MAPPED = "vectors of "
 """Begins the name by which such a file gets its turn."""
 SEARCHES = 2
 """Searches at the same time that go on beside what else a question asks; threads begin with the first."""
+MOST_LEAVING, SMALL = 4_096, 16_384
+"""Keys that went and are still in the arrays, of an index that is not small: FAISS walks all of an index to
+take any out, some milliseconds for each 10 000 keys, so that retention in small steps would do little else
+in a large store."""
 SAMPLED_KEYS = 64
 """Keys that are compared with the store when an index is loaded."""
 READ_ROWS = 4096
@@ -76,6 +80,7 @@ class IndexShelf:
         self._making = ""
         self._opening = threading.Lock()
         self._gone = Gone()
+        self._leaving: dict[str, set[int]] = {}
         self._measured: dict[str, dict[str, Any]] = {}
         self.builds_failed = 0
         self.most_flat = most_flat
@@ -157,9 +162,20 @@ class IndexShelf:
         return [*ids[there].tolist(), *since], np.concatenate([vectors, read])
 
     def search(self, index: FlatIndex | IvfIndex, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
-        """As `FlatIndex.search`, while nobody changes the index."""
+        """As `FlatIndex.search`, while nobody changes the index; without keys that went."""
         with self._lock:
-            return index.search(query, k, allowed)
+            leaving = self._leaving.get(index.encoder_id)
+            if not leaving or self._indexes.get(index.encoder_id) is not index:
+                return index.search(query, k, allowed)
+            gone = np.fromiter(leaving, np.int64, len(leaving))
+            if allowed is not None:
+                return index.search(query, k, np.setdiff1d(allowed, gone))
+            found = index.search(query, k + min(len(leaving), k))
+            there = ~np.isin(found.ids, gone)
+            if there.sum() < min(k, len(index) - len(leaving)):
+                self._take_out(index.encoder_id)
+                return index.search(query, k)
+            return Hits(found.ids[there][:k], found.scores[there][:k], found.are_exact)
 
     def search_beside(
         self, index: FlatIndex | IvfIndex, query: Vectors, k: int, allowed: Ids | None = None
@@ -172,16 +188,28 @@ class IndexShelf:
         with self._lock:
             # A snapshot from before still has them: they are not to come back by it.
             self._gone.note(ids)
-            for encoder_id, index in self._indexes.items():
-                self._owners[encoder_id].remove(ids)
-                if index.remove(np.array(ids, dtype=np.int64)):
-                    self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
+            for encoder_id, owners in self._owners.items():
+                own = np.array(ids, dtype=np.int64)
+                own = own[owners.numbers_of(own) >= 0]
+                owners.remove(ids)
+                leaving = self._leaving.setdefault(encoder_id, set())
+                leaving.update(own.tolist())
+                if len(leaving) >= MOST_LEAVING or len(self._indexes[encoder_id]) <= SMALL:
+                    self._take_out(encoder_id)
+
+    def _take_out(self, encoder_id: str) -> None:
+        """Takes the keys that went out of an index, bytes and all. With the lock held."""
+        ids = self._leaving.pop(encoder_id, set())
+        index = self._indexes.get(encoder_id)
+        if index is not None and ids and index.remove(np.array(sorted(ids), dtype=np.int64)):
+            self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
 
     def drop(self, encoder_id: str) -> None:
         """Takes the index of an encoder away, its file too; its keys are none of the index's business."""
         with self._lock:
             for held in (
                 self._indexes,
+                self._leaving,
                 self._owners,
                 self._last_key,
                 self._saved,
@@ -228,6 +256,7 @@ class IndexShelf:
             indexes = list(self._indexes.items())
         for encoder_id, index in indexes:
             with self._lock:
+                self._take_out(encoder_id)
                 state = (len(index), self._changes.get(encoder_id, 0))
                 if self._saved.get(encoder_id) == state:
                     continue
@@ -362,6 +391,7 @@ class IndexShelf:
         """Puts an index in its place, without the keys that are gone since it was matched with the store."""
         gone = self._gone.among(matched.ids)
         index.remove(gone)
+        self._leaving.pop(index.encoder_id, None)
         self._indexes[index.encoder_id] = index
         self._owners[index.encoder_id] = Owners(matched.ids, matched.numbers)
         self._owners[index.encoder_id].remove(gone.tolist())
@@ -386,10 +416,10 @@ class IndexShelf:
             return {
                 encoder_id: {
                     "kind": index.kind,
-                    "n": len(index),
+                    "n": len(index) - len(self._leaving.get(encoder_id, ())),
                     "dimension": index.dimension,
                     "n_bytes": index.n_bytes,
-                    "file_bytes": index.file_bytes,
+                    "file_bytes": self._file_bytes(index),
                     "commit_no": index.commit_no,
                     "gpu": index.on_gpu,
                     "exact": index.is_exact,
@@ -399,6 +429,11 @@ class IndexShelf:
                 }
                 for encoder_id, index in self._indexes.items()
             }
+
+    def _file_bytes(self, index: FlatIndex | IvfIndex) -> int:
+        """What the file of an index takes once it is saved, without the keys that went."""
+        n = len(index)
+        return index.file_bytes * (n - len(self._leaving.get(index.encoder_id, ()))) // max(n, 1)
 
     def _open_once(self, db: sqlite3.Connection, encoder_id: str) -> bool:
         """Loads an index or makes it anew; whether there is one.

@@ -69,7 +69,8 @@ _STATED = (
 )
 """Turns of chats that have no keys of their facts yet."""
 _DIGESTS = (
-    "FROM span AS s WHERE s.level = 'event' AND s.digest <> '' AND s.ended_commit IS NULL"
+    "FROM event_told AS e CROSS JOIN span AS s ON s.span_id = e.span_id"
+    " WHERE e.seq > ? AND s.digest <> '' AND s.ended_commit IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM key AS k INDEXED BY key_of_owner WHERE k.owner = s.span_id"
     " AND k.kind = ? AND k.encoder_id = ?)"
 )
@@ -119,12 +120,17 @@ class DigestKeyer:
     """One key per event with a digest."""
 
     def pending(self, db: sqlite3.Connection, encoder_id: str, after_n: int, limit: int) -> list[KeyDraft]:
-        """As `Keyer.pending`; spans have no row number and are always all looked at."""
+        """As `Keyer.pending`, of events whose digest came after `after_n`, as `newest_digest` tells it."""
         rows = db.execute(
-            f"SELECT s.span_id, s.level, s.digest {_DIGESTS} ORDER BY s.made_commit, s.pts0_ns LIMIT ?",
-            (DIGEST, encoder_id, limit),
+            f"SELECT s.span_id, s.level, s.digest {_DIGESTS} ORDER BY e.seq LIMIT ?",
+            (after_n, DIGEST, encoder_id, limit),
         )
         return [KeyDraft(span_id, level, DIGEST, text) for span_id, level, text in rows]
+
+
+def newest_digest(db: sqlite3.Connection) -> int:
+    """The place of the newest digest among all; one that comes or changes later has a larger."""
+    return int(db.execute("SELECT COALESCE(MAX(seq), 0) FROM event_told").fetchone()[0])
 
 
 class FactKeyer:
@@ -162,13 +168,13 @@ class FactKeyer:
         return drafts
 
 
-def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:
-    """How many keys are still to be made, of observations after row `after_n` and of events.
+def count_pending(db: sqlite3.Connection, encoder_id: str, after_n: int, after_digest: int = 0) -> int:
+    """How many keys are still to be made, of observations after row `after_n` and of later digests.
 
     Those of facts are apart. Counts at most `COUNT_LIMIT` of each.
     """
     texts = _counted(db, _TEXTS, (after_n, *WITHOUT_KEY, encoder_id))
-    return texts + _counted(db, _DIGESTS, (DIGEST, encoder_id))
+    return texts + _counted(db, _DIGESTS, (after_digest, DIGEST, encoder_id))
 
 
 def count_turns_pending(db: sqlite3.Connection, encoder_id: str, after_n: int) -> int:

@@ -27,6 +27,7 @@ from memory.keys.keyers import (
     add_keys,
     count_pending,
     count_turns_pending,
+    newest_digest,
 )
 from memory.keys.speaks import Speaks
 from memory.log.reader import LogReader
@@ -114,6 +115,7 @@ class KeyMaker:
         self._wanted: Speaks | None = None
         self._cursors: dict[str, int] = {}
         self._fact_cursors: dict[str, int] = {}
+        self._digest_cursors: dict[str, int] = {}
         self._away: dict[str, tuple[float, str]] = {}
         self._warmed = self._why_not = self._why_stuck = ""
         self._replaced: list[str] | None = None
@@ -167,7 +169,8 @@ class KeyMaker:
         For any thread with a connection of its own.
         """
         encoder_id = self._wanted_id() if encoder_id is None else encoder_id
-        return count_pending(db, encoder_id, self._cursors.get(encoder_id, 0))
+        after, digest = self._cursors.get(encoder_id, 0), self._digest_cursors.get(encoder_id, 0)
+        return count_pending(db, encoder_id, after, digest)
 
     def count_turns_pending(self, db: sqlite3.Connection) -> int:
         """How many turns of chats are still to get keys of their facts, of the encoder that is wanted."""
@@ -311,7 +314,10 @@ class KeyMaker:
             # Whatever this snapshot holds has its key or gets none; what comes later has a larger number.
             self._cursors[encoder_id] = max(cursor, newest)
         if len(drafts) < most:
-            digests = DigestKeyer().pending(db, encoder_id, 0, limit)
+            cursor = self._digest_cursors.get(encoder_id, 0)
+            digests = DigestKeyer().pending(db, encoder_id, cursor, limit)
+            if not digests and encoder_id:
+                self._digest_cursors[encoder_id] = max(cursor, newest_digest(db))
             drafts += [draft for draft in digests if draft.owner not in unencodable]
         if drafts or not self._settings.makes_facts:
             return drafts[:most]
@@ -337,6 +343,7 @@ class KeyMaker:
                 self._replaced = speaks.replaced(db, {answering.encoder_id})
                 for encoder_id in self._replaced:
                     self._cursors.pop(encoder_id, None)
+                    self._digest_cursors.pop(encoder_id, None)
                     self._fact_cursors.pop(encoder_id, None)
             if not self._replaced or speaks.keeps_old(db):
                 return None

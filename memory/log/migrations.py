@@ -388,6 +388,28 @@ CREATE INDEX span_pair_parent ON span_pair (parent_id);
 """The tree above events. All of it are views: what is due, and which events may merge, too."""
 
 
+_TOLD_TABLES = """
+CREATE TABLE event_told (                       -- events in the order in which their digests came
+  seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+  span_id BLOB NOT NULL UNIQUE
+);
+CREATE TRIGGER event_is_told AFTER INSERT ON span WHEN NEW.level = 'event'
+BEGIN
+  DELETE FROM event_told WHERE span_id = NEW.span_id;
+  INSERT INTO event_told (span_id) VALUES (NEW.span_id);
+END;
+CREATE TRIGGER event_is_told_anew AFTER UPDATE OF digest ON span WHEN NEW.level = 'event'
+BEGIN
+  DELETE FROM event_told WHERE span_id = NEW.span_id;
+  INSERT INTO event_told (span_id) VALUES (NEW.span_id);
+END;
+CREATE TRIGGER event_is_untold AFTER DELETE ON span WHEN OLD.level = 'event'
+BEGIN DELETE FROM event_told WHERE span_id = OLD.span_id; END;
+INSERT INTO event_told (span_id) SELECT span_id FROM span WHERE level = 'event' ORDER BY made_commit, pts0_ns;
+"""
+"""Whoever makes keys of digests goes on from the last one that it saw, and looks at no event twice."""
+
+
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
     _run(db, _LOG_TABLES)
@@ -421,6 +443,11 @@ def m006_the_tree_above_events(db: sqlite3.Connection) -> None:
     _run(db, _TREE_TABLES)
 
 
+def m007_digests_in_order(db: sqlite3.Connection) -> None:
+    """Events in the order in which their digests came."""
+    _run(db, _TOLD_TABLES)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_the_log_and_its_views,
     m002_fields_of_turns,
@@ -428,6 +455,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m004_erasures,
     m005_retention,
     m006_the_tree_above_events,
+    m007_digests_in_order,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -503,6 +531,10 @@ def _ready_text_index(db: sqlite3.Connection, path: Path) -> None:
                 "UPDATE observation_fts_config SET v = (SELECT v FROM temp.pattern_config"
                 " WHERE k = 'version') WHERE k = 'version'"
             )
+            # What releases before this one merged too often has more levels than FTS5 reads: begun anew.
+            db.execute("DELETE FROM observation_fts_data")
+            db.execute("DELETE FROM observation_fts_idx")
+            db.execute("INSERT INTO observation_fts_data SELECT id, block FROM temp.pattern_data")
             db.execute("DROP TABLE temp.pattern")
         with transaction(db, path):
             db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")

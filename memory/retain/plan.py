@@ -18,8 +18,14 @@ from memory.settings import RetentionSettings
 
 MOST_DECISIONS = 512
 """In one plan; then the store is looked at again, since what is redundant has changed."""
+MOST_OF_SAMPLE = 2_048
+"""Likewise of a sample of a large store, whose places lie far apart: to look costs as much as to let four
+hundred go (tools.bench_year)."""
 SAMPLE_SHARE = 4
 """Of a sample, at most one in so many goes: the others would not be the least of the store."""
+SLACK_SHARE = 256
+"""Of a large store one part in so many of its budget goes at once, as far as a look finds it: else whoever
+records all day would look each second, which takes a second and more."""
 MOST_FRAMES = 512
 LOSSES: Mapping[int, float] = {FACTS: 0.05, KEYS: 1.0, DIGEST: 1.5, GONE: 2.0}
 """What a step loses, in units of an observation's value. Recall at 10 without any keys of facts is less by
@@ -118,6 +124,8 @@ def _add_least(
     found, is_sample = subjects(db, budget, dice)
     if not found:
         return
+    if is_sample and budget == "index":
+        excess += settings.index_bytes // SLACK_SHARE
     judged = policy.judge(db, found, now_ns)
     shares: dict[bytes, float] = {}
     if settings.quota and settings.policy == "value":
@@ -131,7 +139,7 @@ def _add_least(
             cost = _cost(settings.policy, float(judged.scores[place]), move)
             ranked.append((cost * shares.get(one.source_id, 1.0), place, move))
     ranked.sort(key=lambda item: item[:2])
-    most = min(MOST_DECISIONS, max(1, len(found) // SAMPLE_SHARE)) if is_sample else MOST_DECISIONS
+    most = min(MOST_OF_SAMPLE, max(1, len(found) // SAMPLE_SHARE)) if is_sample else MOST_DECISIONS
     for _, place, move in ranked[:most]:
         if made.expects >= excess:
             break

@@ -16,8 +16,35 @@ from memory.log.tombstones import Tombstones
 
 FRAMES = 0
 """The step, in the log of letting go, by which rows of frames go."""
-MERGED_PAGES = -8
-"""Pages of the text index that are merged after a batch, so that words which went give their room back."""
+MERGED_PAGES = 8
+"""Pages of the text index that are merged after a batch, so that words which went give their room back. Not a
+negative number, which merges more: SQLite 3.40 adds two levels to a large index each time, and reads an
+index of more than 2 000 as damaged (found by tools.bench_year, after some 20 000 acts)."""
+
+
+LEAST_ACTS, MOST_ACTS = 1_000, 65_536
+ACT_BYTES, ACT_SHARE = 512, 32
+"""Of the log of letting go, with a tombstone, an act takes some half a kB; of the budget it may take one part
+in so many. No more than `MOST_ACTS` in a store of any size: whoever looks for what was forgotten passes
+the tombstones of retention."""
+
+
+def most_acts(index_bytes: int) -> int:
+    """How many acts of letting go, and how many of its tombstones, are kept in a store of this budget."""
+    return min(MOST_ACTS, max(LEAST_ACTS, index_bytes // ACT_SHARE // ACT_BYTES))
+
+
+def trim(db: sqlite3.Connection, most: int) -> None:
+    """Takes the oldest acts, and the oldest tombstones of retention, away, within the caller's transaction.
+
+    Else they would take the place of all that is kept, after a year or two. Their numbers stay in
+    `let_go_total`; what went so long ago and is delivered again comes in, and goes by its value again.
+    Tombstones of what was forgotten stay for ever.
+    """
+    for table, only in (("let_go", ""), ("tombstone", f" AND reason = '{REASON}'")):
+        newest = db.execute(f"SELECT MAX(n) FROM {table}").fetchone()[0]  # noqa: S608
+        if newest is not None and newest > most:
+            db.execute(f"DELETE FROM {table} WHERE n <= ?{only}", (newest - most,))  # noqa: S608
 
 
 class Decision(NamedTuple):

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from memory.keys.keyers import DIGEST, DigestKeyer, unpack_vectors
+from memory.keys.keyers import DIGEST, DigestKeyer, newest_digest, unpack_vectors
 from memory.keys.prototypes import PROTOTYPE
 from memory.keys.speaks import answering
 from memory.log.reader import MIDDLE, SourceRow, last_commit, marks, pages, sources
@@ -97,6 +97,7 @@ class Merger:
     def __init__(self, settings: SpanSettings) -> None:
         self._settings = settings
         self._informative = settings.digest == "informative"
+        self._keyed: tuple[str, int] = "", 0
 
     @property
     def _bounded(self) -> bool:
@@ -112,7 +113,7 @@ class Merger:
             "SELECT level, source_id, session, pts_ns FROM roll_due WHERE level = 'pairs' LIMIT 1"
         ).fetchone()
         if row is not None:
-            if not _keys_are_made(db):
+            if not self._keys_are_made(db):
                 return rolled
             _pair_episode(db, row[1], row[2], row[3])
             db.execute(
@@ -122,6 +123,19 @@ class Merger:
             return rolled
         self._merge_some(db, over, rolled)
         return rolled
+
+    def _keys_are_made(self, db: sqlite3.Connection) -> bool:
+        """Whether every event has the key of its digest, or there is no encoder to make any."""
+        speaks = answering(db)
+        if speaks is None:
+            return True
+        encoder_id, after = self._keyed
+        if encoder_id != speaks.encoder_id:
+            after = 0
+        if DigestKeyer().pending(db, speaks.encoder_id, after, 1):
+            return False
+        self._keyed = speaks.encoder_id, newest_digest(db)
+        return True
 
     def _merge_some(
         self, db: sqlite3.Connection, over: dict[tuple[bytes, int] | None, int], rolled: Rolled
@@ -308,12 +322,6 @@ def _scale_of(db: sqlite3.Connection) -> _Scale:
     )
     most = max(told["MAX merges"], default=0)
     return _Scale(first, max(1, last - first), max(1, round(most)))
-
-
-def _keys_are_made(db: sqlite3.Connection) -> bool:
-    """Whether every event has the key of its digest, or there is no encoder to make any."""
-    speaks = answering(db)
-    return speaks is None or not DigestKeyer().pending(db, speaks.encoder_id, 0, 1)
 
 
 def _pair_episode(db: sqlite3.Connection, source_id: bytes, session: int, pts_ns: int) -> None:

@@ -178,7 +178,9 @@ def retention(store, reader, shelf):
     """Retention of the store under some settings, alone with it."""
 
     def made(**settings):
-        one = Retention(store, reader, shelf, RetentionSettings(**settings), lambda: LATER_NS)
+        # Copied, since owners may not set budgets as small as these.
+        small = RetentionSettings().model_copy(update=settings)
+        one = Retention(store, reader, shelf, small, lambda: LATER_NS)
         one.compacted_from = 0, 0.0
         with reader.snapshot() as db:
             shelf.ready(db, ENCODER)

@@ -29,9 +29,18 @@ from memory.retain.policies import Chance, Judged, policy_of
 from memory.retain.steps import Decision, FramesDecision, let_frames_go, let_go
 from memory.retain.subjects import subjects
 from memory.retention import MOST_IN_STEP, Retention, rows_of, step_name, steps_of
-from memory.settings import MemorySettings, RecallSettings, RetentionSettings, RetentionWeights, SpanSettings
+from memory.settings import (
+    LEAST_INDEX_BYTES,
+    MemorySettings,
+    RecallSettings,
+    RetentionSettings,
+    RetentionWeights,
+    SpanSettings,
+)
 from memory.spans.consolidate import Consolidator, rebuild_views
 from memory.spans.segment import segmenter_of
+from stream.config import load_config
+from stream.errors import ConfigError
 from stream.messages import Act, Cue
 from stream.messages.retention import PinAsk, RetentionAsk
 
@@ -409,7 +418,8 @@ KILLED = textwrap.dedent(
     folder = Path(sys.argv[1])
     store = LogStore(folder)
     one = Retention(store, LogReader(folder), IndexShelf(folder / "views"),
-                    RetentionSettings(index_bytes=int(sys.argv[2]), thumbnails_bytes=0), lambda: 1)
+                    RetentionSettings().model_copy(
+                        update={"index_bytes": int(sys.argv[2]), "thumbnails_bytes": 0}), lambda: 1)
     while True:
         for step in steps_of(one.look()):
             one.apply(step)
@@ -447,7 +457,11 @@ def test_killed_in_the_midst_it_goes_on_and_the_store_is_whole(tmp_path, take, s
         recount(db)
     assert counted(store._db) == now
     one = Retention(
-        store, reader, shelf, RetentionSettings(index_bytes=budget, thumbnails_bytes=0), lambda: NOW_NS
+        store,
+        reader,
+        shelf,
+        RetentionSettings().model_copy(update={"index_bytes": budget, "thumbnails_bytes": 0}),
+        lambda: NOW_NS,
     )
     one.compacted_from = 0, 0.0
     one.hold()
@@ -485,9 +499,11 @@ def test_a_large_store_is_sampled(store, reader, take, monkeypatch, keyed):
         assert is_sample
         assert 8 <= len(found) <= 64
         assert [one.n for one in found] != [one.n for one in other]
-        settings = RetentionSettings(index_bytes=1 << 16)
+        settings = RetentionSettings()
         made = plan(db, {"index": 10**6}, policy_of("value", settings.weights), settings, NOW_NS, DICE)
         assert 0 < len(made.decisions) <= 64 // 4
+        little = plan(db, {"index": 1}, policy_of("value", settings.weights), settings, NOW_NS, DICE)
+        assert len(little.decisions) == len(made.decisions), "it goes on, so that it need not look soon again"
 
 
 def test_controls_are_what_they_say(store, reader, take):
@@ -556,3 +572,13 @@ def test_steps_have_the_order_of_the_design():
     assert Judged(np.zeros(1), {"novel": np.array([0.5])}).why(0) == "novel 0.5"
     assert RecallSettings()
     assert sqlite3.sqlite_version_info >= (3, 35), "RETURNING"
+
+
+def test_a_budget_that_an_empty_store_overruns_is_refused(store, reader):
+    with reader.snapshot() as db:
+        empty = kept(db, 0).index
+    assert empty < 0.8 * LEAST_INDEX_BYTES, "the least budget must be above what the schema takes"
+    with pytest.raises(ConfigError) as told:
+        load_config(environment={"OMNIRECALL__MEMORY__RETENTION__INDEX_BYTES": str(empty)})
+    assert "index_bytes" in str(told.value)
+    assert str(LEAST_INDEX_BYTES) in str(told.value)

@@ -7,10 +7,13 @@ import random
 import numpy as np
 import pytest
 
+from memory.log.demotion import KEYS
 from memory.log.pins import pins, resolved
+from memory.log.store import LogStore
 from memory.retain.kept import kept
 from memory.retain.plan import fair_shares, overruns, plan
 from memory.retain.policies import Rarities, Value, policy_of, stated
+from memory.retain.steps import Decision, most_acts
 from memory.retain.subjects import subjects
 from memory.settings import RetentionWeights, SpanSettings
 from memory.spans.consolidate import Consolidator, rebuild_views
@@ -197,3 +200,53 @@ def test_one_camera_does_not_erase_the_others(store, reader, take, sentences, re
 
     assert left(quota=True) == len(sentences)
     assert left(quota=False) < len(sentences)
+
+
+def test_the_log_of_letting_go_and_its_tombstones_are_bounded_and_those_of_forgetting_stay(
+    store, reader, take, sentences, retention, filled, monkeypatch
+):
+    """Else the log of a year of letting go takes the place of what is kept."""
+    monkeypatch.setattr("memory.retention.most_acts", lambda index_bytes: 20)
+    filled(store, take, sentences, rounds=8)
+    with store.erasing() as (_, number, _t_ns):
+        store.tombstones.add_observation(b"forgotten".ljust(16), "forget", number)
+    one = retention(index_bytes=1 << 16, thumbnails_bytes=0)
+    done = one.hold()
+    assert done.items > 100
+    with reader.snapshot() as db:
+        assert db.execute("SELECT COUNT(*) FROM let_go").fetchone()[0] <= 20
+        reasons = dict(db.execute("SELECT reason, COUNT(*) FROM tombstone GROUP BY reason").fetchall())
+        assert reasons["forget"] == 1
+        assert 0 < reasons["retention"] <= 20
+        total = sum(n for (n,) in db.execute("SELECT items FROM let_go_total"))
+        assert total == done.items, "the sums tell of all"
+
+
+def test_how_many_acts_are_kept_follows_the_budget():
+    assert most_acts(1 << 16) == 1_000
+    assert most_acts(256 << 20) * 512 == (256 << 20) // 32
+    assert most_acts(64 << 30) == 65_536
+
+
+def test_no_batch_adds_a_level_to_the_text_index(store, take, retention):
+    """FTS5 reads an index of more than 2 000 levels as damaged, and the store with it."""
+    film = take()
+    one = retention()
+    texts = [" ".join(f"w{n * 31 + i * i}" for i in range(20)) for n in range(2000)]
+    store.commit([film.put(*(film.said(n, n + 1, text) for n, text in enumerate(texts)))])
+    for n in range(1, 31):
+        store.commit([film.put(film.said(9000 + n, 9001 + n, f"{texts[n]} and more"))])
+        assert one.apply([Decision(n, KEYS, "test")]).items == 1
+    (block,) = store._db.execute("SELECT block FROM observation_fts_data WHERE id = 10").fetchone()
+    assert block[4] < 20, "how many levels there are: two more by each batch once"
+
+
+def test_a_text_index_of_too_many_levels_is_made_anew(store, take, tmp_path):
+    store.commit([take().put(take().said(0, 4, "a heron on the pier"))])
+    levels = bytes(4) + b"\x8f\x52" + b"\x00\x00" + bytes(2 * 2002)
+    store._db.execute("UPDATE observation_fts_data SET block = ? WHERE id = 10", (levels,))
+    store.close()
+    again = LogStore(tmp_path / "store")
+    found = again._db.execute("SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'heron'")
+    assert len(found.fetchall()) == 1
+    again.close()

@@ -11,10 +11,16 @@ import pytest
 
 from memory.keys import build as build_module
 from memory.keys import files as files_module
+from memory.keys import index as index_module
+from memory.keys import keyers
 from memory.keys.gpu import faiss_library
 from memory.keys.index import IndexShelf
+from memory.keys.keyers import DigestKeyer, newest_digest
 from memory.keys.turns import Turns
 from memory.keys.vectors import IvfIndex
+from memory.settings import SpanSettings
+from memory.spans.consolidate import Consolidator
+from memory.spans.segment import segmenter_of
 from tests.memory.test_memory_keys import E, ended, filled, unit
 
 
@@ -158,3 +164,84 @@ def test_no_more_than_a_quarter_of_the_lists_is_looked_into(monkeypatch):
     asked.see(np.arange(4000), vectors)
     asked.choose_probes(inner)
     assert inner.nprobe == 126 // 4
+
+
+@pytest.mark.parametrize("most_flat", [10_000, 1_000])
+def test_keys_that_went_are_not_found_before_they_are_out_of_the_arrays(
+    store, reader, take, tmp_path, monkeypatch, most_flat
+):
+    """FAISS walks a whole index to take a key out; a large one waits until that is worth it."""
+    monkeypatch.setattr(index_module, "SMALL", 0)
+    filled(store, take, rows=1500)
+    shelf = IndexShelf(tmp_path / "store" / "views", most_flat=most_flat)
+    with reader.snapshot() as db:
+        index = shelf.ready(db, E)
+        if most_flat < 1500:
+            shelf.tend(db)
+            ended(shelf, db)
+            index = shelf.ready(db, E)
+        query = unit(1, 16, seed=5)[0]
+        before = shelf.search(index, query, 40)
+        gone = before.ids[:30].tolist()
+        shelf.remove(gone)
+        assert len(index) == 1500, "they are still there"
+        assert shelf.describe()[E]["n"] == 1470
+        after = shelf.search(index, query, 10)
+        assert after.ids.tolist() == before.ids[30:].tolist()
+        assert (shelf.owners_of(E, np.array(gone)) == -1).all()
+        among = shelf.search(index, query, 5, np.array([*gone[:5], *before.ids[30:32].tolist()]))
+        assert sorted(among.ids.tolist()) == sorted(before.ids[30:32].tolist())
+        shelf.remove([int(key_id) for key_id in index.ids()[:1400]])
+        found = shelf.search(index, query, 60)
+        left = shelf.describe()[E]["n"]
+        assert 60 <= left < 110
+        assert len(found.ids) == 60 or not index.is_exact, "of all that is left as many as are wanted"
+    shelf.save()
+    again = IndexShelf(tmp_path / "store" / "views", most_flat=most_flat)
+    body = (tmp_path / "store" / "views").glob("*.faiss")
+    assert len(list(body)) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(index_module, "_matched", lambda db, index: index)
+        with reader.snapshot() as db:
+            held = again._load(db, E, 16, again.folder)
+    assert not set(held.ids().tolist()) & set(gone), "no file has them"
+
+
+def test_a_large_index_takes_keys_out_once_many_went(store, reader, take, tmp_path, monkeypatch):
+    monkeypatch.setattr(index_module, "SMALL", 100)
+    monkeypatch.setattr(index_module, "MOST_LEAVING", 64)
+    filled(store, take, rows=300)
+    shelf = IndexShelf(tmp_path / "store" / "views")
+    with reader.snapshot() as db:
+        index = shelf.ready(db, E)
+        ids = [int(key_id) for key_id in np.sort(index.ids())]
+        shelf.remove(ids[:63])
+        assert len(index) == 300
+        shelf.remove(ids[63:64])
+        assert len(index) == 236
+        shelf.remove(ids[64:300])
+        assert len(index) == 0
+
+
+def test_a_digest_is_looked_at_once_and_again_where_it_changed(store, reader, take):
+    """The pace of keys must not follow how many events the store has."""
+    film = take(media=("audio",))
+    store.commit([film.put(film.said(0, 3, "the ferry leaves at seven"), marks=film.ends(4))])
+    made = Consolidator(segmenter_of(SpanSettings()), 10**10)
+    with store.views() as db:
+        made.advance(db, 10**18, store.touched)
+    with reader.snapshot() as db:
+        (draft,) = DigestKeyer().pending(db, E, 0, 10)
+        seen = newest_digest(db)
+        assert DigestKeyer().pending(db, E, seen, 10) == []
+    with store.views() as db:
+        db.execute("UPDATE span SET digest = 'other words' WHERE span_id = ?", (draft.owner,))
+    with reader.snapshot() as db:
+        (again,) = DigestKeyer().pending(db, E, seen, 10)
+        assert (again.owner, again.text) == (draft.owner, "other words")
+        assert db.execute("SELECT COUNT(*) FROM event_told").fetchone() == (1,)
+        plan = db.execute(f"EXPLAIN QUERY PLAN SELECT 1 {keyers._DIGESTS}", (seen, "digest", E)).fetchall()
+        assert any("SEARCH e USING" in row[3] and "rowid>" in row[3] for row in plan)
+    with store.views() as db:
+        db.execute("DELETE FROM span")
+        assert db.execute("SELECT COUNT(*) FROM event_told").fetchone() == (0,)
