@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from perception.audio.speech import NS_PER_SAMPLE
 from perception.intake import TrackId
 from perception.video.observations import Batch, SeenFrame, add_text
 from perception.video.seen_text import Reading, TextLine
+from stream.errors import SourceRefused
 from stream.messages import CommitPut, SourceRecord, TrackRecord
 from stream.messages.claims import CorrectDone, CorrectPut
 from stream.messages.control import SourceOpen, SourceState
@@ -140,7 +142,9 @@ def _subtitles(house: House, attacks: Sequence[Attack], path: Path) -> None:
     for place, attack in enumerate(attacks):
         minutes, seconds = divmod(place * APART_S, 60)
         at = f"00:{minutes:02}:{seconds:02},000 --> 00:{minutes:02}:{seconds + 9:02},000"
-        lines = "\n".join(line for line in attack.whole.splitlines() if line.strip())
+        # With a control character in it the whole file is refused as no text, as it should be.
+        text = "".join(c for c in attack.whole if c == "\n" or unicodedata.category(c) != "Cc")
+        lines = "\n".join(line for line in text.splitlines() if line.strip())
         cues.append(f"{place + 1}\n{at}\n{lines}\n")
     path.write_text("\n".join(cues), encoding="utf-8")
     read_text(house, path)
@@ -151,6 +155,8 @@ def read_text(house: House, path: Path) -> None:
     uri = str(path.resolve())
     house.caller("supervisor").ask_for(SourceState, SourceOpen(uri=uri, as_text=True), timeout_s=10)
     house.wait_for(lambda: house.source(uri).state in ENDED, 120, f"{path.name} is read")
+    if house.source(uri).state == "rejected":
+        raise SourceRefused(f"{path} was not taken", remedy="mend the attacks that are written into it")
     house.wait_for(lambda: all(one.consolidated for one in house.memory().sources), 120, "consolidated")
 
 
