@@ -35,8 +35,9 @@ from typing import Any
 import numpy as np
 
 from memory.keys.facts import FACT
-from memory.keys.index import MOST_FLAT, IndexShelf, stored_vectors
+from memory.keys.index import MOST_FLAT, IndexShelf
 from memory.keys.keyers import TextKeyer, add_keys, unpack_vectors
+from memory.keys.stored import stored_vectors
 from memory.log.database import RECALL_CACHE_KIB
 from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +31,10 @@ from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, Lexicon
 from memory.keys.mapped import MOST_SINCE, MappedVectors
 from memory.keys.owners import Gone, Owners
+from memory.keys.stored import KEYS_SINCE, READ_ROWS, Matched, agrees, matched_of, stored_vectors
 from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
-from memory.log.reader import last_commit, last_given, marks, pages
+from memory.log.reader import last_commit
 from stream.errors import Corrupt
 
 MOST_FLAT = 100_000
@@ -50,10 +51,6 @@ MOST_LEAVING, SMALL = 4_096, 16_384
 """Keys that went and are still in the arrays, of an index that is not small: FAISS walks all of an index to
 take any out, some milliseconds for each 10 000 keys, so that retention in small steps would do little else
 in a large store."""
-SAMPLED_KEYS = 64
-"""Keys that are compared with the store when an index is loaded."""
-READ_ROWS = 4096
-"""Keys read from SQLite at a time when an index catches up; 12 MB at 768 dimensions."""
 
 
 class IndexShelf:
@@ -370,7 +367,7 @@ class IndexShelf:
             return False
         finally:
             remove_view(folder, _stem(encoder_id))
-        matched = _matched(db, index)
+        matched = matched_of(db, index)
         with self._lock:
             self._take(index, matched)
             self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
@@ -387,7 +384,7 @@ class IndexShelf:
                 self._mapped[encoder_id] = mapped
         return True
 
-    def _take(self, index: FlatIndex | IvfIndex, matched: _Matched) -> None:
+    def _take(self, index: FlatIndex | IvfIndex, matched: Matched) -> None:
         """Puts an index in its place, without the keys that are gone since it was matched with the store."""
         gone = self._gone.among(matched.ids)
         index.remove(gone)
@@ -454,7 +451,7 @@ class IndexShelf:
                 self._changes[encoder_id] = self._changes.get(encoder_id, 0) + matched.has_changed
             return True
 
-    def _open(self, db: sqlite3.Connection, encoder_id: str) -> tuple[FlatIndex | IvfIndex, _Matched] | None:
+    def _open(self, db: sqlite3.Connection, encoder_id: str) -> tuple[FlatIndex | IvfIndex, Matched] | None:
         """The index of an encoder, and how it was brought in step with the store."""
         row = db.execute(
             "SELECT dimension FROM key WHERE encoder_id = ? AND kind <> 'fact' AND vector IS NOT NULL"
@@ -472,7 +469,7 @@ class IndexShelf:
             self.rebuilt += (self.folder / f"{_stem(encoder_id)}.json").exists()
             self._measured.pop(encoder_id, None)
             index = FlatIndex(encoder_id, dimension, gpu=self._gpu)
-        return index, _matched(db, index)
+        return index, matched_of(db, index)
 
     def _load(
         self, db: sqlite3.Connection, encoder_id: str, dimension: int, folder: Path
@@ -489,7 +486,7 @@ class IndexShelf:
             raise Corrupt(f"the index in {folder} is of another encoder")
         kind = IvfIndex if told["kind"] == "ivf-sq8" else FlatIndex
         index = kind.load(encoder_id, body, gpu=self._gpu)
-        if len(index) != told["n"] or index.dimension != dimension or not _agrees(db, index):
+        if len(index) != told["n"] or index.dimension != dimension or not agrees(db, index):
             raise Corrupt(f"the index in {folder} is of another store or time")
         self._measured[encoder_id] = dict(told["measured"])
         return index
@@ -504,7 +501,7 @@ class IndexShelf:
                 index, after = self._indexes.get(encoder_id), self._last_key.get(encoder_id, 0)
             if index is None:
                 return None
-            rows = db.execute(_KEYS_SINCE, (encoder_id, after, index.dimension, READ_ROWS)).fetchall()
+            rows = db.execute(KEYS_SINCE, (encoder_id, after, index.dimension, READ_ROWS)).fetchall()
             commit_no = last_commit(db)
             with self._lock:
                 if (self._indexes.get(encoder_id), self._last_key.get(encoder_id, 0)) != (index, after):
@@ -515,7 +512,7 @@ class IndexShelf:
                     return index
 
     def _add(self, index: FlatIndex | IvfIndex, rows: Sequence[tuple[int, bytes | None, int]]) -> None:
-        """Adds keys as `_KEYS_SINCE` gives them, but those that have gone since that snapshot."""
+        """Adds keys as `KEYS_SINCE` gives them, but those that have gone since that snapshot."""
         if not rows:
             return
         gone = set(self._gone.among(np.array([row[0] for row in rows], dtype=np.int64)).tolist())
@@ -526,100 +523,6 @@ class IndexShelf:
             index.add(ids, unpack_vectors([row[1] for row in own], index.dimension))
         self._owners[index.encoder_id].add(ids, np.array([row[2] for row in own], dtype=np.int64))
         self._last_key[index.encoder_id] = int(rows[-1][0])
-
-
-class _Matched(NamedTuple):
-    """The keys of an index as the store has them.
-
-    `ids` in ascending order and the row `numbers` of their owners, as `Owners` takes them, (N,) int64
-    both; `last_key` of the encoder, which may be of no part of the index; whether the index `has_changed`.
-    """
-
-    ids: Ids
-    numbers: Ids
-    last_key: int
-    has_changed: bool
-
-
-_KEYS_SINCE = (
-    "SELECT k.key_id, CASE WHEN k.kind <> 'fact' THEN k.vector END, COALESCE(o.n, 0) FROM key AS k"
-    " LEFT JOIN observation AS o ON o.observation_id = k.owner"
-    " WHERE k.encoder_id = ? AND k.key_id > ? AND k.vector IS NOT NULL"
-    " AND k.dimension = ? ORDER BY k.key_id LIMIT ?"
-)
-_KEY_OWNERS = (
-    "SELECT k.key_id, COALESCE(o.n, 0) FROM key AS k LEFT JOIN observation AS o"
-    " ON o.observation_id = k.owner WHERE k.encoder_id = ? AND k.vector IS NOT NULL AND k.dimension = ?"
-    " AND k.kind <> 'fact' ORDER BY k.key_id"
-)
-
-
-def _matched(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> _Matched:
-    """Adds what only the store has and removes what only the index has."""
-    encoder_id, dimension = index.encoder_id, index.dimension
-    rows = np.array(db.execute(_KEY_OWNERS, (encoder_id, dimension)).fetchall(), dtype=np.int64)
-    stored, numbers = rows.reshape(-1, 2).T.copy()
-    there = index.ids()
-    gone, missing = np.setdiff1d(there, stored), np.setdiff1d(stored, there)
-    index.remove(gone)
-    for start in range(0, len(missing), READ_ROWS):
-        ids = missing[start : start + READ_ROWS]
-        index.add(*_read_keys(db, encoder_id, ids, dimension))
-    index.commit_no = last_commit(db)
-    last = db.execute(
-        "SELECT COALESCE(MAX(key_id), 0) FROM key WHERE encoder_id = ?", (encoder_id,)
-    ).fetchone()
-    return _Matched(stored, numbers, int(last[0]), bool(len(missing) or len(gone)))
-
-
-def stored_vectors(
-    db: sqlite3.Connection, key_ids: Sequence[int], dimension: int
-) -> tuple[list[int], Vectors]:
-    """Keys as the store has them: ids of those that are there, and vectors (K, D) float32."""
-    rows: list[tuple[int, bytes]] = []
-    for some in pages(key_ids):
-        rows += db.execute(
-            f"SELECT key_id, vector FROM key WHERE key_id IN ({marks(some)})"  # noqa: S608
-            " AND vector IS NOT NULL AND dimension = ?",
-            (*some, dimension),
-        )
-    return [key_id for key_id, _ in rows], unpack_vectors([vector for _, vector in rows], dimension)
-
-
-def _read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int) -> tuple[Ids, Vectors]:
-    """The keys of these ids, which are in order, as they lie in the store."""
-    rows = db.execute(
-        "SELECT key_id, vector FROM key WHERE encoder_id = ? AND key_id BETWEEN ? AND ?"
-        " AND vector IS NOT NULL AND dimension = ? ORDER BY key_id",
-        (encoder_id, int(ids[0]), int(ids[-1]), dimension),
-    )
-    wanted = set(ids.tolist())
-    kept = [row for row in rows if row[0] in wanted]
-    return (
-        np.array([row[0] for row in kept], dtype=np.int64),
-        unpack_vectors([row[1] for row in kept], dimension),
-    )
-
-
-def _agrees(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
-    """Whether some keys of an index, the newest among them, are there, and what the store holds as them.
-
-    A store that was restored gives ids anew that a newer index file has already, or will give them.
-    """
-    ids = np.sort(index.ids())
-    if not len(ids):
-        return True
-    if ids[-1] > last_given(db, "key"):
-        return False
-    spread = np.linspace(0, len(ids) - 1, min(len(ids), SAMPLED_KEYS)).astype(np.int64)
-    known = 0
-    for one in ids[np.unique(spread)]:
-        there, vectors = _read_keys(db, index.encoder_id, np.array([one]), index.dimension)
-        known += len(there)
-        if len(there) and not index.holds(int(one), vectors[0]):
-            return False
-    # A store that was encoded anew has other ids: what shares none of them is no index of it.
-    return known > 0
 
 
 def _stem(encoder_id: str) -> str:

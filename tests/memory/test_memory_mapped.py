@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from memory.keys import build as build_module
-from memory.keys.index import BUILT, IndexShelf, stored_vectors
+from memory.keys.index import BUILT, IndexShelf
 from memory.keys.keyers import FactKeyer, TextKeyer, add_keys
 from memory.keys.mapped import MappedVectors, write
+from memory.keys.stored import stored_vectors
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
 from memory.settings import RecallSettings

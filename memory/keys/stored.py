@@ -1,0 +1,113 @@
+"""Keys as the store has them, beside an index: what is read of them, and whether both agree."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from memory.keys.gpu import Ids, Vectors
+from memory.keys.keyers import unpack_vectors
+from memory.keys.vectors import FlatIndex, IvfIndex
+from memory.log.reader import last_commit, last_given, marks, pages
+
+SAMPLED_KEYS = 64
+"""Keys that are compared with the store when an index is loaded."""
+READ_ROWS = 4096
+"""Keys read from SQLite at a time when an index catches up; 12 MB at 768 dimensions."""
+
+
+class Matched(NamedTuple):
+    """The keys of an index as the store has them.
+
+    `ids` in ascending order and the row `numbers` of their owners, as `Owners` takes them, (N,) int64
+    both; `last_key` of the encoder, which may be of no part of the index; whether the index `has_changed`.
+    """
+
+    ids: Ids
+    numbers: Ids
+    last_key: int
+    has_changed: bool
+
+
+KEYS_SINCE = (
+    "SELECT k.key_id, CASE WHEN k.kind <> 'fact' THEN k.vector END, COALESCE(o.n, 0) FROM key AS k"
+    " LEFT JOIN observation AS o ON o.observation_id = k.owner"
+    " WHERE k.encoder_id = ? AND k.key_id > ? AND k.vector IS NOT NULL"
+    " AND k.dimension = ? ORDER BY k.key_id LIMIT ?"
+)
+KEY_OWNERS = (
+    "SELECT k.key_id, COALESCE(o.n, 0) FROM key AS k LEFT JOIN observation AS o"
+    " ON o.observation_id = k.owner WHERE k.encoder_id = ? AND k.vector IS NOT NULL AND k.dimension = ?"
+    " AND k.kind <> 'fact' ORDER BY k.key_id"
+)
+
+
+def matched_of(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> Matched:
+    """Adds what only the store has and removes what only the index has."""
+    encoder_id, dimension = index.encoder_id, index.dimension
+    rows = np.array(db.execute(KEY_OWNERS, (encoder_id, dimension)).fetchall(), dtype=np.int64)
+    stored, numbers = rows.reshape(-1, 2).T.copy()
+    there = index.ids()
+    gone, missing = np.setdiff1d(there, stored), np.setdiff1d(stored, there)
+    index.remove(gone)
+    for start in range(0, len(missing), READ_ROWS):
+        ids = missing[start : start + READ_ROWS]
+        index.add(*read_keys(db, encoder_id, ids, dimension))
+    index.commit_no = last_commit(db)
+    last = db.execute(
+        "SELECT COALESCE(MAX(key_id), 0) FROM key WHERE encoder_id = ?", (encoder_id,)
+    ).fetchone()
+    return Matched(stored, numbers, int(last[0]), bool(len(missing) or len(gone)))
+
+
+def stored_vectors(
+    db: sqlite3.Connection, key_ids: Sequence[int], dimension: int
+) -> tuple[list[int], Vectors]:
+    """Keys as the store has them: ids of those that are there, and vectors (K, D) float32."""
+    rows: list[tuple[int, bytes]] = []
+    for some in pages(key_ids):
+        rows += db.execute(
+            f"SELECT key_id, vector FROM key WHERE key_id IN ({marks(some)})"  # noqa: S608
+            " AND vector IS NOT NULL AND dimension = ?",
+            (*some, dimension),
+        )
+    return [key_id for key_id, _ in rows], unpack_vectors([vector for _, vector in rows], dimension)
+
+
+def read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int) -> tuple[Ids, Vectors]:
+    """The keys of these ids, which are in order, as they lie in the store."""
+    rows = db.execute(
+        "SELECT key_id, vector FROM key WHERE encoder_id = ? AND key_id BETWEEN ? AND ?"
+        " AND vector IS NOT NULL AND dimension = ? ORDER BY key_id",
+        (encoder_id, int(ids[0]), int(ids[-1]), dimension),
+    )
+    wanted = set(ids.tolist())
+    kept = [row for row in rows if row[0] in wanted]
+    return (
+        np.array([row[0] for row in kept], dtype=np.int64),
+        unpack_vectors([row[1] for row in kept], dimension),
+    )
+
+
+def agrees(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:
+    """Whether some keys of an index, the newest among them, are there, and what the store holds as them.
+
+    A store that was restored gives ids anew that a newer index file has already, or will give them.
+    """
+    ids = np.sort(index.ids())
+    if not len(ids):
+        return True
+    if ids[-1] > last_given(db, "key"):
+        return False
+    spread = np.linspace(0, len(ids) - 1, min(len(ids), SAMPLED_KEYS)).astype(np.int64)
+    known = 0
+    for one in ids[np.unique(spread)]:
+        there, vectors = read_keys(db, index.encoder_id, np.array([one]), index.dimension)
+        known += len(there)
+        if len(there) and not index.holds(int(one), vectors[0]):
+            return False
+    # A store that was encoded anew has other ids: what shares none of them is no index of it.
+    return known > 0
