@@ -201,7 +201,7 @@ def test_keys_that_went_are_not_found_before_they_are_out_of_the_arrays(
     body = (tmp_path / "store" / "views").glob("*.faiss")
     assert len(list(body)) == 1
     with monkeypatch.context() as patched:
-        patched.setattr(index_module, "_matched", lambda db, index: index)
+        patched.setattr(index_module, "matched_of", lambda db, index: index)
         with reader.snapshot() as db:
             held = again._load(db, E, 16, again.folder)
     assert not set(held.ids().tolist()) & set(gone), "no file has them"
