@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
 
+import msgspec
+
 from reasoning.classes import labels_of
 from reasoning.evidence import Support
 from reasoning.question import Question
@@ -51,10 +53,16 @@ class Draft:
         """Adds a sentence that rests on `items`."""
         numbers = []
         for item in items:
-            if item not in self.citations:
-                self.citations.append(item)
-            numbers.append(self.citations.index(item))
+            numbers.append(self._number_of(item))
         self.sentences.append(Sentence(text=text, citations=tuple(dict.fromkeys(numbers))))
+
+    def _number_of(self, item: EvidenceItem) -> int:
+        """Its place among the citations; an observation is cited once, however it was found."""
+        for number, one in enumerate(self.citations):
+            if one == item or (item.observation_id and one.observation_id == item.observation_id):
+                return number
+        self.citations.append(item)
+        return len(self.citations) - 1
 
     def finish(self, verdict: Verdict, coverage: Coverage, conflicts: tuple[str, ...] = ()) -> Answer:
         """The answer; where it is not sure, how far the memory reaches is told as well."""
@@ -76,6 +84,18 @@ def not_seen(coverage: Coverage) -> Answer:
     draft = Draft()
     draft.say(NOT_SEEN)
     return draft.finish("not_seen", coverage)
+
+
+def as_uncertain(answer: Answer, coverage: Coverage) -> Answer:
+    """An answer that was sure as one that is not: it says so, and how far the memory reaches."""
+    if answer.verdict != "answered":
+        return answer
+    return msgspec.structs.replace(
+        answer,
+        answer=" ".join((UNSURE, answer.answer, *tell_coverage(coverage))),
+        sentences=(Sentence(text=UNSURE), *answer.sentences),
+        verdict="uncertain",
+    )
 
 
 def tell(

@@ -70,6 +70,7 @@ class Asking:
         coverage: What the last recall reached.
         timings_ms: Milliseconds by stage, summed over recalls.
         notices: What the asker should know, in the order in which it was met.
+        told: Those of them that memory gave.
         recounted: Whether what happened in some time is told.
         spelt: Misspelt words of the question, and what memory took them for.
         met: Every item that memory gave, by id.
@@ -96,6 +97,7 @@ class Asking:
         self.coverage = Coverage()
         self.timings_ms: dict[str, float] = {}
         self.notices: dict[str, None] = {}
+        self.told: dict[str, None] = {}
         self.spelt: dict[str, str] = {}
         self.recounted = False
         self.met: dict[bytes, EvidenceItem] = {}
@@ -118,6 +120,7 @@ class Asking:
             key = f"memory.{name}"
             self.timings_ms[key] = self.timings_ms.get(key, 0.0) + ms
         self.coverage = evidence.coverage
+        self.told |= dict.fromkeys(evidence.notices)
         self.notices |= dict.fromkeys(evidence.notices)
         self.spelt |= evidence.spelt
         self.met |= {item.observation_id: item for item in evidence.items}
@@ -125,10 +128,10 @@ class Asking:
         return list(evidence.items)
 
     def join(self, before: Asking) -> None:
-        """Adds what an earlier reading of the same question cost, and what it found out."""
+        """Adds what an earlier reading of the same question cost, and what memory said of it."""
         for name, ms in before.timings_ms.items():
             self.timings_ms[name] = self.timings_ms.get(name, 0.0) + ms
-        self.notices = before.notices | self.notices
+        self.notices = before.told | self.notices
 
     def dated(self, items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
         """Without those that are known to be of another time than the question names.

@@ -26,9 +26,9 @@ SHORT_NS = 120_000_000_000
 
 def tell_gaps(asking: Asking, answer: Answer) -> list[str]:
     """Sentences on the gaps that bear on an answer, the longest first; one more for the rest."""
-    if not asking.coverage.gaps or (answer.verdict == "answered" and not names_stretch(asking)):
+    if not answer.coverage.gaps or (answer.verdict == "answered" and not names_stretch(asking)):
         return []
-    gaps = _joined([gap for gap in asking.coverage.gaps if not gap.lost and _is_then(asking, gap)])
+    gaps = _joined([gap for gap in answer.coverage.gaps if not gap.lost and _is_then(asking, gap)])
     gaps.sort(key=lambda gap: gap.pts0_ns - gap.pts1_ns)
     told = [_told(gap, asking.now()) for gap in sorted(gaps[:MOST_TOLD], key=_when)]
     if more := gaps[MOST_TOLD:]:

@@ -102,23 +102,26 @@ class Reasoner:
             before: The turns before it in its dialogue, the last one last.
         """
         goals = goals_of(question.asked) if self._settings.subgoals.enabled else ()
-        if len(goals) > 1:
-            return self._long(question, goals, gates, k)
+        if len(goals) > 1 and not (question.dialogue or question.beside_answer or question.without):
+            return self._long(asked, question, goals, gates, k)
         return self._one(asked, question, gates, k, before)
 
-    def _long(self, question: Question, goals: Sequence[Goal], gates: Cue, k: int) -> Answer:
+    def _long(self, asked: str, question: Question, goals: Sequence[Goal], gates: Cue, k: int) -> Answer:
         """The answers of the parts as one, or the owner's word where it is about the whole question."""
         settings = self._settings
 
-        def part(asked: str, within: Cue) -> Answer:
-            return self._one(asked, self.read(asked), within, k, ())
+        def part(text: str, within: Cue) -> Answer:
+            return self._one(text, self.read(text), within, k, ())
 
         answer = Subgoals(part, self._memory.recall, settings.subgoals, self.now).answer(goals, gates)
         told = ClaimsTold()
         if settings.corrections:
             told = self._memory.claims(msgspec.structs.replace(gates, text=question.asked))
         act = applying(question.asked, told, answer, settings) if told.corrections else None
-        return answer if act is None else tell_correction(act, told, answer, question, settings)
+        if act is not None:
+            answer = tell_correction(act, told, answer, question, settings)
+        notices = dict.fromkeys((*_of_reading(asked, question), *answer.notices))
+        return by_verdict(msgspec.structs.replace(answer, notices=tuple(notices)), settings)
 
     def _one(self, asked: str, question: Question, gates: Cue, k: int, before: Sequence[Exchange]) -> Answer:
         began_s = time.monotonic()
@@ -127,7 +130,14 @@ class Reasoner:
         if meant != question.asked:
             # What reasoning made of the misspelt words is worth nothing; memory told what is meant.
             first, again = asking, self.read(meant)
-            again = replace(again, beside_answer=question.beside_answer, without=question.without)
+            # Times stay as they were read, against the dialogue too, unless their own words were misspelt.
+            is_same = question.clock is not None and question.clock.words in meant
+            again = replace(
+                again,
+                beside_answer=question.beside_answer,
+                without=question.without,
+                clock=question.clock if is_same else again.clock,
+            )
             asking, answer = self._answer(respell(asked, first.spelt), again, gates, k, before)
             asking.join(first)
         self._hop("reasoning.answer")
@@ -150,19 +160,26 @@ class Reasoner:
         def weighed() -> None:
             self._hop("reasoning.evidence")
 
-        if question.dialogue and before:
+        of_dialogue = bool(question.dialogue and before)
+        if of_dialogue:
             asking.notices[FROM_DIALOGUE] = None
 
         def once() -> Answer:
-            if question.dialogue and before:
+            if of_dialogue:
                 return answer_asked_before(question, before, self._settings.listed)
             if anchor is not None:
-                return answer_at_answer(asking, anchor, weighed)
+                told = answer_at_answer(asking, anchor, weighed)
+                sure = asking.supported
+                return told if sure is None else msgspec.structs.replace(told, confidence=round(sure, 3))
             return answer_one(asking, question.asked, weighed)
 
         def ordinary() -> Answer:
             return in_rounds(asking, once)
 
+        if of_dialogue:
+            return asking, ordinary()  # It rests on no evidence, and has no confidence.
+        if anchor is not None:
+            return asking, by_verdict(ordinary(), self._settings)
         answer = answer_recent(self._memory, self._settings, question.asked, gates, most, ordinary)
         return asking, by_verdict(answer, self._settings)
 

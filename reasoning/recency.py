@@ -160,7 +160,8 @@ def _with_lead(draft: Draft, lead: str, told: Answer, *cited: EvidenceItem) -> A
     draft.say(lead, *cited)
     for sentence in told.sentences:
         draft.say(sentence.text, *(told.citations[place] for place in sentence.citations))
-    return draft.finish(told.verdict, told.coverage, told.conflicts)
+    done = draft.finish(told.verdict, told.coverage, told.conflicts)
+    return msgspec.structs.replace(done, confidence=told.confidence)
 
 
 def _unwatched(evidence: Evidence, settings: ReasoningSettings, ordinary: Callable[[], Answer]) -> Answer:

@@ -12,12 +12,15 @@ from datetime import datetime, timedelta, tzinfo
 
 import msgspec
 
+from reasoning.answer import as_uncertain
 from reasoning.asking import Asking
 from reasoning.question import Question
 from stream.clock_words import Range
 from stream.messages.answer import Answer
 
 DAY_NS = 86_400_000_000_000
+MOST_SURE = 0.5
+"""Confidence at most in what is of another time than was asked about."""
 
 
 def in_rounds(asking: Asking, answer_once: Callable[[], Answer]) -> Answer:
@@ -27,11 +30,13 @@ def in_rounds(asking: Asking, answer_once: Callable[[], Answer]) -> Answer:
         return first
     strict = asking.question
     for question, notice in _relaxed(strict, asking.now().tzinfo):
-        asking.question = question
+        asking.question, asking.supported = question, None
         told = answer_once()
         if told.verdict != "not_seen":
             asking.notices[notice] = None
-            return msgspec.structs.replace(told, verdict="uncertain")
+            told = as_uncertain(told, told.coverage)
+            sure = None if told.confidence is None else min(told.confidence, MOST_SURE)
+            return msgspec.structs.replace(told, confidence=sure)
     asking.question = strict
     return first
 

@@ -184,6 +184,7 @@ class Subgoals:
         self._timings_ms: dict[str, float] = {}
         self._notices: dict[str, None] = {}
         self._conflicts: dict[str, None] = {}
+        self._confidences: list[float] = []
         self.trail = Trail(settings.evidence_tokens)
 
     def answer(self, goals: Sequence[Goal], gates: Cue) -> Answer:
@@ -248,7 +249,10 @@ class Subgoals:
 
     def _take(self, told: Answer) -> None:
         """What a part says of the memory and of its time is the whole answer's too."""
-        self._coverage = told.coverage
+        gaps = (*self._coverage.gaps, *(one for one in told.coverage.gaps if one not in self._coverage.gaps))
+        self._coverage = msgspec.structs.replace(told.coverage, gaps=gaps)
+        if told.confidence is not None:
+            self._confidences.append(told.confidence)
         self._notices |= dict.fromkeys(told.notices)
         self._conflicts |= dict.fromkeys(told.conflicts)
         for name, ms in told.timings_ms.items():
@@ -267,7 +271,12 @@ class Subgoals:
                 _say(draft, one, name, said)
         verdict = weakest([one.verdict for one in self.trail.finished], len(goals))
         told = draft.finish(verdict, self._coverage, tuple(self._conflicts))
-        return msgspec.structs.replace(told, timings_ms=dict(self._timings_ms), notices=tuple(self._notices))
+        return msgspec.structs.replace(
+            told,
+            timings_ms=dict(self._timings_ms),
+            notices=tuple(self._notices),
+            confidence=min(self._confidences, default=None),
+        )
 
 
 def _say(draft: Draft, one: Finished, name: str, said: set[str]) -> None:

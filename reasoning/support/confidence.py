@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reasoning.answer import UNSURE, not_seen, tell_coverage
+from reasoning.answer import as_uncertain, not_seen
 from reasoning.asking import Asking
 from reasoning.settings import ReasoningSettings
 from reasoning.support.calibration import Calibration, calibrations
@@ -24,7 +24,8 @@ from reasoning.support.demands import (
     without_person,
 )
 from reasoning.support.owners import owned
-from stream.messages.answer import Answer, Sentence, Verdict
+from reasoning.words import content_stems
+from stream.messages.answer import Answer, Verdict
 from stream.messages.evidence import Coverage
 
 PARTNERS = 2
@@ -38,7 +39,9 @@ def by_support(asking: Asking, answer: Answer) -> Answer:
     """An answer with its confidence; refused or doubted where the evidence tells of somebody else."""
     if not asking.settings.confidence:
         return answer
-    share = BY_VERDICT[answer.verdict] if asking.supported is None else asking.supported
+    if asking.supported is None:
+        # What was computed has weighed its own items; the calibration is of questions for a fact.
+        return by_verdict(answer, asking.settings)
     features = support_of(asking)
     calibration = calibrations().get(asking.encoder_id)
     if features is None or calibration is None:
@@ -47,9 +50,9 @@ def by_support(asking: Asking, answer: Answer) -> Answer:
             asking.notices[
                 f"of whom the evidence tells was not weighed: nothing is calibrated for {known}"
             ] = None
-        return msgspec.structs.replace(answer, confidence=round(share, 3))
+        return msgspec.structs.replace(answer, confidence=round(asking.supported, 3))
     confidence = calibration.confidence(features)
-    return doubted(answer, confidence, calibration, asking.coverage)
+    return doubted(answer, confidence, calibration, answer.coverage)
 
 
 def by_verdict(answer: Answer, settings: ReasoningSettings) -> Answer:
@@ -63,7 +66,8 @@ def support_of(asking: Asking, whose: Whose = owned) -> dict[str, float] | None:
     """The features of a question that names one who speaks in a chat; None for any other question.
 
     Asks memory once more, without the name, among the conversations where that person speaks. None as well
-    where more than two speak there: nobody knows who is meant by "you", and nothing is calibrated for that.
+    where more than two speak there: nobody knows who is meant by "you", and nothing is calibrated for that;
+    and where nothing but the person is named.
     """
     question, met = asking.question, list(asking.met.values())
     person = person_asked(question.asked, speakers_in(met))
@@ -71,10 +75,14 @@ def support_of(asking: Asking, whose: Whose = owned) -> dict[str, float] | None:
     if not person or any(len(conversations_in(met)[one]) > PARTNERS for one in theirs):
         return None
     bare = without_person(question.content or question.asked, person)
+    if not content_stems(bare):
+        return None
     cue = question.cue(bare, asking.gates)
     sources = tuple(one.hex() for one in sorted(theirs))
     cue = msgspec.structs.replace(cue, text=cue.text or question.asked, sources=sources)
+    coverage = asking.coverage
     items = [item for item in asking.recall(cue, asking.k) if item.source_id in theirs]
+    asking.coverage = coverage  # That of the question, not of one person's conversations.
     return features_of(told_of(bare, person, conversations_in([*met, *items]), items, whose))
 
 
@@ -86,8 +94,4 @@ def doubted(answer: Answer, confidence: float, calibration: Calibration, coverag
         return msgspec.structs.replace(told, confidence=shown)
     if answer.verdict == "uncertain" or confidence >= calibration.uncertain_below:
         return msgspec.structs.replace(answer, confidence=shown)
-    text = " ".join((UNSURE, answer.answer, *tell_coverage(coverage)))
-    sentences = (Sentence(text=UNSURE), *answer.sentences)
-    return msgspec.structs.replace(
-        answer, answer=text, sentences=sentences, verdict="uncertain", confidence=shown
-    )
+    return msgspec.structs.replace(as_uncertain(answer, coverage), confidence=shown)
