@@ -104,12 +104,7 @@ def _begins_part(left: str, right: str, *, is_end: bool) -> bool:
     is_direct = _DIRECT.match(_LEADING.sub("", left)) is not None
     if re.match(_REQUEST, right, re.I) and is_direct and not is_end:
         return False  # "What did they list and name …" goes on with a verb.
-    if (
-        re.match(_TELL, right, re.I)
-        and is_direct
-        and not is_end
-        and not re.match(r"\w+\s+(?:me|us)\b", right)
-    ):
+    if re.match(_TELL, right, re.I) and is_direct and not is_end and not _TELL_US.match(right):
         return False
     if is_direct and not is_end and _WITH_CLAUSE.search(left) and re.match(_AUX, right, re.I):
         return False  # "What is it that stands here and is his …" goes on with the clause.

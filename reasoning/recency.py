@@ -38,8 +38,8 @@ PICTURES = ("caption", "shot", "frame")
 
 _NOW = re.compile(
     r"\b(?:(?:right|just)\s+now|now(?!\s+(?:that|and\s+then|on)\b)|currently|presently|at\s+present|"
-    r"(?:at|in)\s+(?:the|this)\s+(?:very\s+)?(?:moment|second|instant)(?!\s+(?:of|when|that|where)\b)|"
-    r"this\s+(?:very\s+)?(?:moment|instant|second|minute))",
+    r"(?:at|in)\s+(?:the|this)\s+(?:very\s+)?(?:moment|instant|second(?=\s*(?:[?.,!;]|$)))(?!\s+(?:of|when|that|where)\b)|"
+    r"this\s+(?:very\s+)?(?:moment|instant|second(?=\s*(?:[?.,!;]|$))|minute))",
     re.I,
 )
 _NOT_NOW = re.compile(r"\b(?:by|until|till|from|before|up\s+to|since|than|for|every|even)\s+$", re.I)

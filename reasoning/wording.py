@@ -13,7 +13,9 @@ _WH = r"(?:what|which|who|whom|whose|where|when|why|how)"
 _ASKS = rf"(?=(?:(?:for|in|on|at|by|from|to|with|of|about|until|since|under)\s+)?(?:{_WH}|if|whether)\b)"
 _ASKS_ANY = r"(?=\w)"
 _FRAMES = re.compile(
-    rf"^(?:(?:(?:can|could|would|will)\s+you\s+)?(?:please\s+)?(?:tell|remind)\s+me\s*(?:[,:]\s*{_ASKS_ANY}|{_ASKS})|"
+    r"^(?:(?:hey|hi|hello|ok|okay|so|and|well|please)\b[\s,]*|"
+    r"(?:(?:can|could|would|will)\s+you\s+)?(?:please\s+)?(?:tell|remind|show)\s+me\s*"
+    rf"(?:[,:]\s*{_ASKS_ANY}|{_ASKS}|(?=about\b))|"
     rf"(?:do|can|did|could)\s+you\s+(?:know|remember|recall|say)\s*(?:[,:]\s*{_ASKS_ANY}|{_ASKS})|"
     rf"i(?:\s+would|'d|\u2019d)?\s+(?:want|like|need|love)\s+to\s+know(?:\s+this)?\s*(?:[,:]\s*{_ASKS_ANY}|{_ASKS})|"
     rf"i(?:\s+am|'m|\u2019m)?\s+(?:wonder|wondering|curious)\s*[,:]?\s*{_ASKS}|"
@@ -25,6 +27,7 @@ _TAIL = re.compile(
     r"tell\s+me|please)(?:\s+please)?$",
     re.I,
 )
+_PLEASE = re.compile(r"[\s,]*\bplease\b[\s,]*$", re.I)
 _IS = re.compile(rf"\b({_WH})(?:'s|\u2019s)\b(?!\s+(?:been|got|had|done|gone)\b)", re.I)
 _HAS = re.compile(rf"\b({_WH})(?:'s|\u2019s)\b", re.I)
 _DID = re.compile(rf"\b({_WH})(?:'d|\u2019d)\b", re.I)
@@ -45,8 +48,8 @@ def straight(text: str) -> str:
     Args:
         text: The question, its spaces tidy, with or without its question mark.
     """
-    text = _TAIL.sub("", text.rstrip(" ?.!"))
-    text = _FRAMES.sub("", text) or text
+    text = _PLEASE.sub("", _TAIL.sub("", text.rstrip(" ?.!")))
+    text = _FRAMES.sub("", text).strip()
     text = _DID.sub(r"\1 did", _HAS.sub(r"\1 has", _IS.sub(r"\1 is", text)))
     if match := _WH_LAST.match(text) or _NOT_INVERTED.match(text):
         wh = match["wh"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -54,6 +54,16 @@ _TOPIC = re.compile(r"\w+\s+(?!me\b)\w+\s+about\s*[?.!]*$", re.I)
 _PREPOSITION = re.compile(
     r"(?:in|on|at|since|after|before|until|till|by|during|over|between|from|around)\b", re.I
 )
+_AHEAD = re.compile(
+    r"^(?:(?:and|but|so)\s+)?(?:(?:at\s+)?(?:when|what(?:\s+(?:time|else))?|who|where)\s+)?(?:is|are|will)\b(?!\s+there\b)",
+    re.I,
+)
+"""Questions in the present, or of what will be."""
+_PAST = re.compile(
+    r"\b(?:did|was|were|had|has|have|(?!(?:plann|schedul|expect|suppos|book|clos|need|invit)ed\b)\w{2,}ed|said|told|seen|shown|heard|written|spoken|met|made|done|been|bought|"
+    r"brought|came|went|saw|left|lost|found|given|taken|eaten|worn|held)\b",
+    re.I,
+)
 _AFTER_PLACE = re.compile(r"\s+(?:onwards?|on\b(?=\s*[?.,]|\s*$))", re.I)
 
 
@@ -63,12 +73,6 @@ class Range(NamedTuple):
     since_ns: int | None
     until_ns: int | None
 
-    def holds(self, t_ns: int) -> bool:
-        """Whether a time lies in it."""
-        return (self.since_ns is None or self.since_ns <= t_ns) and (
-            self.until_ns is None or t_ns < self.until_ns
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ClockWords:
@@ -76,7 +80,8 @@ class ClockWords:
 
     `words` say so in the text, `rest` is the text without them. `ranges` are in order of time;
     `ambiguous`: they are ways to read one date, and not several times. `loose`: only dates of the calendar
-    are named, around which something may be told of; other words of time mean just that time.
+    are named, around which something may be told of, or what is asked may be still to come ("when is the
+    meeting on Monday?"); other words of time mean just that time.
     """
 
     ranges: tuple[Range, ...]
@@ -94,10 +99,6 @@ class ClockWords:
             None if None in since else min(t for t in since if t is not None),
             None if None in until else max(t for t in until if t is not None),
         )
-
-    def holds(self, t_ns: int) -> bool:
-        """Whether a time is one of those named."""
-        return any(one.holds(t_ns) for one in self.ranges)
 
 
 class _Span(NamedTuple):
@@ -139,6 +140,7 @@ def clock_words(
         return None
     ambiguous = len(groups) == 1 and len(groups[0].days) > 1 and groups[0].days[0].is_date
     loose = all(group.hours is None and all(one.is_date for one in group.days) for group in groups)
+    loose = loose or _is_ahead(text, groups, spans, here)
     rest, words = _without(text, groups)
     if _TOPIC.search(rest) and not _PREPOSITION.match(text[groups[-1].begin :]):
         return None  # "What did she say about last night?"
@@ -266,6 +268,20 @@ def _spans(group: _Group, here: datetime) -> list[_Span]:
     return spans
 
 
+def _is_ahead(text: str, groups: Iterable[_Group], spans: Iterable[_Span], here: datetime) -> bool:
+    """Whether a question asks of now or later, by words that do not say themselves that they are over."""
+    if not _AHEAD.match(text) or _PAST.search(text):
+        return False
+    begins = [span.begin for span in spans]
+    return all(begin is not None and begin > here for begin in begins) or all(
+        group.word not in ("since", "before", "until")
+        and (
+            group.days[0].weekday is not None if group.days else not (group.hours and group.hours.is_of_today)
+        )
+        for group in groups
+    )
+
+
 def _sided(since: datetime, till: datetime, word: str) -> _Span:
     side = _SIDES.get(word, word)
     if side == "before":
@@ -312,8 +328,3 @@ def _without(text: str, groups: Iterable[_Group]) -> tuple[str, str]:
         at = max(group.end, at)
     rest = re.sub(r"\s+([?.,!])", r"\1", " ".join([*kept, text[at:]]))
     return re.sub(r"\s+", " ", rest).strip(" ,"), " ".join(words for words in cut if words)
-
-
-def midnight(day: date, here: datetime) -> datetime:
-    """The beginning of a day where `here` is."""
-    return datetime.combine(day, time(), here.tzinfo)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
+from stream.hour_words import MODIFIES
 from stream.named_dates import Point, Stretch, named_dates
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -236,6 +237,10 @@ _STEP = re.compile(
 )
 
 
+_NO_DAY = re.compile(r"\b(?:next|upcoming|(?:the|this)\s+coming|the\s+following|an?|each|every)\s+$", re.I)
+"""Before a weekday that is still to come, or any of its name: "next Friday", "on a Friday"."""
+
+
 def _named_day(match: re.Match[str], here: datetime) -> Days | None:
     """A weekday where it is a time, and not somebody's name or what something is for."""
     text, today = match.string, here.date()
@@ -256,8 +261,12 @@ def _named_day(match: re.Match[str], here: datetime) -> Days | None:
         not led and re.search(r"\b(?:did|does|do|is|has)\s+$", before, re.I)
     ):
         return None
-    if re.search(r"\b(?:the|a|an|each|every|my|our|his|her|their)\s+$", before, re.I) and not ends:
+    if _NO_DAY.search(before):
+        return None
+    if re.search(r"\b(?:the|my|our|his|her|their)\s+$", before, re.I) and not ends:
         return None  # "The Friday folder".
+    if re.search(r"\b(?:about|after|the|for)\s+$", before, re.I) and MODIFIES.match(after):
+        return None  # "After Sunday dinner".
     number = _WEEKDAYS.index(match["day"].lower())
     back = (today.weekday() - number) % 7
     day = today - timedelta(
@@ -273,7 +282,7 @@ def _named_day(match: re.Match[str], here: datetime) -> Days | None:
             return None
         day = found
     found_days = _days(match, here, day, day + timedelta(days=1), possessive=match["own"] is not None)
-    is_bare = not (match["n"] or match["far"] or match["lead"])
+    is_bare = not (match["n"] or match["far"]) and (match["lead"] or "this").lower() == "this"
     return found_days._replace(weekday=number if is_bare else None)
 
 

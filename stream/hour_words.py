@@ -50,6 +50,15 @@ _CLOCK = re.compile(
     rf"(?P<a>{_N})(?::(?P<am>[0-5]\d))?(?P<ah>{_HALF_DAY})?(?![:\w])",
     re.I,
 )
+MODIFIES = re.compile(
+    r"\s+(?!(?:a|an|the|this|that|these|those|and|or|but|not|if|as|so|in|on|at|by|to|of|for|from|with|about|"
+    r"before|after|since|until|till|between|around|during|over|while|because|when|where|what|who|whom|whose|which|"
+    r"why|how|is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|must|i|you|he|she|it|we|"
+    r"they|there|here|my|your|his|her|its|our|their|last|this|next|early|late|morning|noon|midday|lunchtime|"
+    r"afternoon|evening|night|midnight|today|yesterday|tonight|only|too|also|again|sharp|please|"
+    r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|\w+ed|came|went|began|said)\b)[a-z][a-z-]+"
+)
+"""What a time stands before as a part of its name: "the 10 o'clock *news*", "Sunday *lunch*"."""
 _PAST = re.compile(r"\b(?:did|was|were|had|has|have|happened|came|went|said|\w{2,}ed)\b", re.I)
 
 
@@ -135,6 +144,11 @@ def _of_clock(match: re.Match[str]) -> Hours | None:
         return None
     number = _number(match["a"])
     if number > 24:
+        return None
+    before = match.string[: match.start()]
+    if (
+        side == "about" or re.search(r"\b(?:the|a|an|my|our|his|her|their|every|each)\s+$", before, re.I)
+    ) and (MODIFIES.match(match.string, match.end())):
         return None
     hour = _hour(number, match["am"], match["ah"])
     shift = (match["to"] or "").lower()

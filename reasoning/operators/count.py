@@ -34,7 +34,7 @@ _VERBS = (
 )
 _MET = re.compile(rf"\b{_VERBS}\b", re.I)
 _TOLD_RATE = re.compile(
-    r"\b(?:should|must|can|could|may|would|will|per\s+\w+|an?\s+(?:day|week|month|year))\b", re.I
+    r"\b(?:should|must|could|would|(?-i:may|will|can)\b|per\s+\w+|an?\s+(?:day|week|month|year))\b", re.I
 )
 _QUOTE = "'\u2018\u2019"
 _WORD = re.compile(

@@ -16,6 +16,7 @@ from reasoning.evidence import time_key
 from reasoning.occasions import Occasion, naming, occasions_of
 from reasoning.order import have_order, recording_of, tell_no_order
 from reasoning.question import Question, without_politeness
+from reasoning.question.order import NOT_OF_NOUN
 from stream.messages.answer import Answer
 
 _EDGE = r"(?P<edge>last|latest|first|earliest)"
@@ -25,7 +26,8 @@ _MET = (
     r"came\s+into\s+view|on\s+(?:the\s+)?screen|in\s+(?:the\s+)?(?:picture|view|sight)|written)"
 )
 _ASKS = re.compile(
-    rf"^(?:when|where|at\s+what\s+time|what\s+time|at\s+which\s+(?:time|moment))\b(?=.*\b{_MET}\b)(?:(?!\bor\b).)*?\b{_EDGE}\b"
+    rf"^(?:when|where|at\s+what\s+time|what\s+time|at\s+which\s+(?:time|moment))\b(?=.*\b{_MET}\b)(?:(?!\bor\b).)*?"
+    rf"(?:{NOT_OF_NOUN}\s+|\bthe\s+(?:very\s+)?(?=\w+\s+(?:time|mention)\b)){_EDGE}\b"
     r"(?!\s+(?:week|month|year|night|monday|tuesday|wednesday|thursday|friday|saturday|sunday|minute|hour|day|half|part)s?\b)",
     re.I,
 )

@@ -36,6 +36,8 @@ class DialogueTurn:
 
 Side = Literal["before", "after", "at"]
 
+_COMMAND = re.compile(r"^(?:list|name|summari[sz]e|recap|describe|count|show|tell|give|thanks?)\b", re.I)
+"""A request of its own, or none at all: no part of the question before."""
 _LEAD = re.compile(r"^(?:(?:and|but|so|ok(?:ay)?|then(?=[\s,]+\w))\b[\s,]*)+", re.I)
 _WHAT_ABOUT = re.compile(r"^(?:(?:what|how)\s+about|and)\s+", re.I)
 _BARE_SIDE = re.compile(
@@ -76,8 +78,18 @@ _TOLD = "\N{OBJECT REPLACEMENT CHARACTER}"
 _SAID_THAT = re.compile(r"^[A-Z][\w-]*\s+said\s+that\s+")
 _THERE = re.compile(r"(?<!\blast)(?<!\bfirst)\s+there\b", re.I)
 _PLAIN_IT = re.compile(
-    r"^(?:it|that|this)\s+(?:is|was)\b|\b(?:is|was|does|did)\s+it\s+(?:rain|snow|late|dark|cold|hot)\w*", re.I
+    r"^(?:it|that|this)\s+(?:is|was)\b|\b(?:is|was|does|did)\s+it\s+(?:rain|snow|late|dark|cold|hot)\w*|"
+    r"^what\s+(?:time|day|date)\s+(?:is|was)\s+it\b|^(?:is|was)\s+it\s+(?:true|over|(?:mon|tues|wednes|thurs|fri|satur|sun)day|"
+    r"january|february|march|april|may|june|july|august|september|october|november|december)\b",
+    re.I,
 )
+_WHO_IS_THAT = re.compile(r"^who(?:\s+(?:is|was)|'s|\u2019s)\s+(?:that|this)$", re.I)
+_TOLD_NOUN = re.compile(
+    r"^(?P<noun>(?:the|an?|my|our|his|her|their)\s+[\w-]+(?:\s+[\w-]+)?)\s+"
+    r"(?:is|are|was|were|has|have|had|will|\w+ed|\w+s)\b",
+    re.I,
+)
+"""What is told of, before the verb: "the boiler leaks"."""
 _OWN_PAST = re.compile(r"\b(?:did|was|were|had)\b", re.I)
 
 
@@ -103,9 +115,14 @@ class _FollowUp:
 
     def __init__(self, asked: str, last: DialogueTurn, now: datetime, date_order: DateOrder) -> None:
         self._asked = asked
-        self._text = _LEAD.sub("", re.sub(r"\s+", " ", asked).strip()).rstrip(" ?.!")
-        self._text = without_politeness(_WHAT_ABOUT.sub("", self._text))
-        self._led = self._text != asked.strip().rstrip(" ?.!")
+        tidy = re.sub(r"\s+", " ", asked).strip()
+        lead = _LEAD.match(tidy)
+        text = _LEAD.sub("", tidy).rstrip(" ?.!")
+        # "Please" and "ok" lead to whatever is asked next.
+        self._led = _WHAT_ABOUT.match(text) is not None or (
+            lead is not None and re.search(r"\b(?:and|but|so|then)\b", lead[0], re.I) is not None
+        )
+        self._text = without_politeness(_WHAT_ABOUT.sub("", text))
         self._last = last
         self._now = now
         self._date_order = date_order
@@ -118,6 +135,8 @@ class _FollowUp:
 
     def read(self) -> Question | None:
         """The question in full; None where it stands alone."""
+        if _WHO_IS_THAT.match(self._text):
+            return self._who_is_that()
         for rule in (self._side, self._time, self._one, self._bare, self._in_its_place, self._leaning):
             found = rule()
             if found is not None:
@@ -161,6 +180,7 @@ class _FollowUp:
             times is None
             or any(is_content(word) for word in words(times.rest))
             or _WH_PHRASE.match(times.rest)
+            or _PLAIN_IT.search(self._text)
         ):
             return None
         text = f"{self._before.rstrip(' ?.!')} {self._text}"
@@ -189,6 +209,13 @@ class _FollowUp:
         body = self._said() or self._bare_body()
         return self._full(f"{match['wh']} {body}")
 
+    def _who_is_that(self) -> Question | None:
+        """As in "Who is that?": the person that was told of."""
+        for name in self._told_names():
+            if spelt := _spelt(f" {self._last.told}", name):
+                return self._full(f"Who is {spelt}", timed=False)
+        return None
+
     def _in_its_place(self) -> Question | None:
         """As in "What about Anton?", "and in the kitchen?", "and how many people?": one part is another."""
         text = self._text
@@ -196,7 +223,7 @@ class _FollowUp:
             return None
         if match := _HOW_MANY.match(text):
             return self._full(self._counted(match["what"]))
-        if _WH_PHRASE.match(text) or _verb(text):
+        if _WH_PHRASE.match(text) or _verb(text) or _COMMAND.match(text):
             return None
         if re.match(r"(?:in|at|on|near|inside|outside|by|behind)\s", text, re.I):
             where = read_where(self._before)
@@ -241,7 +268,8 @@ class _FollowUp:
             # What was told may itself say "it": it goes in last.
             full, timed = f"{full[: match.start()]}{verb} {_TOLD}{full[match.end() :]}", False
         full = self._with_persons(full)
-        thing = self._thing() or told
+        noun = _TOLD_NOUN.match(told)
+        thing = self._thing() or (noun["noun"] if noun else told)
         if thing and _THING.search(full) and not _PLAIN_IT.search(full):
             full = _THING.sub(lambda _: _the(thing), full, count=1)
             timed = False
@@ -262,7 +290,10 @@ class _FollowUp:
 
     def _with_persons(self, text: str) -> str:
         """The same with the names of whom "she" and "they" stand for."""
-        if (name := self._person()) and (match := _PERSON.search(text)):
+        match = _PERSON.search(text)
+        # "Did Ben find his keys?": they are of whom the question names itself.
+        named = match is not None and read_names(f" {_COMMAND.sub('', text[: match.start()])}")
+        if match is not None and not named and (name := self._person()):
             said = f"{name}'s" if match["own"] else name
             text = f"{text[: match.start()]}{said}{text[match.end() :]}"
         if match := _PEOPLE.search(text):
@@ -339,7 +370,9 @@ def _put(text: str, old: str, new: str) -> str:
 
 def _the(phrase: str) -> str:
     """A phrase as a noun with its article; what was told stays as it is."""
-    return phrase if not phrase or phrase[0].isupper() or len(phrase.split()) > 4 else f"the {phrase}"
+    if not phrase or phrase[0].isupper() or len(phrase.split()) > 4:
+        return phrase
+    return phrase if re.match(r"(?:the|an?|my|our|his|her|their)\s", phrase, re.I) else f"the {phrase}"
 
 
 def _spelt(text: str, name_stem: str) -> str:

@@ -55,8 +55,13 @@ _VERB_TAIL = re.compile(
 )
 
 
+NOT_OF_NOUN = (
+    r"(?<!\bthe)(?<!\bmy)(?<!\byour)(?<!\bhis)(?<!\bher)(?<!\bits)(?<!\bour)(?<!\btheir)(?<!\ba)"
+    r"(?<!['\u2019]s)"
+)
+"""Before "first" and "last" that say when, and not which: "his last name", "the first train"."""
 _EDGE_SEEN = re.compile(
-    r"^(?P<main>(?:when|where|who|what|which)\b.*(?<!\bthe)(?<!\bmy)(?<!\bhis)(?<!\bher)(?<!\bour)(?<!\btheir)(?<!\ba))\s+"
+    rf"^(?P<main>(?:when|where|who|what|which)\b.*{NOT_OF_NOUN})\s+"
     r"(?P<w>last|first)\s+(?P<verb>see|seen|hear|heard|mention\w*|speak|spoken|talk\w*|say|said|meet|met|visit\w*|shown|"
     r"appear\w*|use|used|wear|worn|come|arrive\w*|call\w*|there|here|written|noticed?|open|opened|leave)\b",
     re.I,

@@ -100,18 +100,7 @@ def _dates(text: str, clock: ClockWords | None) -> tuple[tuple[Stretch, ...], st
     return dates, rest, words
 
 
-_POLITE = re.compile(
-    r"^(?:(?:hey|hi|hello|ok|okay|so|and|well|please)\b[\s,]*|"
-    r"(?:(?:can|could|would|will)\s+you\s+(?:please\s+)?|please\s+)?"
-    r"(?:tell|remind|show)\s+me\s+(?=what|which|who|where|when|why|how|if|whether|about)|"
-    r"(?:do|can|did)\s+you\s+(?:know|remember|recall)\s+(?=what|which|who|where|when|why|how|if|whether)|"
-    r"i(?:\s+would|'d)?\s+(?:want|like|need)\s+to\s+know\s+(?=what|which|who|where|when|why|how|if|whether))+",
-    re.I,
-)
-
-
 def without_politeness(text: str) -> str:
     """A question without "could you please tell me", "please", and its question mark."""
-    text = straight(_POLITE.sub("", text).strip())
-    text = re.sub(r"[\s,]*\bplease\b[\s,]*(?=[?.!]*$)", "", text, flags=re.I)
+    text = straight(text.strip())
     return text.rstrip(" ?.!") or text
