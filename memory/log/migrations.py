@@ -17,6 +17,7 @@ from pathlib import Path
 
 from memory.log import retention_schema
 from memory.log.database import connect_reader, named_error, transaction
+from memory.log.demotion import REASON
 from stream.errors import SchemaTooNew
 
 _LOG_TABLES = """
@@ -409,6 +410,11 @@ INSERT INTO event_told (span_id) SELECT span_id FROM span WHERE level = 'event' 
 """
 """Whoever makes keys of digests goes on from the last one that it saw, and looks at no event twice."""
 
+_LET_GO_TABLES = f"""
+CREATE INDEX tombstone_of_retention ON tombstone (n) WHERE reason = '{REASON}';
+"""
+"""The oldest tombstones of retention are found without those of Forget, of which there may be many."""
+
 
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
@@ -444,8 +450,9 @@ def m006_the_tree_above_events(db: sqlite3.Connection) -> None:
 
 
 def m007_digests_in_order(db: sqlite3.Connection) -> None:
-    """Events in the order in which their digests came."""
+    """Events in the order in which their digests came, and tombstones of retention in theirs."""
     _run(db, _TOLD_TABLES)
+    _run(db, _LET_GO_TABLES)
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (

@@ -16,7 +16,7 @@ from memory.log.store import LogStore
 from memory.retain.kept import kept
 from memory.retain.plan import fair_shares, overruns, plan
 from memory.retain.policies import Rarities, Value, policy_of, stated
-from memory.retain.steps import Decision, most_acts
+from memory.retain.steps import Decision, most_acts, trim
 from memory.retain.subjects import subjects
 from memory.settings import RetentionWeights, SpanSettings
 from memory.spans.consolidate import Consolidator, rebuild_views
@@ -223,6 +223,33 @@ def test_the_log_of_letting_go_and_its_tombstones_are_bounded_and_those_of_forge
         assert 0 < reasons["retention"] <= 20
         total = sum(n for (n,) in db.execute("SELECT items FROM let_go_total"))
         assert total == done.items, "the sums tell of all"
+
+
+def test_what_is_forgotten_pushes_no_tombstone_of_retention_out(store):
+    ids = [n.to_bytes(16) for n in range(200)]
+    with store.erasing() as (db, number, _t_ns):
+        for some, reason in ((ids[:30], "retention"), (ids[30:], "forget")):
+            for one in some:
+                store.tombstones.add_observation(one, reason, number)
+        trim(db, 20)
+    kept = "SELECT observation_id FROM tombstone WHERE reason = ? ORDER BY n"
+    assert [one for (one,) in store._db.execute(kept, ("retention",))] == ids[10:30]
+    assert [one for (one,) in store._db.execute(kept, ("forget",))] == ids[30:]
+
+
+def test_trimming_looks_at_no_tombstone_of_forgetting(store):
+    """They stay for ever, and each step of retention would walk all of them."""
+    asked = []
+    store._db.set_trace_callback(asked.append)
+    trim(store._db, 1)
+    store._db.set_trace_callback(None)
+    (found,) = [sql for sql in asked if "FROM tombstone" in sql]
+    gone = found.replace("SELECT n FROM", "DELETE FROM").replace(
+        " ORDER BY n DESC LIMIT 1 OFFSET 1", " AND n <= 5"
+    )
+    for sql in (found, gone):
+        plan_of = store._db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+        assert "tombstone_of_retention" in str(plan_of)
 
 
 def test_how_many_acts_are_kept_follows_the_budget():
