@@ -285,7 +285,9 @@ class Retention:
         return RetentionTold(
             enabled=settings.enabled,
             policy=settings.policy,
-            classes=held.as_dict(),
+            # Told, and in no budget: it is a cache of keys that are counted already, is made smaller as they
+            # go, and ends with the process. It must not push memories out.
+            classes=held.as_dict() | {"mapped vectors": self._shelf.mapped_bytes},
             budgets={
                 "index": settings.index_bytes,
                 "thumbnails": settings.thumbnails_bytes,

@@ -185,6 +185,8 @@ class IndexShelf:
         with self._lock:
             # A snapshot from before still has them: they are not to come back by it.
             self._gone.note(ids)
+            for mapped in self._mapped.values():
+                mapped.note_gone(np.array(ids, dtype=np.int64))
             for encoder_id, owners in self._owners.items():
                 own = np.array(ids, dtype=np.int64)
                 own = own[owners.numbers_of(own) >= 0]
@@ -281,6 +283,7 @@ class IndexShelf:
                 self._child = None
                 self._end(db, ended == 0)
             return
+        self._unmap()
         due = [STEM] if self.words.is_due(db) else []
         view = self._turns.next_of(due + self._outgrown() + self._unmapped())
         if view is not None:
@@ -298,7 +301,7 @@ class IndexShelf:
         return found
 
     def _unmapped(self) -> list[str]:
-        """Indexes of lists of which too few vectors are mapped, by the names of their turns."""
+        """Indexes of lists of which too few vectors are mapped, or too many, by the names of their turns."""
         with self._lock:
             sizes = {
                 encoder_id: len(index)
@@ -309,9 +312,20 @@ class IndexShelf:
             for encoder_id in sizes:
                 mapped = self._mapped.get(encoder_id)
                 last = self._last_key.get(encoder_id, 0)
-                if mapped is None or mapped.keys_since(last) > max(MOST_SINCE, len(mapped) // 4):
+                if (
+                    mapped is None
+                    or mapped.is_mostly_gone
+                    or mapped.keys_since(last) > max(MOST_SINCE, len(mapped) // 4)
+                ):
                     found.append(_MAPPED + encoder_id)
             return found
+
+    def _unmap(self) -> None:
+        """Gives files back that are mostly of keys that went, where what is left is as quickly read."""
+        with self._lock:
+            for encoder_id, mapped in list(self._mapped.items()):
+                if mapped.is_mostly_gone and len(self._indexes.get(encoder_id, ())) < self.fewest_mapped:
+                    del self._mapped[encoder_id]
 
     def _sweep_rows(self) -> None:
         """Takes away such files that nobody has mapped."""
@@ -406,6 +420,12 @@ class IndexShelf:
             self._child.kill()
             self._child.wait()
             self._child = None
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes on disk of the files of vectors that are mapped, which have no name there."""
+        with self._lock:
+            return sum(mapped.n_bytes for mapped in self._mapped.values())
 
     def describe(self) -> dict[str, dict[str, object]]:
         """For `status`: per encoder, what the index is and how far it reaches."""

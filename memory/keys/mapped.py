@@ -60,6 +60,7 @@ class MappedVectors:
         if name != _NAME or len(body) != start + 2 * self.dimension * n:
             raise Corrupt(f"{path} holds {len(body)} bytes for {n} keys")
         self.n_bytes = len(body)
+        self._n_gone = 0
         self._ids: Ids = np.frombuffer(body, "<i8", n, header.size).astype(np.int64)
         halves = np.frombuffer(body, "<f2", n * self.dimension, start)
         self._halves: npt.NDArray[np.float16] = halves.reshape(n, self.dimension)
@@ -71,12 +72,25 @@ class MappedVectors:
         """How many keys were given ids after its last one, those of other encoders counted too."""
         return last_id - (int(self._ids[-1]) if len(self._ids) else 0)
 
+    def note_gone(self, ids: Ids) -> None:
+        """Counts those of some keys that are here: each went from the store, and is told once."""
+        self._n_gone += int(self._are_here(ids)[0].sum())
+
+    @property
+    def is_mostly_gone(self) -> bool:
+        """Whether it has more than twice the keys that are left of it, so that it is worth making anew."""
+        return 2 * self._n_gone > len(self)
+
+    def _are_here(self, ids: Ids) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+        """Which of some keys are here, and where they are or would be."""
+        if not len(self._ids):
+            return np.zeros(len(ids), bool), np.zeros(len(ids), np.intp)
+        places = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+        return self._ids[places] == ids, places
+
     def vectors(self, ids: Ids) -> tuple[npt.NDArray[np.bool_], Vectors]:
         """Which of some keys are here, (N,) bool, and the vectors of these, (K, D) float32 of unit length."""
-        if not len(self._ids):
-            return np.zeros(len(ids), bool), np.empty((0, self.dimension), np.float32)
-        places = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        there = self._ids[places] == ids
+        there, places = self._are_here(ids)
         return there, unit_rows(self._halves[places[there]], self.dimension)
 
 

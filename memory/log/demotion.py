@@ -16,7 +16,8 @@ STEPS: Final[tuple[Step, ...]] = ("clip", "keyframes", "thumbnails", "facts", "k
 
 `clip`, `keyframes`, `thumbnails`: its pictures. `facts`: the keys of what a turn states. `keys`: all its keys
 and its words in the text index; it is found by the digest of its event, and by time. `digest`: its
-text and payload; its event keeps the digest that they gave. `gone`: the row; a tombstone keeps it away.
+text and payload; its event keeps the digest that they gave. `gone`: the row; a tombstone keeps it away, as
+long as it is among the newest ones (ADR 0010).
 """
 FACTS: Final = STEPS.index("facts") + 1
 KEYS: Final = STEPS.index("keys") + 1
@@ -24,7 +25,8 @@ DIGEST: Final = STEPS.index("digest") + 1
 GONE: Final = STEPS.index("gone") + 1
 REASON: Final = "retention"
 """Of a tombstone. It has an id and nothing else: the same content perceived anew gets the same id, and stays
-away; what another model makes of it has other ids, comes in, and is let go by its own value."""
+away until newer tombstones have taken the place of its own; what another model makes of it
+has other ids, comes in, and is let go by its own value."""
 HAS_FACTS = f"o.demoted < {FACTS}"
 HAS_KEYS = f"o.demoted < {KEYS}"
 """Conditions on a row `o` that still has, or may get, such keys."""

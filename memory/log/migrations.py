@@ -17,6 +17,7 @@ from pathlib import Path
 
 from memory.log import retention_schema
 from memory.log.database import connect_reader, named_error, transaction
+from memory.log.demotion import REASON
 from stream.errors import SchemaTooNew
 
 _LOG_TABLES = """
@@ -409,6 +410,11 @@ INSERT INTO event_told (span_id) SELECT span_id FROM span WHERE level = 'event' 
 """
 """Whoever makes keys of digests goes on from the last one that it saw, and looks at no event twice."""
 
+_LET_GO_TABLES = f"""
+CREATE INDEX tombstone_of_retention ON tombstone (n) WHERE reason = '{REASON}';
+"""
+"""The oldest tombstones of retention are found without those of Forget, of which there may be many."""
+
 
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
@@ -444,8 +450,9 @@ def m006_the_tree_above_events(db: sqlite3.Connection) -> None:
 
 
 def m007_digests_in_order(db: sqlite3.Connection) -> None:
-    """Events in the order in which their digests came."""
+    """Events in the order in which their digests came, and tombstones of retention in theirs."""
     _run(db, _TOLD_TABLES)
+    _run(db, _LET_GO_TABLES)
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
@@ -521,23 +528,48 @@ def _ready_text_index(db: sqlite3.Connection, path: Path) -> None:
     That setting changes FTS5's file format, which an older library then refuses; the
     index is a view, so it is made anew there.
     """
-    try:
-        db.execute("SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'x' LIMIT 1").fetchone()
-    except sqlite3.Error:
-        # Not even DROP TABLE is possible then; with the number that this library writes, rebuilding is.
+    if not _text_index_is_whole(db, path):
+        # All in one: an index that was only emptied is valid, and would stay so.
         with transaction(db, path):
-            db.execute("CREATE VIRTUAL TABLE temp.pattern USING fts5 (x)")
-            db.execute(
-                "UPDATE observation_fts_config SET v = (SELECT v FROM temp.pattern_config"
-                " WHERE k = 'version') WHERE k = 'version'"
-            )
-            # What releases before this one merged too often has more levels than FTS5 reads: begun anew.
-            db.execute("DELETE FROM observation_fts_data")
-            db.execute("DELETE FROM observation_fts_idx")
-            db.execute("INSERT INTO observation_fts_data SELECT id, block FROM temp.pattern_data")
-            db.execute("DROP TABLE temp.pattern")
-        with transaction(db, path):
-            db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")
+            _make_text_index_anew(db)
     if sqlite3.sqlite_version_info >= (3, 42, 0):
         with transaction(db, path):
             db.execute("INSERT INTO observation_fts (observation_fts, rank) VALUES ('secure-delete', 1)")
+
+
+def _text_index_is_whole(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether this library reads the text index, and there is something in it if there are texts.
+
+    Raises:
+        StoreError: For any other fault, a lock or a full disk: those are no reason to make it anew.
+    """
+    try:
+        db.execute("SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'x' LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        # Another file format is told as a plain error, by its text only.
+        if code == sqlite3.SQLITE_CORRUPT or "invalid fts5 file format" in str(error):
+            return False
+        raise named_error(error, path) from error
+    # Releases before this one emptied it in a transaction of its own, and may have been killed there.
+    row = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM observation_fts_docsize)"
+        " AND NOT EXISTS (SELECT 1 FROM observation_fts_idx)"
+    ).fetchone()
+    return not row[0]
+
+
+def _make_text_index_anew(db: sqlite3.Connection) -> None:
+    """Makes the text index from the log, within the caller's transaction."""
+    # Not even DROP TABLE is possible then; with the number that this library writes, rebuilding is.
+    db.execute("CREATE VIRTUAL TABLE temp.pattern USING fts5 (x)")
+    db.execute(
+        "UPDATE observation_fts_config SET v = (SELECT v FROM temp.pattern_config"
+        " WHERE k = 'version') WHERE k = 'version'"
+    )
+    # What releases before this one merged too often has more levels than FTS5 reads: begun anew.
+    db.execute("DELETE FROM observation_fts_data")
+    db.execute("DELETE FROM observation_fts_idx")
+    db.execute("INSERT INTO observation_fts_data SELECT id, block FROM temp.pattern_data")
+    db.execute("DROP TABLE temp.pattern")
+    db.execute("INSERT INTO observation_fts (observation_fts) VALUES ('rebuild')")

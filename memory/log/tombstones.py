@@ -108,7 +108,10 @@ class Tombstones:
     def add_observation(
         self, observation_id: bytes, reason: str, commit_no: int, act_id: bytes = b""
     ) -> None:
-        """Blocks one id for ever. Belongs inside the transaction that takes the row away."""
+        """Blocks one id. Belongs inside the transaction that takes the row away.
+
+        What was forgotten is blocked for ever; of what retention let go, only the newest are (ADR 0010).
+        """
         self._db.execute(
             "INSERT INTO tombstone (observation_id, reason, act_id, commit_no) VALUES (?, ?, ?, ?)",
             (observation_id, reason, act_id, commit_no),

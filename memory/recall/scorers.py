@@ -261,16 +261,23 @@ class GroundScorer:
     name = "ground"
 
     def score(self, pool: Pool) -> Raw:
-        """1 for texts on that colour, 0 for all else; nothing for a question that names none."""
+        """1 for texts on that colour, 0 for all else; nothing for a question that names none.
+
+        Texts whose ground nobody looked at, or whose payload was let go, are left out.
+        """
         asked = ground_of(pool.asked)
         scores: dict[int, float] = dict.fromkeys(pool.numbers, 0.0) if asked else {}
-        for some in pages(scores):
+        for some in pages(list(scores)):
             rows = pool.db.execute(
-                f"SELECT n, payload FROM observation WHERE n IN ({marks(some)}) AND kind = 'seen_text'"  # noqa: S608
-                " AND payload IS NOT NULL",
+                f"SELECT n, payload FROM observation WHERE n IN ({marks(some)}) AND kind = 'seen_text'",  # noqa: S608
                 some,
             )
-            scores.update((n, float(msgpack.unpackb(told).get("ground") == asked)) for n, told in rows)
+            for n, payload in rows:
+                ground = None if payload is None else msgpack.unpackb(payload).get("ground")
+                if ground is None:
+                    del scores[n]
+                else:
+                    scores[n] = float(ground == asked)
         return scores
 
 

@@ -1,9 +1,13 @@
 """Slips of the keys in a question, put right by the words of the store, or else by those of English.
 
 Only a word that neither the store nor English has is looked at, and only a word one slip away takes its
-place: two neighbours swapped, a letter too many, one too few, or, in a long word, a wrong one (Damerau,
+place: two neighbours swapped, a letter too few, one too many, or, in a long word, a wrong one (Damerau,
 "A technique for computer detection and correction of spelling errors", 1964). A name is only ever put
 right by what the store says, and never by another letter: "Marta" is not "Maria".
+
+The list of English is small and knows no "latte", "pesto" or "wifi". So a word is left as it is where it may
+well be one: if it is short, or if its slip is one that words differ by, unless the tokenizer breaks it
+into as many pieces as slips are broken into. What stands in quotation marks is meant as it stands.
 """
 
 from __future__ import annotations
@@ -19,17 +23,29 @@ import msgspec
 from memory.bounds import TEXT_CHARS
 from memory.keys.lexicon import Lexicon
 from memory.recall.words import FUNCTION_WORDS, QUESTION_WORDS
-from stream.known_words import known_words
+from stream.known_words import known_words, n_pieces
 from stream.messages import Evidence
 from stream.wire.bounds import shortened
 
 LEAST_LETTERS = 4
 """A shorter word is one slip away from too many others."""
 LONG_LETTERS = 6
-"""From here on one wrong letter is taken for a slip too."""
+"""From here on few words are a swap, a doubled letter or a missing one away from another."""
+LONGER_LETTERS = 8
+"""From here on one wrong letter is taken for a slip too; "brunch" is no "branch"."""
+SLIP_PIECES = 3
+"""Pieces of the tokenizer from which a word is rather a slip: "latte", "pesto" and "pilates" have two."""
 MOST_WORDS = 4
 """Unknown words of a question that are looked at; text in another language is none but such."""
+_SWAPPED, _MISSING, _EXTRA, _WRONG = range(4)
+"""Kinds of slips, the likelier ones first; a letter that is double, or should be, is among the first."""
 _WORD = re.compile(r"[^\W\d_]+")
+_QUOTED = (
+    r"\"[^\"]*\"|\u201c[^\u201d]*\u201d|\u201e[^\u201c\u201d]*[\u201c\u201d]|«[^»]*»"
+    r"|\u2018[^\u2019]*\u2019(?!\w)|(?<!\w)'[^']*'(?!\w)"
+)
+"""Pairs of quotation marks, as numbers where they look alike; an apostrophe within a word is none."""
+_QUOTED_OR_WORD = re.compile(f"{_QUOTED}|(?P<word>{_WORD.pattern})")
 _ENDINGS = ("s", "es", "ed", "d", "ing", "ly", "er", "ers")
 
 
@@ -50,7 +66,8 @@ def respelt(db: sqlite3.Connection, text: str, stemmer: Stems, lexicon: Lexicon 
         stemmer: Of the text index.
         lexicon: Of a large store.
     """
-    words = list(dict.fromkeys(word for word in _WORD.findall(text) if _may_be_slip(word)))
+    words = [match["word"] for match in _QUOTED_OR_WORD.finditer(text)]
+    words = list(dict.fromkeys(word for word in words if word and _may_be_slip(word)))
     unknown = [word for word, n in zip(words, _texts_with(db, words, stemmer, lexicon), strict=True) if not n]
     english = known_words() if unknown else {}
     if not english:
@@ -63,8 +80,8 @@ def respelt(db: sqlite3.Connection, text: str, stemmer: Stems, lexicon: Lexicon 
 
 
 def respell(text: str, spelt: dict[str, str]) -> str:
-    """A text with its misspelt words put right."""
-    return _WORD.sub(lambda match: spelt.get(match[0], match[0]), text)
+    """A text with its misspelt words put right, but those in quotation marks."""
+    return _QUOTED_OR_WORD.sub(lambda match: spelt.get(match["word"], match[0]), text)
 
 
 def with_spelling(evidence: Evidence, spelt: dict[str, str]) -> Evidence:
@@ -90,16 +107,24 @@ def _meant(db: sqlite3.Connection, word: str, stemmer: Stems, lexicon: Lexicon |
     """The likeliest word one slip away; empty where there is none."""
     english = known_words()
     is_name = word[0].isupper()
-    near = _one_slip_away(word.casefold(), wrong=not is_name and len(word) >= LONG_LETTERS)
+    is_broken = n_pieces(word.casefold()) >= SLIP_PIECES
+    is_long = len(word) >= LONG_LETTERS
+    wrong = is_broken and not is_name and len(word) >= LONGER_LETTERS
+    near = {
+        one: slip
+        for one, slip in _one_slip_away(word.casefold(), wrong=wrong).items()
+        if len(one) >= LEAST_LETTERS and (is_broken or (is_long and slip <= _MISSING))
+    }
     counts = dict(zip(near, _texts_with(db, list(near), stemmer, lexicon), strict=True))
     of_store = [one for one, n in counts.items() if n]
+    best = ""
     if of_store:
         # A swap or a letter doubled is likelier than a wrong one; then comes what English has.
         best = min(of_store, key=lambda one: (near[one], one not in english, -counts[one], one))
-    elif not is_name:
-        best = min((one for one in near if one in english), key=lambda o: (near[o], english[o]), default="")
-    else:
-        best = ""
+    elif is_broken and is_long and not is_name:
+        # Nobody said that word, so nothing but the two lists speaks for it: only the surest slips.
+        of_english = [one for one, slip in near.items() if slip <= _MISSING and one in english]
+        best = min(of_english, key=lambda one: (near[one], english[one]), default="")
     return best.capitalize() if best and is_name else best
 
 
@@ -125,16 +150,17 @@ def _one_slip_away(word: str, *, wrong: bool) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for at in range(len(word) - 1):
-        found.setdefault(f"{word[:at]}{word[at + 1]}{word[at]}{word[at + 2 :]}", 0)
+        found.setdefault(f"{word[:at]}{word[at + 1]}{word[at]}{word[at + 2 :]}", _SWAPPED)
     for at in range(1, len(word)):
-        is_double = word[at] == word[at - 1]
-        found.setdefault(word[:at] + word[at + 1 :], 0 if is_double else 1)
+        is_double = word[at] in (word[at - 1], word[at + 1 : at + 2])
+        found.setdefault(word[:at] + word[at + 1 :], _SWAPPED if is_double else _EXTRA)
     for at in range(1, len(word) + 1):
         for letter in string.ascii_lowercase:
-            found.setdefault(word[:at] + letter + word[at:], 0 if letter == word[at - 1] else 1)
+            is_double = letter in (word[at - 1], word[at : at + 1])
+            found.setdefault(word[:at] + letter + word[at:], _SWAPPED if is_double else _MISSING)
     if wrong:
         for at in range(1, len(word)):
             for letter in string.ascii_lowercase:
-                found.setdefault(word[:at] + letter + word[at + 1 :], 2)
+                found.setdefault(word[:at] + letter + word[at + 1 :], _WRONG)
     found.pop(word, None)
     return found

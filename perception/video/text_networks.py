@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-PRODUCER = "pp-ocrv6-small@090f04ab/2"
-"""The networks, and the version of what is made of their output."""
+PRODUCER = "pp-ocrv6-small@090f04ab/3"
+"""The networks, and the version of what is made of their output: an id has one payload. 3: `ground` in it."""
 
 
 class TextNetworks(Protocol):

@@ -14,9 +14,12 @@ from memory.keys.mapped import MappedVectors, write
 from memory.keys.stored import stored_vectors
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
-from memory.settings import RecallSettings
+from memory.retain.kept import index_files_bytes, kept
+from memory.retention import Retention
+from memory.settings import RecallSettings, RetentionSettings
 from stream.errors import Corrupt
 from stream.messages import Cue
+from stream.messages.retention import RetentionAsk
 from tests.memory.test_memory_keys import E, ended, filled, unit
 
 ROWS = 1500
@@ -153,6 +156,51 @@ def test_it_is_made_anew_once_many_keys_came_since(store, reader, take, tmp_path
         shelf.tend(db)
         ended(shelf, db)
     assert mapped_bytes(shelf) == 24 + (ROWS + 400) * (8 + 2 * 16)
+
+
+def test_it_is_made_anew_without_what_retention_let_go(store, reader, take, tmp_path):
+    """Facts are in it and in no index: it is measured by its own keys."""
+    filled(store, take, rows=ROWS)
+    shelf = in_lists(store, reader, tmp_path)
+    shelf.fewest_mapped = 100
+    gone = list(range(1, ROWS - 400))
+
+    def let_go(ids):
+        with store.views() as db:
+            db.execute(f"DELETE FROM key WHERE key_id IN ({','.join(map(str, ids))})")  # noqa: S608
+        shelf.remove(ids)
+
+    let_go(gone[:700])
+    with reader.snapshot() as db:
+        shelf.tend(db)
+        assert not shelf.is_building, "half of it is of use"
+    let_go(gone[700:])
+    with reader.snapshot() as db:
+        shelf.tend(db)
+        ended(shelf, db)
+        assert shelf.mapped_bytes == mapped_bytes(shelf) == 24 + 401 * (8 + 2 * 16)
+        shelf.tend(db)
+        assert not shelf.is_building, "once is enough"
+
+
+def test_it_is_given_back_where_little_is_left(store, reader, take, tmp_path):
+    filled(store, take, rows=ROWS)
+    shelf = in_lists(store, reader, tmp_path)
+    shelf.remove(list(range(1, ROWS - 400)))
+    with reader.snapshot() as db:
+        shelf.tend(db)
+    assert (shelf.mapped_bytes, shelf.is_building) == (0, False)
+
+
+def test_the_report_of_retention_tells_it_and_no_budget_counts_it(store, reader, take, tmp_path):
+    filled(store, take, rows=ROWS)
+    shelf = in_lists(store, reader, tmp_path)
+    retention = Retention(store, reader, shelf, RetentionSettings(), lambda: 0)
+    with reader.snapshot() as db:
+        told = retention.told(db, RetentionAsk())
+        without = kept(db, index_files_bytes(shelf))
+    assert told.classes["mapped vectors"] == mapped_bytes(shelf) > 0
+    assert told.classes["index"] == without.index
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path):

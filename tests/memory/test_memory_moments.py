@@ -8,12 +8,12 @@ import pytest
 
 from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
 from memory.log.reader import ends_of, observations_of
-from memory.recall.candidates import QuestionKey, find
+from memory.recall.candidates import Candidates, QuestionKey, find
 from memory.recall.gates import gates_of
 from memory.recall.gathered import Gathered
 from memory.recall.moments import Moment, distinct_moments, moments_of
 from memory.recall.pipeline import Recall
-from memory.recall.scorers import Scored, weighted
+from memory.recall.scorers import GroundScorer, Pool, Scored, weighted
 from memory.recall.words import edge_of, ground_of, sense_of
 from memory.settings import RecallSettings, SpanSettings
 from memory.spans.consolidate import Consolidator
@@ -224,6 +224,19 @@ def test_words_on_the_white_card_are_found_by_the_colour_of_the_card(ask, store,
         assert ask(question, ground=RecallSettings().ground)[0].pts0_ns == t_s * S
     assert all("ground" not in item.scorers for item in ask("What is on the sign?", ground=1.0))
     assert RecallSettings().ground > 0
+
+
+def test_a_text_whose_ground_nobody_looked_at_is_neither_preferred_nor_put_last(store, reader, take):
+    film = take()
+    signs = [film.seen("seen_text", 10 * n, 10 * n + 3, f"sign {n}") for n in range(4)]
+    older = msgspec.structs.replace(signs[2][0], payload={"boxes": []}), signs[2][1]
+    store.commit([film.put(on("white", signs[0]), on("", signs[1]), older, signs[3], film.shot(90, 92, "a"))])
+    with reader.snapshot() as db:
+        numbers = [n for (n,) in db.execute("SELECT n FROM observation ORDER BY pts0_ns")]
+        pool = Pool(db, numbers, Candidates(), [], 1, asked="What is on the white sign?")
+        scores = GroundScorer().score(pool)
+    first, second, _, _, shot = numbers
+    assert scores == {first: 1.0, second: 0.0, shot: 0.0}
 
 
 @pytest.mark.parametrize(

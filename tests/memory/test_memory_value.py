@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
 
+from memory.log import migrations
 from memory.log.demotion import KEYS
 from memory.log.pins import pins, resolved
 from memory.log.store import LogStore
 from memory.retain.kept import kept
 from memory.retain.plan import fair_shares, overruns, plan
 from memory.retain.policies import Rarities, Value, policy_of, stated
-from memory.retain.steps import Decision, most_acts
+from memory.retain.steps import Decision, most_acts, trim
 from memory.retain.subjects import subjects
 from memory.settings import RetentionWeights, SpanSettings
 from memory.spans.consolidate import Consolidator, rebuild_views
 from memory.spans.segment import segmenter_of
-from stream.errors import ConfigError
+from stream.errors import ConfigError, StoreBusy
 from stream.messages.retention import PinAsk, RetentionAsk
 
 S = 1_000_000_000
@@ -222,6 +225,33 @@ def test_the_log_of_letting_go_and_its_tombstones_are_bounded_and_those_of_forge
         assert total == done.items, "the sums tell of all"
 
 
+def test_what_is_forgotten_pushes_no_tombstone_of_retention_out(store):
+    ids = [n.to_bytes(16) for n in range(200)]
+    with store.erasing() as (db, number, _t_ns):
+        for some, reason in ((ids[:30], "retention"), (ids[30:], "forget")):
+            for one in some:
+                store.tombstones.add_observation(one, reason, number)
+        trim(db, 20)
+    kept = "SELECT observation_id FROM tombstone WHERE reason = ? ORDER BY n"
+    assert [one for (one,) in store._db.execute(kept, ("retention",))] == ids[10:30]
+    assert [one for (one,) in store._db.execute(kept, ("forget",))] == ids[30:]
+
+
+def test_trimming_looks_at_no_tombstone_of_forgetting(store):
+    """They stay for ever, and each step of retention would walk all of them."""
+    asked = []
+    store._db.set_trace_callback(asked.append)
+    trim(store._db, 1)
+    store._db.set_trace_callback(None)
+    (found,) = [sql for sql in asked if "FROM tombstone" in sql]
+    gone = found.replace("SELECT n FROM", "DELETE FROM").replace(
+        " ORDER BY n DESC LIMIT 1 OFFSET 1", " AND n <= 5"
+    )
+    for sql in (found, gone):
+        plan_of = store._db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+        assert "tombstone_of_retention" in str(plan_of)
+
+
 def test_how_many_acts_are_kept_follows_the_budget():
     assert most_acts(1 << 16) == 1_000
     assert most_acts(256 << 20) * 512 == (256 << 20) // 32
@@ -241,12 +271,76 @@ def test_no_batch_adds_a_level_to_the_text_index(store, take, retention):
     assert block[4] < 20, "how many levels there are: two more by each batch once"
 
 
-def test_a_text_index_of_too_many_levels_is_made_anew(store, take, tmp_path):
-    store.commit([take().put(take().said(0, 4, "a heron on the pier"))])
+def break_text_index(store):
+    """A structure of 2 002 levels, which FTS5 reads as damaged."""
     levels = bytes(4) + b"\x8f\x52" + b"\x00\x00" + bytes(2 * 2002)
     store._db.execute("UPDATE observation_fts_data SET block = ? WHERE id = 10", (levels,))
-    store.close()
+
+
+def herons(tmp_path):
     again = LogStore(tmp_path / "store")
-    found = again._db.execute("SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'heron'")
-    assert len(found.fetchall()) == 1
+    found = again._db.execute(
+        "SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'heron'"
+    ).fetchall()
     again.close()
+    return len(found)
+
+
+def test_a_text_index_of_too_many_levels_is_made_anew(store, take, tmp_path):
+    store.commit([take().put(take().said(0, 4, "a heron on the pier"))])
+    break_text_index(store)
+    store.close()
+    assert herons(tmp_path) == 1
+
+
+def test_a_kill_while_the_text_index_is_made_anew_leaves_no_empty_one(store, take, tmp_path, monkeypatch):
+    store.commit([take().put(take().said(0, 4, "a heron on the pier"))])
+    break_text_index(store)
+    store.close()
+
+    class Killed(BaseException):
+        pass
+
+    real = migrations.transaction
+    with monkeypatch.context() as patch:
+
+        @contextmanager
+        def killed(db, path):
+            with real(db, path):
+                yield db
+            raise Killed  # What was committed so far is all that there is.
+
+        patch.setattr(migrations, "transaction", killed)
+        with pytest.raises(Killed):
+            LogStore(tmp_path / "store")
+    with closing(sqlite3.connect(tmp_path / "store" / "log.sqlite")) as db:
+        found = db.execute("SELECT rowid FROM observation_fts WHERE observation_fts MATCH 'heron'")
+        assert len(found.fetchall()) == 1
+    assert herons(tmp_path) == 1
+
+
+def test_a_text_index_that_an_older_release_left_empty_is_made_anew(store, take, tmp_path):
+    store.commit([take().put(take().said(0, 4, "a heron on the pier"))])
+    db = store._db
+    db.execute("CREATE VIRTUAL TABLE temp.pattern USING fts5 (x)")
+    db.execute("DELETE FROM observation_fts_data")
+    db.execute("DELETE FROM observation_fts_idx")
+    db.execute("INSERT INTO observation_fts_data SELECT id, block FROM temp.pattern_data")
+    store.close()
+    assert herons(tmp_path) == 1
+
+
+def test_a_fault_that_is_no_damage_makes_no_index_anew(store, take, tmp_path):
+    store.commit([take().put(take().said(0, 4, "a heron on the pier"))])
+    store.close()
+
+    class Locked:
+        def execute(self, sql, *_):
+            if "MATCH" in sql:
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise error
+            raise AssertionError(f"asked on: {sql}")
+
+    with pytest.raises(StoreBusy):
+        migrations._ready_text_index(Locked(), tmp_path / "store" / "log.sqlite")

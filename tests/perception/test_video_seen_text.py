@@ -252,7 +252,7 @@ def test_the_networks_read_what_is_written(networks):
     found = ShotReader(networks, RULES).read(0, 7 * S, image)
     assert found.text == "PLATFORM 9\nTrains to London"
     assert found.confidence > 0.9
-    assert found.producer_id == "pp-ocrv6-small@090f04ab/2+640px+f32"
+    assert found.producer_id == "pp-ocrv6-small@090f04ab/3+640px+f32"
     (left, top), _, (right, bottom), _ = found.lines[0].box
     assert 0.05 < left < 0.15
     assert 0.2 < top < bottom < 0.4
@@ -265,7 +265,7 @@ def test_the_producer_tells_size_and_arithmetic_as_they_are():
     own = PaddleText(*paths, 320, precision="native")
     flags = Path("/proc/cpuinfo").read_text()
     done = "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "f32"
-    assert own.producer_id == f"pp-ocrv6-small@090f04ab/2+320px+{done}"
+    assert own.producer_id == f"pp-ocrv6-small@090f04ab/3+320px+{done}"
     assert LazyText(lambda: own).producer_id == own.producer_id
 
 

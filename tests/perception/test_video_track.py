@@ -341,6 +341,9 @@ def test_a_seen_text_says_of_which_colour_its_ground_is():
     batch = Batch()
     add_text(batch, OWN, Reading(0, lines), card, (0, S), 80)
     assert batch.observations[0].payload["ground"] == "orange"
+    # An id has one payload: who adds a field, or makes one otherwise, counts the version on.
+    assert set(batch.observations[0].payload) == {"boxes", "confidences", "left_out", "ground"}
+    assert batch.observations[0].producer_id.endswith("/3")
 
 
 def test_stretches_can_be_left_out():
