@@ -27,7 +27,10 @@ _HOUR = re.compile(
 _TIME_ALONE = re.compile(r"\d+:\d\d(?:[ap]m)?|\d+(?:\.\d\d)?[ap]m", re.I)
 _BEFORE_TIME = r"(?:at|from|by|before|after|until|till|since|around|about)"
 _HALF_DAY = r"(?:\s*[ap]\.?m\b|\s+o['\u2019]?clock\b)"
-_AFTER_TIME = rf"(?:{_HALF_DAY}|(?=\s*(?:[.,;!?]|$))|(?=\s+(?:in|on|from|and|or|to|every|each|sharp|today|tonight|tomorrow)\b))"
+_AFTER_TIME = (
+    rf"(?:{_HALF_DAY}|(?=\s*(?:[.,;!?]|$))"
+    r"|(?=\s+(?:in|on|from|and|or|to|every|each|sharp|today|tonight|tomorrow)\b))"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import tzlocal
 
-from reasoning.reasoner import Reasoner
-from reasoning.settings import ReasoningSettings
 from stream.clock_words import clock_words
 from stream.commands.options import timed
 from stream.local_time import now_here
@@ -40,8 +38,6 @@ def test_an_hour_is_that_of_its_own_half_of_the_year(zone, date, since_ns):
     cue, told = timed(text, Cue())
     assert cue.t0_ns == since_ns
     assert f"{date[0]:0>2} 15:00" in told[0]
-    reasoner = Reasoner(None, ReasoningSettings())  # Reading a question asks no memory.
-    assert reasoner.read(text).clock.hull.since_ns == since_ns
 
 
 def test_a_zone_without_a_known_name_still_has_todays_offset(zone):
