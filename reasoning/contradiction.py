@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import islice
 
 from reasoning.words import NUMBER_WORDS, is_content, stem, word_set
 
@@ -20,6 +22,8 @@ SPELT_ALIKE = 0.6
 """Share of letters from which two words are taken for one: text is misread and names are misheard."""
 MOST_CHANGED = 3
 """Words on either side that may differ."""
+MOST_CLAUSES = 40
+"""Clauses of a text that are compared; a page has no more."""
 _CLAUSE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _TOKEN = re.compile(r"[^\W_]+(?:[.,:]\d+)*(?:['\u2019][^\W_]+)*")
 _NEGATION = word_set("not never no none nobody nothing without cannot")
@@ -32,22 +36,43 @@ def difference(one: str, other: str) -> tuple[str, str] | None:
     """The words in which two texts contradict each other; empty ones for a denial, None for neither."""
     if one == other:
         return None
+    theirs = _clauses(other)
     for left in _clauses(one):
-        for right in _clauses(other):
+        for right in theirs:
             if (found := _between(left, right)) is not None:
                 return found
     return None
 
 
-def _clauses(text: str) -> list[list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """The words of a clause: as written, in lower case, the stems of those with content, and as `_bare`."""
+
+    tokens: list[str]
+    low: list[str]
+    stems: frozenset[str]
+    bare: list[str]
+
+
+def _clauses(text: str) -> list[_Clause]:
+    """The first clauses of a text that are long enough to be compared."""
     clauses = (_TOKEN.findall(part) for part in _CLAUSE.split(text))
-    return [tokens for tokens in clauses if len(tokens) > LEAST_SHARED]
+    return [_clause(tokens) for tokens in islice((c for c in clauses if len(c) > LEAST_SHARED), MOST_CLAUSES)]
 
 
-def _between(left: list[str], right: list[str]) -> tuple[str, str] | None:
-    low = [[token.casefold().replace("\u2019", "'") for token in side] for side in (left, right)]
-    if _bare(low[0]) == _bare(low[1]):
-        return ("", "") if _is_denied(low[0]) != _is_denied(low[1]) and _enough(_bare(low[0])) else None
+def _clause(tokens: list[str]) -> _Clause:
+    low = [token.casefold().replace("\u2019", "'") for token in tokens]
+    bare = _bare(low)
+    stems = (*map(stem, filter(is_content, low)), *filter(is_content, bare))
+    return _Clause(tokens, low, frozenset(stems), bare)
+
+
+def _between(one: _Clause, other: _Clause) -> tuple[str, str] | None:
+    if len(one.stems & other.stems) < LEAST_SHARED:
+        return None  # Most pairs of two long texts: laying them side by side is what costs.
+    left, right, low = one.tokens, other.tokens, (one.low, other.low)
+    if one.bare == other.bare:
+        return ("", "") if _is_denied(low[0]) != _is_denied(low[1]) and _enough(one.bare) else None
     changed = [
         op for op in SequenceMatcher(None, low[0], low[1], autojunk=False).get_opcodes() if op[0] != "equal"
     ]

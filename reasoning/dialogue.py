@@ -7,18 +7,37 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
+from reasoning.claims import CORRECTION
 from reasoning.question import Question
 from reasoning.question.follow_up import DialogueTurn
+from reasoning.words import all_stems
 from stream.messages.answer import Answer
 from stream.messages.evidence import EvidenceItem
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Evidence, without its words, and the stems of these that the question of a turn was given."""
+
+    item: EvidenceItem
+    stems: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question as it was understood, and the evidence that its answer cited."""
+    """A question as it was understood, and the evidence that its answer cited first.
+
+    `checked` is what must still be there for the turn to be told of: the first citation, and where that is
+    the owner's correction, the first other one too. `rests_on` is the evidence of earlier turns whose
+    words the question took: it counts as long as the question is kept, though those turns are not.
+    """
 
     question: Question
     cited: tuple[EvidenceItem, ...] = ()
+    checked: tuple[EvidenceItem, ...] = ()
+    rests_on: tuple[Taken, ...] = ()
 
     @property
     def turn(self) -> DialogueTurn:
@@ -32,9 +51,41 @@ class Exchange:
         return DialogueTurn(self.question, told)
 
 
-def exchange_of(question: Question, answer: Answer) -> Exchange:
-    """A turn that is over."""
-    return Exchange(question, answer.citations)
+def exchange_of(
+    question: Question, answer: Answer, before: Sequence[Exchange] = (), asked: str = ""
+) -> Exchange:
+    """A turn that is over, with no more of its evidence than follow-ups use.
+
+    Args:
+        question: As it was understood.
+        answer: What was told.
+        before: The turns that it was understood by, the last one last.
+        asked: The question as it was put.
+    """
+    cited = tuple(replace(one, neighbours=()) for one in answer.citations[:1])
+    others = [one for one in answer.citations if one.kind != CORRECTION][:1] if cited else []
+    checked = {one.observation_id: _wordless(one) for one in (*cited, *others)}
+    taken = _taken(question, before[-1], asked) if before else ()
+    return Exchange(question, cited, tuple(checked.values()), taken)
+
+
+def to_check(before: Sequence[Exchange]) -> list[EvidenceItem]:
+    """All evidence, each once, that must still be there for some turns to be told of."""
+    items = [item for one in before for item in (*one.checked, *(taken.item for taken in one.rests_on))]
+    return list({item.observation_id: item for item in items}.values())
+
+
+def _taken(question: Question, last: Exchange, asked: str) -> tuple[Taken, ...]:
+    """What of the evidence before is in a question, other than in words that the asker put there."""
+    given = all_stems(question.asked) - all_stems(asked)
+    known = [(one.item, one.stems) for one in last.rests_on]
+    told = all_stems(last.turn.told) - all_stems(last.question.asked)
+    known += [(item, told) for item in last.checked]
+    return tuple(Taken(item, stems & given) for item, stems in known if stems & given)
+
+
+def _wordless(item: EvidenceItem) -> EvidenceItem:
+    return replace(item, text="", neighbours=())
 
 
 @dataclass(slots=True)
@@ -68,9 +119,10 @@ class Dialogues:
 
     def add(self, dialogue_id: bytes, exchange: Exchange, now_s: float, *, begins: bool = False) -> None:
         """Keeps a turn, as the only one where it `begins` a dialogue; one without an id belongs to none."""
-        if not dialogue_id:
-            return
         with self._lock:
+            self._forget_idle(now_s)
+            if not dialogue_id:
+                return
             if begins:
                 self._dialogues.pop(dialogue_id, None)
             dialogue = self._dialogues.setdefault(dialogue_id, _Dialogue(now_s))

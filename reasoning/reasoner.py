@@ -40,13 +40,10 @@ from reasoning.rounds import in_rounds
 from reasoning.settings import ReasoningSettings
 from reasoning.subgoals import Subgoals
 from reasoning.support.confidence import by_support, by_verdict
+from stream.local_time import now_here
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold
 from stream.messages.cue import Cue
-
-
-def _here() -> datetime:
-    return datetime.now().astimezone()
 
 
 class Reasoner:
@@ -64,7 +61,7 @@ class Reasoner:
         memory: Memory,
         settings: ReasoningSettings,
         hop: Callable[[str], None] = lambda stage: None,
-        now: Callable[[], datetime] = _here,
+        now: Callable[[], datetime] = now_here,
     ) -> None:
         self._memory = memory
         self._settings = settings

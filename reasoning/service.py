@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from reasoning.citations import citations_of
+from reasoning.claims import CORRECTION
 from reasoning.classes import classes_of
 from reasoning.corrections import Correcting, LastTurn
-from reasoning.dialogue import Dialogues, Exchange, exchange_of
+from reasoning.dialogue import Dialogues, Exchange, exchange_of, to_check
 from reasoning.language.breaker import Breaker
 from reasoning.language.choose import language_model_of
 from reasoning.language.model import LanguageModel
@@ -61,13 +62,14 @@ MAX_DIALOGUES = 1024
 class Turn:
     """One question on its way.
 
-    `ends_at_ns` is UTC ns; `understood` is the question as it was read; `withdrawn` is set by a cancel
-    and looked at before each step.
+    `ends_at_ns` is UTC ns; `understood` is the question as it was read, by the turns `before`;
+    `withdrawn` is set by a cancel and looked at before each step.
     """
 
     received: Received
     ends_at_ns: int
     understood: Question | None = None
+    before: Sequence[Exchange] = ()
     withdrawn: threading.Event = field(default_factory=threading.Event)
 
 
@@ -127,12 +129,17 @@ class MemoryCalls:
         return self._caller.ask_for(StatusMemory, StatusAsk(), timeout_s=self._left_s()).sources
 
     def holds(self, item: EvidenceItem) -> bool:
-        """Whether a piece of evidence is still there, and was not forgotten; raises as `recall` does."""
+        """Whether a piece of evidence is still there, and was not forgotten; raises as `recall` does.
+
+        The owner's correction is of no source: it is there as long as it stands.
+        """
+        if item.kind == CORRECTION:
+            return any(act.act_id == item.observation_id for act in self.claims(Cue()).corrections)
         cue = Cue(
             sources=(item.source_id.hex(),),
             kinds=(item.kind,),
             pts0_ns=item.pts0_ns,
-            pts1_ns=item.pts1_ns,
+            pts1_ns=max(item.pts1_ns, item.pts0_ns + 1),  # A frame begins and ends at once.
         )
         try:
             items = self._asked(RecallAsk(cue=cue, k=HELD_ITEMS)).items
@@ -282,7 +289,7 @@ class ReasoningService(Service):
 
         memory = self._memory_for(turn, hop)
         reasoner = Reasoner(memory, self._settings, hop)
-        before = () if asked.begins else self._before(asked.dialogue_id, memory)
+        before = turn.before = () if asked.begins else self._before(asked.dialogue_id, memory)
         question = turn.understood = reasoner.read(asked.question, before)
         answer = reasoner.answer_read(asked.question, question, asked.cue, asked.k, before)
         return answer, citations_of(asked.turn_id, answer, memory.shown)
@@ -293,7 +300,7 @@ class ReasoningService(Service):
         A question that was said again in full may hold words of the evidence before it.
         """
         before = tuple(self._dialogues.before(dialogue_id, time.monotonic()))
-        if all(memory.holds(one.cited[0]) for one in before if one.cited):
+        if all(map(memory.holds, to_check(before))):
             return before
         self._dialogues.drop(dialogue_id)
         return ()
@@ -374,7 +381,7 @@ class ReasoningService(Service):
         question = turn.understood
         self._last = LastTurn(question.asked if question else asked.question, asked.cue, answer)
         if question is not None:
-            turn_told = exchange_of(question, answer)
+            turn_told = exchange_of(question, answer, turn.before, asked.question)
             self._dialogues.add(asked.dialogue_id, turn_told, time.monotonic(), begins=asked.begins)
         turn.received.reply(TurnFinal(turn_id=asked.turn_id, turn_epoch=asked.turn_epoch, answer=answer))
         if cited is not None and self._tells_citations:

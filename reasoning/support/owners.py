@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from reasoning.words import all_stems, word_set
+from reasoning.words import all_stems, is_content, word_set
 
 FIRST = word_set(
     "i i'm i've i'd i'll me my mine myself we we're we've we'd we'll us our ours ourselves im ive"
@@ -48,6 +48,8 @@ def tokens_of(text: str) -> list[str]:
 def is_name_of(token: str, name: str) -> bool:
     """Whether a word, as it is written, names somebody: a word of the name, or how it begins.
 
+    "How" and "The" at the head of a sentence begin no name, though Howard and Theo are there.
+
     Args:
         token: Without a possessive ending.
         name: Of one or several words.
@@ -56,7 +58,9 @@ def is_name_of(token: str, name: str) -> bool:
         return False
     low = token.lower()
     parts = name.lower().split()
-    return low in parts or (len(low) >= SHORTEST_NAME and any(part.startswith(low) for part in parts))
+    if low in parts:
+        return True
+    return len(low) >= SHORTEST_NAME and is_content(low) and any(part.startswith(low) for part in parts)
 
 
 def without_calls(sentence: str, names: Iterable[str]) -> str:

@@ -123,11 +123,12 @@ def timed(text: str, gates: Cue) -> tuple[Cue, tuple[str, ...]]:
     from msgspec.structs import replace
 
     from stream.clock_words import clock_words
+    from stream.local_time import now_here
 
     plain = replace(gates, text=text)
     if gates.t0_ns is not None or gates.t1_ns is not None:
         return plain, ()
-    here = datetime.now().astimezone()
+    here = now_here()
     clock = clock_words(text, here)
     if clock is None or clock.loose:
         return plain, ()

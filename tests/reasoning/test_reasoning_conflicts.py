@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from reasoning import contradiction
 from reasoning.contradiction import difference
 from reasoning.evidence import distinct, weigh
 from reasoning.question import read_question
@@ -65,6 +66,64 @@ def test_both_sides_are_told_with_their_times(ask, item):
         in conflict
     )
     assert "“seven” and “eight”" in conflict
+
+
+def test_two_people_who_tell_of_themselves_contradict_nobody(ask, item):
+    def told(*texts, speakers=("Ines", "Tomas")):
+        items = [
+            item("utterance", at, at + 3, text, dense=0.8, speaker=who, source=f"{at}.mp4")
+            for at, text, who in zip((10, 300), texts, speakers, strict=True)
+        ]
+        return ask("When does the birthday party start?", *items).conflicts
+
+    mine = ("My birthday party starts at five.", "My birthday party starts at six.")
+    assert told(*mine) == ()
+    assert len(told(*mine, speakers=("Ines", "Ines"))) == 1
+    assert len(told("The birthday party starts at five.", "The birthday party starts at six.")) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "at_s", "source", "conflicts"),
+    [
+        ("The bus to the station leaves at 7.", "The bus to the station leaves at 8.", 14, "walk.mp4", 0),
+        ("The bus to the station leaves 7:10.", "The bus to the station leaves 8:10.", 14, "walk.mp4", 0),
+        ("The bus to the pier leaves at 7 pm.", "The bus to the pier leaves at 8 pm.", 14, "walk.mp4", 0),
+        ("The bus to the station leaves at 7.", "The bus to the station leaves at 8.", 900, "walk.mp4", 1),
+        ("The bus to the station leaves at 7.", "The bus to the station leaves at 8.", 14, "pier.mp4", 1),
+        ("The bus to the station costs 7 euros.", "The bus to the station costs 8 euros.", 14, "walk.mp4", 1),
+        ("The bus to the station stops at 7 Elm Road.", "The bus to the station stops at 8 Elm Road.", 14,
+         "walk.mp4", 1),
+    ],
+)  # fmt: skip
+def test_times_of_the_day_in_one_breath_are_a_timetable(ask, item, one, other, at_s, source, conflicts):
+    items = (
+        item("utterance", 10, 13, one, dense=0.8),
+        item("utterance", at_s, at_s + 3, other, dense=0.8, source=source),
+    )
+    assert len(ask("What of the bus to the station or pier?", *items).conflicts) == conflicts
+
+
+def page_of(tail, first=0):
+    return (
+        "".join(f"Row{first + n} shows item{first + n} beside shelf{first + n}. " for n in range(100)) + tail
+    )
+
+
+def test_long_texts_are_laid_side_by_side_only_where_they_share_words(monkeypatch):
+    calls = []
+
+    class Counted(contradiction.SequenceMatcher):
+        def __init__(self, *args, **options):
+            calls.append(args)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(contradiction, "SequenceMatcher", Counted)
+    ferry = "The ferry to the island leaves at {}. "
+    assert difference(page_of(""), page_of("", 1000)) is None
+    assert calls == []
+    assert difference(ferry.format(7) + page_of(""), ferry.format(8) + page_of("", 1000)) == ("7", "8")
+    assert len(calls) == 1
+    assert difference(page_of(ferry.format(7)), page_of(ferry.format(8), 1000)) is None
 
 
 def test_what_contradicts_is_no_near_duplicate(item):

@@ -199,3 +199,12 @@ def test_a_dialogue_is_bounded_and_is_forgotten():
     none = Dialogues(0, 2, 10.0)
     none.add(b"a", turns[0], 1.0)
     assert none.before(b"a", 1.0) == ()
+
+
+def test_without_a_clock_of_its_own_a_question_is_of_this_machines_zone(monkeypatch):
+    monkeypatch.setattr("tzlocal.get_localzone", lambda: BERLIN)
+    reasoner = Reasoner(None, ReasoningSettings())  # Reading a question asks no memory.
+    for month in (1, 7):
+        three = datetime(2024, month, 5, 15, tzinfo=BERLIN)
+        question = reasoner.read(f"What was said on {three:%d %B %Y} from 3 pm to 4 pm?")
+        assert question.clock.hull.since_ns == int(three.timestamp()) * S

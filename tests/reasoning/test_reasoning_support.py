@@ -201,3 +201,20 @@ def test_a_missing_feature_is_an_error():
     assert one.confidence({"owner": 0.0}) == 0.5
     with pytest.raises(KeyError):
         one.confidence({})
+
+
+@pytest.mark.parametrize(
+    ("asked", "people", "person"),
+    [
+        ("How old is the dog?", ("Howard", "Mia"), ""),
+        ("The dog, how old is it?", ("Theo", "Mia"), ""),
+        ("Can dogs swim?", ("Candice", "Mia"), ""),
+        ("Has anybody fed the dog?", ("Hassan", "Mia"), ""),
+        ("Did the dog bark?", ("Didier", "Mia"), ""),
+        ("Tell me, did How bark?", ("How", "Mia"), "How"),
+        ("What did Mel cook?", ("Melanie", "Howard"), "Melanie"),
+        ("How old is Howard's dog?", ("Howard", "Theo"), "Howard"),
+    ],
+)
+def test_a_closed_class_word_begins_no_name(asked, people, person):
+    assert person_asked(asked, people) == person
