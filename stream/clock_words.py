@@ -61,7 +61,8 @@ _AHEAD = re.compile(
 """Questions in the present, or of what will be."""
 _PAST = re.compile(
     r"\b(?:did|was|were|had|has|have|(?!(?:plann|schedul|expect|suppos|book|clos|need|invit)ed\b)\w{2,}ed|said|told|seen|shown|heard|written|spoken|met|made|done|been|bought|"
-    r"brought|came|went|saw|left|lost|found|given|taken|eaten|worn|held)\b",
+    r"brought|came|went|saw|left|lost|found|given|taken|eaten|worn|held|wrote|took|gave|got|"
+    r"(?:that|which|who|whom)\s+(?:i|you|he|she|we|they))\b",
     re.I,
 )
 _AFTER_PLACE = re.compile(r"\s+(?:onwards?|on\b(?=\s*[?.,]|\s*$))", re.I)

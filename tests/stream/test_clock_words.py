@@ -147,6 +147,9 @@ def test_only_dates_of_the_calendar_are_loose():
         ("Is the key in the drawer today?", False),
         ("What is in the pictures of last Monday?", False),
         ("Are there pictures of Monday?", False),
+        ("Where is the note that I put down on Monday?", False),
+        ("Will she come on Monday?", True),
+        ("When is he coming on Monday?", True),
     ],
 )
 def test_a_question_about_what_is_to_come_is_loose(text, loose):
