@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 from stream.hour_words import MODIFIES
@@ -325,7 +325,10 @@ def _last_few(match: re.Match[str], here: datetime) -> Days | None:
     if match["n"] is None and unit not in ("minute", "hour", "day") and "the " not in told:
         return None  # "Last week" is one of the calendar, "the last week" ends now.
     back = timedelta(seconds=_count(match["n"]) * _UNIT_S[unit])
-    return Days(*match.span(), here - back, here, side="in")
+    since = here - back
+    if unit in ("minute", "hour"):
+        since = (here.astimezone(UTC) - back).astimezone(here.tzinfo)
+    return Days(*match.span(), since, here, side="in")
 
 
 def _ago(match: re.Match[str], here: datetime) -> Days | None:
@@ -333,8 +336,10 @@ def _ago(match: re.Match[str], here: datetime) -> Days | None:
     ago_s = count * _UNIT_S[unit]
     if unit in ("minute", "hour"):
         reach = timedelta(seconds=_AGO_SHARE * ago_s)
-        at = here - timedelta(seconds=ago_s)
-        return Days(*match.span(), at - reach, at + reach)
+        # In UTC: by the clock on the wall an hour is lost or doubled where clocks are changed.
+        at = here.astimezone(UTC) - timedelta(seconds=ago_s)
+        since, till = (at - reach).astimezone(here.tzinfo), (at + reach).astimezone(here.tzinfo)
+        return Days(*match.span(), since, till)
     day = (here - timedelta(seconds=ago_s)).date()
     if unit in ("month", "year"):
         months = round(count * (12 if unit == "year" else 1))

@@ -171,6 +171,15 @@ def test_a_day_on_which_clocks_change_is_as_long_as_it_was():
     assert read("yesterday", utc) == [("26-03-29 00:00", "26-03-30 00:00")]
 
 
+@pytest.mark.parametrize("text", ["who came 2 hours ago", "who came in the last 2 hours"])
+def test_hours_ago_are_hours_where_clocks_change(text):
+    here = datetime(2026, 10, 25, 4, 0, tzinfo=BERLIN)  # At three it was two o'clock again.
+    (one,) = clock_words(text, here).ranges
+    told_ns = int(here.timestamp()) * 10**9 - 2 * 3600 * 10**9
+    assert one.since_ns <= told_ns < one.until_ns
+    assert one.until_ns - one.since_ns <= 2 * 3600 * 10**9
+
+
 def test_the_rest_is_the_text_without_its_times():
     found = clock_words("What did Clara say on Tuesday, after five about rent?", HERE)
     assert found.rest == "What did Clara say about rent?"
