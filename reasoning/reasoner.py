@@ -6,9 +6,8 @@ needs, and the service and the tests each give it theirs.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -40,6 +39,7 @@ from reasoning.rounds import in_rounds
 from reasoning.settings import ReasoningSettings
 from reasoning.subgoals import Subgoals
 from reasoning.support.confidence import by_support, by_verdict
+from stream.known_words import respell
 from stream.local_time import now_here
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold
@@ -179,11 +179,6 @@ class Reasoner:
             return asking, by_verdict(ordinary(), self._settings)
         answer = answer_recent(self._memory, self._settings, question.asked, gates, most, ordinary)
         return asking, by_verdict(answer, self._settings)
-
-
-def respell(asked: str, spelt: Mapping[str, str]) -> str:
-    """A question with the words put right that memory found misspelt."""
-    return re.sub(r"[^\W\d_]+", lambda match: spelt.get(match[0], match[0]), asked) if spelt else asked
 
 
 def _of_reading(asked: str, question: Question) -> Iterator[str]:

@@ -28,8 +28,6 @@ DATE_WORDS = frozenset(MONTHS) | WEEKDAYS
 NEGATORS = word_set(
     "not never no none nobody nothing nowhere neither nor without cannot can't won't hardly barely"
 )
-QUIET_CONTENT = word_set("before after then first last second next previous following since until")
-"""Function and framing words that tell an order; the Verifier looks at them by themselves."""
 _IRREGULAR_PAIRS = (
     "went:go gone:go said:say told:tell gave:give given:give took:take taken:take made:make saw:see "
     "seen:see came:come got:get gotten:get heard:hear wrote:write written:write spoke:speak "

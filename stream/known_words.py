@@ -7,12 +7,20 @@ how frequent they are, so that a place in it also tells which of two words is th
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 
 from stream.errors import OmniRecallError
 
 LEAST_LETTERS = 3
+_QUOTED = (
+    r"\"[^\"]*\"|\u201c[^\u201d]*\u201d|\u201e[^\u201c\u201d]*[\u201c\u201d]|«[^»]*»"
+    r"|\u2018[^\u2019]*\u2019(?!\w)|(?<!\w)'[^']*'(?!\w)"
+)
+"""Pairs of quotation marks, as numbers where they look alike; an apostrophe within a word is none."""
+QUOTED_OR_WORD = re.compile(rf"{_QUOTED}|(?P<word>[^\W\d_]+)")
+"""What stands in quotation marks, or a `word` of letters outside of them."""
 
 
 @cache
@@ -39,6 +47,11 @@ def n_pieces(word: str) -> int:
             return 0
         found += 1
     return found
+
+
+def respell(text: str, spelt: Mapping[str, str]) -> str:
+    """A text with its misspelt words put right, but those in quotation marks."""
+    return QUOTED_OR_WORD.sub(lambda match: spelt.get(match["word"], match[0]), text) if spelt else text
 
 
 @cache

@@ -16,12 +16,13 @@ from memory.log.reader import LogReader
 from memory.log.status import status_of
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
-from memory.recall.spelling import respell, with_spelling
+from memory.recall.spelling import with_spelling
 from reasoning.asking import Asking
 from reasoning.operators.plain import ranked
 from reasoning.question import read_question
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
+from stream.known_words import respell
 from stream.messages import Answer, ClaimsAsk, ClaimsTold, Cue, Evidence, EvidenceItem
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Recent

@@ -31,8 +31,6 @@ from tools.eval_recall import KS, questions_of
 from tools.fit_weights import GRID, Terms, recall_of_all
 from tools.video_metrics import interval
 
-ROUTED = ("all", "soft", "top-2", "top-1")
-
 
 class Joined:
     """All dialogues in one store, and the mean key of each."""

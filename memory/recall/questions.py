@@ -16,9 +16,10 @@ from memory.log.reader import LogReader
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
 from memory.recall.recent import RecentRecall
-from memory.recall.spelling import respell, with_spelling
+from memory.recall.spelling import with_spelling
 from memory.settings import RecallSettings
 from stream.errors import ModelMissing, OmniRecallError
+from stream.known_words import respell
 from stream.messages import Cue, Evidence, RecallAsk
 from stream.messages.media import EncodeAsk
 from stream.wire.bounds import shortened

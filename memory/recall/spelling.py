@@ -12,7 +12,6 @@ into as many pieces as slips are broken into. What stands in quotation marks is 
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import string
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ import msgspec
 from memory.bounds import TEXT_CHARS
 from memory.keys.lexicon import Lexicon
 from memory.recall.words import FUNCTION_WORDS, QUESTION_WORDS
-from stream.known_words import known_words, n_pieces
+from stream.known_words import QUOTED_OR_WORD, known_words, n_pieces
 from stream.messages import Evidence
 from stream.wire.bounds import shortened
 
@@ -39,13 +38,6 @@ MOST_WORDS = 4
 """Unknown words of a question that are looked at; text in another language is none but such."""
 _SWAPPED, _MISSING, _EXTRA, _WRONG = range(4)
 """Kinds of slips, the likelier ones first; a letter that is double, or should be, is among the first."""
-_WORD = re.compile(r"[^\W\d_]+")
-_QUOTED = (
-    r"\"[^\"]*\"|\u201c[^\u201d]*\u201d|\u201e[^\u201c\u201d]*[\u201c\u201d]|«[^»]*»"
-    r"|\u2018[^\u2019]*\u2019(?!\w)|(?<!\w)'[^']*'(?!\w)"
-)
-"""Pairs of quotation marks, as numbers where they look alike; an apostrophe within a word is none."""
-_QUOTED_OR_WORD = re.compile(f"{_QUOTED}|(?P<word>{_WORD.pattern})")
 _ENDINGS = ("s", "es", "ed", "d", "ing", "ly", "er", "ers")
 
 
@@ -66,7 +58,7 @@ def respelt(db: sqlite3.Connection, text: str, stemmer: Stems, lexicon: Lexicon 
         stemmer: Of the text index.
         lexicon: Of a large store.
     """
-    words = [match["word"] for match in _QUOTED_OR_WORD.finditer(text)]
+    words = [match["word"] for match in QUOTED_OR_WORD.finditer(text)]
     words = list(dict.fromkeys(word for word in words if word and _may_be_slip(word)))
     unknown = [word for word, n in zip(words, _texts_with(db, words, stemmer, lexicon), strict=True) if not n]
     english = known_words() if unknown else {}
@@ -77,11 +69,6 @@ def respelt(db: sqlite3.Connection, text: str, stemmer: Stems, lexicon: Lexicon 
         if meant := _meant(db, word, stemmer, lexicon):
             found[word] = meant
     return found
-
-
-def respell(text: str, spelt: dict[str, str]) -> str:
-    """A text with its misspelt words put right, but those in quotation marks."""
-    return _QUOTED_OR_WORD.sub(lambda match: spelt.get(match["word"], match[0]), text)
 
 
 def with_spelling(evidence: Evidence, spelt: dict[str, str]) -> Evidence:

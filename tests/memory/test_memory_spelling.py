@@ -9,10 +9,10 @@ from memory.log.reader import LogReader
 from memory.recall import spelling
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
-from memory.recall.spelling import respell, with_spelling
+from memory.recall.spelling import with_spelling
 from memory.settings import RecallSettings
 from stream.errors import ModelMissing
-from stream.known_words import known_words, n_pieces
+from stream.known_words import known_words, n_pieces, respell
 from stream.messages import Cue, Envelope, Evidence, RecallAsk
 from stream.wire.codec import Decoded
 
