@@ -26,6 +26,7 @@ from perception.audio.speech_places import places_of
 from perception.video.settings import VideoSettings
 from stream.capture.settings import CaptureSettings
 from stream.config import load_config
+from tools.child import tool_command, tool_environment
 from tools.house import House
 from tools.long_film import long_film, videos_in
 from tools.process_use import Use, Watch, children_of
@@ -118,14 +119,14 @@ def plain(film: Path, like: dict[str, Any], overrides: dict[str, object]) -> dic
     capture = config.typed("capture", CaptureSettings)
     video = config.typed("video", VideoSettings)
     speech = config.typed("audio", AudioSettings).speech
-    command = [sys.executable, "-P", "-m", "tools.plain_script", str(film)]
+    command = tool_command("plain_script", str(film))
     command += ["--pictures-hz", str(like["pictures"] / like["film_s"])]
     command += ["--read-share", str(like["read"] / like["pictures"])]
     command += ["--model", str(overrides["audio__speech__model"]), "--beam", str(speech.beam)]
     ((_, compute_type),) = places_of(speech.model_copy(update={"device": "cpu"}))
     command += ["--compute-type", compute_type, "--detector-px", str(video.text_detector_px)]
     command += ["--decode", capture.decode, "--precision", video.text_precision]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=tool_environment())
     if done.returncode:
         raise SystemExit(f"the script failed: {done.stderr.splitlines()[-1:]}")
     figures: dict[str, Any] = json.loads(done.stdout)

@@ -46,6 +46,7 @@ from stream.process.clock import RealClock
 from stream.wire.codec import decode, encode
 from stream.wire.endpoints import ipc_address
 from stream.wire.sender import Sender
+from tools.child import tool_command, tool_environment
 from tools.eval_injection import Canary
 from tools.house import House
 from tools.ill_server import MODES, STATUSES
@@ -118,8 +119,8 @@ class Child:
         self.kill()
 
     def _start(self) -> None:
-        command = [sys.executable, "-P", "-m", "tools.ill_server", str(self.port), self._elsewhere]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command = tool_command("ill_server", str(self.port), self._elsewhere)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=tool_environment())
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 

@@ -41,6 +41,7 @@ from reasoning.language.rephrase import LOADING
 from reasoning.quotes import QUOTED
 from reasoning.words import words
 from stream.messages.answer import Answer
+from tools.child import tool_command, tool_environment
 from tools.house import House
 from tools.injection_cases import Attack, attacks
 from tools.injection_store import put_in
@@ -196,8 +197,8 @@ def leaks(answer: Answer, question: str) -> int:
 @contextlib.contextmanager
 def obedient() -> Iterator[str]:
     """The obedient server as a child; its address."""
-    command = [sys.executable, "-P", "-m", "tools.obedient_server"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = tool_command("obedient_server")
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=tool_environment())
     try:
         assert child.stdout is not None
         yield f"http://127.0.0.1:{int(child.stdout.readline())}"

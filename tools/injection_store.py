@@ -35,6 +35,8 @@ APART_S = 20
 """Seconds between two things that are read or said in the film."""
 BATCH = 32
 PICTURE_PX = (1280, 720)
+BOX = ((0.1, 0.1), (0.9, 0.1), (0.9, 0.2), (0.1, 0.2))
+"""Where a line stands in its picture; shares of it, clockwise from the top left."""
 FIRST = datetime(2025, 3, 1, 9, tzinfo=UTC)
 NAME_BYTES = 200
 """Bytes of a file's name at most; file systems take 255."""
@@ -99,7 +101,7 @@ def _observe(batch: Batch, own: TrackId, attack: Attack, pts_ns: int) -> None:
             utterance(own._replace(track=1), _heard(attack, pts_ns), "heard", None, b"")
         )
         return
-    lines = tuple(TextLine(line, 0.99, ()) for line in attack.whole.splitlines() if line.strip())
+    lines = tuple(TextLine(line, 0.99, BOX) for line in attack.whole.splitlines() if line.strip())
     add_text(batch, own, Reading(pts_ns, lines), _frame(pts_ns), (pts_ns, pts_ns + 4 * S_NS), 60)
 
 
