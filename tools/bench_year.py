@@ -15,7 +15,7 @@ Keys of what fills the year are not encoded one by one: those of utterances are 
 Questions (those that name no date) are put when their week is over, B's in the year's store and in one that
 holds the same last week alone, so that like is compared with like. Latency is of the pipeline without the
 encoder, as `tools.bench_recall` has it; the ratio is of the same questions put to both stores in turns. A
-run that is broken off goes on from the day that it had reached.
+run that is broken off goes on from the day that it had reached; one signal ends it after the day at hand.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ from tools.bench_recall import Took, took
 from tools.bench_store import unit
 from tools.chat_stores import ENCODER, Encode, Vectors, keeping, remembering, text_encoder
 from tools.eval_recall import Asked, questions_of
+from tools.stop_signal import StopSignal
 from tools.year_material import Films, Material, Put, Recording, in_week, speech_of
-from tools.year_report import picture, print_table
+from tools.year_report import percentiles, picture, print_table
 from tools.year_store import NS_PER_S, Year, turns_of
 
 K = 10
@@ -339,17 +340,6 @@ class YearHouse(Year):
         self.store.close()
 
 
-def percentiles(spent: Sequence[Took]) -> dict[str, float]:
-    """Of milliseconds of wall and of CPU."""
-    wall, cpu = ([one[place] for one in spent] for place in (0, 1))
-    return {
-        "p50_ms": round(float(np.percentile(wall, 50)), 2),
-        "p95_ms": round(float(np.percentile(wall, 95)), 2),
-        "cpu_p50_ms": round(float(np.percentile(cpu, 50)), 2),
-        "cpu_p95_ms": round(float(np.percentile(cpu, 95)), 2),
-    }
-
-
 def _encode_once(encode: Encode, path: Path, chats: Sequence[Chat]) -> None:
     """Has the keys of dialogues and questions made in one go, so that a next run finds them."""
     texts = [one.text for one in questions_of(path, chats)]
@@ -381,10 +371,11 @@ class BenchYear:
     Args:
         options: As the command has them.
         settings: Of memory.
+        stop: Asks for an end after the day that is being recorded.
     """
 
-    def __init__(self, options: argparse.Namespace, settings: MemorySettings) -> None:
-        self._options, self._settings = options, settings
+    def __init__(self, options: argparse.Namespace, settings: MemorySettings, stop: StopSignal) -> None:
+        self._options, self._settings, self._stop = options, settings, stop
         self._encode = remembering(
             text_encoder() if options.keys is None else keeping(text_encoder(), options.keys)
         )
@@ -449,6 +440,8 @@ class BenchYear:
         days = max(asked)
         with opened(folder, self._settings, self._encode, state) as house:
             for place in range(done, days):
+                if self._stop.is_asked:
+                    raise KeyboardInterrupt
                 self._day(house, first + place)
                 for name, title in asked.get(place + 1, ()):
                     state.asked[title] = self._ask(house, name)
@@ -576,14 +569,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures, prints, writes; 2 where an option is wrong."""
+    """Measures, prints, writes; 2 where an option is wrong, 130 where it was stopped."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.days < 2 * WEEK_DAYS:
         parser.error(f"--days {options.days}: a first and a last week are {2 * WEEK_DAYS}")
     try:
         settings = settings_of(options)
-        told = BenchYear(options, settings).run()
+        with StopSignal() as stop:
+            told = BenchYear(options, settings, stop).run()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the next day", file=sys.stderr)
+        return 130
     except OmniRecallError as error:
         print(f"{error.message}\n{error.remedy}", file=sys.stderr)
         return error.exit_code

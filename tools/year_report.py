@@ -5,6 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from tools.bench_recall import Took
+
+
+def percentiles(spent: Sequence[Took]) -> dict[str, float]:
+    """Of milliseconds of wall and of CPU."""
+    wall, cpu = ([one[place] for one in spent] for place in (0, 1))
+    return {
+        "p50_ms": round(float(np.percentile(wall, 50)), 2),
+        "p95_ms": round(float(np.percentile(wall, 95)), 2),
+        "cpu_p50_ms": round(float(np.percentile(cpu, 50)), 2),
+        "cpu_p95_ms": round(float(np.percentile(cpu, 95)), 2),
+    }
+
 
 def print_table(told: Mapping[str, Any]) -> None:
     """The figures beside what was promised."""

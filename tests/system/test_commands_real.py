@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import wave
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -250,9 +251,19 @@ def run_any(*words):
     ).stdout
 
 
+def said_again(path, to, times):
+    """A recording one after itself so many times: one that is not read before a command has looked."""
+    with wave.open(str(path)) as once, wave.open(str(to), "wb") as long:
+        long.setparams(once.getparams())
+        sound = once.readframes(once.getnframes())
+        for _ in range(times):
+            long.writeframes(sound)
+
+
 def test_interrupted_indexing_goes_on_where_it_stopped(tmp_path, album):
     store = tmp_path / "store"
-    words = [*COMMAND, "index", str(album / "two_cities.wav"), "--store", str(store), "--idle-exit", "5"]
+    said_again(album / "two_cities.wav", tmp_path / "long.wav", 4)
+    words = [*COMMAND, "index", str(tmp_path / "long.wav"), "--store", str(store), "--idle-exit", "5"]
     child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     ends_at_s = time.monotonic() + 60
     while not is_running(store) or "reading" not in states(store):
