@@ -157,6 +157,19 @@ def test_questions_of_a_time_go_with_that_time(asked, recall, store):
     assert recall(by="dialogue").considered == 1
 
 
+def test_questions_are_let_go_over_a_budget_as_everything_is(asked, recall, retention, reader, store):
+    exchanges = [asked_at(f"Where was the boat on day {n}?", NOON_NS + (1000 + n) * S) for n in range(1500)]
+    store.commit([put_of(*exchanges)])
+    made = retention(index_bytes=600_000)
+    with reader.snapshot() as db:
+        assert made.kept(db).index > 600_000
+    made.hold()
+    with reader.snapshot() as db:
+        assert made.kept(db).index <= 600_000
+    assert 0 < recall(by="dialogue").considered < 1502
+    assert "exchange" not in {item.kind for item in recall("", 400).items}
+
+
 def test_status_tells_of_the_dialogue_as_of_what_is_read(asked, reader, store):
     with reader.snapshot() as db:
         told = status_of(db, store.path.parent, {}, 0)

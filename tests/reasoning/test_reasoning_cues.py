@@ -283,3 +283,19 @@ def test_what_is_not_so_is_answered_by_what_denies_it_alone(memory_of, item, ask
 )
 def test_whether_it_is_asked_what_is_not_so(asked, denied):
     assert denied_in(read_question(asked)) == denied
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_of_dialogue"),
+    [
+        ("What did I ask about the boat?", True),
+        ("Which questions did I ask?", True),
+        ("What have I asked today?", True),
+        ("What did we ask you about the boat?", True),
+        ("What did I ask Clara about the boat?", False),
+        ("Which questions did Clara ask?", False),
+        ("What did I ask for at the bakery?", False),
+    ],
+)
+def test_whether_what_was_asked_is_asked(asked, is_of_dialogue):
+    assert read_question(asked).dialogue is is_of_dialogue
