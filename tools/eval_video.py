@@ -157,7 +157,6 @@ def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespa
             found = video_systems.boundaries(house, videos, level)  # type: ignore[arg-type]
             measured.matches[name] = video_boundaries.scores(videos.films, found)
     measured.producers = video_store.producers(store)
-    measure_without_model(measured, videos, options.preset, store)
     with tempfile.TemporaryDirectory(prefix="omnirecall-without-") as folder:
         note("asking stores that hold only the other videos")
         elsewhere = video_systems.replied_without(
@@ -166,6 +165,7 @@ def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespa
     measured.values["ours"] = _of_hits(videos, measured.hits) | answer_values(
         videos, measured.replies, elsewhere
     )
+    measure_without_model(measured, videos, options.preset, store)
     for name, (setting, value) in arms(options).items():
         note(f"ours {name}")
         with House(store, options.preset, {f"memory__recall__{setting}": value}) as house:
