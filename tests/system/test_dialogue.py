@@ -59,6 +59,11 @@ def ask(house, question, *, begins=True):
     return house.caller("reasoning").ask_for(TurnFinal, turn, timeout_s=30).answer
 
 
+def is_back(house, pid):
+    role = house.roles()["reasoning"]
+    return role.state == "serving" and role.pid != pid
+
+
 def asked(house):
     ask = RecallAsk(cue=Cue(), k=50, unit="dialogue")
     return house.caller("memory").ask_for(Evidence, ask, timeout_s=30).considered
@@ -68,8 +73,9 @@ def test_what_was_asked_is_kept_told_and_forgotten(house):
     ferry = ask(house, "When does the ferry leave?")
     assert ask(house, "Where is the spare key?").verdict == "answered"
     house.wait_for(lambda: asked(house) == 2, 30, "both questions are kept")
-    house.kill("reasoning")
-    house.wait_for(lambda: ask(house, "What was my last question?").citations, 30, "reasoning is back")
+    killed = house.kill("reasoning")
+    house.wait_for(lambda: is_back(house, killed), 60, "reasoning is back")
+    assert ask(house, "What was my last question?").citations[0].text == "Where is the spare key?"
     told = ask(house, "What did I ask you about the ferry?")
     assert [one.kind for one in told.citations] == ["exchange", "utterance"]
     assert told.citations[0].text == "When does the ferry leave?"
