@@ -16,7 +16,7 @@ from reasoning.question import Question
 from reasoning.question.scope import is_negated
 from reasoning.tokens import Token, told_of
 from reasoning.verify import judge
-from reasoning.words import word_set, words
+from reasoning.words import all_stems, word_set, words
 from stream.messages.answer import Answer
 
 NOT_DENIED = "it is asked what is not so, and nothing that was seen or heard says so"
@@ -62,8 +62,9 @@ def answer_negated(asking: Asking, weighed: Callable[[], None]) -> Answer | None
         return None
     supports = weigh(question, asking.recall_when(question.content), settings.evidence)
     weighed()
-    surely = [one for one in supports if _denies(one, denied) is True]
-    denying = [*surely, *(one for one in supports if _denies(one, denied) is False)]
+    about = frozenset(question.key) - denied
+    surely = [one for one in supports if _denies(one, denied, about) is True]
+    denying = [*surely, *(one for one in supports if _denies(one, denied, about) is False)]
     judgement = judge(question, denying, asking.probe, settings.evidence)
     asking.supported = judgement.supported
     if judgement.verdict == "not_seen":
@@ -79,12 +80,15 @@ def _tokens(text: str) -> Sequence[Token]:
     return told_of(_NO_LONGER.sub("not", text)).tokens
 
 
-def _denies(support: Support, denied: Collection[str]) -> bool | None:
-    """Whether an item denies it: surely, or only by something else that is not so; None where it does not."""
+def _denies(support: Support, denied: Collection[str], about: Collection[str]) -> bool | None:
+    """Whether an item denies it: surely, or only by something else that is not so; None where it does not.
+
+    What says that something else is not so must at least speak of what else the question names.
+    """
     tokens = _tokens(support.item.text)
     if any(one.stem in denied and not one.is_negated for one in tokens):
         return None
     if any(one.stem in denied for one in tokens):
         return True
     is_missing = not _MISSING.isdisjoint(words(support.item.text)) or any(one.is_negated for one in tokens)
-    return False if is_missing else None
+    return False if is_missing and not all_stems(support.item.text).isdisjoint(about) else None

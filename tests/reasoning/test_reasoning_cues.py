@@ -264,6 +264,8 @@ def test_what_is_not_so_is_answered_by_what_denies_it_alone(memory_of, item, ask
     assert (sure.verdict, [one.text for one in sure.citations]) == ("answered", [absent.text])
     doubted, _ = answer(memory_of(came, missed), asked)
     assert (doubted.verdict, [one.text for one in doubted.citations]) == ("uncertain", [missed.text])
+    other, _ = answer(memory_of(absent, missed), "Who did not bake?")
+    assert (other.verdict, other.citations) == ("not_seen", ())
     without = Reasoner(memory_of(came), ReasoningSettings(denials=False), now=friday_at_three)
     assert came.text in without.answer(asked, Cue()).answer
 
