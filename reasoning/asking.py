@@ -46,8 +46,12 @@ class Memory(Protocol):
         """At most `k` items that tell most of what happened where the gates of a cue say."""
         ...
 
+    def dialogue(self, cue: Cue, k: int) -> Evidence:
+        """At most `k` exchanges that a cue's words are about, and what their answers cited."""
+        ...
+
     def sources(self) -> Sequence[SourceStatus]:
-        """What is held, source by source."""
+        """What is held, source by source, but what was asked."""
         ...
 
     def claims(self, cue: Cue) -> ClaimsTold:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from reasoning.claims import cited as observed
 from stream.messages import Answer, Citations, EvidenceItem, ShownItem
+from stream.messages.dialogue import EXCHANGE
 
 MOST_RECALLS = 4
 """Recalls of one turn that are told, the first ones; most questions have one to three."""
 
 
-DIGESTS = ("episode", "day", "tail")
-"""Levels of items by which digests were told."""
+DIGESTS = ("episode", "day", "tail", EXCHANGE)
+"""Levels of items by which digests were told, or what an earlier answer had cited."""
 
 
 def citations_of(

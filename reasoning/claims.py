@@ -23,6 +23,7 @@ from reasoning.settings import ReasoningSettings
 from reasoning.words import number_word
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold, ClaimTold
+from stream.messages.dialogue import EXCHANGE
 from stream.messages.evidence import Coverage, EvidenceItem
 from stream.shown_times import shown
 
@@ -127,5 +128,5 @@ def tell_word(item: EvidenceItem) -> str:
 
 
 def cited(items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
-    """Those of the items that are observations."""
-    return [item for item in items if item.kind != CORRECTION]
+    """Those of the items that are observations of what was seen and heard."""
+    return [item for item in items if item.kind not in (CORRECTION, EXCHANGE)]

@@ -32,12 +32,14 @@ class Exchange:
     `checked` is what must still be there for the turn to be told of: the first citation, and where that is
     the owner's correction, the first other one too. `rests_on` is the evidence of earlier turns whose
     words the question took: it counts as long as the question is kept, though those turns are not.
+    `kept` is the exchange as the store has it, where it has it.
     """
 
     question: Question
     cited: tuple[EvidenceItem, ...] = ()
     checked: tuple[EvidenceItem, ...] = ()
     rests_on: tuple[Taken, ...] = ()
+    kept: EvidenceItem | None = None
 
     @property
     def turn(self) -> DialogueTurn:
@@ -71,7 +73,11 @@ def exchange_of(
 
 def to_check(before: Sequence[Exchange]) -> list[EvidenceItem]:
     """All evidence, each once, that must still be there for some turns to be told of."""
-    items = [item for one in before for item in (*one.checked, *(taken.item for taken in one.rests_on))]
+    items = [
+        item
+        for one in before
+        for item in (*one.checked, *(taken.item for taken in one.rests_on), *filter(None, (one.kept,)))
+    ]
     return list({item.observation_id: item for item in items}.values())
 
 

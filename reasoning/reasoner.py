@@ -19,7 +19,7 @@ from reasoning.corrections import applying, tell_correction
 from reasoning.dialogue import Exchange
 from reasoning.gaps import tell_gaps
 from reasoning.goals import Goal, goals_of
-from reasoning.operators.asked_before import FROM_DIALOGUE, answer_asked_before
+from reasoning.operators.asked_before import answer_asked_before, has_asked, names_topic
 from reasoning.operators.at_answer import answer_at_answer
 from reasoning.operators.beside import answer_beside
 from reasoning.operators.compare import answer_compare
@@ -30,6 +30,7 @@ from reasoning.operators.duration import reads as duration_of
 from reasoning.operators.edge import answer_edge
 from reasoning.operators.last_seen import answer_last_seen
 from reasoning.operators.last_seen import reads as last_seen_of
+from reasoning.operators.negated import answer_negated, denied_in
 from reasoning.operators.plain import answer_plain
 from reasoning.operators.recount import answer_recount
 from reasoning.question import Beside, Compare, Edge, Question
@@ -157,13 +158,11 @@ class Reasoner:
         def weighed() -> None:
             self._hop("reasoning.evidence")
 
-        of_dialogue = bool(question.dialogue and before)
-        if of_dialogue:
-            asking.notices[FROM_DIALOGUE] = None
+        of_dialogue = question.dialogue and (bool(before) or has_asked(asking))
 
         def once() -> Answer:
             if of_dialogue:
-                return answer_asked_before(question, before, self._settings.listed)
+                return answer_asked_before(asking, before)
             if anchor is not None:
                 told = answer_at_answer(asking, anchor, weighed)
                 sure = asking.supported
@@ -174,7 +173,8 @@ class Reasoner:
             return in_rounds(asking, once)
 
         if of_dialogue:
-            return asking, ordinary()  # It rests on no evidence, and has no confidence.
+            # It tells what was asked, and has no confidence.
+            return asking, ordinary() if names_topic(asking) else once()
         if anchor is not None:
             return asking, by_verdict(ordinary(), self._settings)
         answer = answer_recent(self._memory, self._settings, question.asked, gates, most, ordinary)
@@ -199,7 +199,7 @@ def answer_one(asking: Asking, asked: str, weighed: Callable[[], None]) -> Answe
         told = asking.memory.claims(msgspec.structs.replace(asking.gates, text=asked))
     if not settings.corrections:
         told = msgspec.structs.replace(told, corrections=())
-    is_claimed = settings.claims and bool(told.form)
+    is_claimed = settings.claims and bool(told.form) and not (settings.denials and denied_in(question))
     if is_claimed:
         # For how far the memory reaches, and what it was answered without; the claims answer.
         asking.recall(question.cue(question.content, asking.gates), 1)
@@ -228,6 +228,8 @@ def computed(asking: Asking) -> Answer | None:
 
 def from_evidence(asking: Asking, weighed: Callable[[], None]) -> Answer:
     """The answer from evidence; `weighed` is called when the evidence has been chosen."""
+    if (told := answer_negated(asking, weighed)) is not None:
+        return told
     if asking.settings.recounts and (told := answer_recount(asking)) is not None:
         weighed()
         return told

@@ -9,9 +9,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -20,6 +20,7 @@ from reasoning.claims import CORRECTION
 from reasoning.classes import classes_of
 from reasoning.corrections import Correcting, LastTurn
 from reasoning.dialogue import Dialogues, Exchange, exchange_of, to_check
+from reasoning.exchanges import exchange_of_turn, item_of, put_of
 from reasoning.language.breaker import Breaker
 from reasoning.language.choose import language_model_of
 from reasoning.language.model import LanguageModel
@@ -43,8 +44,9 @@ from stream.messages.citations import Citations
 from stream.messages.claims import ClaimsAsk, ClaimsTold, CorrectDone, CorrectPut
 from stream.messages.control import SourceStatus, StatusAsk, StatusMemory
 from stream.messages.cue import Cue, RecallAsk, Recent
+from stream.messages.dialogue import DIALOGUE, EXCHANGE
 from stream.messages.evidence import Evidence, EvidenceItem
-from stream.messages.observation import CommitAck, CommitPut
+from stream.messages.observation import CommitAck, CommitPut, Observation, Reject
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
@@ -62,12 +64,13 @@ MAX_DIALOGUES = 1024
 class Turn:
     """One question on its way.
 
-    `ends_at_ns` is UTC ns; `understood` is the question as it was read, by the turns `before`;
-    `withdrawn` is set by a cancel and looked at before each step.
+    `opened_ns` and `ends_at_ns` are UTC ns; `understood` is the question as it was read, by the turns
+    `before`; `withdrawn` is set by a cancel and looked at before each step.
     """
 
     received: Received
     ends_at_ns: int
+    opened_ns: int = 0
     understood: Question | None = None
     before: Sequence[Exchange] = ()
     withdrawn: threading.Event = field(default_factory=threading.Event)
@@ -111,6 +114,10 @@ class MemoryCalls:
         """What happened where the gates of a cue say; raises as `recall` does."""
         return self._asked(RecallAsk(cue=cue, k=k, unit="digest"))
 
+    def dialogue(self, cue: Cue, k: int) -> Evidence:
+        """What was asked that a cue's words are about; raises as `recall` does."""
+        return self._asked(RecallAsk(cue=cue, k=k, unit="dialogue"))
+
     def _asked(self, ask: RecallAsk) -> Evidence:
         left_s = self._left_s()
         self._hop("send recall.ask")
@@ -125,8 +132,9 @@ class MemoryCalls:
         return self._asked(RecallAsk(cue=cue, k=k, recent=stretch))
 
     def sources(self) -> Sequence[SourceStatus]:
-        """What memory holds, source by source; raises as `recall` does."""
-        return self._caller.ask_for(StatusMemory, StatusAsk(), timeout_s=self._left_s()).sources
+        """What memory holds, source by source, but what was asked; raises as `recall` does."""
+        told = self._caller.ask_for(StatusMemory, StatusAsk(), timeout_s=self._left_s()).sources
+        return [source for source in told if source.kind != DIALOGUE]
 
     def holds(self, item: EvidenceItem) -> bool:
         """Whether a piece of evidence is still there, and was not forgotten; raises as `recall` does.
@@ -142,7 +150,10 @@ class MemoryCalls:
             pts1_ns=max(item.pts1_ns, item.pts0_ns + 1),  # A frame begins and ends at once.
         )
         try:
-            items = self._asked(RecallAsk(cue=cue, k=HELD_ITEMS)).items
+            if item.kind == EXCHANGE:
+                items = self.dialogue(cue, HELD_ITEMS).items
+            else:
+                items = self._asked(RecallAsk(cue=cue, k=HELD_ITEMS)).items
         except SourceGone:
             return False
         return any(one.observation_id == item.observation_id for one in items)
@@ -195,6 +206,9 @@ class ReasoningService(Service):
         self._epochs: OrderedDict[PeerKey, int] = OrderedDict()
         self._callers = threading.local()
         self._tells_citations = self._settings.citations
+        self._keeps_exchanges = self._settings.remembers_questions
+        self._on_the_way: dict[int, bytes] = {}
+        self._unkept: deque[bytes] = deque(maxlen=MAX_DIALOGUES)
         self._model: LanguageModel | None = None
         self._rephraser: Rephraser | None = None
         self._unrephrased = ""
@@ -215,12 +229,12 @@ class ReasoningService(Service):
 
     def _open_outbox(self) -> None:
         """What an earlier process left is sent; without an outbox questions are answered all the same."""
-        if not self._tells_citations:
+        if not (self._tells_citations or self._keeps_exchanges):
             return
         try:
             _ = self.outbox
         except OmniRecallError as error:
-            self._tells_citations = False
+            self._tells_citations = self._keeps_exchanges = False
             self.log.warning("citations_untold", error=type(error).__name__, message=error.message)
 
     def _open_language(self) -> None:
@@ -269,7 +283,7 @@ class ReasoningService(Service):
                 f"{len(self._turns)} questions are waiting already", remedy="ask again later"
             )
         limit_ns = self.clock.now_ns() + int(self._settings.deadline_s * 1e9)
-        turn = Turn(received, received.envelope.deadline_ns or limit_ns)
+        turn = Turn(received, received.envelope.deadline_ns or limit_ns, self.clock.now_ns())
         key = received.envelope.message_id
         self._turns[key] = turn
         self.metrics.count("questions")
@@ -300,7 +314,8 @@ class ReasoningService(Service):
         A question that was said again in full may hold words of the evidence before it.
         """
         before = tuple(self._dialogues.before(dialogue_id, time.monotonic()))
-        if all(map(memory.holds, to_check(before))):
+        awaited = {*self._on_the_way.copy().values(), *self._unkept.copy()}
+        if all(memory.holds(one) for one in to_check(before) if one.observation_id not in awaited):
             return before
         self._dialogues.drop(dialogue_id)
         return ()
@@ -380,12 +395,44 @@ class ReasoningService(Service):
         self.metrics.count(f"verdict_{answer.verdict}")
         question = turn.understood
         self._last = LastTurn(question.asked if question else asked.question, asked.cue, answer)
-        if question is not None:
-            turn_told = exchange_of(question, answer, turn.before, asked.question)
-            self._dialogues.add(asked.dialogue_id, turn_told, time.monotonic(), begins=asked.begins)
+        exchange = self._of_dialogue(turn, question, answer) if question is not None else None
         turn.received.reply(TurnFinal(turn_id=asked.turn_id, turn_epoch=asked.turn_epoch, answer=answer))
         if cited is not None and self._tells_citations:
             self._tell_citations(cited)
+        if exchange is not None:
+            self._keep_exchange(exchange)
+
+    def _of_dialogue(self, turn: Turn, question: Question, answer: Answer) -> Observation | None:
+        """Adds a turn to its dialogue; the observation of it, where questions are kept.
+
+        What asks about the dialogue itself is none: it would be found by its words for ever after.
+        """
+        asked: TurnOpen = turn.received.message
+        told = exchange_of(question, answer, turn.before, asked.question)
+        exchange = None
+        if self._keeps_exchanges and asked.dialogue_id and not question.dialogue:
+            opened_ns, now_ns = turn.opened_ns, self.clock.now_ns()
+            exchange = exchange_of_turn(asked.turn_id, asked.question, told, answer, opened_ns, now_ns)
+            told = replace(told, kept=item_of(exchange, asked.question))
+        self._dialogues.add(asked.dialogue_id, told, time.monotonic(), begins=asked.begins)
+        return exchange
+
+    def _keep_exchange(self, exchange: Observation) -> None:
+        """After the answer, on the durable way to memory; a lost one is told from the dialogue alone."""
+        try:
+            seq = self.commit(put_of(exchange))
+        except OmniRecallError as error:
+            seq = 0
+            self.log.warning("question_not_kept", error=type(error).__name__)
+        if seq:
+            self._on_the_way[seq] = exchange.observation_id
+        else:
+            self._unkept.append(exchange.observation_id)
+        self.metrics.count("questions_kept" if seq else "questions_lost")
+
+    def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
+        """From here on memory must have an exchange for its turn to be told of."""
+        self._on_the_way.pop(outbox_seq, None)
 
     def _tell_citations(self, cited: Citations) -> None:
         """After the answer, on the durable way to memory; a lost one does no harm."""

@@ -202,6 +202,15 @@ class ReasoningSettings(BaseModel):
     dialogue_idle_s: float = Field(
         default=1800.0, gt=0, description="seconds without a question after which a dialogue is forgotten"
     )
+    denials: bool = Field(
+        default=True,
+        description='whether what is not so ("who did not come?") is answered only by what denies it',
+    )
+    remembers_questions: bool = Field(
+        default=True,
+        description="whether the questions of dialogues are kept in the store, with the ids of what their "
+        'answers cited: "what did I ask you about the boat?" is answered from them, and nothing else is',
+    )
     close_share: float = Field(
         default=0.75, ge=0, le=1, description="share of the best value that a further sentence must have"
     )

@@ -110,6 +110,10 @@ class AnswerMemory:
         with self._store.reader.snapshot() as db:
             return self._store.recall.digest(db, cue, k)
 
+    def dialogue(self, cue: Cue, k: int) -> Evidence:
+        """None: nothing was asked before."""
+        return Evidence()
+
     def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
         """Nothing: no chat is live."""
         return Evidence()

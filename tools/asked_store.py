@@ -117,6 +117,10 @@ class AskedStore:
         with self.reader.snapshot() as db:
             return told(db, ClaimsAsk(cue=cue))
 
+    def dialogue(self, cue: Cue, k: int) -> Evidence:
+        """None: nothing was asked before."""
+        return Evidence()
+
     def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
         """Nothing: nothing is being watched."""
         return Evidence()

@@ -58,6 +58,10 @@ class Memory:
         self.shown.append(evidence)
         return evidence
 
+    def dialogue(self, cue: Cue, k: int) -> Evidence:
+        """None: nothing was asked before."""
+        return Evidence()
+
     def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
         """Nothing: no chat is live."""
         return Evidence()

@@ -17,7 +17,8 @@ ended claims no boundary. `segmenter_…` are the event spans of each strategy o
 that are best on the other videos (`tools.segmenters`). Without PySceneDetect (`pip install --no-deps
 scenedetect`) its two rows are left out, and `config.left_out` says so. `cite_overlap` is the share of the
 questions that got an answer of which a citation counts; `cite_share` the mean share of an answer's citations
-that count.
+that count. Where `reasoning.llm` names a language model, `ours without model` is asked as well, and
+`config.language_model` says how many answers the model has put into other words, and what became of the rest.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import math
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -84,6 +86,7 @@ class Measured:
     edges: Values = field(default_factory=dict)
     producers: dict[str, list[str]] = field(default_factory=dict)
     is_store_reused: bool = False
+    model_told: dict[str, int] = field(default_factory=dict)
 
     def systems(self) -> dict[str, dict[str, float]]:
         """Every metric of every system."""
@@ -162,6 +165,7 @@ def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespa
     measured.values["ours"] = _of_hits(videos, measured.hits) | answer_values(
         videos, measured.replies, elsewhere
     )
+    measure_without_model(measured, videos, options.preset, store)
     for name, (setting, value) in arms(options).items():
         note(f"ours {name}")
         with House(store, options.preset, {f"memory__recall__{setting}": value}) as house:
@@ -172,6 +176,26 @@ def measure_ours(measured: Measured, videos: VideoSet, options: argparse.Namespa
         other = _of_hits(videos, hits)
         measured.values[f"ours {name}"] = other
         measured.paired[name] = paired(measured.values["ours"], other)
+
+
+def measure_without_model(measured: Measured, videos: VideoSet, preset: str, store: Path) -> None:
+    """The same questions told in the words of the evidence, where a language model has a say."""
+    if video_store.configuration(preset)["reasoning"]["llm"]["kind"] == "none":
+        return
+    note("asking without the language model")
+    with House(store, preset, {"reasoning__llm__kind": "none"}) as house:
+        plain = video_systems.replied(house, videos, videos.questions)
+    measured.values["ours without model"] = answer_values(videos, plain, {})
+    measured.model_told = told_of_model(measured.replies, plain)
+
+
+def told_of_model(replies: Mapping[str, Reply], plain: Mapping[str, Reply]) -> dict[str, int]:
+    """How many answers, how many of them in other words than without the model, and each notice about it."""
+    told = Counter(
+        notice for reply in replies.values() for notice in reply.notices if "language model" in notice.lower()
+    )
+    reworded = sum(reply.sentences != plain[name].sentences for name, reply in replies.items())
+    return {"answers": len(replies), "reworded": reworded, **told}
 
 
 def weights() -> dict[str, float]:
@@ -312,6 +336,7 @@ def document(
             "left_out": [] if video_boundaries.has_scenedetect() else ["scenedetect is not installed"],
             "store": "used again" if measured.is_store_reused else "indexed",
             "settings": video_store.configuration(options.preset),
+            "language_model": measured.model_told,
         },
         "models": measured.producers
         | {name: version(name) for name in ("faster-whisper", "rapidocr", "onnxruntime")},
@@ -330,6 +355,8 @@ def print_table(told: Mapping[str, Any]) -> None:
         print(f"{system:28s}" + "".join(f"{_figure(figures.get(metric)):>15s}" for metric in METRICS))
         ends = told["intervals"].get(system, {})
         print(f"{'':28s}" + "".join(f"{_ends(ends.get(metric)):>15s}" for metric in METRICS))
+    for what, n in told["config"]["language_model"].items():
+        print(f"language model: {n:3d}  {what}")
     for why in told["config"]["left_out"]:
         print(f"left out: {why}")
     for name, gains in told["without"].items():

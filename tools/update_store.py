@@ -145,6 +145,10 @@ class UpdateStore:
         """Nothing: no question is for a stretch of time."""
         return Evidence()
 
+    def dialogue(self, cue: Cue, k: int) -> Evidence:
+        """None: nothing was asked before."""
+        return Evidence()
+
     def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
         """Nothing: no chat is live."""
         return Evidence()

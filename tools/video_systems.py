@@ -51,11 +51,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer, its citations as stretches."""
+    """One answer, its citations as stretches; `notices` are what it was told with."""
 
     verdict: Verdict
     sentences: tuple[Told, ...]
     confidence: float | None = None
+    notices: tuple[str, ...] = ()
 
 
 def note(text: str) -> None:
@@ -280,4 +281,4 @@ def _reply(videos: VideoSet, answer: Answer) -> Reply:
         Told(sentence.text, tuple(cited[place] for place in sentence.citations))
         for sentence in answer.sentences
     )
-    return Reply(answer.verdict, sentences, answer.confidence)
+    return Reply(answer.verdict, sentences, answer.confidence, answer.notices)

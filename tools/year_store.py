@@ -79,6 +79,10 @@ class AskedHere:
         with self._reader.snapshot() as db:
             return self._recall.digest(db, cue, k)
 
+    def dialogue(self, cue: Cue, k: int) -> Evidence:
+        """None: nothing was asked before."""
+        return Evidence()
+
     def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
         """Nothing: none of its sources is live."""
         return Evidence()

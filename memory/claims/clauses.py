@@ -237,10 +237,27 @@ def is_named(phrase: str) -> bool:
     return _NAMED.match(phrase.strip()) is not None
 
 
+_JUDGED = word_set(
+    "amazing awesome great good bad nice lovely wonderful fantastic terrible awful horrible incredible"
+    " beautiful gorgeous perfect brilliant fun funny crazy special important tough rough"
+)
+_NOWHERE = re.compile(
+    rf"^(?:an?|the)\s+(?:(?:{'|'.join(sorted(_JUDGED))})\s+(?:spot|place|mood|way|shape|state|position|time|start)\b|"
+    r"(?:group|bunch|crowd|couple|lot)\s+of\b)",
+    re.I,
+)
+"""How somebody fares, and people: no places."""
+
+
+def is_judgement(value: str) -> bool:
+    """Whether a value only says what somebody thinks of it: two of these may be so at once."""
+    return all(word in _JUDGED for word in normal(value).split())
+
+
 def is_place(phrase: str) -> bool:
     """Whether a phrase may be where somebody is: determined, a name, or one of the bare nouns of places."""
     told = phrase.strip()
-    return bool(
+    return not _NOWHERE.match(told) and bool(
         _DETERMINED.match(told) or told[:1].isupper() or told[:1].isdigit() or normal(told) in _BARE_PLACES
     )
 

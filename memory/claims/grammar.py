@@ -26,6 +26,7 @@ from memory.claims.clauses import (
     Said,
     Voices,
     clauses_of,
+    is_judgement,
     is_named,
     is_place,
     resolve,
@@ -94,7 +95,7 @@ def _of_clause(said: Said) -> Iterator[Statement]:
 
 def _state(said: Said, about: str, relation: str, value: str, *, denied: bool = False) -> Iterator[Statement]:
     value = value_of(value)
-    if about and relation and value:
+    if about and relation and value and not is_judgement(value):
         confidence = DENIED if denied else said.confidence
         if relation == NUMBER and PHONE_NUMBER.match(value):
             relation = PHONE
@@ -474,7 +475,8 @@ def _copula(said: Said) -> Iterator[Statement]:
 
 
 _HABIT = re.compile(
-    r"^(?P<who>[A-Z][\w'-]*(?:\s[A-Z][\w'-]*)?|I|[Ww]e)\s+(?P<verb>[a-z]+)\s+(?P<what>(?:(?:the|a|an|"
+    r"^(?!(?:The|An?|My|Our|Your|His|Her|Their|Its|This|That|These|Those|It|They|He|She|There)\s)"
+    r"(?P<who>[A-Z][\w'-]*(?:\s[A-Z][\w'-]*)?|I|[Ww]e)\s+(?P<verb>[a-z]+)\s+(?P<what>(?:(?:the|a|an|"
     r"my|her|his|our|some)\s+)?[\w' -]{2,40})$"
 )
 _NO_HABIT = word_set(

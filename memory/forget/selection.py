@@ -11,6 +11,7 @@ from memory.bounds import NAME_CHARS
 from memory.log.reader import T0, T1, SourceRow, marks, named_sources, pages, sources
 from memory.log.tombstones import ForgottenRange
 from stream.errors import ConfigError
+from stream.messages.dialogue import DIALOGUE
 from stream.messages.forget import ForgetAsk, ForgottenPart
 from stream.wire.bounds import shortened
 
@@ -149,13 +150,13 @@ def _of_range(db: sqlite3.Connection, ask: ForgetAsk) -> Selection:
 
 
 def _of_sources(named: Iterable[SourceRow], every: Iterable[SourceRow]) -> Selection:
-    """All of some sources. What a live one that is still open perceives from now on is not meant."""
+    """All of some sources. What comes to a live one, or to the dialogue, from now on is not meant."""
     wanted = {row.source_id for row in named}
     rows = [row for row in every if row.source_id in wanted]
     ranges: dict[ForgottenRange, None] = {}
     whole: set[Origin] = set()
     for row in rows:
-        if row.is_live and not row.is_read:
+        if row.kind == DIALOGUE or (row.is_live and not row.is_read):
             ends = [track.through_pts_ns or 0 for track in row.tracks]
             ranges[ForgottenRange(row.source_id, row.session, pts1_ns=max(ends, default=0) + 1)] = None
         else:

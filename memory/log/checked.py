@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator, Sequence
 
 import msgpack
 import msgspec
 
 from stream.messages import Observation
+from stream.messages.dialogue import asked_in
 
 LARGEST_NS = 2**62
 """Bound of every time that is stored: half of int64, so that sums and means cannot overflow."""
@@ -79,6 +81,18 @@ def check_observation(observation: Observation) -> None:
         observation.t0_ns,
         observation.t1_ns,
     )
+
+
+def check_rests(db: sqlite3.Connection, observation: Observation) -> None:
+    """Raises `Refused` where an exchange rests on what is gone: it may say what that was."""
+    for one in asked_in(observation.payload).ids:
+        there = db.execute(
+            "SELECT 1 FROM observation WHERE observation_id = ?1"
+            " UNION ALL SELECT 1 FROM act WHERE act_id = ?1",
+            (one,),
+        ).fetchone()
+        if there is None:
+            raise Refused("what it rests on is gone")
 
 
 def check_times(*times_ns: int | None) -> None:

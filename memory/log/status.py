@@ -10,6 +10,7 @@ from memory.keys.speaks import keeps_old, keys_by_encoder, replaced
 from memory.log.migrations import SCHEMA_VERSION
 from memory.log.reader import T0, SourceRow, last_commit, sources
 from stream.messages.control import SourceStatus, StatusMemory, TrackStatus
+from stream.messages.dialogue import DIALOGUE
 from stream.wire.bounds import fitting
 
 PICTURE_KINDS = ("frame", "shot", "seen_text")
@@ -95,7 +96,7 @@ def _described(
     places = {(row.source_id, row.session): place for place, row in enumerate(rows)}
 
     def is_consolidated(row: SourceRow) -> bool:
-        return row.is_read and (row.source_id, row.session) in consolidated
+        return row.kind == DIALOGUE or (row.is_read and (row.source_id, row.session) in consolidated)
 
     def wanted(row: SourceRow) -> tuple[bool, bool, int]:
         key = (row.source_id, row.session)

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from memory.log.acts import add_act
-from memory.log.checked import Refused, check_observation, check_times, dated, row_of, together
+from memory.log.checked import Refused, check_observation, check_rests, check_times, dated, row_of, together
 from memory.log.citations import add_citations
 from memory.log.database import LOG_NAME, connect_writer, named_error, transaction
 from memory.log.media import MediaFolder, SpooledFile
@@ -29,6 +29,7 @@ from memory.log.tombstones import Tombstones
 from memory.log.writer_lock import PATIENCE_S, WriterLock
 from stream.errors import Malformed
 from stream.messages import Citations, CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
+from stream.messages.dialogue import EXCHANGE
 from stream.messages.observation import Reject
 from stream.wire.parts import read_array
 
@@ -413,6 +414,8 @@ class LogStore:
                 check_observation(one)
         except Refused:
             return False
+        if any(one.kind == EXCHANGE for one in some):
+            return False
         known = self._db.execute(
             f"SELECT 1 FROM observation WHERE observation_id IN ({marks(some)}) LIMIT 1",  # noqa: S608
             [one.observation_id for one in some],
@@ -456,6 +459,8 @@ class LogStore:
             raise Refused("forgotten: a tombstone covers it")
         if source is None:
             raise Refused("unknown source: commit its record first")
+        if observation.kind == EXCHANGE:
+            check_rests(self._db, observation)
         n = self._insert_observations([observation], commit_no)
         self._add_media(n, observation, parts, commit_no)
         self._add_keys(observation, parts, commit_no)

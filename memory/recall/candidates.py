@@ -22,6 +22,7 @@ from memory.recall.gates import Clause, Gates
 from memory.recall.gathered import Gathered
 from memory.recall.past import bm25_of, last_n_of
 from memory.recall.words import match_query
+from stream.messages.dialogue import EXCHANGE
 
 EVENTS_OPENED = 3
 """Nearest events whose observations are candidates where nothing else finds them any more."""
@@ -109,9 +110,13 @@ def in_gates(db: sqlite3.Connection, gates: Gates, limit: int) -> Candidates:
     """What the gates alone let through, where a cue has no words: spread evenly over time.
 
     Shots, words and texts first; single frames only where there is nothing else, and clips, which
-    tell nothing by themselves, where there is not even a frame.
+    tell nothing by themselves, where there is not even a frame. What was asked is no evidence.
     """
-    for kinds in ("o.kind <> 'frame' AND o.text <> ''", "o.kind <> 'clip'", "1"):
+    for kinds in (
+        "o.kind <> 'frame' AND o.text <> ''",
+        f"o.kind NOT IN ('clip', '{EXCHANGE}')",
+        "o.kind = 'clip'",
+    ):
         where = f"WHERE {kinds}{gates.sql}"
         total = int(
             db.execute(f"SELECT COUNT(*) FROM observation AS o {where}", gates.parameters).fetchone()[0]  # noqa: S608

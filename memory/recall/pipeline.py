@@ -20,6 +20,7 @@ from memory.keys.index import IndexShelf
 from memory.log.reader import Logged, SourceRow, ends_in, last_commit, observations_of
 from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
+from memory.recall.exchanges import exchanges
 from memory.recall.gates import Gates, gates_of
 from memory.recall.known_sources import KnownSources, Sources
 from memory.recall.moments import Moment, distinct_moments, moments_of
@@ -182,6 +183,10 @@ class Recall:
             considered=len(items),
             timings_ms=watch.laps_ms,
         )
+
+    def dialogue(self, db: sqlite3.Connection, cue: Cue, k: int) -> Evidence:
+        """What was asked (`memory.recall.exchanges`), in at most `k` exchanges; raises as a call."""
+        return exchanges(db, cue, k, self._sources.of(db, cue.as_of_commit), self._stemmer)
 
     def respelt(self, db: sqlite3.Connection, cue: Cue) -> dict[str, str]:
         """The misspelt words of a cue and what is meant; of none where it asks as of a commit.

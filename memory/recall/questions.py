@@ -87,6 +87,9 @@ class Questions:
                 told = self._recall.digest(db, ask.cue, ask.k, hop)
             spent_ms = round((time.perf_counter() - started_s) * 1e3, 3)
             return msgspec.structs.replace(told, timings_ms=told.timings_ms | {"total": spent_ms})
+        if ask.unit == "dialogue":
+            with self._reader.snapshot() as db:
+                return self._recall.dialogue(db, ask.cue, ask.k)
         if ask.recent is not None and self._recent is not None:
             if ask.short_term:
                 return self._of_late(asked, self._recent)

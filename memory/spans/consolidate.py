@@ -29,6 +29,7 @@ from memory.spans.digest import CITED_OF_MANY, cited_in, digest, joined
 from memory.spans.due import note_due
 from memory.spans.notes import LOOK_BACK_NS, notes_of
 from memory.spans.segment import Outline, Segmenter, Stretch, Unit, perceived
+from stream.messages.dialogue import DIALOGUE
 
 SourceKey = tuple[bytes, int]
 """Source id and session."""
@@ -96,7 +97,8 @@ class Consolidator:
                 after a start, when all are compared with the log.
         """
         if touched is None:
-            found = [(row.source_id, row.session) for row in sources(db) if _is_behind(db, row)]
+            rows = (row for row in sources(db) if row.kind != DIALOGUE)
+            found = [(row.source_id, row.session) for row in rows if _is_behind(db, row)]
         else:
             found = sorted(touched)
         waiting = db.execute(
@@ -125,6 +127,8 @@ class Consolidator:
                 total.more = True
                 break
             for source in sources(db, key):
+                if source.kind == DIALOGUE:
+                    continue  # Nothing happened in it.
                 step = self.step(db, source, now_ns)
                 total.closed += step.closed
                 total.refreshed += step.refreshed

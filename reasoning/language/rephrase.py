@@ -35,6 +35,7 @@ from stream.errors import (
     OmniRecallError,
 )
 from stream.messages.answer import Answer, Sentence
+from stream.messages.dialogue import EXCHANGE
 from stream.messages.evidence import EvidenceItem
 
 KEPT_SHARE = 0.5
@@ -98,6 +99,8 @@ class Rephraser:
         """
         if answer.verdict != "answered" or not any(_is_plain(one) for one in answer.sentences):
             return answer
+        if any(one.kind == EXCHANGE for one in answer.citations):
+            return answer  # What was asked is told as it was put.
         own: LanguageSettings = self._settings.llm
         ends_at_s = min(asking.ends_at_s - own.reserve_s, time.monotonic() + own.deadline_s)
         if ends_at_s <= time.monotonic():

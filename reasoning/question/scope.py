@@ -46,6 +46,8 @@ _NO_PLACES = word_set(
 )
 _DIALOGUE = re.compile(
     r"\b(?:did|have|had|do)\s+(?:i|we)\s+(?:just\s+|already\s+|ever\s+)?(?:ask(?:ed)?|talk(?:ed)?\s+about\s+with)\s+you\b|"
+    r"\b(?:did|have|had)\s+(?:i|we)\s+(?:just\s+|already\s+|ever\s+)?ask(?:ed)?\s+(?:about|today|yesterday|before|earlier|"
+    r"last|this\s+(?:morning|afternoon|evening|week|month))\b|\bquestions?\s+(?:did|have|had)\s+(?:i|we)\s+ask(?:ed)?\s*$|"
     r"\bmy\s+(?:very\s+)?(?:last|previous|first|earlier|latest)\s+(?:few\s+)?questions?\b|"
     r"\byour\s+(?:last|previous|first|earlier|latest)\s+answers?\b|"
     r"\b(?:did|have)\s+you\s+(?:just\s+)?(?:answer(?:ed)?|told|tell|said|say)\s*(?:to\s+)?(?:me)?\b",

@@ -173,12 +173,16 @@ def whereabouts(item: EvidenceItem, away: Collection[str]) -> str:
     from stream.commands.playable import SHOWN_DIGITS, play_text
     from stream.commands.shapes import iso
     from stream.commands.terminal import clean
+    from stream.messages.dialogue import EXCHANGE
     from stream.shown_times import has_date, shown
 
     if item.kind == "correction":
         return (
             f"your correction  {shown(item.t0_ns or 0, 'UTC')}  id {item.observation_id.hex()[:SHOWN_DIGITS]}"
         )
+    if item.kind == EXCHANGE:
+        when = shown(item.t0_ns or 0, "UTC")
+        return f"your question  {when}  id {item.observation_id.hex()[:SHOWN_DIGITS]}"
     if item.t0_ns is not None and has_date(item.source_kind, item.t0_ns):
         offline = " (offline)" if item.uri in away else ""
         when = shown(item.t0_ns, item.time_zone)

@@ -24,6 +24,8 @@ BEGIN_TIMEOUT_S = 600.0
 POLL_S = 0.3
 PATIENCE_S = 120.0
 """How long memory may stay away, or wait for something, before the command leaves it to go on by itself."""
+LEAST_SHARE = 0.5
+"""Of the words of a cue, the share that a question must have to be meant by it."""
 DECLINED = 1
 """Exit code where the person did not want it after all."""
 STAGES = ("media", "views", "log", "spool", "search", "done")
@@ -157,12 +159,20 @@ def _found(connection: Connection, cue: str, k: int, asks_which: bool) -> Forget
     from stream.commands.search import said_by
     from stream.commands.terminal import clean, note
     from stream.messages.cue import Cue, RecallAsk
+    from stream.messages.dialogue import EXCHANGE
     from stream.messages.evidence import Evidence
     from stream.messages.forget import ForgetAsk
 
     words = options.asked(cue, Cue(), "cue")
     found = connection.ask("memory", Evidence, RecallAsk(cue=Cue(text=words), k=k), timeout_s=ASK_TIMEOUT_S)
-    items = sorted(found.items, key=lambda item: -item.score)
+    # What was asked is found in no other way.
+    asked = RecallAsk(cue=Cue(text=words), k=k, unit="dialogue")
+    questions = [
+        one
+        for one in connection.ask("memory", Evidence, asked, timeout_s=ASK_TIMEOUT_S).items
+        if one.kind == EXCHANGE and one.score >= LEAST_SHARE
+    ]
+    items = [*sorted(found.items, key=lambda item: -item.score), *questions]
     if asks_which and items:
         away = away_uris(item.uri for item in items)
         for place, item in enumerate(items, start=1):

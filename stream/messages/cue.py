@@ -47,13 +47,14 @@ class RecallAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     cue say, whatever its words: the observations that the digests of days and episodes rest on; an
     item's `level` and `span_id` name the digest, and `tail` what no event holds yet. `recent`: of what
     live sources perceived from so many seconds ago to so many seconds ago, by each one's own clock;
-    the newest first, where not all have room. `short_term`: what came last may be taken from memory's
-    short-term store. Fields at their default stay away, so that a memory of an earlier release is
-    asked as it was then.
+    the newest first, where not all have room. `dialogue`: what was asked and has words of the cue;
+    behind each, of the level `exchange` and with its id as `span_id`, what its answer cited. No other unit
+    gives questions. `short_term`: what came last may be taken from memory's short-term store. Fields at
+    their default stay away, so that a memory of an earlier release is asked as it was then.
     """
 
     cue: Cue
     k: int = 10
-    unit: Literal["observation", "moment", "digest"] = "observation"
+    unit: Literal["observation", "moment", "digest", "dialogue"] = "observation"
     recent: Recent | None = None
     short_term: bool = True

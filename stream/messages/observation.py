@@ -44,7 +44,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     `pts0_ns`/`pts1_ns` are nanoseconds from the start of the source; `t0_ns`/`t1_ns` are
     UTC nanoseconds and None where the recording time of a file is not known. `kind` is
     open text; this release makes `frame`, `shot`, `caption`, `seen_text`, `utterance`, `chapter`,
-    `voice` and `gap`. `track` is the index of the track in its source. `payload` holds what only the
+    `voice`, `gap` and `exchange` (`stream.messages.dialogue`). `track` is the index of the track in its
+    source. `payload` holds what only the
     producer's kind knows (labels, word times, scores): MessagePack values, no bytes.
     """
 
@@ -122,7 +123,7 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     source_id: bytes
     session: int
-    kind: Literal["file", "camera", "microphone", "network", "chat", "album"]
+    kind: Literal["file", "camera", "microphone", "network", "chat", "album", "dialogue"]
     uri: str
     content_hash: str = ""
     n_bytes: int = 0

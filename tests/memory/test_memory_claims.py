@@ -127,6 +127,10 @@ def test_statements_of_many_forms_are_read(text, stated):
         "I used to live in Porto.",
         "We will move to Porto.",
         "I love hiking in the mountains.",
+        "My family is awesome.",
+        "The characters are amazing!",
+        "I was in a bad spot.",
+        "I went to a group of climbers.",
     ],
 )
 def test_questions_plans_and_unknown_people_state_nothing(text):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+import msgspec
 import pytest
 
+from reasoning.words import words
 from stream.errors import SourceGone
 from stream.messages import ClaimsTold, Coverage, Evidence, EvidenceItem
 from stream.messages.control import SourceStatus
@@ -51,7 +53,7 @@ class MemoryByHand:
         if not set(cue.sources) <= known:
             raise SourceGone(f"no source {cue.sources}")
         return Evidence(
-            items=tuple(one for one in self.items if _fits(one, cue))[:k],
+            items=tuple(one for one in self.items if _fits(one, cue) and one.kind != "exchange")[:k],
             verdict="found",
             coverage=self.coverage,
             timings_ms={"gates": 1.0},
@@ -70,6 +72,26 @@ class MemoryByHand:
             if one.level in ("episode", "day", "tail") and cue.t0_ns <= (one.t0_ns or 0) < cue.t1_ns
         ]
         return Evidence(items=tuple(told[:k]), verdict="found", coverage=self.coverage)
+
+    def dialogue(self, cue, k):
+        """The exchanges of the wanted time of which the words say something, each with what it cited."""
+        items = [one for one in self.items if one.kind == "exchange"]
+        asked = {word.rstrip("s") for word in words(cue.text)}
+        shares = {
+            one.observation_id: len(asked & {word.rstrip("s") for word in words(one.text)}) / len(asked)
+            if asked
+            else 1.0
+            for one in items
+            if (cue.t0_ns is None or one.t0_ns >= cue.t0_ns) and (cue.t1_ns is None or one.t0_ns < cue.t1_ns)
+        }
+        best = sorted(shares, key=lambda one: -shares[one])[:k]
+        told = [
+            msgspec.structs.replace(one, score=shares[one.observation_id])
+            for one in items
+            if one.observation_id in best and shares[one.observation_id]
+        ]
+        behind = [one for one in self.items if one.level == "exchange" and one.span_id in best]
+        return Evidence(items=(*told, *behind), verdict="found", considered=len(shares))
 
     def claims(self, cue):
         return ClaimsTold()

@@ -11,6 +11,7 @@ import pytest
 
 from reasoning.dialogue import Dialogues, Exchange, exchange_of
 from reasoning.operators.asked_before import FROM_DIALOGUE
+from reasoning.operators.negated import NOT_DENIED, denied_in
 from reasoning.question import read_question
 from reasoning.question.follow_up import DialogueTurn, resolved
 from reasoning.reasoner import Reasoner
@@ -208,3 +209,95 @@ def test_without_a_clock_of_its_own_a_question_is_of_this_machines_zone(monkeypa
         three = datetime(2024, month, 5, 15, tzinfo=BERLIN)
         question = reasoner.read(f"What was said on {three:%d %B %Y} from 3 pm to 4 pm?")
         assert question.clock.hull.since_ns == int(three.timestamp()) * S
+
+
+def exchange_item(item, text, t0_ns, *cited):
+    asked = item("exchange", t0_ns / S, t0_ns / S, text, source="dialogue", t0_ns=t0_ns)
+    behind = [msgspec.structs.replace(one, level="exchange", span_id=asked.observation_id) for one in cited]
+    return asked, *behind
+
+
+def test_what_was_asked_before_is_cited_with_what_its_answer_rested_on(memory_of, item):
+    noon = round(friday_at_three().timestamp() * 1e9) - 3 * 3600 * S
+    leaks = item("utterance", 3, 5, "The boat leaks at the bow.", speaker="Clara")
+    memory = memory_of(
+        *exchange_item(item, "Where does the boat leak?", noon, leaks),
+        *exchange_item(item, "Who baked the bread?", noon + 60 * S),
+    )
+    told, _ = answer(memory, "What did I ask you about the boat?")
+    assert [one.text for one in told.citations] == ["Where does the boat leak?", "The boat leaks at the bow."]
+    assert told.sentences[0].text == "You asked on 2026-11-27 at 12:00:00: “Where does the boat leak?”"
+    assert "leaks at the bow" in told.sentences[1].text
+    assert told.verdict == "answered"
+    last, _ = answer(memory, "What was my last question?")
+    assert [one.text for one in last.citations] == ["Who baked the bread?"]
+    first, _ = answer(memory, "What was my first question?")
+    assert first.citations[0].text == "Where does the boat leak?"
+    assert "bread" not in first.answer
+    today, _ = answer(memory, "What did I ask you today?")
+    assert today.answer.index("boat") < today.answer.index("bread")
+    before, _ = answer(memory, "What did I ask you yesterday?")
+    assert (before.verdict, before.citations) == ("not_seen", ())
+    relaxed, _ = answer(memory, "What did I ask you about the boat yesterday?")
+    assert (relaxed.verdict, relaxed.citations[0].text) == ("uncertain", "Where does the boat leak?")
+    never, _ = answer(memory, "What did I ask you about the giraffe?")
+    assert (never.verdict, never.citations) == ("not_seen", ())
+
+
+def test_what_was_asked_is_evidence_for_nothing_else(memory_of, item):
+    asked = exchange_item(item, "Where does the boat leak?", 5 * S)
+    told, _ = answer(memory_of(*asked), "Where does the boat leak?")
+    assert (told.verdict, told.citations) == ("not_seen", ())
+
+
+@pytest.mark.parametrize(
+    "asked", ["Who did not come to the dinner?", "Which of them did not come to the dinner?"]
+)
+def test_what_is_not_so_is_answered_by_what_denies_it_alone(memory_of, item, asked):
+    came = item("utterance", 1, 2, "Ben came to the dinner with a cake.", speaker="Ana", dense=0.7)
+    absent = item("utterance", 3, 4, "Clara did not come to the dinner.", speaker="Ana", dense=0.6)
+    missed = item("utterance", 5, 6, "Eva missed the dinner.", speaker="Ana", dense=0.6)
+    refused, _ = answer(memory_of(came), asked)
+    assert (refused.verdict, refused.citations) == ("not_seen", ())
+    assert NOT_DENIED in refused.notices
+    sure, _ = answer(memory_of(came, missed, absent), asked)
+    assert (sure.verdict, [one.text for one in sure.citations]) == ("answered", [absent.text])
+    doubted, _ = answer(memory_of(came, missed), asked)
+    assert (doubted.verdict, [one.text for one in doubted.citations]) == ("uncertain", [missed.text])
+    other, _ = answer(memory_of(absent, missed), "Who did not bake?")
+    assert (other.verdict, other.citations) == ("not_seen", ())
+    without = Reasoner(memory_of(came), ReasoningSettings(denials=False), now=friday_at_three)
+    assert came.text in without.answer(asked, Cue()).answer
+
+
+@pytest.mark.parametrize(
+    ("asked", "denied"),
+    [
+        ("Who did not come?", {"com"}),
+        ("Who no longer lives in Berlin?", {"lif"}),
+        ("What did Ana tell Ben not to do?", {""}),
+        ("What should you do if it does not start?", set()),
+        ("What was said of the decision of not going?", set()),
+        ("Why did the train not stop?", set()),
+        ("Isn't it late?", set()),
+        ("Who came?", set()),
+    ],
+)
+def test_whether_it_is_asked_what_is_not_so(asked, denied):
+    assert denied_in(read_question(asked)) == denied
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_of_dialogue"),
+    [
+        ("What did I ask about the boat?", True),
+        ("Which questions did I ask?", True),
+        ("What have I asked today?", True),
+        ("What did we ask you about the boat?", True),
+        ("What did I ask Clara about the boat?", False),
+        ("Which questions did Clara ask?", False),
+        ("What did I ask for at the bakery?", False),
+    ],
+)
+def test_whether_what_was_asked_is_asked(asked, is_of_dialogue):
+    assert read_question(asked).dialogue is is_of_dialogue

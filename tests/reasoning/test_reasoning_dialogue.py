@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import deque
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,7 +65,8 @@ def before_of():
         kept = Dialogues(4, 8, 100.0)
         for one in turns:
             kept.add(b"d", one, time.monotonic())
-        return ReasoningService._before(SimpleNamespace(_dialogues=kept), b"d", memory)
+        of = SimpleNamespace(_dialogues=kept, _on_the_way={}, _unkept=deque())
+        return ReasoningService._before(of, b"d", memory)
 
     return before_of
 

@@ -164,6 +164,14 @@ def test_a_server_that_was_killed(server, rent):
     assert all("left alone for a while" in one for (one,) in notices[2:])
 
 
+def test_what_was_asked_is_told_as_it_was_put(server, item, memory_of):
+    asked = item("exchange", 5, 6, QUESTION, source="dialogue", t0_ns=5_000_000_000)
+    own = Reasoner(memory_of(asked), ReasoningSettings()).answer("What did I ask you about the rent?", Cue())
+    assert own.citations[0].text == QUESTION
+    assert rephraser(server.url).rephrased(own, asking()) is own
+    assert server.asked == []
+
+
 def test_no_time_left_is_said_and_nobody_is_asked(server, rent):
     told = rephraser(server.url).rephrased(rent(), asking(0.05))
     assert "no time left" in told.notices[0]

@@ -11,7 +11,16 @@ import pytest
 from memory.recall.words import edge_of
 from stream.errors import ConfigError
 from tools import video_boundaries
-from tools.eval_video import Measured, answer_values, arms, best_on_others, hit_values, paired, weights
+from tools.eval_video import (
+    Measured,
+    answer_values,
+    arms,
+    best_on_others,
+    hit_values,
+    paired,
+    told_of_model,
+    weights,
+)
 from tools.naive_windows import Bm25, Heard, Looked, windows_of
 from tools.video_metrics import (
     Matched,
@@ -258,3 +267,13 @@ def test_a_folder_of_another_form_is_named(folder, name, content, told):
         (folder / name).write_text(content)
     with pytest.raises(ConfigError, match=told):
         read_set(folder)
+
+
+def test_what_the_language_model_put_into_other_words_is_counted():
+    plain = {name: Reply("answered", (Told(name, (TRUE,)),)) for name in "abc"}
+    late = "The language model did not answer in time: the answer is told in the words of the evidence."
+    said = plain | {
+        "a": Reply("answered", (Told("in other words", (TRUE,)),)),
+        "b": Reply("answered", plain["b"].sentences, notices=(late, "spelt otherwise")),
+    }
+    assert told_of_model(said, plain) == {"answers": 3, "reworded": 1, late: 1}
