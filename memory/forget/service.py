@@ -213,7 +213,8 @@ class Forget:
 
     def _search(self, erasure: Erasure) -> dict[str, int]:
         """The last stage; snapshots that lie in the store forget first."""
-        for manifest in sorted(self._store_dir.glob(f"*/*/{MANIFEST}")):
+        found = {path for depth in ("*", "*/*") for path in self._store_dir.glob(f"{depth}/{MANIFEST}")}
+        for manifest in sorted(found):
             with suppress(Corrupt):  # A damaged one is searched as it is.
                 forget_in(manifest.parent, self._store_dir)
         with self._reader.snapshot() as db:

@@ -99,7 +99,7 @@ def forget(
         n = would.counts.get("observations", 0)
         if dry_run or not (n or would.counts.get("sources")):
             if not dry_run:
-                teller.event("end", "nothing to forget", over=True, verified=True, counts=would.counts)
+                teller.event("end", "", over=True, verified=True, counts=would.counts)
             return
         if not yes:
             _confirm(n, as_json=as_json)
@@ -327,10 +327,17 @@ def words_of(would: ForgetDone) -> str:
         if part.t0_ns is not None:
             times += f", {iso(part.t0_ns)} to {iso(part.t1_ns)}"
         whole = ", all of it and its name" if part.whole else ""
-        lines.append(f"{name}  {times}  {part.observations} observations{whole}")
+        lines.append(f"{name}  {times}  {_counted(part.observations, 'observations')}{whole}")
     lines += [f"    {clean(title)}" for title in would.titles]
     n = would.counts.get("observations", 0)
-    return "\n".join([*lines, f"{n} observations would go, with all that was made of them"])
+    if not (n or would.counts.get("sources")):
+        return "nothing of that is in the store"
+    made = "it" if n == 1 else "them"
+    return "\n".join([*lines, f"{_counted(n, 'observations')} would go, with all that was made of {made}"])
+
+
+def _counted(n: int, things: str) -> str:
+    return f"{n} {things.removesuffix('s') if n == 1 else things}"
 
 
 def would_json(would: ForgetDone) -> dict[str, Any]:
@@ -363,7 +370,7 @@ def end_words(told: ForgetDone) -> str:
 
     counts = told.counts
     named = ("observations", "keys", "spans", "media", "citations", "acts", "claims", "sources")
-    went = ", ".join(f"{counts[name]} {name}" for name in named if counts.get(name))
+    went = ", ".join(_counted(counts[name], name) for name in named if counts.get(name))
     wiped = f" ({size(counts['media_bytes'])} of pictures)" if counts.get("media_bytes") else ""
     checked = "; no byte of it was found" if told.verified else ""
     return f"forgotten: {went}{wiped}{checked}"
