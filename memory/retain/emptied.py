@@ -41,6 +41,11 @@ def drop_emptied(
     for span_id, level, parent_id, begins_ns in emptied:
         keys += _take(db, span_id)
         if level == "event" and parent_id and not _leave(db, parent_id, source_id, session, begins_ns):
+            db.execute(
+                "DELETE FROM roll_due WHERE level IN ('pairs', 'prototypes') AND source_id = ?"
+                " AND session = ? AND pts_ns = (SELECT pts0_ns FROM span WHERE span_id = ?)",
+                (source_id, session, parent_id),
+            )
             keys += _take(db, parent_id)  # Its day is due by a trigger.
             spans += 1
     return keys, spans

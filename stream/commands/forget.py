@@ -44,7 +44,9 @@ def forget(
     ] = None,
     ids: Annotated[
         list[str] | None,
-        typer.Option("--id", metavar="ID", help="One observation, by the id of a citation; repeatable."),
+        typer.Option(
+            "--id", metavar="ID", help="An observation or a correction of yours, by the id of a citation."
+        ),
     ] = None,
     source: options.Sources = None,
     between: Annotated[
@@ -97,12 +99,12 @@ def forget(
         would = _would(connection, ask)
         teller.event("would", "" if as_json else words_of(would), **would_json(would))
         n = would.counts.get("observations", 0)
-        if dry_run or not (n or would.counts.get("sources")):
+        if dry_run or not _is_any(would):
             if not dry_run:
                 teller.event("end", "", over=True, verified=True, counts=would.counts)
             return
         if not yes:
-            _confirm(n, as_json=as_json)
+            _confirm(n + would.counts.get("acts", 0), as_json=as_json)
         told = _forgotten(connection, ask, teller)
     if snapshots:
         _in_snapshots(snapshots, store_dir, teller)
@@ -215,7 +217,7 @@ def _confirm(n: int, *, as_json: bool) -> None:
 
     if as_json or not sys.stdin.isatty():
         raise ConfigError("nobody is there to be asked", remedy="give --yes, after a look with --dry-run")
-    if not typer.confirm(f"Forget these {n} observations for good?", err=True):
+    if not typer.confirm("Forget this for good?" if n == 1 else f"Forget these {n} for good?", err=True):
         raise typer.Exit(DECLINED)
 
 
@@ -330,10 +332,17 @@ def words_of(would: ForgetDone) -> str:
         lines.append(f"{name}  {times}  {_counted(part.observations, 'observations')}{whole}")
     lines += [f"    {clean(title)}" for title in would.titles]
     n = would.counts.get("observations", 0)
-    if not (n or would.counts.get("sources")):
+    if not _is_any(would):
         return "nothing of that is in the store"
-    made = "it" if n == 1 else "them"
-    return "\n".join([*lines, f"{_counted(n, 'observations')} would go, with all that was made of {made}"])
+    acts = would.counts.get("acts", 0)
+    told = _counted(acts, "corrections") if acts and not n else _counted(n, "observations")
+    told += f" and {_counted(acts, 'corrections')}" if acts and n else ""
+    made = "it" if n + acts == 1 else "them"
+    return "\n".join([*lines, f"{told} would go, with all that was made of {made}"])
+
+
+def _is_any(would: ForgetDone) -> bool:
+    return any(would.counts.get(name) for name in ("observations", "sources", "acts"))
 
 
 def _counted(n: int, things: str) -> str:

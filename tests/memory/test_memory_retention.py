@@ -396,6 +396,7 @@ def test_events_of_which_nothing_is_left_go_with_their_episodes_and_days(
     assert roll(store, NOW_NS)
     with reader.snapshot() as db:
         assert dict(db.execute(count)) == {}
+        assert not db.execute("SELECT * FROM roll_due").fetchall(), "nothing is due of what is not there"
 
 
 def test_an_event_stays_as_long_as_anything_of_it_does(store, reader, take, retention, keyed):
