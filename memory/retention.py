@@ -65,6 +65,8 @@ COMPACTED_FROM_BYTES = 4 << 20
 COMPACTED_SHARE = 0.1
 """Room within pages, beyond what there was after the last time, from which the log is written anew: so many
 bytes, and such a share of the log."""
+COMPACTED_OF_BUDGET = 16
+"""Such a part of the budget of the index is room enough, too: in a small one memories would go for it."""
 MOST_COMPACTED_BYTES = 64 << 20
 """A larger log is not: it would hold up commits for half a second and longer. There pages that are half full
 count against the budget until their neighbours go, too."""
@@ -114,12 +116,14 @@ class Retention:
         self._policy = policy or policy_of(settings.policy, settings.weights, shelf.words)
         self._dice = random.Random(0)  # noqa: S311  # A sample, no secret.
         self._steps: deque[list[Decision] | FramesDecision] = deque()
+        self._excess: int | None = None
         self._busy = False
         self._due_ns = 0
         self._stuck: dict[str, int] = {}
         self._told = Told()
         self._slack_bytes: int | None = None
-        self.compacted_from = COMPACTED_FROM_BYTES, COMPACTED_SHARE
+        room_bytes = min(COMPACTED_FROM_BYTES, settings.index_bytes // COMPACTED_OF_BUDGET)
+        self.compacted_from = room_bytes, COMPACTED_SHARE
 
     # In the loop.
 
@@ -187,11 +191,16 @@ class Retention:
     def _looked(self, made: Plan) -> None:
         self._busy = False
         self._steps.extend(steps_of(made))
+        self._excess = made.excess
 
     def _applied(self, done: LetGo) -> None:
         self._told.items += done.items
         self._told.n_bytes += done.n_bytes
         self._busy = False
+        if self._excess is not None:
+            self._excess -= done.n_bytes
+            if self._excess <= 0:
+                self._steps.clear()
         if self._steps or self._writer is None:
             return
         self._due_ns = 0  # Look whether that was enough.
@@ -242,13 +251,21 @@ class Retention:
         total = LetGo()
         self.compact_if_worth()
         for _ in range(most_looks):
-            done = [self.apply(step) for step in steps_of(self.look())]
+            done = self._done(self.look())
             if not any(one.items for one in done):
                 break
             self.compact_if_worth()
             total.items += sum(one.items for one in done)
             total.n_bytes += sum(one.n_bytes for one in done)
         return total
+
+    def _done(self, made: Plan) -> list[LetGo]:
+        done: list[LetGo] = []
+        for step in steps_of(made):
+            done.append(self.apply(step))
+            if made.excess is not None and sum(one.n_bytes for one in done) >= made.excess:
+                break
+        return done
 
     def compact_if_worth(self) -> bool:
         """Writes the log anew where what went left much room within its pages; for the writer's lane.

@@ -5,6 +5,7 @@ Both sides of a contradiction are told once each, with their dates, whatever was
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from reasoning.answer import (
@@ -29,6 +30,7 @@ from stream.shown_times import shown
 
 CORRECTION = "correction"
 """Kind of an item that is the owner's word."""
+_CHOICE = re.compile(r"\w\s+or\s+\w", re.I)
 _SAYS = {"yes": "Yes", "no": "No", "maybe": "Maybe"}
 
 
@@ -61,6 +63,8 @@ def tell_claims(
 def _lead(told: ClaimsTold) -> str:
     """The answer itself, in the words of who said it."""
     values = [_value(one) for one in told.now]
+    if told.form == "whether" and values and _CHOICE.search(told.asked):
+        return _capital(values[0])  # "On Saturday or Sunday?" wants neither yes nor no.
     if told.form == "whether":
         said = _SAYS[told.holds]
         others = [one for one in told.now if plain(one.value).casefold() != told.asked.casefold()]

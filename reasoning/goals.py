@@ -69,7 +69,9 @@ _LOOSE = re.compile(
 def goals_of(asked: str) -> tuple[Goal, ...]:
     """The parts of a question in the order asked; one, with the question as it is, where it is not long."""
     tidy = without_politeness(re.sub(r"\s+", " ", asked[:MAX_QUESTION_CHARS]).strip())
-    parts = [one for segment in _segments(tidy) for one in _shared_out(segment)][:MAX_GOALS]
+    shared = [one for segment in _segments(tidy) for one in _shared_out(segment)][:MAX_GOALS]
+    folded = [one.casefold() for one in shared]
+    parts = [one for place, one in enumerate(shared) if folded[place] not in folded[:place]]
     return _with_references(parts) if len(parts) > 1 else (Goal(asked, asked),)
 
 

@@ -98,7 +98,9 @@ def naming(asking: Asking, thing: str = "") -> list[EvidenceItem]:
     question = asking.question
     # "How often was Anna mentioned" asks for what others said.
     sayers = frozenset(() if _PASSIVE.search(question.asked) else question.sayers)
-    asked = tuple(s for s in (question.subjects or question.key) if s not in sayers)
+    # "How often did Tom mention his number" asks for no turn of Tom's without a number.
+    asked = tuple(s for s in question.subjects if s not in sayers)
+    asked = asked or tuple(s for s in question.key if s not in sayers)
     heads = frozenset(stem(w) for w in words(thing) if is_content(w)) - sayers if thing else frozenset(asked)
     heads = heads & frozenset(asked) or frozenset(asked)
     if not heads and not sayers:

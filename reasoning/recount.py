@@ -21,8 +21,22 @@ _ASKS = re.compile(
     r"what\s+(?:have\s+)?(?:i|we|you)\s+(?:done|been\s+doing)|what\s+was\s+(?:i|we)\s+doing|how\s+was|how\s+did|"
     r"(?:(?:give|show|tell)\s+me\s+|write\s+|make\s+)?(?:an?\s+|the\s+|my\s+)?(?:short\s+|brief\s+)?"
     r"(?:summary|recap|overview|digest|diary|account)(?:\s+(?:of|for|about))?|"
-    r"(?:summari[sz]e|recap|recount|describe|(?:tell\s+me\s+)?about)(?:\s+what\s+happened)?)"
+    r"(?:summari[sz]e|sum\s+up|recap|recount|describe|(?:tell\s+me\s+)?about)(?:\s+what\s+happened)?)"
     r"(?:\s+(?:my|our|the))?(?:\s+(?:go|day|days|events?|all|like))*$",
+    re.I,
+)
+_WHOLE = re.compile(
+    r"^(?:what\s+happen(?:ed|s)|what\s+(?:was|is)\s+(?:seen\s+and\s+heard|seen|heard|said|there)|"
+    r"(?:(?:give|show|tell)\s+me\s+|write\s+|make\s+)?(?:an?\s+|the\s+)?(?:short\s+|brief\s+)?"
+    r"(?:summary|recap|overview|digest)(?:\s+of)?|(?:summari[sz]e|sum\s+up|recap|recount|describe|(?:tell\s+me\s+)?about))"
+    r"(?:\s+(?:in|of|on))?\s+(?:(?:(?:the|this|that)\s+)?(?:(?:whole|entire)\s+)?"
+    r"(?:film|movie|video|clip|footage|recording|chat|conversation|meeting|store)|everything|it\s+all|all\s+of\s+it|"
+    r"total|all|altogether)$",
+    re.I,
+)
+"""Asks for all there is, of no time: only such words stand for all of a source, others for what is in it."""
+_BARE_MONTH = re.compile(
+    r"\s(?=(?:january|february|march|april|may|june|july|august|september|october|november|december)(?:\s+\d{4})?$)",
     re.I,
 )
 _ASKED_KINDLY = re.compile(r"^(?:(?:can|could|would|will)\s+you\s+)?(?:please\s+)?", re.I)
@@ -45,7 +59,7 @@ def read_recount(asked: str, now: Callable[[], datetime]) -> Recount | None:
         asked: The question, its politeness and question mark taken away.
         now: Gives the time of asking, with its zone.
     """
-    told = clock_words(asked, now())
+    told = clock_words(asked, now()) or clock_words(_BARE_MONTH.sub(" in ", asked.rstrip(" ?.!")), now())
     if told is None or told.ambiguous or not _ASKS.match(_tidy(told.rest)):
         return None
     since_ns, until_ns = told.hull
@@ -57,6 +71,11 @@ def read_recount(asked: str, now: Callable[[], datetime]) -> Recount | None:
 def asks_all(asked: str) -> bool:
     """Whether a question that names no time asks what happened at all, as "what happened?" does."""
     return _ASKS.match(_tidy(asked)) is not None
+
+
+def asks_whole(asked: str) -> bool:
+    """Whether a question asks for all of a recording, or of the store: "summarise the film"."""
+    return _WHOLE.match(_ASKED_KINDLY.sub("", re.sub(r"\s+", " ", asked).strip(" ,?.!"))) is not None
 
 
 def _tidy(text: str) -> str:

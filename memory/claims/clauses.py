@@ -91,7 +91,7 @@ END = re.compile(
 )
 ANY_MORE = re.compile(r"\b(?:any\s*more|any\s+longer)\b", re.I)
 _CLAUSES = re.compile(
-    r"\s*(?:;|,\s*(?=(?:i|we|you)\s+\w+\s)|,\s*(?=(?:my|our)\s+(?:\w+\s+){1,3}"
+    r"\s*(?:;|,\s*(?=(?:i|we|you|he|she|they)\s+\w+\s)|,\s*(?=(?:my|our)\s+(?:\w+\s+){1,3}"
     r"(?:is|are)\s)|,\s*(?:but|so|and)\s|\s+but\s|\s+and\s+then\s|,\s*then\s)\s*",
     re.I,
 )

@@ -23,7 +23,7 @@ from memory.claims.statement import CERTAIN, DENIED, HOLDS, MANY, MAYBE, Stateme
 from memory.log.demotion import DIGEST, REASON
 from memory.log.reader import T0, last_commit, marks, pages
 
-RULES = "claims-3"
+RULES = "claims-4"
 """Version of the grammar and of this view; a store of another one has its claims made anew."""
 PER_STEP = 96
 """Observations read in one transaction, some 30 ms at a third of a millisecond each."""

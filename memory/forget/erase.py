@@ -69,7 +69,8 @@ def erase(
         conditions: On rows `o` of the log.
         whole: Sources that go with their names, if nothing of them is left.
         media_dir: Where fingerprints of pictures are read; the files are not touched.
-        ids: Observations that were named: acts on them go although they are not there any more.
+        ids: Observations and corrections that were named: acts on them go although they are not there any
+            more.
     """
     done = Erased()
     doom(db, conditions)
@@ -91,6 +92,7 @@ def erase(
         _take_acts(db, done, "act_id = ?", (act_id,))
     for observation_id in ids:
         db.execute("DELETE FROM act WHERE target = ?", (observation_id,))
+        _take_acts(db, done, "act_id = ? AND kind = 'correct'", (observation_id,))
     _take_claims(db, done)
     media = db.execute(
         "SELECT DISTINCT m.media_hash FROM observation_media AS m JOIN temp.doomed AS d ON d.n = m.n"

@@ -38,9 +38,10 @@ class Condition(NamedTuple):
 class Selection:
     """What is to go.
 
-    `ids` are observations; `ranges` are stretches; `whole` sources go with their names. A range of
-    its kind stands beside each id: nothing is taken away by it, but the same content does not come back
-    from another producer. Clips of the moment go with it, since it is seen or heard in them.
+    `ids` are observations, and corrections of the owner's; `ranges` are stretches; `whole` sources go with
+    their names. A range of its kind stands beside each id: nothing is taken away by it, but the same content
+    does not come back from another producer. Clips of the moment go with it, since it is seen or heard in
+    them.
     """
 
     by: str
@@ -90,8 +91,10 @@ def _of_ids(db: sqlite3.Connection, written: Sequence[str]) -> Selection:
     ids: list[bytes] = []
     ranges: list[ForgottenRange] = []
     for one in written:
-        rows = _begun_with(db, "observation", "observation_id", one)
-        observation_id = rows[0]
+        if correction := _correction(db, one):
+            ids.append(correction)
+            continue
+        observation_id = _begun_with(db, "observation", "observation_id", one)[0]
         row = db.execute(
             "SELECT source_id, session, pts0_ns, pts1_ns, kind FROM observation WHERE observation_id = ?",
             (observation_id,),
@@ -102,6 +105,27 @@ def _of_ids(db: sqlite3.Connection, written: Sequence[str]) -> Selection:
             end_ns = max(pts1_ns, pts0_ns + 1)
             ranges.append(ForgottenRange(source_id, session, pts0_ns, end_ns, None, None, of))
     return Selection("ids", tuple(ids), tuple(ranges))
+
+
+def _correction(db: sqlite3.Connection, written: str) -> bytes:
+    """The one correction of the owner's that has this id, or begins with it; empty where there is none."""
+    try:
+        low, high = (bytes.fromhex(written.lower().ljust(2 * ID_BYTES, end)) for end in "0f")
+    except ValueError:
+        return b""
+    rows = db.execute(
+        "SELECT act_id FROM act WHERE act_id BETWEEN ? AND ? AND kind = 'correct' LIMIT 2", (low, high)
+    ).fetchall()
+    return bytes(rows[0][0]) if len(rows) == 1 and len(written) >= LEAST_DIGITS else b""
+
+
+def corrections_of(db: sqlite3.Connection, selection: Selection) -> list[str]:
+    """The first lines of the corrections that are named."""
+    rows = [
+        db.execute("SELECT text FROM act WHERE act_id = ? AND kind = 'correct'", (one,)).fetchone()
+        for one in selection.ids
+    ]
+    return [f"your correction: {shortened(row[0], NAME_CHARS)}" for row in rows if row is not None]
 
 
 def _of_spans(db: sqlite3.Connection, written: Sequence[str]) -> Selection:

@@ -18,7 +18,7 @@ from memory.forget import journal
 from memory.forget.erase import add_tombstones, erase
 from memory.forget.journal import Erasure
 from memory.forget.prints import ByteSearch
-from memory.forget.selection import Selection, numbers_of, parts_of, selection_of, titles_of
+from memory.forget.selection import Selection, corrections_of, numbers_of, parts_of, selection_of, titles_of
 from memory.forget.wipe import clean_spools, compact, cut_wal, in_spools, search_store, telling, wipe_files
 from memory.keys.index import IndexShelf
 from memory.log.acts import add_act
@@ -143,10 +143,12 @@ class Forget:
         with self._reader.snapshot() as db:
             selection = selection_of(db, ask)
             numbers = numbers_of(db, selection)
+            corrections = corrections_of(db, selection)
+            counts = {"observations": len(numbers), "sources": len(selection.whole)}
             return ForgetDone(
-                counts={"observations": len(numbers), "sources": len(selection.whole)},
+                counts=counts | ({"acts": len(corrections)} if corrections else {}),
                 parts=tuple(parts_of(db, selection, numbers)),
-                titles=tuple(titles_of(db, numbers)),
+                titles=(*corrections, *titles_of(db, numbers)),
             )
 
     def _how_far(self, erasure_id: bytes, problem: str) -> ForgetDone:
@@ -213,7 +215,8 @@ class Forget:
 
     def _search(self, erasure: Erasure) -> dict[str, int]:
         """The last stage; snapshots that lie in the store forget first."""
-        for manifest in sorted(self._store_dir.glob(f"*/*/{MANIFEST}")):
+        found = {path for depth in ("*", "*/*") for path in self._store_dir.glob(f"{depth}/{MANIFEST}")}
+        for manifest in sorted(found):
             with suppress(Corrupt):  # A damaged one is searched as it is.
                 forget_in(manifest.parent, self._store_dir)
         with self._reader.snapshot() as db:

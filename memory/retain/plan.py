@@ -43,12 +43,17 @@ class Move(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """What goes next; `expects` bytes of a budget are freed by it, nearly."""
+    """What goes next; `expects` bytes of a budget are freed by it, nearly.
+
+    Steps may free more, as the spans of what is gone go too: once the `excess` is freed the store is looked
+    at again. None: all of it goes, whatever it frees.
+    """
 
     budget: Budget | None = None
     decisions: list[Decision] = field(default_factory=list)
     frames: list[FramesDecision] = field(default_factory=list)
     expects: int = 0
+    excess: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self.decisions or self.frames)
@@ -92,6 +97,7 @@ def plan(
         if not made:
             _add_least(db, made, excess, policy, settings, now_ns, dice)
         if made:
+            made.excess = max(excess, 1) if made.excess is None else made.excess
             return made
     return Plan()
 
@@ -126,6 +132,7 @@ def _add_least(
         return
     if is_sample and budget == "index":
         excess += settings.index_bytes // SLACK_SHARE
+    made.excess = excess
     judged = policy.judge(db, found, now_ns)
     shares: dict[bytes, float] = {}
     if settings.quota and settings.policy == "value":

@@ -13,6 +13,7 @@ from memory.log.media import media_path
 from memory.log.pins import pinned_among, pins
 from memory.log.reader import MIDDLE
 from memory.log.tombstones import Tombstones
+from memory.retain.emptied import SPAN_BYTES, drop_emptied
 
 FRAMES = 0
 """The step, in the log of letting go, by which rows of frames go."""
@@ -23,15 +24,17 @@ index of more than 2 000 as damaged (found by tools.bench_year, after some 20 00
 
 
 LEAST_ACTS, MOST_ACTS = 1_000, 65_536
-ACT_BYTES, ACT_SHARE = 512, 32
+ACT_BYTES, ACT_SHARE, MOST_ACT_SHARE = 512, 32, 8
 """Of the log of letting go, with a tombstone, an act takes some half a kB; of the budget it may take one part
-in so many. No more than `MOST_ACTS` in a store of any size: whoever looks for what was forgotten passes
-the tombstones of retention."""
+in so many, and for `LEAST_ACTS` the larger part: in a small store more would push all memories out. No more
+than `MOST_ACTS` in a store of any size: whoever looks for what was forgotten passes the tombstones of
+retention."""
 
 
 def most_acts(index_bytes: int) -> int:
     """How many acts of letting go, and how many of its tombstones, are kept in a store of this budget."""
-    return min(MOST_ACTS, max(LEAST_ACTS, index_bytes // ACT_SHARE // ACT_BYTES))
+    least = min(LEAST_ACTS, index_bytes // MOST_ACT_SHARE // ACT_BYTES)
+    return min(MOST_ACTS, max(least, index_bytes // ACT_SHARE // ACT_BYTES))
 
 
 def trim(db: sqlite3.Connection, most: int) -> None:
@@ -115,6 +118,9 @@ def let_go(
         if one.level == GONE:
             tombstones.add_observation(about[0], REASON, commit_no)
             _delete(db, one.n, about)
+            keys, spans = drop_emptied(db, *about[1:])
+            done.keys += keys
+            before += spans * SPAN_BYTES
         else:
             db.execute("UPDATE observation SET demoted = ? WHERE n = ?", (one.level, one.n))
         freed = before - _bytes_of(db, row[1])

@@ -17,6 +17,8 @@ from stream.disk import is_no_room
 from stream.errors import Corrupt, DiskFull, SchemaTooNew, StoreError
 
 MANIFEST = "manifest.json"
+SNAPSHOTS = "snapshots"
+"""The folder within a store whose snapshots forget with it."""
 VERSION = 1
 READ_BYTES = 1 << 20
 SPARE_BYTES = 16 << 20

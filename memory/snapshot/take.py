@@ -17,6 +17,7 @@ from memory.log.migrations import check_version
 from memory.log.reader import last_commit
 from memory.log.writer_lock import WriterLock
 from memory.snapshot.manifest import (
+    SNAPSHOTS,
     SPARE_BYTES,
     File,
     Manifest,
@@ -51,6 +52,7 @@ def take(store_dir: Path, folder: Path, told: Told = untold) -> Manifest:
         raise StoreError(f"there is no store in {store_dir}", remedy="name another with --store")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder} is there already", remedy="name a folder that is new")
+    _refuse_within(store_dir, folder)
     _recover(store_dir)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -72,6 +74,16 @@ def take(store_dir: Path, folder: Path, told: Told = untold) -> Manifest:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return manifest
+
+
+def _refuse_within(store_dir: Path, folder: Path) -> None:
+    """Of snapshots in the store's own folder those forget with it that lie where it looks for them."""
+    own, wanted = store_dir.resolve(), folder.resolve()
+    if own in (wanted, *wanted.parents) and wanted.parent != own / SNAPSHOTS:
+        raise StoreError(
+            f"{folder} is in the folder of the store, where what is forgotten would be left in it",
+            remedy=f"take it elsewhere, or as {own / SNAPSHOTS / wanted.name}, which forgets with the store",
+        )
 
 
 def _recover(store_dir: Path) -> None:

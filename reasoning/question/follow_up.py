@@ -7,7 +7,7 @@ from the last turn of the dialogue. What stands alone is left as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -21,6 +21,8 @@ from stream.clock_words import ClockWords, DateOrder, clock_words
 
 SAID_WORDS = 16
 """Words of an answer that are taken into a question: what it told, not all that it told."""
+SHORT_WORDS = 6
+"""As many words may stand in the place of "it" as they are; of a longer clause what it tells of does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ _TOLD_THING = re.compile(
     r"\b(?:say|says|said|saying|tell|told|claim\w*|mention\w*|read|reads|hear|heard|think|thought|mean|means|explain\w*)\s+"
     r"(?:(?:me|us|you|so)\s+)?(?:it|that|this|so)\b",
     re.I,
+)
+_PHRASE = re.compile(
+    r"\b(?:the|a|an|my|our|your|his|her|their)\s+(?P<run>[\w'\u2019-]+(?:\s+[\w'\u2019-]+){0,3})", re.I
 )
 _TOLD = "\N{OBJECT REPLACEMENT CHARACTER}"
 _SAID_THAT = re.compile(r"^[A-Z][\w-]*\s+said\s+that\s+")
@@ -268,8 +273,7 @@ class _FollowUp:
             # What was told may itself say "it": it goes in last.
             full, timed = f"{full[: match.start()]}{verb} {_TOLD}{full[match.end() :]}", False
         full = self._with_persons(full)
-        noun = _TOLD_NOUN.match(told)
-        thing = self._thing() or (noun["noun"] if noun else told)
+        thing = self._thing() or self._told_thing(told)
         if thing and _THING.search(full) and not _PLAIN_IT.search(full):
             full = _THING.sub(lambda _: _the(thing), full, count=1)
             timed = False
@@ -335,30 +339,39 @@ class _FollowUp:
         """The noun phrase of the question before: what it counted, or else the one that comes first."""
         if match := re.match(r"^how\s+(?:many|much)\s+(?P<what>[\w-]+)", self._before, re.I):
             return match["what"]
-        phrases = re.finditer(
-            r"\b(?:the|a|an|my|our|your|his|her|their)\s+(?P<run>[\w'\u2019-]+(?:\s+[\w'\u2019-]+){0,3})",
-            self._before,
-            re.I,
-        )
-        for phrase in phrases:
-            run: list[str] = []
-            for word in phrase["run"].split():
-                low = word.lower()
-                if not is_content(low) and low not in _NOUNS_OF_TELLING:
-                    break
-                if run and (is_past_form(low) or low.endswith("ed")) and low not in PERSON_WORDS:
-                    break
-                run.append(word)
-            # "When is the rent due?": what no subject ends with is said of it.
-            subjects = self._last.question.subjects
-            while len(run) > 1 and stem(run[-1].lower()) not in subjects:
-                run.pop()
-            if run:
-                return " ".join(run)
-        return ""
+        return _first_phrase(self._before, self._last.question.subjects)
+
+    def _told_thing(self, told: str) -> str:
+        """What the answer told of: its subject, or what its verb took; a question tells of nothing."""
+        if noun := _TOLD_NOUN.match(told):
+            return noun["noun"]
+        if self._last.told.rstrip(" \"'\u201d").endswith("?"):
+            return ""
+        if len(told.split()) <= SHORT_WORDS and not re.search(r"[.!?,;:]", told):
+            return told
+        return _first_phrase(told) or told
 
 
 _NOUNS_OF_TELLING = word_set("sign picture photo film video text word letter voice speaker card label page")
+
+
+def _first_phrase(text: str, subjects: Collection[str] | None = None) -> str:
+    """The first noun phrase that has an article, without it; `subjects`: stems, of which its last is one."""
+    for phrase in _PHRASE.finditer(text):
+        run: list[str] = []
+        for word in phrase["run"].split():
+            low = word.lower()
+            if not is_content(low) and low not in _NOUNS_OF_TELLING:
+                break
+            if run and (is_past_form(low) or low.endswith("ed")) and low not in PERSON_WORDS:
+                break
+            run.append(word)
+        # "When is the rent due?": what no subject ends with is said of it.
+        while subjects is not None and len(run) > 1 and stem(run[-1].lower()) not in subjects:
+            run.pop()
+        if run:
+            return " ".join(run)
+    return ""
 
 
 def _put(text: str, old: str, new: str) -> str:

@@ -28,8 +28,8 @@ def correct(
         ),
     ] = "last",
     question: Annotated[
-        str, typer.Option("--question", metavar="TEXT", help="The question that was answered wrongly.")
-    ] = "",
+        str | None, typer.Option("--question", metavar="TEXT", help="The question that was answered wrongly.")
+    ] = None,
     also: Annotated[
         list[str] | None,
         typer.Option("--also", metavar="TEXT", help="Another wording of that question; repeatable."),
@@ -37,6 +37,9 @@ def correct(
     undo: Annotated[
         str, typer.Option("--undo", metavar="ACT", help="Take back the correction with this id.")
     ] = "",
+    listed: Annotated[
+        bool, typer.Option("--list", help="Show the corrections that stand, the newest last.")
+    ] = False,
     source: options.Sources = None,
     store: options.Store = None,
     preset: options.Preset = "archive",
@@ -50,6 +53,9 @@ def correct(
     from stream.messages.claims import CorrectDone
 
     with to_store(options.store_dir(store), preset, config, idle_exit) as connection:
+        if listed:
+            _list(connection, as_json=as_json)
+            return
         put = _put(connection, text, about, question, also or [], undo, source)
         done = connection.ask("reasoning", CorrectDone, put, timeout_s=TIMEOUT_S)
     if as_json:
@@ -62,7 +68,7 @@ def _put(
     connection: Connection,
     text: str,
     about: str,
-    question: str,
+    question: str | None,
     also: list[str],
     undo: str,
     source: list[str] | None,
@@ -82,6 +88,8 @@ def _put(
             "say what is right, or take a correction back with --undo, one of the two",
             remedy='omnirecall correct "No, that was my sister"',
         )
+    if question is not None and not question.strip():
+        raise ConfigError("--question is empty", remedy="give the question, or leave it out for the last one")
     if undo:
         try:
             return CorrectPut(undoes=bytes.fromhex(undo[: len(undo) // 2 * 2]))
@@ -89,7 +97,25 @@ def _put(
             raise ConfigError(f"--undo: {undo!r} is no id", remedy="ids are hexadecimal digits") from None
     named = b"" if about == "last" else named_moment(connection, about).own_id
     cue = Cue(sources=tuple(source or ()))
-    return CorrectPut(text=text, about=named, question=question, paraphrases=tuple(also), cue=cue)
+    return CorrectPut(text=text, about=named, question=question or "", paraphrases=tuple(also), cue=cue)
+
+
+def _list(connection: Connection, *, as_json: bool) -> None:
+    """The corrections that stand; memory tells the newest of very many."""
+    from stream.commands.shapes import iso
+    from stream.commands.terminal import clean, say, say_json
+    from stream.messages.claims import ClaimsAsk, ClaimsTold
+    from stream.messages.cue import Cue
+
+    told = connection.ask("memory", ClaimsTold, ClaimsAsk(cue=Cue()), timeout_s=TIMEOUT_S)
+    if as_json:
+        say_json({"corrections": [_act_json(act) for act in told.corrections]})
+        return
+    for act in told.corrections:
+        say(f"{iso(act.t_ns)}  {act.act_id.hex()[:SHOWN_DIGITS]}  “{clean(act.text)}”")
+        _say_scope(act)
+    if not told.corrections:
+        say("no correction stands")
 
 
 def _ids_in(act: Act) -> list[bytes]:
@@ -99,9 +125,12 @@ def _ids_in(act: Act) -> list[bytes]:
 
 
 def _done_json(done: CorrectDone) -> dict[str, object]:
+    return _act_json(done.act) | {"commit": done.commit_no}
+
+
+def _act_json(act: Act) -> dict[str, object]:
     from stream.commands.shapes import iso
 
-    act = done.act
     return {
         "id": act.act_id.hex(),
         "kind": act.kind,
@@ -111,7 +140,6 @@ def _done_json(done: CorrectDone) -> dict[str, object]:
         "about": act.target.hex() or None,
         "scope": {name: act.value[name] for name in sorted(act.value) if name != "rests_on"},
         "rests_on": [one.hex() for one in _ids_in(act)],
-        "commit": done.commit_no,
     }
 
 
@@ -123,6 +151,13 @@ def _show(done: CorrectDone) -> None:
         say(f"taken back: correction {act.undoes.hex()[:SHOWN_DIGITS]}")
         return
     say(f"noted: “{clean(act.text)}”  correction {act.act_id.hex()[:SHOWN_DIGITS]}")
+    _say_scope(act)
+
+
+def _say_scope(act: Act) -> None:
+    """Which question it answers."""
+    from stream.commands.terminal import clean, say
+
     asked = act.value.get("questions", ())
     if isinstance(asked, list | tuple) and asked:
         say(f"  it answers: {clean(str(asked[0]))}")

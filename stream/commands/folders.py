@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream.errors import ConfigError
+
 MEDIA_SUFFIXES = frozenset(
     """
     .mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .vob .mxf
@@ -22,6 +24,9 @@ MEDIA_SUFFIXES = frozenset(
     """.split()  # noqa: SIM905 - a list this long is read more easily as text
 )
 """What is taken from a folder; a file that is named outright is tried whatever its name."""
+
+STORE_FILES = frozenset(("log.sqlite", "writer.lock"))
+"""What the folder of a store or a snapshot holds: its pictures are no photos of the owner's."""
 
 SETTLE_S = 4.0
 """A file whose size and time stayed the same for this long is taken to be whole."""
@@ -40,7 +45,14 @@ class Found:
 
 
 def found_media(paths: Sequence[str]) -> list[Found]:
-    """The files that are meant, each once, folders in order of name; what cannot be read with its fault."""
+    """The files that are meant, each once, folders in order of name; what cannot be read with its fault.
+
+    Raises:
+        ConfigError: If a path is empty, as that of a variable that is not set: it would mean the folder that
+            the command runs in.
+    """
+    if not all(path.strip() for path in paths):
+        raise ConfigError("a path is empty", remedy="give a file, a folder or a glob; . is this folder")
     found = (one for path in paths for one in _files_of(path))
     return list({one.path: one for one in found}.values())
 
@@ -76,7 +88,7 @@ def _is_folder(path: Path) -> bool:
 def files_below(folder: Path) -> Iterator[Found]:
     """Everything below a folder that is called like a medium, in order of name.
 
-    Links to folders are followed, each folder once, so that loops of links end.
+    Links to folders are followed, each folder once, so that loops of links end. Stores are passed over.
     """
     yield from _walk(folder, set())
 
@@ -91,6 +103,8 @@ def _walk(folder: Path, visited: set[tuple[int, int]]) -> Iterator[Found]:
             names = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         yield Found(folder, _named(error), "give this user the right to read it, or leave it out")
+        return
+    if {entry.name for entry in names} >= STORE_FILES:
         return
     for entry in names:
         path = folder / entry.name

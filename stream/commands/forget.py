@@ -46,7 +46,9 @@ def forget(
     ] = None,
     ids: Annotated[
         list[str] | None,
-        typer.Option("--id", metavar="ID", help="One observation, by the id of a citation; repeatable."),
+        typer.Option(
+            "--id", metavar="ID", help="An observation or a correction of yours, by the id of a citation."
+        ),
     ] = None,
     source: options.Sources = None,
     between: Annotated[
@@ -99,12 +101,12 @@ def forget(
         would = _would(connection, ask)
         teller.event("would", "" if as_json else words_of(would), **would_json(would))
         n = would.counts.get("observations", 0)
-        if dry_run or not (n or would.counts.get("sources")):
+        if dry_run or not _is_any(would):
             if not dry_run:
-                teller.event("end", "nothing to forget", over=True, verified=True, counts=would.counts)
+                teller.event("end", "", over=True, verified=True, counts=would.counts)
             return
         if not yes:
-            _confirm(n, as_json=as_json)
+            _confirm(n + would.counts.get("acts", 0), as_json=as_json)
         told = _forgotten(connection, ask, teller)
     if snapshots:
         _in_snapshots(snapshots, store_dir, teller)
@@ -225,7 +227,7 @@ def _confirm(n: int, *, as_json: bool) -> None:
 
     if as_json or not sys.stdin.isatty():
         raise ConfigError("nobody is there to be asked", remedy="give --yes, after a look with --dry-run")
-    if not typer.confirm(f"Forget these {n} observations for good?", err=True):
+    if not typer.confirm("Forget this for good?" if n == 1 else f"Forget these {n} for good?", err=True):
         raise typer.Exit(DECLINED)
 
 
@@ -337,10 +339,24 @@ def words_of(would: ForgetDone) -> str:
         if part.t0_ns is not None:
             times += f", {iso(part.t0_ns)} to {iso(part.t1_ns)}"
         whole = ", all of it and its name" if part.whole else ""
-        lines.append(f"{name}  {times}  {part.observations} observations{whole}")
+        lines.append(f"{name}  {times}  {_counted(part.observations, 'observations')}{whole}")
     lines += [f"    {clean(title)}" for title in would.titles]
     n = would.counts.get("observations", 0)
-    return "\n".join([*lines, f"{n} observations would go, with all that was made of them"])
+    if not _is_any(would):
+        return "nothing of that is in the store"
+    acts = would.counts.get("acts", 0)
+    told = _counted(acts, "corrections") if acts and not n else _counted(n, "observations")
+    told += f" and {_counted(acts, 'corrections')}" if acts and n else ""
+    made = "it" if n + acts == 1 else "them"
+    return "\n".join([*lines, f"{told} would go, with all that was made of {made}"])
+
+
+def _is_any(would: ForgetDone) -> bool:
+    return any(would.counts.get(name) for name in ("observations", "sources", "acts"))
+
+
+def _counted(n: int, things: str) -> str:
+    return f"{n} {things.removesuffix('s') if n == 1 else things}"
 
 
 def would_json(would: ForgetDone) -> dict[str, Any]:
@@ -373,7 +389,7 @@ def end_words(told: ForgetDone) -> str:
 
     counts = told.counts
     named = ("observations", "keys", "spans", "media", "citations", "acts", "claims", "sources")
-    went = ", ".join(f"{counts[name]} {name}" for name in named if counts.get(name))
+    went = ", ".join(_counted(counts[name], name) for name in named if counts.get(name))
     wiped = f" ({size(counts['media_bytes'])} of pictures)" if counts.get("media_bytes") else ""
     checked = "; no byte of it was found" if told.verified else ""
     return f"forgotten: {went}{wiped}{checked}"

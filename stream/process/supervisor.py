@@ -350,10 +350,13 @@ class Supervisor:
 
     def _paused(self) -> str:
         """Why intake waits; empty where it does not."""
-        free = free_bytes(self.store_dir)
-        if free >= self.supervision.least_free_bytes:
+        free, least = free_bytes(self.store_dir), self.supervision.least_free_bytes
+        if free >= least:
             return ""
-        return f"disk full: {free / 1e6:.1f} MB are free for the store {self.store_dir}"
+        return (
+            f"disk full: {free / 1e6:.1f} MB are free for the store {self.store_dir}, and"
+            f" {least / 1e6:.0f} MB stay so"
+        )
 
     def _open_source(self, message: SourceOpen) -> SourceState:
         if self._draining:

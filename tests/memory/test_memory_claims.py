@@ -103,6 +103,7 @@ VOICES = Voices("Ana", "Tom")
         ("My phone number is now 555-0142.", ("ana", "phone number", "555-0142", 1.0)),
         ("Your office is room 12.", ("tom", "office", "room 12", 1.0)),
         ("Lena lives in Porto.", ("lena", "home", "Porto", 1.0)),
+        ("Lena lives in Bremen now, she left Kiel in October.", ("lena", "home", "Bremen", 1.0)),
         ("Lena hiked to the ridge.", ("lena", "location", "the ridge", 1.0)),
         ("The workshop is on Tuesday.", ("workshop", "time", "Tuesday", 1.0)),
         ("Lena is no longer in the tent.", ("lena", "location", "the tent", 0.0)),

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from memory.claims.view import advance as advance_claims
+from memory.snapshot.take import take as take_snapshot
 from stream.messages import Act, Citations
 from tests.memory.test_memory_forget import Forgetting, everything, filled
 
@@ -99,3 +100,26 @@ def test_a_correction_goes_with_whatever_its_answer_rested_on(store, reader, she
     assert (told.counts["acts"], told.verified) == (2, True)
     assert store._db.execute("SELECT act_id FROM act WHERE kind = 'correct'").fetchall() == [(b"c" * 16,)]
     assert b"4711" not in store.path.read_bytes()
+
+
+def test_a_correction_is_forgotten_by_its_own_id_with_its_words(
+    store, reader, shelf, take, forgetting, tmp_path
+):
+    film = take()
+    said = film.said(0, 1, "Lena spoke for the first time.")
+    acts = [
+        Act(act_id=b"a" * 16, kind="correct", t_ns=1, text="No, the harbour code is 4711-Quartz."),
+        Act(act_id=b"b" * 16, kind="undo", t_ns=2, undoes=b"a" * 16),
+        Act(act_id=b"c" * 16, kind="correct", t_ns=3, text="No, that was my sister."),
+    ]
+    store.commit([film.put(said, marks=film.ends(60), acts=acts)])
+    take_snapshot(tmp_path / "store", tmp_path / "store" / "snapshots" / "monday")
+    would = forgetting.ask(ids=("61616161",))
+    assert (would.counts["acts"], would.counts["observations"]) == (1, 0)
+    assert would.titles == ("your correction: No, the harbour code is 4711-Quartz.",)
+    told = forgetting.all_of(ids=("61616161",))
+    assert (told.counts["acts"], told.verified) == (1, True)
+    assert not any(b"4711-Quartz" in body for body in everything(tmp_path / "store").values())
+    rows = store._db.execute("SELECT act_id FROM act WHERE kind IN ('correct', 'undo')").fetchall()
+    assert rows == [(b"c" * 16,)]
+    assert store._db.execute("SELECT COUNT(*) FROM observation").fetchone() == (1,)

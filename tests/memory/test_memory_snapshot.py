@@ -174,6 +174,18 @@ def test_elsewhere_without_the_store_what_was_forgotten_is_back_unless_named(
     assert traces(tmp_path / "newer", 0) == []
 
 
+def test_a_snapshot_in_the_store_lies_where_it_forgets_with_it(full, tmp_path):
+    for folder in (full / "backup", full / "media" / "ab" / "backup", full / "snapshots" / "a" / "b"):
+        with pytest.raises(StoreError, match="in the folder of the store") as refused:
+            take_snapshot(full, folder)
+        assert "snapshots" in refused.value.remedy
+        assert not (full / "backup").exists()
+    (tmp_path / "link").symlink_to(full)
+    with pytest.raises(StoreError, match="in the folder of the store"):
+        take_snapshot(full, tmp_path / "link" / "backup")
+    assert take_snapshot(full, full / "snapshots" / "monday").commit_no > 0
+
+
 def test_a_snapshot_forgets_too(full, store, reader, shelf, tmp_path):
     folder, inside = tmp_path / "backup", full / "snapshots" / "monday"
     take_snapshot(full, folder)

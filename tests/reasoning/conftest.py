@@ -66,10 +66,12 @@ class MemoryByHand:
     def digest(self, cue, k):
         """Those of the wanted time that say on which level they are told: `episode`, `day` or `tail`."""
         self.digests.append(cue)
+        t0_ns = -(2**63) if cue.t0_ns is None else cue.t0_ns
+        t1_ns = 2**63 if cue.t1_ns is None else cue.t1_ns
         told = [
             one
             for one in self.items
-            if one.level in ("episode", "day", "tail") and cue.t0_ns <= (one.t0_ns or 0) < cue.t1_ns
+            if one.level in ("episode", "day", "tail") and t0_ns <= (one.t0_ns or 0) < t1_ns
         ]
         return Evidence(items=tuple(told[:k]), verdict="found", coverage=self.coverage)
 

@@ -69,6 +69,13 @@ def test_the_value_comes_first_then_who_said_it_then_what_was_before(moved):
     assert all(sentence.citations for sentence in answer.sentences)
 
 
+def test_a_choice_is_answered_with_what_holds_and_neither_yes_nor_no(moved):
+    moved.told = msgspec.structs.replace(moved.told, form="whether", holds="no", asked="Porto or Oslo")
+    assert ask(moved, "Does Lena live in Porto or Oslo?").answer.startswith("Oslo: ")
+    moved.told = msgspec.structs.replace(moved.told, asked="Porto")
+    assert ask(moved, "Does Lena live in Porto?").answer.startswith("No, Oslo: ")
+
+
 def test_claims_are_switched_off(moved):
     assert "Oslo" not in ask(moved, "Where does Lena live?", claims=False).answer
 

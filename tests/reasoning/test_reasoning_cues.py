@@ -28,6 +28,34 @@ def friday_at_three():
     return datetime(2026, 11, 27, 15, 0, tzinfo=BERLIN)
 
 
+@pytest.mark.parametrize(
+    ("before", "told", "asked", "meant"),
+    [
+        (
+            "What did Mara buy for Leo's birthday?",
+            "Mara said that Morning! I bought a red bicycle for Leo's birthday, it cost 240 euros.",
+            "How much did it cost?",
+            "How much did the red bicycle cost",
+        ),
+        (
+            "What did Mara buy?",
+            "Mara said that I bought my new bike in Kiel.",
+            "Where is it?",
+            "Where is the new bike",
+        ),
+        (
+            "Where is it hidden?",
+            "Tom said that Great, where did you hide it?",
+            "How much did it cost?",
+            "How much did it cost?",
+        ),
+        ("Who repaired things?", "Ana said that the boiler leaks.", "Who fixed it?", "Who fixed the boiler"),
+    ],
+)
+def test_it_is_what_was_told_of_and_no_sentence(before, told, asked, meant):
+    assert resolved(asked, [turn(before, told)], friday_at_three()).asked == meant
+
+
 def test_nine_in_ten_of_the_labelled_questions_are_parsed_as_meant():
     rows = measured(SET)
     table = figures(rows)

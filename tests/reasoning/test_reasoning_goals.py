@@ -14,6 +14,11 @@ def test_a_long_question_is_taken_apart(asked):
     assert tuple(goal.part for goal in goals_of(asked)) == LONG[asked]
 
 
+def test_what_is_asked_twice_is_answered_once():
+    asked = "What did Anna cook and who came and what did Anna cook and who came?"
+    assert [goal.part for goal in goals_of(asked)] == ["What did Anna cook", "who came"]
+
+
 @pytest.mark.parametrize("asked", SINGLE)
 def test_what_is_one_question_stays_one(asked):
     (goal,) = goals_of(asked)

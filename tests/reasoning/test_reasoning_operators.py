@@ -134,6 +134,22 @@ def test_turns_of_one_sitting_are_one_occasion(ask, item):
     assert ask("How often did Ida mention her knee?", items=chat).answer.startswith("At least twice:")
 
 
+def test_what_somebody_mentions_is_counted_and_not_all_that_he_says(ask, item):
+    turns = [
+        item("utterance", at_s, at_s + 4, text, source="talk", speaker="Tom", t0_ns=at_s * S, dense=0.3)
+        for at_s, text in (
+            (0, "My number is 555 0101."),
+            (90_000, "The boiler leaks."),
+            (180_000, "Call the new number, please."),
+            (270_000, "I am at the lake."),
+        )
+    ]
+    told = ask("How often did Tom mention his number?", items=turns)
+    assert told.answer.startswith("At least twice:")
+    assert {item.text for item in told.citations} == {turns[0].text, turns[2].text}
+    assert ask("How often did Tom speak?", items=turns).answer.startswith("At least four times:")
+
+
 def test_who_is_mentioned_need_not_be_who_speaks(ask, item):
     said = item("utterance", 0, 3, "Clara forgot her shoes.", speaker="Ben")
     assert ask("How often was Clara mentioned?", items=(said,)).answer == "At least once: at 0:00."

@@ -149,6 +149,51 @@ def test_a_date_without_a_digest_is_looked_for_as_ever(memory_of, item):
     assert memory.cues
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Summarise the film",
+        "Can you sum up the whole video?",
+        "What happens in the film?",
+        "Tell me about the recording",
+        "Give me a summary of the meeting.",
+        "What was seen and heard in total?",
+    ],
+)
+def test_all_of_a_recording_is_told_where_no_time_is_named(memory_of, tuesday, item, asked):
+    undated = msgspec.structs.replace(item("utterance", 5, 6, "The bells ring."), level="episode")
+    memory = memory_of(*tuesday, undated)
+    told = answer(memory, asked)
+    assert told.verdict == "answered"
+    assert len(told.sentences) == 5
+    assert (memory.digests[0].t0_ns, memory.digests[0].t1_ns) == (None, None)
+    assert all(sentence.citations for sentence in told.sentences)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Tell me about the boat",
+        "What is said in the letter?",
+        "Describe the man in the film",
+        "What was said?",
+    ],
+)
+def test_a_part_of_it_is_looked_for(memory_of, tuesday, asked):
+    memory = memory_of(*tuesday)
+    answer(memory, asked)
+    assert memory.digests == []
+
+
+@pytest.mark.parametrize(
+    "asked", ["Summarise November", "Sum up November 2026.", "Recap last week", "Sum up today"]
+)
+def test_a_stretch_is_summed_up(memory_of, tuesday, asked):
+    memory = memory_of(*tuesday)
+    assert answer(memory, asked).sentences
+    assert memory.digests[0].t0_ns is not None
+
+
 def test_it_can_be_switched_off(memory_of, tuesday):
     memory = memory_of(*tuesday)
     answer(memory, "What happened on Tuesday?", recounts=False)

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 
+import pytest
 from typer.testing import CliRunner
 
 from stream.commands.app import app
 from stream.commands.folders import FolderWatch, found_media
 from stream.commands.indexing import Job
+from stream.errors import ConfigError
 from tests.stream.rights import drop_read_rights
 
 # What is meant.
@@ -132,3 +134,21 @@ def test_a_folder_that_is_not_there_yet_is_watched(tmp_path):
     (tmp_path / "later" / "a.mp4").write_bytes(b"x")
     assert watch.poll(10.0) == []
     assert [one.path.name for one in watch.poll(20.0)] == ["a.mp4"]
+
+
+def test_an_empty_path_is_refused_and_is_not_this_folder(tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"1")
+    monkeypatch.chdir(tmp_path)
+    for path in ("", "  "):
+        with pytest.raises(ConfigError, match="empty"):
+            found_media([path])
+    assert [one.path.name for one in found_media(["."])] == ["a.mp4"]
+
+
+def test_the_pictures_of_a_store_are_no_photos(tmp_path):
+    (tmp_path / "store" / "media" / "ab").mkdir(parents=True)
+    for name in ("store/log.sqlite", "store/writer.lock", "store/media/ab/thumb.webp", "photo.jpg"):
+        (tmp_path / name).write_bytes(b"1")
+    assert [one.path.name for one in found_media([str(tmp_path)])] == ["photo.jpg"]
+    (tmp_path / "store" / "writer.lock").unlink()
+    assert len(found_media([str(tmp_path)])) == 2, "a folder that only has a file of that name is read"

@@ -41,6 +41,10 @@ def test_words_have_no_escape_sequences_and_json_has_positions():
     assert "\x1b" not in words_of(would)
     assert "2 observations" in words_of(would)
     assert would_json(would)["sources"][0]["t1_s"] == 1.0
+    assert words_of(ForgetDone()) == "nothing of that is in the store"
+    one = ForgetDone(counts={"observations": 1, "keys": 3, "sources": 1}, verified=True)
+    assert words_of(one) == "1 observation would go, with all that was made of it"
+    assert end_words(one) == "forgotten: 1 observation, 3 keys, 1 source; no byte of it was found"
     told = ForgetDone(counts={"observations": 2, "media": 1, "media_bytes": 2000}, verified=True)
     assert (
         end_words(told) == "forgotten: 2 observations, 1 media (2.0 kB of pictures); no byte of it was found"

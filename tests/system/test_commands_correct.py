@@ -48,8 +48,18 @@ def test_the_newest_fact_answers_and_the_owner_puts_it_right_and_takes_that_back
     assert "You corrected this on " in told["answer"]
     assert told["citations"][0]["kind"] == "correction"
     assert told["citations"][0]["id"] == noted["id"]
+    (standing,) = correct("--list")[1]["corrections"]
+    assert (standing["id"], standing["text"]) == (noted["id"], "No, it's 555-0200")
+    assert correct("No, it's 555-0300", "--question", " ")[0] == 2
     assert correct("--undo", noted["id"][:10])[0] == 0
+    assert correct("--list")[1]["corrections"] == []
     assert ask(question)["answer"] == first["answer"]
     code, error = correct("--undo", noted["id"][:10])
     assert code == 2
     assert error["error"]["type"] == "ConfigError"
+    # Taken back is not forgotten: the words stay until they are forgotten by their own id.
+    assert any(b"555-0200" in path.read_bytes() for path in store.rglob("*") if path.is_file())
+    forgotten = omnirecall("forget", "--id", noted["id"][:10], "--yes", "--store", store)
+    assert forgotten.returncode == 0, forgotten.stderr
+    assert "forgotten: 1 act; no byte of it was found" in forgotten.stderr + forgotten.stdout
+    assert not any(b"555-0200" in path.read_bytes() for path in store.rglob("*") if path.is_file())
