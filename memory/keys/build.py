@@ -1,8 +1,9 @@
 """Makes a view in a process of its own, with the least claim to a CPU.
 
 `python -P -m memory.keys.build words STORE FOLDER` writes the postings of a store's texts there,
-`… vectors STORE FOLDER ENCODER DIMENSION STEM` an index of inverted lists of an encoder's keys, and
-`… rows STORE FOLDER ENCODER DIMENSION STEM` all its vectors as `memory.keys.mapped` takes them.
+`… vectors STORE FOLDER ENCODER DIMENSION STEM` an index of inverted lists of an encoder's keys,
+`… rows STORE FOLDER ENCODER DIMENSION STEM` all its vectors as `memory.keys.mapped` takes them, and
+`… columns STORE FOLDER` the columns of all observations.
 
 How many lists a search looks into is what gives the recall that is wanted, measured here against exact
 search: by keys as queries, without themselves, and by queries at a cosine of .6 to a key, as questions
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from memory.keys.columns import COLUMNS, read_columns
 from memory.keys.files import write_view
 from memory.keys.gpu import Ids, Vectors, faiss_library
 from memory.keys.keyers import unpack_vectors
@@ -142,6 +144,19 @@ def build_rows(store_dir: Path, folder: Path, encoder_id: str, dimension: int, s
     return len(ids)
 
 
+def build_columns(store_dir: Path, folder: Path) -> int:
+    """Writes the columns of all observations into `folder`; returns how many."""
+    db = connect_reader(store_dir / LOG_NAME)
+    try:
+        db.execute("BEGIN")
+        columns = read_columns(db)
+    finally:
+        db.close()
+    with (folder / f"{COLUMNS}.{COLUMNS}").open("wb") as file:
+        np.savez(file, allow_pickle=False, **columns)
+    return len(columns["n"])
+
+
 class _Asked:
     """Queries, and their true ten nearest keys among those seen so far."""
 
@@ -205,6 +220,8 @@ def main(arguments: Sequence[str]) -> int:
     what, store_dir, folder = arguments[0], Path(arguments[1]), Path(arguments[2])
     if what == "words":
         build_words(store_dir, folder)
+    elif what == COLUMNS:
+        build_columns(store_dir, folder)
     else:
         make = build_rows if what == ROWS else build_vectors
         make(store_dir, folder, arguments[3], int(arguments[4]), arguments[5])

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from memory.keys import build
+from memory.keys.columns import COLUMNS, ColumnShelf
 from memory.keys.files import read_view, remove_view, sweep_partials, sweep_unnamed, write_view
 from memory.keys.gpu import Ids, Vectors, faiss_library
 from memory.keys.keyers import unpack_vectors
@@ -63,6 +64,7 @@ class IndexShelf:
 
     Attributes:
         words: The postings of a large store, beside the vectors.
+        columns: The columns of its observations.
     """
 
     def __init__(self, folder: Path, *, gpu: bool = False, most_flat: int = MOST_FLAT) -> None:
@@ -71,7 +73,8 @@ class IndexShelf:
         for one in (folder, folder / BUILT):
             sweep_partials(one)
         self._sweep_rows()
-        self.words = Lexicon(folder)
+        self.columns = ColumnShelf()
+        self.words = Lexicon(folder, columns=self.columns)
         self._turns = Turns()
         self._child: subprocess.Popen[bytes] | None = None
         self._making = ""
@@ -111,6 +114,7 @@ class IndexShelf:
         A question would add them itself, and its asker would wait for it.
         """
         self.words.catch_up(db)
+        self.columns.known(db)
         if encoder_id:
             self.ready(db, encoder_id)
 
@@ -234,6 +238,7 @@ class IndexShelf:
                 self._making = ""
         self.remove(key_ids)
         self.words.forget()
+        self.columns.forget()
         self._mapped.clear()
         self._sweep_rows()
         kept = [row[0] for row in db.execute("SELECT DISTINCT encoder_id FROM key ORDER BY encoder_id")]
@@ -284,7 +289,7 @@ class IndexShelf:
                 self._end(db, ended == 0)
             return
         self._unmap()
-        due = [STEM] if self.words.is_due(db) else []
+        due = [name for name, held in ((STEM, self.words), (COLUMNS, self.columns)) if held.is_due(db)]
         view = self._turns.next_of(due + self._outgrown() + self._unmapped())
         if view is not None:
             self._start(view)
@@ -329,8 +334,9 @@ class IndexShelf:
 
     def _sweep_rows(self) -> None:
         """Takes away such files that nobody has mapped."""
-        for path in (self.folder / BUILT).glob(f"*.{build.ROWS}"):
-            path.unlink(missing_ok=True)
+        for suffix in (build.ROWS, COLUMNS):
+            for path in (self.folder / BUILT).glob(f"*.{suffix}"):
+                path.unlink(missing_ok=True)
 
     def _start(self, view: str) -> None:
         """Starts a child that makes the words, or the lists or the file of vectors of an encoder."""
@@ -342,6 +348,9 @@ class IndexShelf:
                 self._child = build.start("words", store_dir, str(self.folder))
             else:
                 folder.mkdir(mode=0o700, exist_ok=True)
+                if view == COLUMNS:
+                    self._child = build.start(COLUMNS, store_dir, str(folder))
+                    return
                 encoder_id = view.removeprefix(_MAPPED)
                 what = "vectors" if encoder_id == view else build.ROWS
                 dimension = str(self._indexes[encoder_id].dimension)
@@ -358,11 +367,13 @@ class IndexShelf:
         try:
             if succeeded and view.startswith(_MAPPED):
                 made = self._take_mapped(view.removeprefix(_MAPPED))
+            elif succeeded and view == COLUMNS:
+                made = self.columns.load(self.folder / BUILT / f"{COLUMNS}.{COLUMNS}")
             elif succeeded:
                 made = self.words.load(db) if view == STEM else self._take_built(db, view)
         finally:
             self._note_end(view, made=made)
-        if made and view != STEM and not view.startswith(_MAPPED):
+        if made and view not in (STEM, COLUMNS) and not view.startswith(_MAPPED):
             self.save()
 
     def _note_end(self, view: str, *, made: bool) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from memory.keys.columns import ColumnShelf
 from memory.keys.files import read_view, remove_view
 from memory.keys.postings import Numbers, Recent, Segment, best
 from memory.log.demotion import HAS_KEYS
@@ -72,10 +73,14 @@ class Lexicon:
     Args:
         folder: The store's `views` folder.
         fewest_texts: As `FEWEST_TEXTS`; tests need fewer.
+        columns: Of the store, if they are kept.
     """
 
-    def __init__(self, folder: Path, *, fewest_texts: int = FEWEST_TEXTS) -> None:
+    def __init__(
+        self, folder: Path, *, fewest_texts: int = FEWEST_TEXTS, columns: ColumnShelf | None = None
+    ) -> None:
         self.folder = folder
+        self._columns = columns
         self.fewest_texts = fewest_texts
         self.damaged = 0
         self._lock = threading.RLock()
@@ -207,9 +212,13 @@ class Lexicon:
                 segment.weigh(sum(one.tokens for one in segments) / max(texts, 1))
         # Where nothing is shut out, only texts that were deleted since are not there.
         wanted = 4 * limit if gates_sql else limit + MOST_DELETED
+        known = None if gates_sql or self._columns is None else self._columns.known(db)
         for _ in range(BLOCKS):
             numbers, scores = best(segments, stems, wanted)
-            there = _admitted(db, numbers.tolist(), gates_sql, parameters)
+            others, there = numbers.tolist(), set[int]()
+            if known is not None:
+                others, there = known.found(others)
+            there |= _admitted(db, others, gates_sql, parameters)
             found = {n: s for n, s in zip(numbers.tolist(), scores.tolist(), strict=True) if n in there}
             if len(found) >= limit or len(numbers) < wanted:
                 return dict(list(found.items())[:limit])

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.gpu import Ids, Vectors
+from memory.keys.lookup import Lookup
 from memory.keys.vectors import unit_rows
 from stream.errors import Corrupt
 
@@ -62,6 +63,7 @@ class MappedVectors:
         self.n_bytes = len(body)
         self._n_gone = 0
         self._ids: Ids = np.frombuffer(body, "<i8", n, header.size).astype(np.int64)
+        self._lookup = Lookup(self._ids)
         halves = np.frombuffer(body, "<f2", n * self.dimension, start)
         self._halves: npt.NDArray[np.float16] = halves.reshape(n, self.dimension)
 
@@ -74,24 +76,18 @@ class MappedVectors:
 
     def note_gone(self, ids: Ids) -> None:
         """Counts those of some keys that are here: each went from the store, and is told once."""
-        self._n_gone += int(self._are_here(ids)[0].sum())
+        self._n_gone += int((self._lookup.places(ids) >= 0).sum())
 
     @property
     def is_mostly_gone(self) -> bool:
         """Whether it has more than twice the keys that are left of it, so that it is worth making anew."""
         return 2 * self._n_gone > len(self)
 
-    def _are_here(self, ids: Ids) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
-        """Which of some keys are here, and where they are or would be."""
-        if not len(self._ids):
-            return np.zeros(len(ids), bool), np.zeros(len(ids), np.intp)
-        places = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        return self._ids[places] == ids, places
-
     def vectors(self, ids: Ids) -> tuple[npt.NDArray[np.bool_], Vectors]:
         """Which of some keys are here, (N,) bool, and the vectors of these, (K, D) float32 of unit length."""
-        there, places = self._are_here(ids)
-        return there, unit_rows(self._halves[places[there]], self.dimension)
+        places = self._lookup.places(ids)
+        there = places >= 0
+        return there, unit_rows(self._halves.take(places[there], axis=0), self.dimension)
 
 
 def write(path: Path, ids: Ids, dimension: int, rows: Iterable[npt.NDArray[np.float16]]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 import numpy as np
 
 from memory.keys.gpu import Ids
+from memory.keys.lookup import Lookup
 
 MOST_APART = 8_192
 """Keys that came since and keys that went, before the large arrays are made anew."""
@@ -93,7 +94,8 @@ class _Part:
     def __init__(self, ids: Ids, numbers: Ids) -> None:
         self.ids, self.numbers = ids, numbers
         order = np.argsort(numbers, kind="stable")
-        self._sorted_numbers, self._sorted_ids = numbers[order], ids[order]
+        self._sorted_ids = ids[order]
+        self._of_ids, self._of_numbers = Lookup(ids), Lookup(numbers[order])
 
     def with_more(self, ids: Ids, numbers: Ids) -> _Part:
         return _Part(np.concatenate([self.ids, ids]), np.concatenate([self.numbers, numbers]))
@@ -101,13 +103,12 @@ class _Part:
     def numbers_of(self, ids: Ids) -> Ids:
         if not len(self.ids):
             return np.full(len(ids), -1, np.int64)
-        places = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
-        found: Ids = np.where(self.ids[places] == ids, self.numbers[places], -1)
+        places = self._of_ids.places(ids)
+        found: Ids = np.where(places >= 0, self.numbers[places], -1)
         return found
 
     def keys_of(self, numbers: Ids) -> tuple[Ids, Ids]:
-        first = np.searchsorted(self._sorted_numbers, numbers, "left")
-        counts = np.searchsorted(self._sorted_numbers, numbers, "right") - first
+        first, counts = self._of_numbers.ranges(numbers)
         of = np.repeat(numbers, counts)
         # The n-th key of an observation lies n places behind its first.
         behind = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)

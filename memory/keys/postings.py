@@ -19,7 +19,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,23 @@ Numbers = npt.NDArray[np.int64]
 K1, B, LEAST_IDF = 1.2, 0.75, 1e-6
 MOST_TIMES = 255
 """How often a stem counts within one text at most; its gain has long ceased to grow there."""
+LOOKED_UP = 6
+"""Looking a text up in the postings of a stem costs as much as adding so many of them."""
+ADDED = 4
+"""Adding a posting costs as much as looking at the scores of so many."""
+SLACK = 1e-4
+"""Part by which sums of float32 in another order may differ, many times over."""
+Places = npt.NDArray[np.int32]
+Scores = npt.NDArray[np.float32]
+
+
+class _Part(NamedTuple):
+    """The postings of a stem: its weight, the most that it adds to a text, its texts and its gains there."""
+
+    weight: float
+    most: float
+    places: Places
+    gains: Scores
 
 
 class Segment:
@@ -59,7 +76,9 @@ class Segment:
         self._terms = {term: place for place, term in enumerate(terms)}
         self._starts, self._places, self._times = starts, places, times
         self.tokens = int(lengths.sum())
-        self._gains = np.empty(0, np.float32)
+        self._gains: Scores = np.empty(0, np.float32)
+        self._tops: dict[int, float] = {}
+        self._idle: list[Scores] = []
         self.weigh(self.tokens / max(len(numbers), 1) if mean_tokens is None else mean_tokens)
 
     def __len__(self) -> int:
@@ -70,23 +89,58 @@ class Segment:
         norms = (K1 * (1 - B + B * self.lengths / max(mean_tokens, 1e-9))).astype(np.float32)
         times = self._times.astype(np.float32)
         self._gains = times * np.float32(K1 + 1) / (times + norms[self._places])
+        self._tops.clear()
 
     def count(self, term: str) -> int:
         """In how many of the texts a stem is."""
         place = self._terms.get(term)
         return 0 if place is None else int(self._starts[place + 1] - self._starts[place])
 
-    def scores(self, weights: Mapping[str, float]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """Places of the texts with any of the stems, maybe more than once, and the scores of all texts."""
-        scores = np.zeros(len(self), np.float32)
-        touched = [np.empty(0, np.int32)]
+    def best(self, weights: Mapping[str, float], k: int) -> tuple[Places, Scores]:
+        """Places of the `k` best texts with any of the stems and their scores; in any order, maybe some more.
+
+        Stems that can add most come first. Once those still to come cannot lift a text that has none of
+        the first among the best, only texts that have are looked up in their postings, which are long: the
+        MaxScore of Turtle and Flood (1995), exact.
+        """
+        parts = sorted(self._parts(weights), key=lambda part: -part.most)
+        scores = self._idle.pop() if self._idle else np.zeros(len(self), np.float32)
+        touched: list[Places] = []
+        for done, part in enumerate(parts, start=1):
+            scores[part.places] += np.float32(part.weight) * part.gains
+            touched.append(part.places)
+            rest = sum(later.most for later in parts[done:])
+            n_left = sum(len(later.places) for later in parts[done:])
+            if done < len(parts) and sum(map(len, touched)) > ADDED * n_left:
+                continue  # What is to come is sooner added than told to be of no use.
+            bar = _bar(scores, touched, k)
+            if done < len(parts) and rest >= bar:
+                continue
+            may = [places[scores[places] >= bar - rest] for places in touched]
+            if done == len(parts) or sum(map(len, may)) < n_left // LOOKED_UP:
+                chosen = np.unique(np.concatenate(may))
+                found = _looked_up(chosen, scores[chosen], parts[done:], k)
+                break
+        else:
+            found = np.empty(0, np.int32), np.empty(0, np.float32)
+        scores.fill(0.0)
+        self._idle.append(scores)
+        return found
+
+    def _parts(self, weights: Mapping[str, float]) -> list[_Part]:
+        """The postings of each stem that is here."""
+        parts: list[_Part] = []
         for term, weight in weights.items():
-            if (place := self._terms.get(term)) is not None:
-                part = slice(self._starts[place], self._starts[place + 1])
-                places = self._places[part]
-                scores[places] += np.float32(weight) * self._gains[part]
-                touched.append(places)
-        return np.concatenate(touched), scores
+            at = self._terms.get(term)
+            if at is None or self._starts[at] == self._starts[at + 1]:
+                continue
+            part = slice(self._starts[at], self._starts[at + 1])
+            gains = self._gains[part]
+            top = self._tops.get(at)
+            if top is None:
+                top = self._tops[at] = float(gains.max())
+            parts.append(_Part(weight, weight * top, self._places[part], gains))
+        return parts
 
     def through(self, last_n: int, terms: Sequence[str]) -> Segment:
         """The same as if the texts up to a row number were all, with the postings of these stems alone."""
@@ -231,14 +285,35 @@ def best(segments: Sequence[Segment], stems: Sequence[str], k: int) -> tuple[Num
     weights = {stem: idf(n_texts, sum(segment.count(stem) for segment in segments)) for stem in stems}
     numbers, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     for segment in segments:
-        places, every = segment.scores(weights)
-        # A text stands there once per stem, so this many hold the k best.
-        wanted = k * max(len(weights), 1)
-        if len(places) > wanted:
-            places = places[np.argpartition(every[places], -wanted)[-wanted:]]
-        places = np.unique(places)
+        places, of_places = segment.best(weights, k)
         numbers.append(segment.numbers[places])
-        scores.append(every[places])
+        scores.append(of_places)
     found, of = np.concatenate(numbers), np.concatenate(scores)
     order = np.lexsort((found, -of))[:k]
     return found[order], of[order]
+
+
+def _bar(scores: Scores, touched: Sequence[Places], k: int) -> float:
+    """What a text needs at least to be among the `k` best: so many of one stem have it."""
+    of = min((places for places in touched if len(places) >= k), key=len, default=None)
+    return 0.0 if of is None else (1 - SLACK) * float(np.partition(scores[of], -k)[-k])
+
+
+def _looked_up(places: Places, scores: Scores, parts: Sequence[_Part], k: int) -> tuple[Places, Scores]:
+    """Texts in order with what more stems add, without those that cannot be among the `k` best.
+
+    Args:
+        places: The texts, ascending, each once.
+        scores: Theirs so far.
+        parts: The stems.
+        k: How many are wanted.
+    """
+    for done, part in enumerate(parts, start=1):
+        at = np.minimum(np.searchsorted(part.places, places), len(part.places) - 1)
+        here = part.places[at] == places
+        scores[here] += np.float32(part.weight) * part.gains[at[here]]
+        may = scores >= _bar(scores, [np.arange(len(scores), dtype=np.int32)], k) - sum(
+            later.most for later in parts[done:]
+        )
+        places, scores = places[may], scores[may]
+    return places, scores

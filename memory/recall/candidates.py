@@ -88,6 +88,11 @@ def find(
     begun = [_begun(db, shelf, gates, question, limit) for question in questions]
     bm25 = _by_words(db, shelf, gates, words, limit) if words else {}
     candidates = Candidates(bm25=bm25, gathered=Gathered(shelf, gates.as_of))
+    # Needed whatever is nearest; meanwhile the searches go on.
+    candidates.gathered.turns(db, bm25)
+    for question, search in zip(questions, begun, strict=True):
+        if search is not None:
+            candidates.gathered.keys(db, question.encoder_id, question.vector.size, bm25)
     numbers = dict.fromkeys(candidates.bm25)
     of_events: dict[str, dict[int, float]] = {}
     for question, search in zip(questions, begun, strict=True):

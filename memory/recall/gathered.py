@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from memory.keys.columns import KnownColumns
 from memory.keys.index import IndexShelf
 from memory.log.reader import known_by, marks, pages
 
@@ -112,6 +113,8 @@ class Gathered:
     def __init__(self, shelf: IndexShelf | None = None, as_of: int | None = None) -> None:
         self._as_of = as_of
         self._shelf = shelf
+        self._has_asked = False
+        self._known: KnownColumns | None = None
         self._looked_up: set[int] = set()
         self._kinds: dict[int, str] = {}
         self._turns: dict[int, Turn] = {}
@@ -131,6 +134,11 @@ class Gathered:
     def _look_up(self, db: sqlite3.Connection, numbers: Collection[int]) -> None:
         unknown = set(numbers) - self._looked_up
         self._looked_up |= unknown
+        known = self.columns(db)
+        if known is not None:
+            others, at = known.places(unknown)
+            self._describe(known.columns.described(at))
+            unknown = set(others)
         for some in pages(sorted(unknown)):
             rows = db.execute(
                 "SELECT o.n, o.kind, CASE WHEN s.kind = 'chat' THEN o.speaker END, length(o.text)"  # noqa: S608
@@ -139,8 +147,18 @@ class Gathered:
                 f" WHERE o.n IN ({marks(some)})",
                 some,
             ).fetchall()
-            self._kinds.update([row[:2] for row in rows])
-            self._turns.update([(n, Turn(*told)) for n, *told in rows if told[1] is not None])
+            self._describe(rows)
+
+    def _describe(self, rows: Sequence[tuple[int, str, str | None, int]]) -> None:
+        self._kinds.update([row[:2] for row in rows])
+        self._turns.update([(n, Turn(kind, who, chars)) for n, kind, who, chars in rows if who is not None])
+
+    def columns(self, db: sqlite3.Connection) -> KnownColumns | None:
+        """The columns as far as they hold for this question; None where the store is to be asked."""
+        if not self._has_asked and self._shelf is not None and self._as_of is None:
+            self._known = self._shelf.columns.known(db)
+        self._has_asked = True
+        return self._known
 
     def keys(
         self, db: sqlite3.Connection, encoder_id: str, dimension: int, numbers: Iterable[int]
@@ -175,7 +193,12 @@ class Gathered:
             f"{known_by(self._as_of, 'p')} ORDER BY p.pts0_ns {order} LIMIT {int(reach)}))"
             for within, order in sides_within(within_ns)
         )
-        for some in pages(n for n in numbers if n not in known):
+        others = [n for n in numbers if n not in known]
+        columns = self.columns(db) if others else None
+        if columns is not None:
+            others, at = columns.with_text(others)
+            known |= columns.columns.around(at, reach, within_ns)
+        for some in pages(others):
             rows = db.execute(
                 f"SELECT o.n, {sides} FROM observation AS o WHERE o.n IN ({marks(some)})",  # noqa: S608
                 some,

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from memory.log.citations import times_cited
 from memory.log.reader import MIDDLE, Logged, ends_of, known_by, marks, pages
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, fact_cosines
-from memory.recall.gathered import KeptKeys
+from memory.recall.gathered import Gathered, KeptKeys
 from memory.recall.words import edge_of, ground_of, sense_of
 
 SITTING_TURNS = 16
@@ -229,7 +229,7 @@ class MomentScorer:
         question = pool.question
         if question is None or not pool.moment_ns:
             return {}
-        together = _in_moment(pool.db, pool.numbers, pool.moment_ns, pool.as_of)
+        together = _in_moment(pool.db, pool.found.gathered, pool.numbers, pool.moment_ns, pool.as_of)
         kept = pool.keys(question, {n for near in together.values() for n, _ in near})
         vectors = kept.vectors
         scores: dict[int, float] = {}
@@ -416,7 +416,11 @@ def _unit(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _in_moment(
-    db: sqlite3.Connection, numbers: Sequence[int], moment_ns: int, as_of: int | None = None
+    db: sqlite3.Connection,
+    gathered: Gathered,
+    numbers: Sequence[int],
+    moment_ns: int,
+    as_of: int | None = None,
 ) -> dict[int, list[tuple[int, str]]]:
     """Row number and kind of what else belongs to the moment around each observation's middle.
 
@@ -424,6 +428,10 @@ def _in_moment(
     """
     middle, half_ns = MIDDLE.replace("o.", "p."), moment_ns // 2
     found: dict[int, dict[int, str]] = {}
+    told: dict[int, list[tuple[int, str]]] = {}
+    if (known := gathered.columns(db)) is not None:
+        numbers, at = known.with_text(numbers)
+        told = known.columns.in_moment(at, half_ns)
     for some in pages(numbers):
         rows = db.execute(
             "SELECT o.n, p.n, p.kind FROM observation AS o"  # noqa: S608
@@ -445,7 +453,7 @@ def _in_moment(
         for n, other, kind in (*rows, *shots):
             if other != n:
                 found.setdefault(n, {})[other] = kind
-    return {n: list(near.items()) for n, near in found.items()}
+    return told | {n: list(near.items()) for n, near in found.items()}
 
 
 def _events_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, bytes]:
