@@ -65,7 +65,7 @@ def forget(
         typer.Option(
             "--matching",
             metavar="CUE",
-            help="What a search for this finds: you say which of it; with --yes all.",
+            help="What a search for this finds: you say which of it; with --yes all that is like it.",
         ),
     ] = "",
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="With --matching: how many at most.")] = 10,
