@@ -149,6 +149,9 @@ def answer_recent(
     evidence = memory.recent(cue, k, stretch)
     if not evidence.watched:
         told = ordinary()
+        if told.verdict == "uncertain" and question.open:
+            # "What do you see now" names nothing that a film could be searched for.
+            told = msgspec.structs.replace(told, verdict="not_seen", sentences=(), citations=(), conflicts=())
         return told if told.verdict != "not_seen" else _with_lead(Draft(), UNWATCHED, told)
     if not any(one.is_watched for one in evidence.watched):
         return _unwatched(evidence, settings, ordinary)

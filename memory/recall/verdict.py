@@ -88,6 +88,17 @@ def verdict_of(groundings: Sequence[Mapping[str, float]], *, asked: bool, bars: 
     return next((verdict for verdict in ranked if verdict in verdicts), "absent")
 
 
+def may_be_meant(grounding: Mapping[str, float]) -> bool:
+    """Whether an item by itself may be what a cue means; words that stand around it alone do not count.
+
+    Recall gives the best that there is, be it good or not: who deletes what it gives must ask this.
+    """
+    own = dict(grounding)
+    if "lexical_own" in own:
+        own["lexical_share"] = own["lexical_own"]
+    return _verdict_of_item(own, BARS) != "absent"
+
+
 def _verdict_of_item(grounding: Mapping[str, float], bars: Bars) -> Verdict:
     words = grounding.get("lexical_share", 0.0)
     ways = [

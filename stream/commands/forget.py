@@ -14,8 +14,11 @@ from stream.commands import options
 from stream.commands.index import INTERRUPTED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stream.commands.connection import Connection
     from stream.commands.outcomes import Teller
+    from stream.messages.evidence import EvidenceItem
     from stream.messages.forget import ForgetAsk, ForgetDone
 
 ASK_TIMEOUT_S = 60.0
@@ -64,7 +67,7 @@ def forget(
         typer.Option(
             "--matching",
             metavar="CUE",
-            help="What a search for this finds: you say which of it; with --yes all.",
+            help="What a search for this finds: you say which of it; with --yes all that is like it.",
         ),
     ] = "",
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="With --matching: how many at most.")] = 10,
@@ -154,12 +157,14 @@ def position_ns(text: str) -> int | None:
 def _found(connection: Connection, cue: str, k: int, asks_which: bool) -> ForgetAsk:
     """What recall finds for a cue, by its ids: the words of the cue go nowhere else.
 
-    Recall gives the best that there is, be it good or not: a person says which of it is meant.
+    Recall gives the best that there is, be it good or not: a person says which of it is meant. Where none is
+    asked, what is not like the cue stays.
     """
     from stream.commands.ask import whereabouts
     from stream.commands.playable import away_uris
     from stream.commands.search import said_by
     from stream.commands.terminal import clean, note
+    from stream.errors import ConfigError
     from stream.messages.cue import Cue, RecallAsk
     from stream.messages.dialogue import EXCHANGE
     from stream.messages.evidence import Evidence
@@ -182,7 +187,22 @@ def _found(connection: Connection, cue: str, k: int, asks_which: bool) -> Forget
             note(f"     {clean(said_by(item))}")
         told = typer.prompt("Which of them? Numbers (1 3-5), all or none", err=True, default="none")
         items = [items[place - 1] for place in chosen(told, len(items))]
+    elif not asks_which:
+        items = like_the_cue(items)
+        if not items:
+            raise ConfigError(
+                "nothing in the store is like that",
+                remedy="omnirecall search shows the nearest; forget it by --id, or choose without --yes",
+            )
     return ForgetAsk(ids=tuple(item.observation_id.hex() for item in items))
+
+
+def like_the_cue(items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
+    """Those of what a search gave that may be meant by it, and not only the nearest that there is."""
+    from stream.process.roles import resolve
+
+    may_be_meant = resolve("memory.recall.verdict:may_be_meant")
+    return [item for item in items if may_be_meant(item.grounding)]
 
 
 def chosen(text: str, n: int) -> list[int]:

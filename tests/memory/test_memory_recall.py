@@ -12,7 +12,7 @@ from memory.recall.candidates import QuestionKey
 from memory.recall.expand import grouped
 from memory.recall.pipeline import Recall
 from memory.recall.scorers import Scored, weighted
-from memory.recall.verdict import share, verdict_of
+from memory.recall.verdict import may_be_meant, share, verdict_of
 from memory.recall.words import Stemmer, content_words, match_query, rarity
 from memory.settings import RecallSettings, SpanSettings
 from memory.spans.consolidate import Consolidator
@@ -510,3 +510,20 @@ def test_reading_only_what_may_be_shown_shows_the_same(store, reader, shelf, tak
         item.observation_id: (item.score, item.scorers) for item in shown
     }
     assert len(shown) == min(k, 21)
+
+
+@pytest.mark.parametrize(
+    ("grounding", "meant"),
+    [
+        ({"lexical_share": 1.0, "lexical_own": 1.0, "dense": 0.55}, True),
+        ({"lexical_share": 1.0, "lexical_own": 0.0, "dense": 0.1}, False),
+        ({"lexical_share": 0.0, "lexical_own": 0.0, "dense": 0.23}, False),
+        ({"lexical_share": 0.0, "lexical_own": 0.0, "dense": 0.44}, True),
+        ({"lexical_share": 1.0, "lexical_own": 1.0}, True),
+        ({"lexical_share": 1.0, "lexical_own": 0.0}, False),
+        ({"image": 0.9}, True),
+        ({}, False),
+    ],
+)
+def test_what_is_only_the_nearest_that_there_is_may_not_be_meant(grounding, meant):
+    assert may_be_meant(grounding) is meant

@@ -15,10 +15,11 @@ from memory.recall.recent import RecentRecall
 from memory.settings import RecallSettings, ShortTermSettings
 from memory.spans.short_term import ShortTerm
 from memory.watching import Watching
+from reasoning.answer import Draft
 from reasoning.reasoner import Reasoner
-from reasoning.recency import AGO_SHARE, JUST_S, NOW_S, read_recent
+from reasoning.recency import AGO_SHARE, JUST_S, NOW_S, answer_recent, read_recent
 from reasoning.settings import ReasoningSettings
-from stream.messages import ClaimsTold, Cue, RecallAsk
+from stream.messages import ClaimsTold, Coverage, Cue, RecallAsk
 from tests.memory.conftest import Take
 
 S = 1_000_000_000
@@ -192,6 +193,27 @@ def test_in_a_store_of_chats_now_means_the_time_of_the_chat(memory):
     nothing = ask(memory, "Is there a giraffe in the garden right now?")
     assert nothing.verdict == "not_seen"
     assert nothing.answer.startswith("Nothing is being watched now.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "verdict"),
+    [
+        ("What do you see now?", "not_seen"),
+        ("What did she just say?", "not_seen"),
+        ("Who works in the museum now?", "uncertain"),
+    ],
+)
+def test_a_film_is_not_now_and_no_moment_of_it_is_told_as_the_nearest(memory_of, item, asked, verdict):
+    draft = Draft()
+    draft.say("I am not sure.")
+    draft.say("At 0:15 the picture shows: car mirror.", item("shot", 15, 17, "a photo of car mirror"))
+    nearest = draft.finish("uncertain", Coverage())
+    answer = answer_recent(memory_of(), ReasoningSettings(), asked, Cue(), 5, lambda: nearest)
+    assert answer.verdict == verdict
+    told = [sentence.text for sentence in answer.sentences]
+    assert told[0] == ("Nothing is being watched now." if verdict == "not_seen" else "I am not sure.")
+    assert len(told) == (1 if verdict == "not_seen" else 2)
+    assert len(answer.citations) == (0 if verdict == "not_seen" else 1)
 
 
 def test_a_range_that_the_asker_set_goes_before_now(memory, room):

@@ -50,12 +50,14 @@ def test_what_is_forgotten_is_gone_and_stays_away(tmp_path):
     assert json.loads(taken.stdout)["sound"]
     would = omnirecall("forget", "--matching", "porcelain vase", "-k", 1, "--dry-run", *at, "--json")
     assert events(would)["would"]["titles"] == [f"utterance: {ROWS[2]['text']}"]
+    unlike = omnirecall("forget", "--matching", "nonesuchword", "--yes", *at, "--json")
+    assert unlike.returncode == 2, "what is not like it is not taken for want of better"
     unasked = omnirecall("forget", "--matching", "porcelain vase", "-k", 1, *at, "--json")
     assert unasked.returncode == 2, "nobody is there to be asked"
     nothing = omnirecall("forget", *at, "--json")
     assert nothing.returncode == 2
     assert ROWS[2]["text"] in texts_of("search", "kitten", *at)
-    done = omnirecall("forget", "--matching", "porcelain vase", "-k", 1, "--yes", *at, "--json")
+    done = omnirecall("forget", "--matching", "porcelain vase", "--yes", *at, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     end = events(done)["end"]
     assert (end["verified"], end["counts"]["observations"], end["remains"]) == (True, 1, {})
