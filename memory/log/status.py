@@ -14,6 +14,8 @@ from stream.messages.dialogue import DIALOGUE
 from stream.wire.bounds import fitting
 
 PICTURE_KINDS = ("frame", "shot", "seen_text")
+OF_MAPS = ("voice-", "place-")
+"""How encoders are called whose keys no question is compared with: persons and places are made of them."""
 MOST_SOURCES = 500
 """Sources described in one reply; the counts are of all."""
 
@@ -46,6 +48,7 @@ def status_of(
     """
     rows = sources(db)
     of_source, held = _observations(db), keys_by_encoder(db)
+    asked = {name: n for name, n in held.items() if not name.startswith(OF_MAPS)}
     counts = {
         "observations": sum(of_source.values()),
         "sources": len(rows),
@@ -66,14 +69,14 @@ def status_of(
         # Keys that were replaced and kept have no index.
         told |= {
             name: {"kind": "none", "n": n, "searched": False}
-            for name, n in held.items()
+            for name, n in asked.items()
             if name not in told and name not in searched
         }
         if wanted in told and wanted not in searched:
             told[wanted] = told[wanted] | {"being_made": True}
         for name in replaced(db, {*searched, wanted}):
             told[name] = told[name] | {"replaced": True, "kept": keeps_old(db)}
-        counts["unsearched_keys"] = sum(n for name, n in held.items() if name not in searched)
+        counts["unsearched_keys"] = sum(n for name, n in asked.items() if name not in searched)
         indexes = told
     return StatusMemory(
         commit_no=last_commit(db),

@@ -58,7 +58,7 @@ class VoiceEncoder:
     """The network, by onnxruntime on one thread; belongs to the thread that uses it.
 
     Of onnxruntime and OpenVINO the first is as quick here and gives the same vector for a window in whatever
-    company it comes (`python -m tools.bench_speech` has its cost).
+    company it comes (its cost: `python -m tools.eval_speech --speakers`).
 
     Args:
         path: The exported network; None takes the one that was pulled.

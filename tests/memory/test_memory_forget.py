@@ -375,9 +375,12 @@ def test_spools_of_processes_that_are_away_are_cleaned(store, reader, shelf, tak
         outbox.put(put.message, list(put.parts.values()))
     outbox.close()
     assert any(name.startswith("spool") for name in traces(folder, 6))
+    voices = folder / "spool" / f"voices-{'ab' * 16}-0-1.msgpack"
+    voices.write_bytes(b"means of voices, whoever's")
     told = forgetting.all_of(sources=("film.mp4",), pts0_ns=60 * S, pts1_ns=70 * S)
     assert told.verified
     assert traces(folder, 6) == []
+    assert not voices.exists()
     assert any(name.startswith("spool") for name in traces(folder, 5))
     outbox = Outbox(folder / "spool" / "video.sqlite")
     assert outbox.waiting == len(seen), "batches keep their numbers"

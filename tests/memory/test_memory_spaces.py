@@ -109,3 +109,13 @@ def test_status_counts_the_keys_of_encoders_that_are_no_longer_configured(reader
         told = status_of(db, tmp_path, shelf.describe(), 0, (), {TEXTS, PICTURES})
         assert told.counts["unsearched_keys"] == 0
         assert "unsearched_keys" not in status_of(db, tmp_path, shelf.describe(), 0).counts
+
+
+def test_keys_of_voices_are_not_missed_by_questions(reader, tmp_path, monkeypatch):
+    held = {TEXTS: 2, "old-model": 4, "voice-resemblyzer/1": 3}
+    monkeypatch.setattr("memory.log.status.keys_by_encoder", lambda _: held)
+    with reader.snapshot() as db:
+        told = status_of(db, tmp_path, {}, 0, (), {TEXTS})
+    assert told.counts["keys"] == 9
+    assert told.counts["unsearched_keys"] == 4
+    assert "voice-resemblyzer/1" not in told.indexes

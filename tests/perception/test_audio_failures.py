@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perception.audio import service as audio
-from perception.audio.speech import NS_PER_SAMPLE, Batch, Heard
+from perception.audio.speech import NS_PER_SAMPLE, Batch
 from perception.audio.voice import VoiceSegment
 from perception.intake import TrackId
 from stream.errors import ModelFailed
@@ -59,7 +59,7 @@ class Hearing:
         return audio._Job(track, batch, mark, tuple(gaps), {}, None)
 
     def hears(self, *args, **more):
-        self.own._heard(self.job(*args, **more), Heard())
+        self.own._heard(self.job(*args, **more), audio._Told())
 
     def fails(self, *args, **more):
         self.own._not_heard(self.job(*args, **more), ModelFailed("not a word"))
