@@ -35,8 +35,8 @@ class WalkRules:
     """
 
     stay: float = 0.3
-    step: float = 0.69
-    jump: float = 0.01
+    step: float = 0.65
+    jump: float = 0.05
     sharpness: float = 12.0
     pace_s: float = 1.0
     most_paces: int = 8
