@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perception.intake import TrackId
+from perception.video.observations import SeenFrame
 from perception.video.place_descriptor import (
     LitePlaces,
     PlaceDescriber,
@@ -17,7 +19,9 @@ from perception.video.place_descriptor import (
     shape_of,
 )
 from perception.video.place_points import points_of
+from perception.video.settings import VideoSettings
 from perception.video.view_gate import ViewGate, ViewRules
+from perception.video.views import ShotViews, ViewDesk
 from stream.errors import ConfigError, Malformed
 from stream.messages.place_view import MOST_POINTS, XY_SCALE, PlaceView, place_view
 from stream.models import demo_media
@@ -153,3 +157,44 @@ def test_the_real_network_knows_a_picture_again_after_a_crop_and_not_another():
     assert np.linalg.norm(here) == pytest.approx(1, abs=1e-5)
     assert here @ again > here @ there + 0.1
     assert np.array_equal(here, network.see(china).key)
+
+
+class Now:
+    """A lane that works at once; the real one is in test_video_service.py."""
+
+    def submit(self, run, *arguments, done, failed):
+        try:
+            made = run(*arguments)
+        except Exception as error:
+            failed(error)
+        else:
+            done(made)
+
+
+def seen(pts_ns):
+    none = np.empty((0, 0), np.int16)
+    return SeenFrame(
+        pts_ns=pts_ns, t_ns=None, curve=(), dropped=0, pixels=None, thumbnail=drawn(), luma=none,
+        strokes=none.astype(np.float32), sharpness=1.0, key=None, encoder_id="", labels=[], trace_id=b"",
+        lat=1.5, lon=2.5,
+    )  # fmt: skip
+
+
+@pytest.mark.model
+def test_the_desk_makes_observations_each_told_once_and_tells_what_failed():
+    desk = ViewDesk(Now(), VideoSettings(places=True, place_points=50), 1)
+    views, told = ShotViews(ViewGate(RULES), asked=2), []
+    desk.make(views, 0, seen(4 * S), drawn(1), told.append)
+    assert not views.is_made
+    desk.make(views, 1, seen(6 * S), np.zeros((4, 4), np.uint8), told.append)
+    assert views.is_made
+    assert told[0] is None
+    assert isinstance(told[1], Malformed)
+    (batch,) = desk.batches(TrackId(b"s" * 16, 0, 0), views)
+    (view,) = batch.observations
+    assert (view.kind, view.pts0_ns, view.lat, view.lon) == ("view", 4 * S, 1.5, 2.5)
+    assert view.producer_id == view.keys[0].encoder_id == "place-efficientnet-lite0-gem3/1"
+    assert len(place_view(view.payload).points()[0]) == 50
+    (part,) = batch.parts
+    assert (part.part.encoding, part.part.shape) == ("f16", (1392,))
+    assert not list(desk.batches(TrackId(b"s" * 16, 0, 0), views))
