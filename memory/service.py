@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import ClassVar, cast
 
 import msgspec
@@ -31,6 +31,7 @@ from memory.log.reader import LogReader, feed, last_commit, last_mark
 from memory.log.rows import log_rows
 from memory.log.status import status_of
 from memory.log.store import LogStore, PutItem
+from memory.recall.apart import apart_for
 from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
@@ -125,7 +126,9 @@ class MemoryService(Service):
         self._opened.callback(self._reader.close)
         recall_reader = LogReader(store_dir, RECALL_CACHE_KIB, is_mapped=True)
         self._opened.callback(recall_reader.close)
-        self._shelf = IndexShelf(store_dir / "views", gpu=self._settings.gpu)
+        self._apart = apart_for(self, self._reader, self._settings)
+        gpu = self._settings.gpu
+        self._shelf = self._apart.shelf if self._apart else IndexShelf(store_dir / "views", gpu=gpu)
         self._opened.callback(self._shelf.close)
         self._consolidator = Consolidator(
             segmenter_of(self._settings.spans),
@@ -137,7 +140,7 @@ class MemoryService(Service):
         self._weigh()
         self._short_term, self._watching = ShortTerm(self._settings.short_term), Watching(self)
         recent = RecentRecall(self._short_term, self._watching, self._settings.short_term)
-        self._questions = Questions(recall_reader, self._pipeline, link, recall, recent)
+        self._questions = Questions(recall_reader, self._pipeline, link, recall, recent, self._apart)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
         beside = ("retention", "background", "spans")
@@ -170,6 +173,9 @@ class MemoryService(Service):
         self._answer_messages()
         self._forget.start()
         self._keys.start()
+        if self._apart is not None:
+            self._opened.callback(self._apart.process.close)
+            self._apart.process.start()
 
     def _open_upkeep(self) -> None:
         """Retention, forgetting, and what idle time does about spans."""
@@ -222,6 +228,9 @@ class MemoryService(Service):
     def idle(self) -> None:
         """Starts whatever is due: commits before views, views before keys."""
         self._commit_waiting()
+        if self._apart is not None:
+            self._apart.turn(self.clock.monotonic_ns())
+            self._apart.tell(self.metrics, self.log)
         if not self.draining:
             self._forget.turn(self.clock.monotonic_ns())  # Whatever comes in meanwhile.
         if self._committing or self._waiting or self.draining:
@@ -266,7 +275,7 @@ class MemoryService(Service):
         busy = self._committing or self._consolidating or self._claiming or self._clips.is_busy
         if busy or self._waiting:
             return False
-        return self._keys.drain()
+        return self._keys.drain() and (self._apart is None or self._apart.process.drain())
 
     def close(self) -> None:
         """Closes what was opened where no lane works on it any more; a busy one ends with the process."""
@@ -300,7 +309,7 @@ class MemoryService(Service):
         started_ns = self.clock.monotonic_ns()
         self._writer.submit(
             self._commit,
-            [_put_item(received) for received in group],
+            [PutItem.of(received.decoded) for received in group],
             done=lambda acks: self._acknowledge(group, acks, started_ns),
             failed=lambda error: self._not_committed(group, error),
         )
@@ -328,6 +337,8 @@ class MemoryService(Service):
         """Runs in the writer lane once observations were forgotten: nothing of them stays in memory."""
         self._weigh()
         self._pipeline.forget()
+        if self._apart is not None:
+            self._apart.process.note_forgotten()
         self._short_term.forget(ids)
         self._reindex.forget()
 
@@ -478,9 +489,11 @@ class MemoryService(Service):
             return turns_held(db, cast(TurnsFind, received.message))
 
     def _alike(self, received: Received) -> Message:
-        ask = cast(LikenessAsk, received.message)
-        with self._reader.snapshot() as db:
-            return LikenessFound(items=alike(db, self._shelf, ask.source_id))
+        if self._apart is not None and (found := self._apart.likeness(received.decoded)) is not None:
+            return found
+        here = nullcontext() if self._apart is None else self._apart.here()
+        with here, self._reader.snapshot() as db:
+            return LikenessFound(items=alike(db, self._shelf, cast(LikenessAsk, received.message).source_id))
 
     def _history(self, received: Received) -> Message:
         with self._reader.snapshot() as db:
@@ -578,17 +591,9 @@ class MemoryService(Service):
             return msgspec.structs.replace(
                 told,
                 pending_turns=turns,
-                lexicon=self._shelf.words.describe(),
+                lexicon=self._shelf.describe_words(),
                 clips=self._clips.told(),
                 short_term=self._short_term.told(),
                 retention=msgspec.to_builtins(self._retention.told(db, RetentionAsk(limit=0))),
                 reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )
-
-
-def _put_item(received: Received) -> PutItem:
-    parts = {
-        part.name: (part, body)
-        for part, body in zip(received.envelope.parts, received.decoded.parts, strict=True)
-    }
-    return PutItem(received.envelope.sender, received.message, parts)

@@ -263,6 +263,18 @@ class RecallSettings(BaseModel):
     key_timeout_s: float = Field(
         default=2.0, gt=0, description="seconds to wait for a question's key before words alone are used"
     )
+    process: Literal["auto", "own", "inside"] = Field(
+        default="auto",
+        description="which process answers questions: one of its `own` beside memory's, so that commits and "
+        "questions do not wait for each other, memory `inside` itself, or (`auto`) by the size of the store",
+    )
+    own_from: int = Field(
+        default=5_000,
+        ge=0,
+        description="observations in the store at the start of memory from which `auto` is a process of its "
+        "own: some 25 MB more of memory, and two hops more for a question, which in a smaller store count "
+        "for more than what it wins (tools.bench_recall)",
+    )
 
 
 class ShortTermSettings(BaseModel):

@@ -12,14 +12,13 @@ Prints, per size, p50 and p95 in milliseconds of wall time and of CPU time, besi
 machine: dense and lexical candidates, the whole pipeline with the median of each stage, and the
 pipeline for questions to turns of chats; recall at 10 against exact search, of these questions and of
 `--queries`; how often a question's own text is among ten by postings and by FTS5; and how far commits
-of the real writer and questions slow each other, in one process as in the memory role, with questions
-without a pause and at some paces.
+of the real writer and questions slow each other, without a pause and at some paces: with questions answered
+`inside` the process that commits, and by a recall process of its `own` (`tools.bench_apart`).
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import sqlite3
@@ -47,6 +46,7 @@ from memory.recall.pipeline import Recall
 from memory.recall.words import content_words
 from memory.settings import RecallSettings
 from stream.messages import CommitPut, Cue, Observation, SourceRecord
+from tools.bench_apart import PACES, Took, arms, each_other, took
 from tools.bench_store import (
     BATCH,
     DIMENSION,
@@ -61,19 +61,7 @@ from tools.bench_store import (
 
 CANDIDATES = RecallSettings().candidates
 COMMITS_HZ, COMMIT_ROWS = 20, 10
-TURNS, TURN_S = 4, 4.0
-"""Commits alone, questions alone and both take turns, so that neither has the quieter machine."""
-QUESTIONS_HZ = (2.0, 5.0, 10.0)
-"""Paces of questions beside commits, after questions without a pause. A person asks a few a minute."""
 Asked = Callable[[Question], Any]
-Took = tuple[float, float]
-
-
-def took(work: Callable[[Any], Any], argument: Any, clock_s: Callable[[], float] = time.process_time) -> Took:
-    """What a call takes: milliseconds of wall time, and of CPU time of the process, or of the thread."""
-    began_s, cpu_s = time.perf_counter(), clock_s()
-    work(argument)
-    return (time.perf_counter() - began_s) * 1e3, (clock_s() - cpu_s) * 1e3
 
 
 def timed(ask: Asked, questions: Sequence[Question]) -> dict[str, float]:
@@ -228,45 +216,6 @@ class Commits:
         self._store.close()
 
 
-def each_other(
-    commits: Commits, ask: Asked, questions: Sequence[Question], questions_hz: float | None = None
-) -> dict[str, Any]:
-    """Commits alone, questions alone and both, in turns: medians in ms, and by how much each is slowed.
-
-    Questions come without a pause, or at a pace: the next begins when it is due, or at once if it was.
-    """
-    names = ("commits", "questions")
-    took_ms: dict[str, list[Took]] = {f"{name}{how}": [] for name in names for how in ("", "_both")}
-    asked = itertools.cycle(questions)
-
-    def put_questions(into: list[Took]) -> None:
-        began_s = time.perf_counter()
-        for number in itertools.count():
-            if questions_hz is not None:
-                time.sleep(max(0.0, began_s + number / questions_hz - time.perf_counter()))
-            if time.perf_counter() >= began_s + TURN_S:
-                return
-            into.append(took(ask, next(asked), time.thread_time))
-
-    for _ in range(TURNS):
-        with commits.running() as alone_ms:
-            time.sleep(TURN_S)
-        took_ms["commits"] += alone_ms
-        put_questions(took_ms["questions"])
-        with commits.running() as beside_ms:
-            put_questions(took_ms["questions_both"])
-        took_ms["commits_both"] += beside_ms
-    told: dict[str, Any] = {"load": round(os.getloadavg()[0], 1), "questions_hz": questions_hz}
-    told["commits_hz"] = round(len(took_ms["commits_both"]) / (TURNS * TURN_S), 1)
-    told["n_questions"] = len(took_ms["questions_both"])
-    for place, of in enumerate(("", "cpu_")):
-        medians = {name: float(np.median([one[place] for one in ms])) for name, ms in took_ms.items()}
-        told |= {f"{name}_{of}p50_ms": round(value, 2) for name, value in medians.items()}
-        for name in names:
-            told[f"{name}_{of}slowed"] = round(medians[f"{name}_both"] / medians[name] - 1, 3)
-    return told
-
-
 class Bench:
     """All figures of one size.
 
@@ -324,22 +273,21 @@ class Bench:
             if queries is not None:
                 told["recall_at_10_of_queries"] = recall_at_10(db, shelf, queries)
             told["own_text_among_10"] = lexical_cost(db, shelf, questions[:100])
-        self._questions = questions
 
-    def measure_each_other(self) -> None:
+    def measure_each_other(self, n_questions: int = 200, paces: Sequence[float | None] = PACES) -> None:
         """Times commits and questions beside each other; the store has more texts afterwards."""
-
-        def ask(question: Question) -> None:
-            with self._reader.snapshot() as db:
-                self._recall(db, Cue(text=question.text), 10, [question.key])
-
-        commits = Commits(self._store_dir, self._words, self._shelf, self._reader)
-        try:
-            self.told["each_other"] = [
-                each_other(commits, ask, self._questions, hz) for hz in (None, *QUESTIONS_HZ)
-            ]
-        finally:
-            commits.close()
+        with self._reader.snapshot() as db:
+            questions = questions_of(db, self._n_spans, n_questions, vectors=self._vectors)
+        with arms(self._store_dir, self._shelf, self._reader, questions) as both:
+            told: dict[str, list[dict[str, Any]]] = {arm.name: [] for arm in both}
+            for pace in paces:
+                for arm in both:
+                    commits = Commits(self._store_dir, self._words, arm.shelf, self._reader)
+                    try:
+                        told[arm.name].append(each_other(commits, arm, questions, pace))
+                    finally:
+                        commits.close()
+        self.told["each_other"] = told
 
     def close(self) -> None:
         """Ends what was opened."""
@@ -355,9 +303,10 @@ def bench(options: argparse.Namespace, n_spans: int, words: Sequence[str], store
     )
     one = Bench(store_dir, n_spans, words, vectors, options.most_flat)
     try:
-        one.measure(options.questions, queries)
+        if not options.beside_only:
+            one.measure(options.questions, queries)
         if not options.reading_only:
-            one.measure_each_other()
+            one.measure_each_other(options.questions, [pace or None for pace in options.paces])
     finally:
         one.close()
     return one.told
@@ -374,6 +323,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--queries", type=Path, help="real vectors (N, 384) of questions, for recall at 10")
     parser.add_argument("--most-flat", type=int, default=MOST_FLAT, help="keys from which lists are made")
     parser.add_argument("--reading-only", action="store_true", help="no commits beside questions")
+    parser.add_argument("--beside-only", action="store_true", help="commits beside questions alone")
+    parser.add_argument(
+        "--paces",
+        type=float,
+        nargs="+",
+        default=[pace or 0.0 for pace in PACES],
+        help="questions a second beside commits; 0: without a pause",
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     words = words_of(options.text)

@@ -59,7 +59,7 @@ from stream.capture.text import read
 from stream.capture.turns import Chat
 from stream.errors import OmniRecallError
 from stream.messages import CommitPut, Cue
-from tools.bench_recall import Took, took
+from tools.bench_apart import Took, took
 from tools.bench_store import unit
 from tools.chat_stores import ENCODER, Encode, Vectors, keeping, remembering, text_encoder
 from tools.eval_recall import Asked, questions_of

@@ -199,8 +199,7 @@ class Forget:
     def _erase_views(self, erasure: Erasure) -> bool:
         rebuild.abandon(self._store_dir / "views")
         with self._reader.snapshot() as db:
-            self._shelf.erase(db, erasure.key_ids)
-        return True
+            return self._shelf.erase(db, erasure.key_ids, erasure.erasure_id)
 
     def _clean_spools(self, erasure: Erasure) -> bool:
         """Waits for those of running processes: what they hold of it is delivered, refused and cleaned."""

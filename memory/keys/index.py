@@ -209,6 +209,16 @@ class IndexShelf:
 
     def drop(self, encoder_id: str) -> None:
         """Takes the index of an encoder away, its file too; its keys are none of the index's business."""
+        self.clear(encoder_id)
+        remove_view(self.folder, _stem(encoder_id))
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another process keeps the indexes and their files."""
+        return False
+
+    def clear(self, encoder_id: str | None = None) -> None:
+        """Lets go of what is held in memory of an encoder, or of all of them; files stay."""
         with self._lock:
             for held in (
                 self._indexes,
@@ -220,14 +230,16 @@ class IndexShelf:
                 self._measured,
                 self._mapped,
             ):
-                held.pop(encoder_id, None)
-        remove_view(self.folder, _stem(encoder_id))
+                if encoder_id is None:
+                    held.clear()
+                else:
+                    held.pop(encoder_id, None)
 
-    def erase(self, db: sqlite3.Connection, key_ids: list[int]) -> None:
+    def erase(self, db: sqlite3.Connection, key_ids: list[int], erasure_id: bytes = b"") -> bool:
         """Takes keys out of memory and of every file, whatever else lies there. For the background.
 
         Indexes are written anew; files of encoders without a key go, as do the words and what a child is
-        making, which will be made again.
+        making, which will be made again. True once it is done; `erasure_id` is why.
         """
         if self._child is not None:
             self._child.kill()
@@ -252,6 +264,7 @@ class IndexShelf:
                 remove_view(path.parent, path.stem)
         self.save()
         sweep_unnamed(self.folder)
+        return True
 
     def save(self) -> list[str]:
         """Writes every index that changed since its last save; returns their encoders."""
@@ -457,6 +470,10 @@ class IndexShelf:
                 }
                 for encoder_id, index in self._indexes.items()
             }
+
+    def describe_words(self) -> dict[str, object]:
+        """For `status`, as `Lexicon.describe`."""
+        return self.words.describe()
 
     def _file_bytes(self, index: FlatIndex | IvfIndex) -> int:
         """What the file of an index takes once it is saved, without the keys that went."""

@@ -211,6 +211,8 @@ class KeyMaker:
     def _load(self) -> Speaks | None:
         with self._reader.snapshot() as db:
             answering = speaks.answering(db)
+            if self._shelf.is_elsewhere:
+                return answering
             first = [answering.encoder_id] if answering else []
             for encoder_id in dict.fromkeys([*first, *speaks.encoders(db)]):
                 self._shelf.ready(db, encoder_id)
@@ -355,6 +357,8 @@ class KeyMaker:
 
     def _tend(self) -> None:
         self._save()
+        if self._shelf.is_elsewhere:
+            return
         with self._reader.snapshot() as db:
             self._shelf.tend(db)
 
@@ -363,6 +367,8 @@ class KeyMaker:
             gone = self._replaced or ()
             for encoder_id in gone:
                 self._shelf.drop(encoder_id)
+            if self._shelf.is_elsewhere:
+                return
             for encoder_id in speaks.encoders(db):
                 if encoder_id not in gone:
                     self._shelf.ready(db, encoder_id)

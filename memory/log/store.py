@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from stream.errors import Malformed
 from stream.messages import Citations, CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
 from stream.messages.dialogue import EXCHANGE
 from stream.messages.observation import Reject
+from stream.wire.codec import Decoded
 from stream.wire.parts import read_array
 
 UNIT_TOLERANCE = 0.01
@@ -49,6 +50,16 @@ class PutItem(NamedTuple):
     sender: str
     message: CommitPut
     parts: Parts = {}
+
+    @classmethod
+    def of(cls, put: Decoded) -> PutItem:
+        """A batch as it came over the wire."""
+        parts = zip(put.envelope.parts, put.parts, strict=True)
+        return cls(
+            put.envelope.sender,
+            cast(CommitPut, put.message),
+            {part.name: (part, body) for part, body in parts},
+        )
 
 
 class _NothingNew(Exception):

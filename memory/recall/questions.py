@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from typing import Literal, cast
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol, cast
 
 import msgspec
 
@@ -29,6 +30,21 @@ from stream.wire.parts import OutPart
 TAKEOVERS = 3
 """How often a question is encoded anew because another encoder took over meanwhile; it seldom does once."""
 
+WHOLE_UNITS = ("digest", "dialogue")
+"""Units of which short-term memory holds none."""
+
+
+class Elsewhere(Protocol):
+    """Another process that answers, while it is there (`memory.recall.apart`)."""
+
+    def evidence(self, asked: Decoded, ask: RecallAsk) -> Evidence | None:
+        """Its answer to `ask`, in the place of the request that was `asked`; None where it is away."""
+        ...
+
+    def here(self) -> AbstractContextManager[None]:
+        """While a question is answered here in its place."""
+        ...
+
 
 class Questions:
     """Answers `recall.ask`; safe to use from every thread.
@@ -39,6 +55,7 @@ class Questions:
         link: The way to the encoder.
         settings: How long to wait for a key.
         recent: Answers what is asked about the last minutes.
+        elsewhere: A process that is asked first. What was perceived in the last minutes is not put to it.
     """
 
     def __init__(
@@ -48,12 +65,14 @@ class Questions:
         link: EncoderLink,
         settings: RecallSettings,
         recent: RecentRecall | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._reader = reader
         self._recall = recall
         self._link = link
         self._settings = settings
         self._recent = recent
+        self._elsewhere = elsewhere
         self._numbers = itertools.count()
         self._began_s: dict[int, float] = {}
 
@@ -82,6 +101,21 @@ class Questions:
     def _answer(self, asked: Decoded, hop: Callable[[str], None]) -> Evidence:
         ask = cast(RecallAsk, asked.message)
         started_s = time.perf_counter()
+        if ask.unit not in WHOLE_UNITS and ask.recent is not None and self._recent is not None:
+            if ask.short_term:
+                return self._of_late(asked, self._recent)
+            with self._reader.snapshot() as db:
+                ask = self._recent.ranged(db, ask)
+        if self._elsewhere is None:
+            return self._answer_here(asked, ask, hop, started_s)
+        if (told := self._elsewhere.evidence(asked, ask)) is not None:
+            return self._joined(ask, told)
+        with self._elsewhere.here():
+            return self._answer_here(asked, ask, hop, started_s)
+
+    def _answer_here(
+        self, asked: Decoded, ask: RecallAsk, hop: Callable[[str], None], started_s: float
+    ) -> Evidence:
         if ask.unit == "digest":
             with self._reader.snapshot() as db:
                 told = self._recall.digest(db, ask.cue, ask.k, hop)
@@ -90,11 +124,6 @@ class Questions:
         if ask.unit == "dialogue":
             with self._reader.snapshot() as db:
                 return self._recall.dialogue(db, ask.cue, ask.k)
-        if ask.recent is not None and self._recent is not None:
-            if ask.short_term:
-                return self._of_late(asked, self._recent)
-            with self._reader.snapshot() as db:
-                ask = self._recent.ranged(db, ask)
         told_spelt: dict[str, str] = {}
         for last in range(TAKEOVERS - 1, -1, -1):
             with self._reader.snapshot() as db:
@@ -124,6 +153,15 @@ class Questions:
         timings["lexical_only"] = 1.0
         notice = shortened(f"found by words alone, not by meaning: {failure.message}", TEXT_CHARS)
         return msgspec.structs.replace(evidence, timings_ms=timings, notices=(*evidence.notices, notice))
+
+    def _joined(self, ask: RecallAsk, told: Evidence) -> Evidence:
+        """The evidence that came from elsewhere, with what short-term memory alone has."""
+        if self._recent is None or not ask.short_term or ask.unit in WHOLE_UNITS or ask.cue.t0_ns is None:
+            return told
+        with self._reader.snapshot() as db:
+            spelt = self._recall.respelt(db, ask.cue)
+            cue = msgspec.structs.replace(ask.cue, text=respell(ask.cue.text, spelt))
+            return self._recent.joined(db, msgspec.structs.replace(ask, cue=cue), told)
 
     def _of_late(self, asked: Decoded, recent: RecentRecall) -> Evidence:
         """What was perceived in the last minutes; only a picture in the cue is put to the encoder."""

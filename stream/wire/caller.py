@@ -6,8 +6,10 @@ reply. Replies that come after their deadline are recognised by id and thrown aw
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -35,6 +37,19 @@ def error_of(reply: ErrorReply) -> OmniRecallError:
     return kind(reply.message, remedy=reply.remedy)
 
 
+@contextmanager
+def _watched(pid: int) -> Iterator[int]:
+    """A descriptor that becomes readable when a process ends."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError as error:
+        raise RoleUnavailable(f"process {pid} has ended") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 class Caller:
     """Asks one endpoint and waits. Belongs to the thread that made it.
 
@@ -58,12 +73,20 @@ class Caller:
         *,
         timeout_s: float = 5.0,
         trace_id: bytes = b"",
+        pid: int = 0,
     ) -> Decoded:
         """Sends a request and returns its reply.
 
+        Args:
+            message: The request.
+            parts: Binary parts of it.
+            timeout_s: How long to wait.
+            trace_id: Of what it is asked for.
+            pid: The process that answers, where it is known: its end is noticed at once.
+
         Raises:
             DeadlineExceeded: If nothing came within `timeout_s`.
-            RoleUnavailable: If the endpoint's socket does not exist.
+            RoleUnavailable: If the endpoint's socket does not exist, or `pid` has ended.
             OmniRecallError: The error that the other side replied with.
         """
         if not (self._run_dir / self.endpoint).exists():
@@ -72,19 +95,39 @@ class Caller:
         envelope = self._sender.envelope(message, trace_id=trace_id, deadline_ns=deadline_ns)
         self._socket.send_multipart(encode(message, envelope, parts), copy=True)
         ends_at = time.monotonic() + timeout_s
-        while (left_s := ends_at - time.monotonic()) > 0:
-            if not self._socket.poll(max(1, int(left_s * 1000))):
-                continue
-            reply = self._receive()
-            if reply is None or reply.envelope.reply_to != envelope.message_id:
-                continue
-            if isinstance(reply.message, ErrorReply):
-                raise error_of(reply.message)
-            return reply
+        with self._polled(pid) as poll:
+            while (left_s := ends_at - time.monotonic()) > 0:
+                if not poll(max(1, int(left_s * 1000))):
+                    continue
+                reply = self._receive()
+                if reply is None or reply.envelope.reply_to != envelope.message_id:
+                    continue
+                if isinstance(reply.message, ErrorReply):
+                    raise error_of(reply.message)
+                return reply
         raise DeadlineExceeded(
             f"{self.endpoint} did not answer {message.TOPIC} within {timeout_s:g} s",
             remedy="omnirecall status shows what the processes are doing",
         )
+
+    @contextmanager
+    def _polled(self, pid: int) -> Iterator[Callable[[int], int]]:
+        """How to wait for a message, at most so many milliseconds; raises once the process has ended."""
+        if not pid:
+            yield self._socket.poll
+            return
+        with _watched(pid) as ended:
+            poller = zmq.Poller()
+            poller.register(self._socket, zmq.POLLIN)
+            poller.register(ended, zmq.POLLIN)
+
+            def poll(timeout_ms: int) -> int:
+                ready = dict(poller.poll(timeout_ms))
+                if self._socket not in ready and ended in ready:
+                    raise RoleUnavailable(f"the process of {self.endpoint} has ended")
+                return len(ready)
+
+            yield poll
 
     def ask_for(self, kind: type[R], message: Message, *, timeout_s: float = 5.0, trace_id: bytes = b"") -> R:
         """As `ask`, and the reply's message must be of type `kind`.

@@ -7,7 +7,7 @@ import sqlite3
 
 import numpy as np
 
-from tools import bench_recall
+from tools import bench_apart, bench_recall
 from tools.bench_recall import main
 from tools.bench_store import DIMENSION, SOURCE_SPANS, is_chat, unit
 
@@ -43,25 +43,27 @@ def test_a_small_store_is_filled_kept_and_measured(tmp_path, capsys):
 
 
 def test_commits_and_questions_beside_each_other(tmp_path, monkeypatch):
-    """Without a pause and at a pace; what was committed is in the index without a question."""
-    for name, value in {"TURNS": 1, "TURN_S": 1.0, "QUESTIONS_HZ": (4.0,)}.items():
-        monkeypatch.setattr(bench_recall, name, value)
+    """Without a pause and at a pace, in one process and in two."""
+    for name, value in {"TURNS": 1, "TURN_S": 1.0}.items():
+        monkeypatch.setattr(bench_apart, name, value)
     store, spans = tmp_path / "store", 4 * SOURCE_SPANS
     one = bench_recall.Bench(store, spans, bench_recall.words_of([]), None, bench_recall.MOST_FLAT)
-    one.measure(12, None)
-    one.measure_each_other()
-    sizes = one._shelf.describe()[bench_recall.ENCODER]["n"]
+    one.measure_each_other(12, (None, 4.0))
+    with one._reader.snapshot() as db:
+        sizes = len(one._shelf.ready(db, bench_recall.ENCODER))
     one.close()
-    closed, paced = one.told["each_other"]
-    assert (closed["questions_hz"], paced["questions_hz"]) == (None, 4.0)
-    assert closed["commits_hz"] > 0
-    assert 0 < paced["n_questions"] <= 5
-    assert {
-        "commits_slowed",
-        "questions_slowed",
-        "commits_cpu_slowed",
-        "questions_cpu_slowed",
-    } <= paced.keys()
+    assert one.told["each_other"].keys() == {"inside", "own"}
+    for name, (closed, paced) in one.told["each_other"].items():
+        assert (closed["questions_hz"], paced["questions_hz"]) == (None, 4.0)
+        assert closed["commits_hz"] > 0
+        assert 0 < paced["n_questions"] <= 5
+        assert {
+            "commits_slowed",
+            "questions_slowed",
+            "commits_cpu_slowed",
+            "questions_cpu_slowed",
+        } <= paced.keys()
+        assert ("passing_on_cpu_p50_ms" in paced) == (name == "own")
     db = sqlite3.connect(store / "log.sqlite")
     (keys,) = db.execute("SELECT COUNT(*) FROM key WHERE kind <> 'fact'").fetchone()
     (texts,) = db.execute("SELECT COUNT(*) FROM observation").fetchone()
