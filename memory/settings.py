@@ -377,6 +377,29 @@ class RetentionSettings(BaseModel):
     )
 
 
+class PeopleSettings(BaseModel):
+    """Who speaks, across sources and days. Off: nothing is computed and no voice key is stored.
+
+    A voice key tells a person from others as a fingerprint does: whoever wants that says so, here and
+    in `audio.speakers`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(
+        default=False,
+        description="whether voices are told apart across sources, so that persons can be named; off, voice "
+        "keys that perception sends are not stored",
+    )
+    join_at: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="cosine from which a voice of many seconds is a known person's, in the place of what "
+        "was measured for its encoder",
+    )
+
+
 class MemorySettings(BaseModel):
     """The one writer of the store, its views, and recall."""
 
@@ -409,6 +432,7 @@ class MemorySettings(BaseModel):
     short_term: ShortTermSettings = Field(
         default=ShortTermSettings(), description="the last minutes of live sources, in memory"
     )
+    people: PeopleSettings = Field(default=PeopleSettings(), description="who speaks, across sources")
     clips: ClipSettings = Field(default=ClipSettings(), description="clips of live sources")
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="what is let go when a budget is spent"
