@@ -37,6 +37,7 @@ CREATE TABLE person_scale (                     -- how alike two voices must be,
   told       TEXT NOT NULL                      -- JSON
 ) WITHOUT ROWID;
 CREATE INDEX key_of_voice ON key (key_id) WHERE kind = 'voice';
+CREATE INDEX key_encoder_of_voice ON key (encoder_id) WHERE kind = 'voice';
 """
 
 

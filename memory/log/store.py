@@ -32,6 +32,7 @@ from stream.messages import Citations, CommitAck, CommitPut, Observation, Part, 
 from stream.messages.observation import Reject
 from stream.wire.parts import read_array
 
+VOICE_KEY = "voice"
 UNIT_TOLERANCE = 0.01
 """How far a delivered key's length may be from 1; float16 rounding alone costs 0.001."""
 
@@ -85,6 +86,7 @@ class LogStore:
         window: Batches that a sender may have in flight; told in each acknowledgement.
         patience_s: How long to wait for another process that writes to the store.
         learn: Told the citations of each turn once; None: nothing is learnt from them.
+        voices: Whether keys of voices are stored; off, an observation is taken without them.
 
     Raises:
         SchemaTooNew: If a newer release wrote the store; nothing was touched.
@@ -100,6 +102,7 @@ class LogStore:
         window: int = 64,
         patience_s: float = PATIENCE_S,
         learn: Learn | None = None,
+        voices: bool = False,
     ) -> None:
         store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = store_dir / LOG_NAME
@@ -107,6 +110,7 @@ class LogStore:
         self._now_ns = now_ns
         self._window = window
         self._learn = learn
+        self._voices = voices
         self._lock = WriterLock(store_dir, patience_s)
         try:
             self.media = MediaFolder(store_dir / "media")
@@ -501,6 +505,8 @@ class LogStore:
 
     def _add_keys(self, observation: Observation, parts: Parts, commit_no: int) -> None:
         for key in observation.keys:
+            if key.kind == VOICE_KEY and not (self._voices and self.tombstones.lets_key_in(observation)):
+                continue
             if key.part not in parts:
                 raise Refused(f"part {key.part!r} is missing")
             part, body = parts[key.part]

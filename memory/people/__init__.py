@@ -1,1 +1,1 @@
-"""Who speaks, across sources and days: voices to persons, names from acts. Off unless the owner turns it on."""
+"""Who speaks, across sources and days: voices to persons, names from acts. Off unless it is turned on."""

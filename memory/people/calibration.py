@@ -40,7 +40,7 @@ MEASURED = {
 }
 """By encoder id; a changed encoder has another one, and needs a measurement of its own."""
 UNKNOWN = Calibration("", join_short=0.80, join_full=0.85, merge_at=0.90)
-"""Of encoders that nobody measured: rather two persons for one than one for two, which is easier put right."""
+"""Of encoders that nobody measured: rather two persons for one than one for two: easier put right."""
 
 
 def calibration_of(encoder_id: str, join_at: float | None = None) -> Calibration:

@@ -26,7 +26,7 @@ from memory.people.wishes import Named, Wishes
 MOST_WEIGHED_S = 60.0
 """Seconds of one voice beyond which it weighs no more in its person: a lecture is not three meetings."""
 MOVES_FROM = 0.03
-"""How much nearer another person must be before a voice moves there: no flutter between two that are alike."""
+"""How much nearer another person must be before a voice moves there: no flutter between two alike."""
 AT_ONCE_NS = 250_000_000
 """Time that two utterances share from which two people talk; less is where a cut was put."""
 LONGEST_NS = 120_000_000_000

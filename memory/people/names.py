@@ -72,6 +72,18 @@ def said_by(db: sqlite3.Connection, name: str) -> Said:
     )
 
 
+def about(db: sqlite3.Connection, name: str) -> Said:
+    """About somebody: written so, or one of the person's names is a word of what was said.
+
+    What a person says of herself is not about her by name: that is `said_by`.
+    """
+    names = names_of(db, name)
+    padded = "(' ' || lower(o.text) || ' ')"
+    globs = tuple(f"*[^a-z0-9]{_globbed(one)}[^a-z0-9]*" for one in names)
+    equal = " OR ".join("o.about = ? COLLATE NOCASE" for _ in names)
+    return Said(f"{equal} OR {' OR '.join(f'{padded} GLOB ?' for _ in names)}", (*names, *globs))
+
+
 def names_of(db: sqlite3.Connection, name: str) -> list[str]:
     """A name and all others of whoever has it, without case."""
     rows = db.execute(_NAMES_LIKE, (name,)).fetchall()
@@ -112,6 +124,10 @@ def heard_by(db: sqlite3.Connection, name: str) -> Said:
         f" WHEN {is_live} THEN {near} ELSE {present} END"
     )
     return Said(sql, (*likes, *by.values, *other.values, *other.values))
+
+
+def _globbed(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name.lower())
 
 
 def _escaped(name: str) -> str:

@@ -114,10 +114,12 @@ class PeopleView:
             "INSERT OR REPLACE INTO person (person_id, label, visits, encoder_id, merged_into, made_commit,"
             " ended_commit, anchor, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             # A person that became another's is told after that one.
-            sorted(
-                ((one, *row) for one, row in new.persons.items() if old.persons.get(one) != row),
-                key=lambda row: row[4] is not None,
-            ),
+            [
+                (one, *row)
+                for is_merged in (False, True)
+                for one, row in new.persons.items()
+                if old.persons.get(one) != row and (row[3] is not None) is is_merged
+            ],
         )
         if new.names != old.names:
             db.execute("DELETE FROM person_name")

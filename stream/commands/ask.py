@@ -50,6 +50,7 @@ def ask(
             "--valid-at", metavar="TIME", help="What held at this time, for questions about what holds now."
         ),
     ] = None,
+    hearing: options.InHearingOf = "",
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -67,6 +68,7 @@ def ask(
         _no_question(as_json)
     store_dir = options.store_dir(store)
     gates = options.gates(since, until, source, as_of)
+    gates = replace(gates, in_hearing_of=hearing.strip())
     if valid_at is not None:
         gates = replace(gates, valid_at_ns=utc_ns(valid_at, "--valid-at"))
     if question is not None:

@@ -63,6 +63,15 @@ def forget(
             help="What a search for this finds: you say which of it; with --yes all.",
         ),
     ] = "",
+    person: Annotated[
+        str,
+        typer.Option(
+            "--person", metavar="WHO", help="A person: its voice, its names, what you decided about it."
+        ),
+    ] = "",
+    with_words: Annotated[
+        bool, typer.Option("--with-words", help="With --person: what it said, too.")
+    ] = False,
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="With --matching: how many at most.")] = 10,
     snapshots: Annotated[
         list[Path] | None,
@@ -86,23 +95,26 @@ def forget(
 
     teller = Teller(as_json=as_json)
     store_dir = options.store_dir(store)
-    named = [bool(spans), bool(ids), bool(source) or between is not None, bool(matching)]
+    named = [bool(spans), bool(ids), bool(source) or between is not None, bool(matching), bool(person)]
     if snapshots and not any(named):
         _in_snapshots(snapshots, store_dir, teller)
         return
     _check(named)
     with to_store(store_dir, preset, config, idle_exit) as connection:
         asks_which = bool(matching) and not (yes or dry_run or as_json) and sys.stdin.isatty()
-        ask = _found(connection, matching, k, asks_which) if matching else _ask(spans, ids, source, between)
+        if matching:
+            ask = _found(connection, matching, k, asks_which)
+        else:
+            ask = _of_person(person, with_words=with_words) or _ask(spans, ids, source, between)
         would = _would(connection, ask)
         teller.event("would", "" if as_json else words_of(would), **would_json(would))
         n = would.counts.get("observations", 0)
-        if dry_run or not (n or would.counts.get("sources")):
+        if dry_run or not (n or would.counts.get("sources") or person):
             if not dry_run:
                 teller.event("end", "nothing to forget", over=True, verified=True, counts=would.counts)
             return
         if not yes:
-            _confirm(n, as_json=as_json)
+            _confirm(f"{person or 'it'} and {n} observations" if person else n, as_json=as_json)
         told = _forgotten(connection, ask, teller)
     if snapshots:
         _in_snapshots(snapshots, store_dir, teller)
@@ -114,7 +126,7 @@ def _check(named: list[bool]) -> None:
 
     if sum(named) != 1:
         raise ConfigError(
-            "say what to forget, in one way: --span, --id, --source and --between, or --matching",
+            "say what to forget, in one way: --span, --id, --source and --between, --person, or --matching",
             remedy="omnirecall forget --help",
         )
 
@@ -145,6 +157,22 @@ def position_ns(text: str) -> int | None:
     whole, _, part = seconds.partition(".")
     total = 3600 * int(hours or 0) + 60 * int(minutes or 0) + int(whole)
     return total * 1_000_000_000 + int((part + "0" * 9)[:9])
+
+
+def _of_person(person: str, *, with_words: bool) -> ForgetAsk | None:
+    """The request for a person; None where none is named.
+
+    Raises:
+        ConfigError: If words are to go, and nobody says whose.
+    """
+    from stream.errors import ConfigError
+    from stream.messages.forget import ForgetAsk
+
+    if with_words and not person:
+        raise ConfigError(
+            "--with-words goes with a person", remedy="omnirecall forget --person NAME --with-words"
+        )
+    return ForgetAsk(person=person, with_words=with_words) if person else None
 
 
 def _found(connection: Connection, cue: str, k: int, asks_which: bool) -> ForgetAsk:
@@ -200,12 +228,12 @@ def chosen(text: str, n: int) -> list[int]:
 def _would(connection: Connection, ask: ForgetAsk) -> ForgetDone:
     from stream.messages.forget import ForgetDone
 
-    if not (ask.ids or ask.spans or ask.sources or ask.t0_ns is not None):
+    if not (ask.ids or ask.spans or ask.sources or ask.person or ask.t0_ns is not None):
         return ForgetDone(counts={"observations": 0})  # A search that found nothing.
     return connection.ask("memory", ForgetDone, ask, timeout_s=ASK_TIMEOUT_S)
 
 
-def _confirm(n: int, *, as_json: bool) -> None:
+def _confirm(what: int | str, *, as_json: bool) -> None:
     """Asks the person.
 
     Raises:
@@ -215,7 +243,8 @@ def _confirm(n: int, *, as_json: bool) -> None:
 
     if as_json or not sys.stdin.isatty():
         raise ConfigError("nobody is there to be asked", remedy="give --yes, after a look with --dry-run")
-    if not typer.confirm(f"Forget these {n} observations for good?", err=True):
+    named = f"these {what} observations" if isinstance(what, int) else what
+    if not typer.confirm(f"Forget {named} for good?", err=True):
         raise typer.Exit(DECLINED)
 
 
@@ -330,6 +359,10 @@ def words_of(would: ForgetDone) -> str:
         lines.append(f"{name}  {times}  {part.observations} observations{whole}")
     lines += [f"    {clean(title)}" for title in would.titles]
     n = would.counts.get("observations", 0)
+    if "voices" in would.counts:
+        lines.append(
+            f"the voice in {would.counts['voices']} utterances, its names, and the acts that tell of it"
+        )
     return "\n".join([*lines, f"{n} observations would go, with all that was made of them"])
 
 
@@ -362,7 +395,18 @@ def end_words(told: ForgetDone) -> str:
     from stream.commands.terminal import size
 
     counts = told.counts
-    named = ("observations", "keys", "spans", "media", "citations", "acts", "claims", "sources")
+    named = (
+        "observations",
+        "voices",
+        "names",
+        "keys",
+        "spans",
+        "media",
+        "citations",
+        "acts",
+        "claims",
+        "sources",
+    )
     went = ", ".join(f"{counts[name]} {name}" for name in named if counts.get(name))
     wiped = f" ({size(counts['media_bytes'])} of pictures)" if counts.get("media_bytes") else ""
     checked = "; no byte of it was found" if told.verified else ""

@@ -15,7 +15,10 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     Set fields other than `text` and `image_part` are gates: an item that does not fit is
     not considered. `kinds` are kinds of observation; `sources` are ids in hexadecimal,
     file names or whole uris. `as_of_commit` is what was known then, `valid_at_ns` what
-    was true then; None means now. `pts0_ns`/`pts1_ns` bound the position in the source.
+    was true then; None means now.
+    `pts0_ns`/`pts1_ns` bound the position in the source. `person` said it or it is about that person;
+    `speaker` said it, by voice or as it is written; `about`: that name is said in it; `in_hearing_of`:
+    that person was there when it was said.
     """
 
     text: str = ""
@@ -26,6 +29,9 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     pts1_ns: int | None = None
     place: str = ""
     person: str = ""
+    speaker: str = ""
+    about: str = ""
+    in_hearing_of: str = ""
     kinds: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     as_of_commit: int | None = None
