@@ -131,6 +131,8 @@ def clean_spools(spool_dir: Path, db: sqlite3.Connection) -> list[Path]:
             observations=tuple(one for one in put.observations if not tombstones.blocks(one)),
         )
 
+    for path in spool_dir.glob("voices-*.msgpack"):
+        path.unlink(missing_ok=True)  # Means of voices, whoever's: the audio process can do without.
     running: list[Path] = []
     for path in sorted(spool_dir.glob("*.sqlite")):
         try:

@@ -14,10 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from perception.audio.observations import PRODUCER, utterance
+from perception.audio.said_by import Diariser, Uttered
 from perception.audio.settings import AudioSettings
+from perception.audio.speaker_states import SpeakerStates, tidied
+from perception.audio.speakers import Speakers
 from perception.audio.speech import NS_PER_SAMPLE, Batch, Batcher, Heard, Recogniser
 from perception.audio.track import Hole, TrackEvent, TrackState, sample_of
 from perception.audio.voice import Silero, VoiceSegment, VoiceStart
+from perception.audio.voice_encoder import VoiceEncoder
 from perception.audio.whisper import check_language, models_of, producer_id
 from perception.intake import NANO, Intake, IntakeService, TrackId
 from stream.errors import Malformed
@@ -33,6 +37,7 @@ from stream.process.service import Received
 from stream.process.settings import CpuSettings
 from stream.process.surroundings import Surroundings
 from stream.wire.credit import CreditWindow
+from stream.wire.parts import OutPart, array_part
 from stream.wire.sockets import PeerKey
 
 if TYPE_CHECKING:
@@ -52,6 +57,8 @@ class _Track(Intake):
 
     state: TrackState | None = None
     batcher: Batcher | None = None
+    diariser: Diariser | None = None
+    speaker_states: SpeakerStates | None = None
     utc_offset_ns: int | None = None
     traces: dict[int, bytes] = field(default_factory=dict)
     gaps: list[Observation] = field(default_factory=list)
@@ -69,6 +76,15 @@ class _Job:
     utc_offset_ns: int | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """What was heard in a batch, by whom, and what the speakers of the next one need."""
+
+    heard: Heard = field(default_factory=Heard)
+    uttered: tuple[Uttered, ...] = ()
+    speakers: bytes | None = None
+
+
 class AudioService(IntakeService[_Track]):
     """Listens on `audio` for `media.state` and `media.audio`; answers with `media.credit`."""
 
@@ -81,6 +97,7 @@ class AudioService(IntakeService[_Track]):
         self._threads = surroundings.config.typed("cpu", CpuSettings).threads
         self._producer_ids: dict[str, str] = {}
         self._recogniser: Recogniser | None = None
+        self._voices: VoiceEncoder | None = None
         self._failures = 0
         self._held: list[tuple[_Job, Observation]] = []
         """Jobs that the model failed on and their gaps, until it is known whether the sound is to blame."""
@@ -96,6 +113,9 @@ class AudioService(IntakeService[_Track]):
         """
         check_language(self._settings.speech)
         self._network = Silero()
+        if self._settings.speakers.enabled:
+            self._voices = VoiceEncoder()
+        tidied(self.surroundings.spool_dir, enabled=self._settings.speakers.enabled)
         for model in models_of(self._settings.speech.model):
             producer_id(model)  # What is missing is said before anybody listens.
         self._speech.submit(self._load, done=self._loaded, failed=self._not_loaded)
@@ -149,7 +169,21 @@ class AudioService(IntakeService[_Track]):
             begin_sample=sample_of(after_pts_ns or 0),
         )
         track.batcher = Batcher(live=track.is_live, wait_s=self._settings.speech.batch_wait_s)
+        if self._voices is not None:
+            track.speaker_states = SpeakerStates(self.surroundings.spool_dir, track.own)
+            speakers = self._known_speakers(track.speaker_states, after_pts_ns)
+            track.diariser = Diariser(self._voices, self._settings.speakers, speakers)
         return CreditWindow(self._settings.window_chunks)
+
+    def _known_speakers(self, states: SpeakerStates, after_pts_ns: int | None) -> Speakers | None:
+        try:
+            speakers = states.begin(after_pts_ns)
+        except OSError as error:
+            self.log.warning("speakers_not_kept", error=type(error).__name__)
+            return Speakers()
+        if speakers is None:
+            self.log.warning("speakers_lost")
+        return speakers
 
     def is_behind(self, track: _Track) -> bool:
         """Whether the recogniser or memory is behind."""
@@ -268,21 +302,27 @@ class AudioService(IntakeService[_Track]):
         job = _Job(track, batch, mark, gaps, traces, track.utc_offset_ns)
         self._speech.submit(
             self._hear,
+            track.diariser,
             batch,
-            done=lambda heard: self._heard(job, heard),
+            done=lambda told: self._heard(job, told),
             failed=lambda error: self._not_heard(job, error),
         )
 
-    def _hear(self, batch: Batch) -> Heard:
+    def _hear(self, diariser: Diariser | None, batch: Batch) -> _Told:
         """In the speech lane."""
         if not batch.segments:
-            return Heard()
+            return _Told()
         started_s = time.perf_counter()
         heard = self._load().hear(batch.segments)
         self.metrics.observe_s("speech", time.perf_counter() - started_s)
-        return heard
+        if diariser is None:
+            return _Told(heard, tuple(Uttered(sentence) for sentence in heard.sentences))
+        started_s = time.perf_counter()
+        uttered = diariser.take(batch.segments, heard.sentences)
+        self.metrics.observe_s("speakers", time.perf_counter() - started_s)
+        return _Told(heard, uttered, diariser.state())
 
-    def _heard(self, job: _Job, heard: Heard) -> None:
+    def _heard(self, job: _Job, told: _Told) -> None:
         if self._failures >= FAILURES_IN_A_ROW:
             return  # Its mark would pass what was not heard before it.
         if job.batch.segments:
@@ -290,22 +330,45 @@ class AudioService(IntakeService[_Track]):
             self._put_held(self._held)
         elif not job.mark.eof and self._goes_with_held(job):
             return
-        for gate, n in heard.refused.items():
+        for gate, n in told.heard.refused.items():
             self.metrics.count(f"refused_{gate}", n)
-        self.metrics.count("utterances", len(heard.sentences))
-        self._put(
-            job,
-            tuple(
+        self.metrics.count("utterances", len(told.uttered))
+        observations, parts = self._observations(job, told.uttered)
+        self._keep_speakers(job, told.speakers)
+        self._put(job, observations, parts)
+
+    def _observations(
+        self, job: _Job, uttered: tuple[Uttered, ...]
+    ) -> tuple[tuple[Observation, ...], list[OutPart]]:
+        """What was heard as observations, and the parts with their voice keys."""
+        parts: list[OutPart] = []
+        observations: list[Observation] = []
+        for one in uttered:
+            part = f"voice{len(parts)}"
+            if one.voice is not None:
+                parts.append(array_part(part, one.voice.key))
+            observations.append(
                 utterance(
                     job.track.own,
-                    sentence,
-                    self._producer_ids[sentence.model],
+                    one.sentence,
+                    self._producer_ids[one.sentence.model],
                     job.utc_offset_ns,
-                    job.traces.get(sentence.anchor_sample, b""),
+                    job.traces.get(one.sentence.anchor_sample, b""),
+                    one.voice,
+                    part,
                 )
-                for sentence in heard.sentences
-            ),
-        )
+            )
+        return tuple(observations), parts
+
+    def _keep_speakers(self, job: _Job, state: bytes | None) -> None:
+        """Before its batch is put: a run that resumes at the batch's mark knows whom it heard."""
+        states = job.track.speaker_states
+        if states is None or state is None or not self.is_current(job.track):
+            return
+        try:
+            states.keep(job.mark.through_pts_ns, state)
+        except OSError as error:
+            self.log.warning("speakers_not_kept", error=type(error).__name__)
 
     def _not_heard(self, job: _Job, error: BaseException) -> None:
         """A window that the model fails on becomes a gap: trying again would fail again.
@@ -347,12 +410,16 @@ class AudioService(IntakeService[_Track]):
         for job, gap in some:
             self._put_now(job, (gap,))
 
-    def _put(self, job: _Job, observations: tuple[Observation, ...]) -> None:
+    def _put(
+        self, job: _Job, observations: tuple[Observation, ...], parts: list[OutPart] | None = None
+    ) -> None:
         """Makes a batch durable with its mark, behind what is held of its track."""
         self._put_held([held for held in self._held if held[0].track is job.track])
-        self._put_now(job, observations)
+        self._put_now(job, observations, parts)
 
-    def _put_now(self, job: _Job, observations: tuple[Observation, ...]) -> None:
+    def _put_now(
+        self, job: _Job, observations: tuple[Observation, ...], parts: list[OutPart] | None = None
+    ) -> None:
         """Makes a batch durable with its mark, and tells its words on the bus."""
         if not self.is_current(job.track):
             return
@@ -360,12 +427,14 @@ class AudioService(IntakeService[_Track]):
         for trace in traces:
             self.hop(trace, "audio.speech")
         put = CommitPut(outbox_seq=0, observations=(*job.gaps, *observations), marks=(job.mark,))
-        self.put(job.track, put, [], traces[-1] if traces else b"")
+        self.put(job.track, put, parts or [], traces[-1] if traces else b"")
         for observation in observations:
             if observation.kind == "utterance":
                 self._tell_utterance(observation)
         if job.mark.eof:
             self.log.info("track_ended", chunks=job.track.window.consumed)
+            if job.track.speaker_states is not None:
+                job.track.speaker_states.remove()
             self.forget(job.track)
 
     def _tell_utterance(self, observation: Observation) -> None:

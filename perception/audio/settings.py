@@ -1,4 +1,4 @@
-"""Settings of the audio role: voice activity, speech recognition and its gates, each with its unit."""
+"""Settings of the audio role: voice activity, speech, its gates and speakers, each with its unit."""
 
 from __future__ import annotations
 
@@ -231,6 +231,58 @@ class GateSettings(BaseModel):
     )
 
 
+class SpeakerSettings(BaseModel):
+    """Whose voice it is. Off unless the owner switches it on: a voice key says who somebody is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(
+        default=False,
+        description="Whether utterances get a voice key and a speaker's number, and end where the speaker"
+        " changes.",
+    )
+    hop_s: float = Field(
+        default=0.4,
+        ge=0.1,
+        le=0.8,
+        multiple_of=0.01,
+        description="Seconds from one window of voice to the next.",
+    )
+    same_voice: float = Field(
+        default=0.70,
+        gt=0,
+        lt=1,
+        description="Mean cosine between the windows of two heaps from which on they are one speaker.",
+    )
+    least_voice_s: float = Field(
+        default=2.5, ge=0.5, le=30, description="Seconds of voice that make somebody new."
+    )
+    change_penalty: float = Field(
+        default=0.05,
+        ge=0,
+        le=2,
+        description="Cosine by which another speaker must be better, summed over a turn.",
+    )
+    unlike: float = Field(
+        default=0.65,
+        ge=0,
+        lt=1,
+        description="Cosine to the nearest speaker below which a window is nobody's that is known.",
+    )
+    mixed: float = Field(
+        default=0.75,
+        ge=0,
+        lt=1,
+        description="Cosine to its own speaker below which a window is taken to hold another voice too.",
+    )
+    least_piece_s: float = Field(
+        default=0.6,
+        ge=0,
+        le=5,
+        description="Seconds of words for which an utterance is cut; fewer stay with their neighbour.",
+    )
+
+
 class AudioSettings(BaseModel):
     """Section `audio` of the configuration."""
 
@@ -239,6 +291,7 @@ class AudioSettings(BaseModel):
     voice: VoiceSettings = Field(default=VoiceSettings(), description="Voice activity.")
     speech: SpeechSettings = Field(default=SpeechSettings(), description="Speech recognition.")
     gates: GateSettings = Field(default=GateSettings(), description="Gates against invented words.")
+    speakers: SpeakerSettings = Field(default=SpeakerSettings(), description="Whose voice it is; opt-in.")
     window_chunks: int = Field(
         default=16, ge=2, le=1024, description="Chunks of sound that may be on the way or unheard, per track."
     )

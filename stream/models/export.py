@@ -11,6 +11,7 @@ line on standard output names the library versions, for the stamp.
                          head.npz        weight (1000, 1280), bias (1000,):
                          scores = features @ weight.T + bias
                          labels.txt      the 1000 names, one per line
+    resemblyzer          voice.onnx      mels (N, 160, 40) float32 -> keys (N, 256) float32, unit length
 """
 
 from __future__ import annotations
@@ -120,9 +121,28 @@ def export_image_encoder(folder: Path, out: Path) -> None:
     (out / "labels.txt").write_text(labels, encoding="utf-8")
 
 
+def export_voice_encoder(folder: Path, out: Path) -> None:
+    """Write ``voice.onnx``."""
+    import torch
+
+    from stream.models.voice_encoder import MELS, WINDOW_FRAMES, load_voice_encoder
+
+    torch.onnx.export(
+        load_voice_encoder(folder / "pretrained.pt"),
+        (torch.zeros(2, WINDOW_FRAMES, MELS),),
+        str(out / "voice.onnx"),
+        input_names=["mels"],
+        output_names=["keys"],
+        dynamic_axes={"mels": {0: "windows"}, "keys": {0: "windows"}},
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+
+
 EXPORTS: dict[str, Callable[[Path, Path], None]] = {
     "all-minilm-l6-v2": export_text_encoder,
     "efficientnet-lite0": export_image_encoder,
+    "resemblyzer": export_voice_encoder,
 }
 """What makes the derived files of each model that has some."""
 

@@ -44,7 +44,7 @@ def test_the_models_that_roles_name_are_locked() -> None:
     names = {item.name for item in load_lock("models").items}
     assert names == {
         *("whisper-tiny.en", "whisper-base", "all-minilm-l6-v2"),
-        *("efficientnet-lite0", "pp-ocrv6", "smollm2-135m-instruct"),
+        *("efficientnet-lite0", "pp-ocrv6", "smollm2-135m-instruct", "resemblyzer"),
     }
 
 
