@@ -220,6 +220,11 @@ class RecallSettings(BaseModel):
         ge=0,
         description="weight of lying where the question says: at the beginning, at the end",
     )
+    person: float = Field(
+        default=3.0,
+        ge=0,
+        description="weight of being said by a voice that has the name which the question names",
+    )
     use: float = Field(
         default=0.0,
         ge=0,
