@@ -28,7 +28,7 @@ from memory.log.reader import DATED_LATER, marks
 from memory.log.tombstones import Tombstones
 from memory.log.writer_lock import PATIENCE_S, WriterLock
 from stream.errors import Malformed
-from stream.messages import Citations, CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
+from stream.messages import Act, Citations, CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
 from stream.messages.observation import Reject
 from stream.wire.parts import read_array
 
@@ -297,7 +297,7 @@ class LogStore:
                 outcome.observations += added is True
                 outcome.conflicts += added is False and self._differs(observation)
         for act in message.acts:
-            self._attempt(outcome, act.act_id, add_act, self._db, act, commit_no)
+            self._attempt(outcome, act.act_id, self._add_act, act, commit_no)
         for mark in message.marks:
             self._attempt(outcome, mark.source_id, self._move_mark, mark, commit_no)
         for told in message.citations:
@@ -529,6 +529,11 @@ class LogStore:
                     commit_no,
                 ),
             )
+
+    def _add_act(self, act: Act, commit_no: int) -> bool:
+        if act.value.get("of") == "person" and not self._voices:
+            raise Refused("people are off in this store: memory.people.enabled turns them on")
+        return add_act(self._db, act, commit_no)
 
     def _add_citations(self, told: Citations, commit_no: int) -> bool | None:
         """As `add_citations`; what is new is learnt from."""
