@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -88,6 +89,20 @@ def names_of(db: sqlite3.Connection, name: str) -> list[str]:
     """A name and all others of whoever has it, without case."""
     rows = db.execute(_NAMES_LIKE, (name,)).fetchall()
     return list(dict.fromkeys([name.casefold(), *(row[0].casefold() for row in rows)]))
+
+
+def is_known(db: sqlite3.Connection, name: str) -> bool:
+    """Whether somebody of a name speaks in a chat, or is a voice that the owner named."""
+    words = re.findall(r"[^\W_]+", name)
+    if not words or db.execute("SELECT 1 FROM person_name WHERE name = ? LIMIT 1", (name,)).fetchone():
+        return bool(words)
+    query = "speaker: (" + " AND ".join(f'"{word}"' for word in words) + ")"
+    rows = db.execute(
+        "SELECT o.speaker FROM observation_fts AS f JOIN observation AS o ON o.n = f.rowid"
+        " WHERE observation_fts MATCH ? LIMIT 1",
+        (query,),
+    ).fetchone()
+    return rows is not None and str(rows[0]).casefold() == name.casefold()
 
 
 def heard_by(db: sqlite3.Connection, name: str) -> Said:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, last_commit, marks, named_sources
-from memory.people.names import about, heard_by, said_by
+from memory.people.names import about, heard_by, is_known, said_by
 from memory.recall.words import content_words
 from stream.errors import ConfigError
 from stream.messages import Cue
@@ -209,7 +209,12 @@ class HearingGate:
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
         """As `Gate.clause`."""
-        return Clause(*heard_by(db, cue.in_hearing_of)) if cue.in_hearing_of else None
+        if cue.in_hearing_of:
+            return Clause(*heard_by(db, cue.in_hearing_of))
+        # Read out of the words of a question: somebody of whom nothing is known shuts nothing out.
+        if cue.spoken_to and is_known(db, cue.spoken_to):
+            return Clause(*heard_by(db, cue.spoken_to))
+        return None
 
 
 class KnownGate:

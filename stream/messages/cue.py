@@ -18,7 +18,7 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     was true then; None means now.
     `pts0_ns`/`pts1_ns` bound the position in the source. `person` said it or it is about that person;
     `speaker` said it, by voice or as it is written; `about`: that name is said in it; `in_hearing_of`:
-    that person was there when it was said.
+    that person was there when it was said. `spoken_to` asks for the same, where that person is known at all.
     """
 
     text: str = ""
@@ -32,6 +32,7 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     speaker: str = ""
     about: str = ""
     in_hearing_of: str = ""
+    spoken_to: str = ""
     kinds: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     as_of_commit: int | None = None

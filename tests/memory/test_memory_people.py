@@ -324,6 +324,9 @@ def test_gates_of_who_said_what_about_whom_in_whose_hearing(house, take):
     assert numbers(house, Cue(in_hearing_of="Tom", speaker="Anna")) == sorted([*ANNA, "p1"])
     assert numbers(house, Cue(in_hearing_of="Eva")) == ["g1", "g2", "p1", "p2", "p3"]
     assert numbers(house, Cue(in_hearing_of="100%_")) == []
+    assert numbers(house, Cue(spoken_to="Tom")) == numbers(house, Cue(in_hearing_of="Tom"))
+    assert numbers(house, Cue(spoken_to="eva")) == numbers(house, Cue(in_hearing_of="Eva"))
+    assert len(numbers(house, Cue(spoken_to="Zoe"))) == 15  # Nobody knows her: nothing is shut out.
 
 
 def test_what_is_recalled_names_the_voice_but_not_at_an_earlier_commit(house, take, shelf):
