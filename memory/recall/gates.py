@@ -189,7 +189,7 @@ class SpeakerGate:
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
         """As `Gate.clause`."""
-        return Clause(*said_by(db, cue.speaker)) if cue.speaker else None
+        return Clause(*said_by(db, cue.of_talk.speaker)) if cue.of_talk.speaker else None
 
 
 class AboutGate:
@@ -199,7 +199,7 @@ class AboutGate:
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
         """As `Gate.clause`."""
-        return Clause(*about(db, cue.about)) if cue.about else None
+        return Clause(*about(db, cue.of_talk.about)) if cue.of_talk.about else None
 
 
 class HearingGate:
@@ -209,11 +209,11 @@ class HearingGate:
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
         """As `Gate.clause`."""
-        if cue.in_hearing_of:
-            return Clause(*heard_by(db, cue.in_hearing_of))
+        if cue.of_talk.in_hearing_of:
+            return Clause(*heard_by(db, cue.of_talk.in_hearing_of))
         # Read out of the words of a question: somebody of whom nothing is known shuts nothing out.
-        if cue.spoken_to and is_known(db, cue.spoken_to):
-            return Clause(*heard_by(db, cue.spoken_to))
+        if cue.of_talk.spoken_to and is_known(db, cue.of_talk.spoken_to):
+            return Clause(*heard_by(db, cue.of_talk.spoken_to))
         return None
 
 

@@ -27,7 +27,7 @@ from memory.settings import ShortTermSettings
 from memory.spans.short_term import Held, ShortTerm, held_of
 from memory.watching import Watching, heard_of
 from stream.messages import Coverage, Cue, Evidence, EvidenceItem, RecallAsk
-from stream.messages.cue import Recent
+from stream.messages.cue import Recent, Talk
 from stream.messages.evidence import Watched
 from stream.wire.bounds import fitting, shortened
 
@@ -198,7 +198,7 @@ class RecentRecall:
         stretches = {one.origin: one for one in self._short_term.stretches(origins)}
         found: dict[int, Held] = {}
         # Whose voice it is stands in the log alone.
-        names_somebody = bool(cue.person or cue.speaker or cue.about or cue.in_hearing_of)
+        names_somebody = bool(cue.person) or cue.of_talk != Talk()
         for one in live:
             origin, origin_ns = (one.row.source_id, one.row.session), one.row.t_origin_ns or 0
             stretch = None if names_somebody else stretches.get(origin)

@@ -10,7 +10,7 @@ import msgspec
 from reasoning.when import When
 from reasoning.words import stem, words
 from stream.clock_words import ClockWords
-from stream.messages.cue import Cue
+from stream.messages.cue import Cue, Talk
 from stream.messages.evidence import EvidenceItem
 from stream.named_dates import Stretch, fits, names_any
 
@@ -172,10 +172,15 @@ class Question:
             t0_ns=since_ns,
             t1_ns=until_ns,
             kinds=gates.kinds or self.kinds,
-            spoken_to=gates.spoken_to or (self.hearers[0] if len(self.hearers) == 1 else ""),
+            talk=self._talk(gates),
             pts0_ns=_later(gates.pts0_ns, start_ns),
             pts1_ns=_sooner(gates.pts1_ns, end_ns),
         )
+
+    def _talk(self, gates: Cue) -> Talk | msgspec.UnsetType:
+        if len(self.hearers) != 1 or gates.of_talk.spoken_to:
+            return gates.talk
+        return msgspec.structs.replace(gates.of_talk, spoken_to=self.hearers[0])
 
 
 def _later(one: int | None, other: int | None) -> int | None:

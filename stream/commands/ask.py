@@ -63,12 +63,14 @@ def ask(
 
     from stream.commands.connection import to_store
     from stream.commands.dates import utc_ns
+    from stream.messages.cue import Talk
 
     if question is None:
         _no_question(as_json)
     store_dir = options.store_dir(store)
     gates = options.gates(since, until, source, as_of)
-    gates = replace(gates, in_hearing_of=hearing.strip())
+    if hearing.strip():
+        gates = replace(gates, talk=Talk(in_hearing_of=hearing.strip()))
     if valid_at is not None:
         gates = replace(gates, valid_at_ns=utc_ns(valid_at, "--valid-at"))
     if question is not None:

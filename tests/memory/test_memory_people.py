@@ -19,6 +19,7 @@ from memory.settings import PeopleSettings, RecallSettings
 from memory.spans.consolidate import observations_in
 from stream.errors import ConfigError
 from stream.messages import Act, CommitPut, Cue, KeyRef
+from stream.messages.cue import Talk
 from stream.messages.forget import ForgetAsk
 from stream.messages.people import PeopleAsk
 from stream.process.log import Log
@@ -315,18 +316,24 @@ def test_gates_of_who_said_what_about_whom_in_whose_hearing(house, take):
     house.ask("label", who="my sister", name="Anna", also=True)
     house.ask("label", who=observations[1].observation_id.hex(), name="Tom")
     anna = sorted([*ANNA, "p1", "p2"])
-    assert numbers(house, Cue(speaker="my sister")) == anna
-    assert numbers(house, Cue(speaker="anna")) == anna
-    assert numbers(house, Cue(about="Tom")) == ["p2"]
+    assert numbers(house, Cue(talk=Talk(speaker="my sister"))) == anna
+    assert numbers(house, Cue(talk=Talk(speaker="anna"))) == anna
+    assert numbers(house, Cue(talk=Talk(about="Tom"))) == ["p2"]
     assert numbers(house, Cue(person="Tom")) == ["b0", "b1", "b2", "g2"]
     films = sorted([*ANNA, "b0", "b1", "b2", "d2"])
-    assert numbers(house, Cue(in_hearing_of="Tom")) == sorted([*films, "g1", "g2", "p1", "p3"])
-    assert numbers(house, Cue(in_hearing_of="Tom", speaker="Anna")) == sorted([*ANNA, "p1"])
-    assert numbers(house, Cue(in_hearing_of="Eva")) == ["g1", "g2", "p1", "p2", "p3"]
-    assert numbers(house, Cue(in_hearing_of="100%_")) == []
-    assert numbers(house, Cue(spoken_to="Tom")) == numbers(house, Cue(in_hearing_of="Tom"))
-    assert numbers(house, Cue(spoken_to="eva")) == numbers(house, Cue(in_hearing_of="Eva"))
-    assert len(numbers(house, Cue(spoken_to="Zoe"))) == 15  # Nobody knows her: nothing is shut out.
+    assert numbers(house, Cue(talk=Talk(in_hearing_of="Tom"))) == sorted([*films, "g1", "g2", "p1", "p3"])
+    assert numbers(house, Cue(talk=Talk(in_hearing_of="Tom", speaker="Anna"))) == sorted([*ANNA, "p1"])
+    assert numbers(house, Cue(talk=Talk(in_hearing_of="Eva"))) == ["g1", "g2", "p1", "p2", "p3"]
+    assert numbers(house, Cue(talk=Talk(in_hearing_of="100%_"))) == []
+    assert numbers(house, Cue(talk=Talk(spoken_to="Tom"))) == numbers(
+        house, Cue(talk=Talk(in_hearing_of="Tom"))
+    )
+    assert numbers(house, Cue(talk=Talk(spoken_to="eva"))) == numbers(
+        house, Cue(talk=Talk(in_hearing_of="Eva"))
+    )
+    assert (
+        len(numbers(house, Cue(talk=Talk(spoken_to="Zoe")))) == 15
+    )  # Nobody knows her: nothing is shut out.
 
 
 def test_what_is_recalled_names_the_voice_but_not_at_an_earlier_commit(house, take, shelf):

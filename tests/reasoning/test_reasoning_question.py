@@ -297,4 +297,4 @@ def test_dates_are_neither_subjects_nor_anchors(asked, subjects, order, words):
 def test_to_whom_it_was_said(asked, hearers):
     question = read_question(asked)
     assert question.hearers == hearers
-    assert question.cue("words", Cue()).spoken_to == (hearers[0] if hearers else "")
+    assert question.cue("words", Cue()).of_talk.spoken_to == (hearers[0] if hearers else "")
