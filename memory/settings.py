@@ -244,6 +244,11 @@ class RecallSettings(BaseModel):
         default=True,
         description="whether a day or month that a question names leaves the turns of other times out",
     )
+    perspective: bool = Field(
+        default=True,
+        description="whether of two who are named whoever is spoken to does not count as who speaks: what "
+        "did Anna tell Tom",
+    )
     spelling: bool = Field(
         default=True,
         description="whether a word that neither the store nor English has is read as one a slip away",

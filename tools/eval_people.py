@@ -50,6 +50,7 @@ class Uttered(NamedTuple):
     speaker: str
     voice: str
     person: str
+    seconds: float = 1.0
 
 
 def turns_of(manifest: Path | None, rttm: Path | None) -> dict[str, list[Turn]]:
@@ -70,11 +71,12 @@ def turns_of(manifest: Path | None, rttm: Path | None) -> dict[str, list[Turn]]:
 
 def speaker_at(turns: Iterable[Turn], t0_s: float, t1_s: float) -> str:
     """Who talks most of a stretch; empty where nobody is known to."""
-    times: Counter[str] = Counter()
+    times: dict[str, float] = {}
     for turn in turns:
-        times[turn.speaker] += max(0.0, min(turn.t1_s, t1_s) - max(turn.t0_s, t0_s))  # type: ignore[assignment]
-    best = times.most_common(1)
-    return best[0][0] if best and best[0][1] > 0 else ""
+        shared_s = max(0.0, min(turn.t1_s, t1_s) - max(turn.t0_s, t0_s))
+        times[turn.speaker] = times.get(turn.speaker, 0.0) + shared_s
+    best = max(times, key=lambda one: times[one], default="")
+    return best if times.get(best, 0.0) > 0 else ""
 
 
 def uttered(store: Path, turns: dict[str, list[Turn]]) -> list[Uttered]:
@@ -95,7 +97,7 @@ def uttered(store: Path, turns: dict[str, list[Turn]]) -> list[Uttered]:
         source = Path(uri).stem
         speaker = speaker_at(turns.get(source, ()), pts0_ns / 1e9, pts1_ns / 1e9)
         if speaker:
-            found.append(Uttered(source, speaker, voice or "", person or ""))
+            found.append(Uttered(source, speaker, voice or "", person or "", (pts1_ns - pts0_ns) / 1e9))
     return found
 
 
@@ -122,12 +124,16 @@ def scored(rows: Sequence[Uttered]) -> dict[str, float]:
 
 
 def across(rows: Sequence[Uttered]) -> dict[str, float]:
-    """Of pairs of a speaker in one source and one in another, the share that are one person."""
-    main: dict[tuple[str, str], Counter[str]] = {}
+    """Of pairs of a speaker in one source and one in another, the share that are one person.
+
+    A speaker of a source is the person by whom it is taken to speak longest there.
+    """
+    main: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:
         if row.person:
-            main.setdefault((row.source, row.speaker), Counter())[row.person] += 1
-    voices = [(*key, told.most_common(1)[0][0]) for key, told in sorted(main.items())]
+            of = main.setdefault((row.source, row.speaker), {})
+            of[row.person] = of.get(row.person, 0.0) + row.seconds
+    voices = [(*key, max(told, key=lambda one: told[one])) for key, told in sorted(main.items())]
     pairs = [(a, b) for a, b in itertools.combinations(voices, 2) if a[0] != b[0]]
     same = [a[2] == b[2] for a, b in pairs if a[1] == b[1]]
     other = [a[2] == b[2] for a, b in pairs if a[1] != b[1]]

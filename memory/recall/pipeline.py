@@ -234,7 +234,18 @@ class Recall:
         """
         reach, moment_ns = self._settings.neighbours, int(self._settings.moment_s * 1e9)
         turns = frozenset(found.gathered.turns(db, found.numbers))
-        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
+        pool = Pool(
+            db,
+            found.numbers,
+            found,
+            questions,
+            reach,
+            moment_ns,
+            cue.text,
+            turns,
+            cue.as_of_commit,
+            self._settings.perspective,
+        )
         # One question is scored by one set, whatever is learnt meanwhile.
         weights = self._weights if cue.as_of_commit is None else self._fixed
         own = self._terms(pool, OWN_SCORERS, weights)

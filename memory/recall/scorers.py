@@ -66,6 +66,8 @@ class Pool:
     """Those of the numbers that are of chats."""
     as_of: int | None = None
     """The commit of which they may know; None: all."""
+    perspective: bool = True
+    """Whether who is spoken to does not count as who speaks."""
 
     @property
     def question(self) -> QuestionKey | None:
@@ -192,7 +194,8 @@ class PersonScorer:
         words_of = {
             speaker: set(re.findall(r"[^\W_]{2,}", speaker.casefold())) for speaker in set(said.values())
         }
-        asked -= spoken_to(pool.asked, set().union(*words_of.values()) if words_of else ())
+        if pool.perspective:
+            asked -= spoken_to(pool.asked, set().union(*words_of.values()) if words_of else ())
         is_asked = {speaker: float(bool(asked & words)) for speaker, words in words_of.items()}
         named = {n: is_asked[speaker] for n, speaker in said.items()}
         return named if any(named.values()) else {}
