@@ -175,14 +175,12 @@ class MemoryService(Service):
 
     def _open_upkeep(self) -> None:
         """Retention, forgetting, and what idle time does about spans."""
-        looks, budgets = self.lane("retention"), self._settings.retention
+        looks, budgets, now_ns = self.lane("retention"), self._settings.retention, self.clock.now_ns
         self._retention = Retention(
-            self._store, self._reader, self._shelf, budgets, self.clock.now_ns, self._writer, looks
+            self._store, self._reader, self._shelf, budgets, now_ns, self._writer, looks
         )
         self._retention.register(self)
-        self._people = People(
-            self._store, self._reader, self._settings.people, self.clock.now_ns, self._writer
-        )
+        self._people = People(self._store, self._reader, self._settings.people, now_ns, self._writer)
         self._people.register(self)
         self._forget = Forget(
             self._store,

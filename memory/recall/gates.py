@@ -178,7 +178,7 @@ class PersonGate:
         """As `Gate.clause`."""
         if not cue.person:
             return None
-        said = said_by(db, cue.person)
+        said = said_by(db, cue.person, by_voice=cue.as_of_commit is None)
         return Clause(f"{said.sql} OR o.about = ? COLLATE NOCASE", (*said.values, cue.person))
 
 
@@ -189,7 +189,11 @@ class SpeakerGate:
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
         """As `Gate.clause`."""
-        return Clause(*said_by(db, cue.of_talk.speaker)) if cue.of_talk.speaker else None
+        return (
+            Clause(*said_by(db, cue.of_talk.speaker, by_voice=cue.as_of_commit is None))
+            if cue.of_talk.speaker
+            else None
+        )
 
 
 class AboutGate:
@@ -199,7 +203,11 @@ class AboutGate:
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
         """As `Gate.clause`."""
-        return Clause(*about(db, cue.of_talk.about)) if cue.of_talk.about else None
+        return (
+            Clause(*about(db, cue.of_talk.about, by_voice=cue.as_of_commit is None))
+            if cue.of_talk.about
+            else None
+        )
 
 
 class HearingGate:
@@ -210,10 +218,10 @@ class HearingGate:
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
         """As `Gate.clause`."""
         if cue.of_talk.in_hearing_of:
-            return Clause(*heard_by(db, cue.of_talk.in_hearing_of))
+            return Clause(*heard_by(db, cue.of_talk.in_hearing_of, by_voice=cue.as_of_commit is None))
         # Read out of the words of a question: somebody of whom nothing is known shuts nothing out.
         if cue.of_talk.spoken_to and is_known(db, cue.of_talk.spoken_to):
-            return Clause(*heard_by(db, cue.of_talk.spoken_to))
+            return Clause(*heard_by(db, cue.of_talk.spoken_to, by_voice=cue.as_of_commit is None))
         return None
 
 

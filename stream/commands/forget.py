@@ -69,9 +69,7 @@ def forget(
             "--person", metavar="WHO", help="A person: its voice, its names, what you decided about it."
         ),
     ] = "",
-    with_words: Annotated[
-        bool, typer.Option("--with-words", help="With --person: what it said, too.")
-    ] = False,
+    with_words: options.WithWords = False,
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="With --matching: how many at most.")] = 10,
     snapshots: Annotated[
         list[Path] | None,
@@ -100,12 +98,11 @@ def forget(
         _in_snapshots(snapshots, store_dir, teller)
         return
     _check(named)
+    told_person = _of_person(person, with_words=with_words)
     with to_store(store_dir, preset, config, idle_exit) as connection:
         asks_which = bool(matching) and not (yes or dry_run or as_json) and sys.stdin.isatty()
-        if matching:
-            ask = _found(connection, matching, k, asks_which)
-        else:
-            ask = _of_person(person, with_words=with_words) or _ask(spans, ids, source, between)
+        ask = told_person or _ask(spans, ids, source, between)
+        ask = _found(connection, matching, k, asks_which) if matching else ask
         would = _would(connection, ask)
         teller.event("would", "" if as_json else words_of(would), **would_json(would))
         n = would.counts.get("observations", 0)

@@ -55,6 +55,7 @@ InHearingOf = Annotated[
         help="Only what was said when this person was there: to it, by it, or in a talk of its own.",
     ),
 ]
+WithWords = Annotated[bool, typer.Option("--with-words", help="With --person: what it said, too.")]
 AsOf = Annotated[
     int | None,
     typer.Option(

@@ -325,6 +325,8 @@ def test_gates_of_who_said_what_about_whom_in_whose_hearing(house, take):
     assert numbers(house, Cue(talk=Talk(in_hearing_of="Tom", speaker="Anna"))) == sorted([*ANNA, "p1"])
     assert numbers(house, Cue(talk=Talk(in_hearing_of="Eva"))) == ["g1", "g2", "p1", "p2", "p3"]
     assert numbers(house, Cue(talk=Talk(in_hearing_of="100%_"))) == []
+    last = house.store.last_commit
+    assert numbers(house, Cue(talk=Talk(speaker="Anna"), as_of_commit=last)) == ["p1", "p2"]
     assert numbers(house, Cue(talk=Talk(spoken_to="Tom"))) == numbers(
         house, Cue(talk=Talk(in_hearing_of="Tom"))
     )

@@ -66,7 +66,7 @@ def memory(monkeypatch):
 
 def run(*words):
     done = CliRunner().invoke(app, ["people", *words], catch_exceptions=False)
-    return done.exit_code, done.stdout
+    return done.exit_code, done.output
 
 
 def test_the_list_for_people_and_for_programs(memory):
@@ -75,6 +75,7 @@ def test_the_list_for_people_and_for_programs(memory):
     assert out.splitlines() == [
         "000102030405  Anna, also my sister  7 utterances, 1 min 35 s in 2 sources, 3 written turns",
         "aaaaaaaaaaaa  nobody named  1 utterances, 4 s in 1 source",
+        "1 utterances are too short to tell whose they are",
     ]
     code, out = run("--json")
     told = json.loads(out)
