@@ -171,7 +171,7 @@ class VoiceMap:
         if voice is None:
             return  # Too short to tell whose it is.
         self.voice_of[heard.n] = (voice, heard.seconds)
-        self._note_rivals(heard, voice)
+        parted = self._note_rivals(heard, voice)
         weight = heard.seconds * max(0.0, 1.0 - heard.overlap)
         voice.total += weight * heard.vector
         voice.seconds += weight
@@ -182,6 +182,9 @@ class VoiceMap:
         if voice.seconds >= voice.due_s or (voice.together and voice.person is None):
             voice.due_s = max(2.0 * voice.seconds, self._scale.least_s)
             self._settle(voice)
+        for one in parted:
+            if one.person is None:
+                self._settle(one)
 
     def persons(self) -> list[Person]:
         """The persons that stand, in the order in which they were first heard."""
@@ -202,15 +205,12 @@ class VoiceMap:
             return self._made(("own", heard.observation_id), heard, origin)
         if heard.turn >= 0:
             return self._made((*origin, heard.turn), heard, origin)
-        if heard.seconds * (1.0 - heard.overlap) < self._scale.least_s:
-            near = self._nearest(heard.vector.astype(np.float64), heard.seconds)
-            if near is None:
-                return None
-            return self._bucket(near, origin, heard)
         near = self._nearest(heard.vector.astype(np.float64), heard.seconds, self._at_once(heard))
-        if near is None:
-            return self._made((*origin, "n", heard.observation_id), heard, origin)
-        return self._bucket(near, origin, heard)
+        if near is not None:
+            return self._bucket(near, origin, heard)
+        if heard.seconds * (1.0 - heard.overlap) < self._scale.least_s:
+            return None
+        return self._made((*origin, "n", heard.observation_id), heard, origin)
 
     def _made(self, key: VoiceKey, heard: Heard, origin: Origin) -> Voice:
         voice = self._voices.get(key)
@@ -246,15 +246,21 @@ class VoiceMap:
                 found.add(self._keys_of[n])
         return found
 
-    def _note_rivals(self, heard: Heard, voice: Voice) -> None:
-        """Two who talk at once are two."""
+    def _note_rivals(self, heard: Heard, voice: Voice) -> list[Voice]:
+        """Two who talk at once are two; returns those that were taken for one with the other so far."""
+        parted: list[Voice] = []
         for key in self._at_once(heard):
             other = self._voices[key]
             if other is not voice and not (voice.origin == other.origin and 0 <= voice.turn == other.turn):
                 voice.rivals.add(key)
                 other.rivals.add(voice.key)
+                if voice.person is not None and voice.person is other.person and key not in voice.together:
+                    less = min(voice, other, key=lambda one: (one.seconds, -one.first_n))
+                    self._leave(less)
+                    parted.append(less)
         self._keys_of[heard.n] = voice.key
         insort(self._spoken.setdefault(voice.origin, []), (heard.pts0_ns, heard.pts1_ns, heard.n))
+        return parted
 
     # The owner's word.
 
@@ -290,9 +296,20 @@ class VoiceMap:
     def _unite(self, voice: Voice) -> None:
         """Brings the persons together of whom the owner said that they are one."""
         for key in sorted(voice.together, key=lambda key: self._voices[key].first_n):
-            other, person = self._voices[key].person, voice.person
-            if person is not None and other is not None and other is not person:
+            near = self._voices[key]
+            other, person = near.person, voice.person
+            if person is None or other is None or other is person:
+                continue
+            if not self._are_parted(person, other):
                 self._merge(*sorted((person, other), key=lambda one: one.first.first_n))
+                continue
+            # The two persons have been told apart: this voice alone goes to the one that it was said to be.
+            moves, to = (near, person) if voice.name and not near.name else (voice, other)
+            self._leave(moves)
+            self._join(moves, to)
+
+    def _are_parted(self, one: Person, other: Person) -> bool:
+        return any(self._must_part(a, b) for a in one.voices.values() for b in other.voices.values())
 
     # Persons.
 

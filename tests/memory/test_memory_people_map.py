@@ -164,6 +164,14 @@ def test_merge_goes_before_what_was_heard_and_split_after_it_takes_it_back():
     assert parts(heard(utterances, split)) == [[1, 2], [3]]
 
 
+def test_a_voice_that_is_said_to_be_annas_leaves_tom_and_tom_stays():
+    tom = voice(2, 1)
+    utterances = [said(1, 1, "a", 0), said(2, 2, "b", 0, vector=tom), said(3, 2, "c", 0, vector=tom)]
+    named = [act("label", 1, 1, "Anna"), act("label", 2, 2, "Tom")]
+    assert parts(heard(utterances, named)) == [[1], [2, 3]]
+    assert parts(heard(utterances, [*named, act("merge", 1, 3, **{"with": [3]})])) == [[1, 3], [2]]
+
+
 def test_split_takes_a_whole_voice_or_one_utterance():
     one = voice(1, 1)
     utterances = [
@@ -231,3 +239,50 @@ def test_calibrations_are_by_encoder_and_an_unknown_one_is_careful():
     assert other.join_at(10) > known.join_at(10)
     assert known.join_at(1.6) < known.join_at(3) < known.join_at(4) == known.join_at(100)
     assert calibration_of(ENCODER, 0.9).join_at(10) == 0.9
+
+
+def mess(seed):
+    """Utterances of a noisy town, and acts of an owner who changes his mind."""
+    dice = random.Random(seed)  # noqa: S311
+    utterances = []
+    for n in range(1, 90):
+        source, who = dice.randrange(6), dice.randrange(5)
+        loud = voice(who, n, noise=dice.choice((0.2, 0.6, 1.2)))
+        turn = dice.choice((-1, who, who, dice.randrange(5)))
+        seconds = dice.choice((0.5, 2.0, 6.0))
+        overlap = dice.choice((0.0, 0.0, 1.0))
+        t0_s = dice.uniform(0, 300)
+        utterances.append(
+            said(n, who, f"f{source}", turn, t0_s=t0_s, seconds=seconds, overlap=overlap, vector=loud)
+        )
+    acts = []
+    for order in range(dice.randrange(12)):
+        one, *others = dice.sample(range(1, 90), 3)
+        kind = dice.choice(("label", "label", "merge", "split"))
+        if kind == "label":
+            acts.append(act(kind, one, order, dice.choice(("Anna", "Tom", "Lee"))))
+        else:
+            acts.append(act(kind, one, order, **{"with" if kind == "merge" else "apart": others}))
+    return utterances, acts
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_comes_the_map_holds_together(seed):
+    utterances, acts = mess(seed)
+    made = heard(utterances, acts)
+    assert parts(made) == parts(heard(utterances, acts))
+    persons = made.persons()
+    assert len({one.person_id for one in persons}) == len(persons)
+    of = {key: one for one in persons for key in one.voices}
+    assert sum(len(one.voices) for one in persons) == len(of)
+    for one in made.voices():
+        assert one.person is of.get(one.key)
+    for person in persons:
+        assert person.voices
+        assert person.first in person.voices.values()
+        total = sum(one.unit() * min(one.seconds, 60.0) for one in person.voices.values())
+        assert np.allclose(person.total, total, atol=1e-6)
+        if not acts:
+            turns = [(one.origin, one.turn) for one in person.voices.values() if one.turn >= 0]
+            assert len(turns) == len(set(turns))
+            assert not any(key in person.voices for one in person.voices.values() for key in one.rivals)
