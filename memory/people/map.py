@@ -91,11 +91,11 @@ class Voice:
     apart: set[VoiceKey] = field(default_factory=set)
     together: set[VoiceKey] = field(default_factory=set)
     names: list[Named] = field(default_factory=list)
+    voice_id: bytes = b""
+    """Made of its first utterance, (16,) bytes."""
 
-    @property
-    def voice_id(self) -> bytes:
-        """Made of its first utterance, (16,) bytes."""
-        return hashlib.blake2b(b"voice" + self.anchor, digest_size=16).digest()
+    def __post_init__(self) -> None:
+        self.voice_id = hashlib.blake2b(b"voice" + self.anchor, digest_size=16).digest()
 
     @property
     def name(self) -> str:
@@ -162,6 +162,8 @@ class VoiceMap:
         self._keys_of: dict[int, VoiceKey] = {}
         self.voice_of: dict[int, tuple[Voice, float]] = {}
         """The voice of each utterance, by its row number, and its seconds."""
+        self.fresh: list[int] = []
+        """Utterances heard since whoever writes them down emptied this; their voices stay theirs."""
         self.merged: dict[bytes, bytes] = {}
         """Persons that were found to be others, by their ids."""
 
@@ -171,6 +173,7 @@ class VoiceMap:
         if voice is None:
             return  # Too short to tell whose it is.
         self.voice_of[heard.n] = (voice, heard.seconds)
+        self.fresh.append(heard.n)
         parted = self._note_rivals(heard, voice)
         weight = heard.seconds * max(0.0, 1.0 - heard.overlap)
         voice.total += weight * heard.vector

@@ -95,6 +95,13 @@ class People:
 
     def step(self) -> bool:
         """Hears the next stretch; True where there is more."""
+        try:
+            return self._step()
+        except BaseException:
+            self._view = PeopleView(self._settings)  # What was not written is made again.
+            raise
+
+    def _step(self) -> bool:
         with self._store.views() as db:
             if self._settings.enabled:
                 return self._view.advance(db)

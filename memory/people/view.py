@@ -37,7 +37,6 @@ class _Written:
     voices: dict[bytes, Row] = field(default_factory=dict)
     persons: dict[bytes, Row] = field(default_factory=dict)
     names: dict[tuple[bytes, int], str] = field(default_factory=dict)
-    utterances: dict[int, tuple[bytes, float]] = field(default_factory=dict)
 
 
 class PeopleView:
@@ -56,6 +55,7 @@ class PeopleView:
         self._reset_seen = 0
         self._last_key = 0
         self._written = _Written()
+        self._is_anew = True
 
     def advance(self, db: sqlite3.Connection) -> bool:
         """Hears the next stretch within the writer's transaction; True where there is more to hear."""
@@ -80,7 +80,7 @@ class PeopleView:
     def _begin(self, db: sqlite3.Connection) -> None:
         self._wishes = wishes_of(acts_on_persons(db))
         self._maps, self._scales, self._last_key = {}, {}, 0
-        self._written = _read(db)
+        self._written, self._is_anew = _read(db), True
 
     def _map(self, encoder_id: str) -> VoiceMap:
         if encoder_id not in self._maps:
@@ -92,12 +92,7 @@ class PeopleView:
     def _write(self, db: sqlite3.Connection) -> None:
         """Brings the tables in step with the maps."""
         new, old = self._rows(), self._written
-        gone_utterances = old.utterances.keys() - new.utterances.keys()
-        db.executemany("DELETE FROM voice_of WHERE n = ?", ((n,) for n in gone_utterances))
-        db.executemany(
-            "INSERT OR REPLACE INTO voice_of (n, voice_id, seconds) VALUES (?, ?, ?)",
-            ((n, *of) for n, of in new.utterances.items() if old.utterances.get(n) != of),
-        )
+        self._write_utterances(db)
         db.executemany(
             "DELETE FROM voice WHERE voice_id = ?", ((one,) for one in old.voices.keys() - new.voices.keys())
         )
@@ -132,12 +127,30 @@ class PeopleView:
             db.execute("INSERT OR REPLACE INTO person_scale VALUES (?, ?)", (scale.encoder_id, told))
         self._written = new
 
+    def _write_utterances(self, db: sqlite3.Connection) -> None:
+        """All of them where the maps were made anew, else those that are new: what was heard stays so."""
+        known: dict[int, tuple[bytes, float]] = {}
+        if self._is_anew:
+            rows = db.execute("SELECT n, voice_id, seconds FROM voice_of")
+            known = {row[0]: row[1:] for row in rows}
+        heard: dict[int, tuple[bytes, float]] = {}
+        for one in self._maps.values():
+            numbers = one.voice_of if self._is_anew else one.fresh
+            told = ((n, *one.voice_of[n]) for n in numbers)
+            heard |= {n: (voice.voice_id, seconds) for n, voice, seconds in told}
+            one.fresh.clear()
+        gone = known.keys() - heard.keys()
+        db.executemany("DELETE FROM voice_of WHERE n = ?", ((n,) for n in gone))
+        db.executemany(
+            "INSERT OR REPLACE INTO voice_of (n, voice_id, seconds) VALUES (?, ?, ?)",
+            ((n, *of) for n, of in heard.items() if known.get(n) != of),
+        )
+        self._is_anew = False
+
     def _rows(self) -> _Written:
         made = _Written()
         for encoder_id, one in self._maps.items():
             standing = {id(person): person.person_id for person in one.persons()}
-            for n, (voice, seconds) in one.voice_of.items():
-                made.utterances[n] = (voice.voice_id, seconds)
             for voice in one.voices():
                 person_id = standing[id(voice.person)] if voice.person is not None else b""
                 where = (*voice.origin, voice.turn, voice.anchor)
@@ -256,5 +269,4 @@ def _read(db: sqlite3.Connection) -> _Written:
         },
         {row[0]: row[1:] for row in db.execute(f"SELECT person_id, {columns} FROM person")},  # noqa: S608
         {(row[0], row[1]): row[2] for row in db.execute("SELECT person_id, place, name FROM person_name")},
-        {row[0]: row[1:] for row in db.execute("SELECT n, voice_id, seconds FROM voice_of")},
     )

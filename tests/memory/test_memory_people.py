@@ -13,11 +13,12 @@ from memory.log.reader import LogReader
 from memory.log.store import LogStore
 from memory.people.names import with_speakers
 from memory.people.service import People
+from memory.people.view import PeopleView
 from memory.recall.gates import gates_of
 from memory.recall.pipeline import Recall
 from memory.settings import PeopleSettings, RecallSettings
 from memory.spans.consolidate import observations_in
-from stream.errors import ConfigError
+from stream.errors import ConfigError, DiskFull
 from stream.messages import Act, CommitPut, Cue, KeyRef
 from stream.messages.cue import Talk
 from stream.messages.forget import ForgetAsk
@@ -203,6 +204,29 @@ def test_heard_one_by_one_or_all_at_once_is_the_same(tmp_path, take):
         tables.append(house.caught_up().tables())
         house.close()
     assert tables[0] == tables[1]
+
+
+def test_what_could_not_be_written_is_made_again(house, take, monkeypatch):
+    films = family(take)
+    house.store.commit([film.put(*said) for film, said in films[:2]])
+    before = house.caught_up().tables()
+    house.store.commit([film.put(*said) for film, said in films[2:]])
+    whole = PeopleView._write_utterances
+
+    def fails(view, db):
+        whole(view, db)
+        raise DiskFull("no room")
+
+    monkeypatch.setattr(PeopleView, "_write_utterances", fails)
+    with pytest.raises(DiskFull):
+        house.caught_up()
+    assert house.tables() == before
+    monkeypatch.setattr(PeopleView, "_write_utterances", whole)
+    assert [letters(texts) for _, texts in house.caught_up().who()] == [
+        sorted(ANNA),
+        ["b0", "b1", "b2"],
+        ["d2"],
+    ]
 
 
 def test_that_voice_is_my_sister_and_undo(house, take):
