@@ -9,7 +9,7 @@ process's, loading the model included. `faster_whisper` and `faster_whisper_vad`
 defaults (beam 5, other temperatures where it doubts), without and with its voice filter, with the same model
 (for `auto`: whisper-base) and arithmetic in the same run; `faster_whisper_our_beam` has our beam. With
 `--quiet`, `invented_words` are the words that each of them writes for sound without speech: made by
-`tools.speech_material`, and PATHs.
+`tools.speech_material`, and PATHs. With `--speakers` it is voices instead of words: `tools.eval_speakers`.
 """
 
 from __future__ import annotations
@@ -93,8 +93,20 @@ def read_manifest(path: Path) -> list[Line]:
 # Systems.
 
 
-def ours(paths: Sequence[Path], preset: str, overrides: dict[str, object]) -> Run:
-    """The pipeline: every file into one store, the utterances read back from its log."""
+def ours(
+    paths: Sequence[Path],
+    preset: str,
+    overrides: dict[str, object],
+    look: Callable[[Path, dict[Path, bytes]], None] | None = None,
+) -> Run:
+    """The pipeline: every file into one store, the utterances read back from its log.
+
+    Args:
+        paths: The files.
+        preset: Of the configuration.
+        overrides: Settings of it.
+        look: Called with the store and the id of each file before the store goes.
+    """
     from memory.log.database import LOG_NAME, connect_reader
 
     run = Run()
@@ -123,6 +135,8 @@ def ours(paths: Sequence[Path], preset: str, overrides: dict[str, object]) -> Ru
                 run.languages[path] = sorted({language for _, language in rows})
         finally:
             log.close()
+        if look is not None:
+            look(store, sources)
     return run
 
 
@@ -372,8 +386,17 @@ def options_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quiet", type=Path, nargs="*", default=None, help="count invented words; folders or files are added"
     )
+    parser.add_argument(
+        "--speakers", action="store_true", help="measure voices, not words: tools.eval_speakers"
+    )
+    parser.add_argument("--diarise", type=Path, default=None, help="folder with sounds, ref.rttm and *.uem")
+    parser.add_argument(
+        "--utterances", action="store_true", help="with --diarise: the whole pipeline as well"
+    )
     options = parser.parse_args(argv)
-    if options.manifest is None and options.quiet is None:
+    if options.speakers and options.manifest is None and options.diarise is None:
+        parser.error("nothing to measure: give --manifest, --diarise or both")
+    if not options.speakers and options.manifest is None and options.quiet is None:
         parser.error("nothing to measure: give --manifest, --quiet or both")
     return options
 
@@ -382,12 +405,14 @@ def main(argv: list[str] | None = None) -> int:
     """Measures and prints; 1 for bad input or a missing model."""
     options = options_of(argv)
     report: Callable[[str], object] = sys.stderr.write
+    from tools import eval_speakers
+
     try:
-        result = evaluate(options)
+        result = (eval_speakers.evaluate if options.speakers else evaluate)(options)
     except OmniRecallError as error:
         report(f"{error}\n{error.remedy}\n")
         return 1
-    show(result)
+    (eval_speakers.show if options.speakers else show)(result)
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False))
     return 0

@@ -252,7 +252,24 @@ class SpeakerSettings(BaseModel):
         default=0.70,
         gt=0,
         lt=1,
-        description="Mean cosine between the windows of two heaps from which on they are one speaker.",
+        description="Mean cosine between the windows of two heaps from which on they are one speaker; less"
+        " where a voice stays less like itself.",
+    )
+    steady: bool = Field(
+        default=True, description="Whether that cosine is lowered for a far microphone or a loud room."
+    )
+    below_steady: float = Field(
+        default=0.05,
+        ge=0,
+        le=0.5,
+        description="How far it may be below the cosine of windows that follow each other.",
+    )
+    same_mean: float = Field(
+        default=0.87,
+        gt=0,
+        le=1,
+        description="Cosine between the means of somebody new and of a speaker known from before, from which"
+        " on they are one.",
     )
     least_voice_s: float = Field(
         default=2.5, ge=0.5, le=30, description="Seconds of voice that make somebody new."

@@ -38,6 +38,13 @@ MOST_WAITING = 8
 MOST_WINDOWS = 512
 """Weight that a known speaker's mean reaches: it goes on following a voice that changes slowly."""
 
+STEADY_QUANTILE = 0.65
+MOST_STEADINESS = 256
+FEW = 8
+LEAST_SAME = 0.55
+"""The threshold goes no lower, and never above the usual one: a reader is alike from one breath to the next,
+and less so over minutes."""
+
 Vectors = NDArray[np.float64]
 
 
@@ -59,13 +66,15 @@ class Speaker:
 class Speakers:
     """Everything that a batch takes over from the batches before it.
 
-    `waiting` are voices of which too little was heard to be somebody: they have no number.
+    `waiting` are voices of which too little was heard to be somebody: they have no number. `steadiness`
+    are the latest cosines of windows that follow each other.
     """
 
     known: tuple[Speaker, ...] = ()
     waiting: tuple[Speaker, ...] = ()
     next_number: int = 0
     batches: int = 0
+    steadiness: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +137,8 @@ def told_apart(
         return [], before
     vectors = np.concatenate([windows.vectors for windows in batch]).astype(np.float64)
     edges = np.cumsum([0, *(len(windows.vectors) for windows in batch)])
-    heaps = linked(vectors, (*before.known, *before.waiting), settings.same_voice)
+    steadiness = (*before.steadiness, *_steadiness(batch, settings))[-MOST_STEADINESS:]
+    heaps = linked(vectors, (*before.known, *before.waiting), threshold(steadiness, settings))
     speakers = _somebody(vectors, heaps, before, settings)
     labels, likeness = np.full(len(vectors), UNKNOWN), np.zeros(len(vectors))
     # With the centroids of the heaps, then with those of what they became.
@@ -141,7 +151,8 @@ def told_apart(
         likeness = like[np.arange(len(labels)), labels]
     known, numbers, next_number = _numbered(labels, speakers, before)
     numbers = np.where((likeness < settings.unlike) | _alone(heaps, edges, settings), UNKNOWN, numbers)
-    after = Speakers(known, _waiting(vectors, heaps, numbers, before), next_number, before.batches + 1)
+    waiting = _waiting(vectors, heaps, numbers, before)
+    after = Speakers(known, waiting, next_number, before.batches + 1, steadiness)
     voiced = [
         Voiced(windows, numbers[a:b], _mixed(windows, labels[a:b], likeness[a:b], settings))
         for windows, (a, b) in zip(batch, pairwise(edges), strict=True)
@@ -149,13 +160,35 @@ def told_apart(
     return voiced, after
 
 
-def linked(vectors: Vectors, before: Sequence[Speaker], threshold: float) -> list[_Heap]:
+def _steadiness(batch: Sequence[VoiceWindows], settings: SpeakerSettings) -> list[float]:
+    """Cosines of windows of one segment that follow each other without sharing sound, as they are kept."""
+    lag = round(WINDOW / AUDIO_RATE_HZ / settings.hop_s)
+    found: list[float] = []
+    for windows in batch:
+        products = windows.vectors[lag:] * windows.vectors[: max(0, len(windows.vectors) - lag)]
+        found += products.sum(axis=1, dtype=np.float32).astype(np.float64).tolist()
+    return found
+
+
+def threshold(steadiness: Sequence[float], settings: SpeakerSettings) -> float:
+    """Mean cosine from which on two heaps are one speaker: a little below how like himself one stays here.
+
+    A far microphone or a loud room makes the windows of one voice less alike. Those that follow each other
+    are mostly of one speaker, and tell by how much; where there are few, a usual figure is taken.
+    """
+    if not settings.steady or len(steadiness) < FEW:
+        return settings.same_voice
+    usual = float(np.quantile(np.array(steadiness), STEADY_QUANTILE))
+    return min(max(usual - settings.below_steady, LEAST_SAME), settings.same_voice)
+
+
+def linked(vectors: Vectors, before: Sequence[Speaker], least: float) -> list[_Heap]:
     """Heaps of windows by average linkage, each with the earlier voice that it has joined; largest first.
 
     Args:
         vectors: (n, D) of unit length.
         before: Each is a heap of its own at first, and no two of them are ever put together.
-        threshold: Mean cosine between two heaps from which on they are one.
+        least: Mean cosine between two heaps from which on they are one.
     """
     rows = np.concatenate([np.stack([one.mean for one in before]), vectors]) if before else vectors
     sizes = np.array([*(one.weight for one in before), *([1.0] * len(vectors))])
@@ -165,7 +198,7 @@ def linked(vectors: Vectors, before: Sequence[Speaker], threshold: float) -> lis
     np.fill_diagonal(means, -np.inf)
     while len(rows) > 1:
         into, other = sorted(divmod(int(np.argmax(means)), len(rows)))
-        if means[into, other] < threshold:
+        if means[into, other] < least:
             break
         size = sizes[into] + sizes[other]
         merged = (means[into] * sizes[into] + means[other] * sizes[other]) / size
@@ -189,11 +222,18 @@ def _somebody(
     known = [
         found[one.number].voice(vectors, one.last) if one.number in found else one for one in before.known
     ]
-    new = [
-        heap.voice(vectors, before.batches)
-        for heap in heaps
-        if (heap.joined is None or heap.joined.number == UNKNOWN) and heap.weight() >= least
-    ]
+    new: list[Speaker] = []
+    for heap in heaps:
+        is_known = heap.joined is not None and heap.joined.number != UNKNOWN
+        if is_known or heap.weight() < least:
+            continue
+        voice = heap.voice(vectors, before.batches)
+        like = [float(_unit(one.mean) @ _unit(voice.mean)) for one in known]
+        if like and max(like) >= settings.same_mean:
+            at = int(np.argmax(like))
+            known[at] = _with(known[at], vectors[heap.members])
+        else:
+            new.append(voice)
     return known + new
 
 
@@ -375,6 +415,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     waiting: tuple[_Kept, ...]
     next_number: int
     batches: int
+    steadiness: tuple[float, ...]
 
 
 def packed(speakers: Speakers) -> bytes:
@@ -383,7 +424,9 @@ def packed(speakers: Speakers) -> bytes:
         tuple(_Kept(one.number, one.weight, one.last, one.mean.astype("<f4").tobytes()) for one in some)
         for some in (speakers.known, speakers.waiting)
     )
-    return msgspec.msgpack.encode(_State(known, waiting, speakers.next_number, speakers.batches))
+    return msgspec.msgpack.encode(
+        _State(known, waiting, speakers.next_number, speakers.batches, speakers.steadiness)
+    )
 
 
 def unpacked(body: bytes) -> Speakers:
@@ -400,4 +443,4 @@ def unpacked(body: bytes) -> Speakers:
         )
         for some in (state.known, state.waiting)
     )
-    return Speakers(known, waiting, state.next_number, state.batches)
+    return Speakers(known, waiting, state.next_number, state.batches, state.steadiness)

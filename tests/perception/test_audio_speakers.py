@@ -20,6 +20,7 @@ from perception.audio.speakers import (
     key_of,
     linked,
     packed,
+    threshold,
     told_apart,
     turns_of,
     unpacked,
@@ -152,6 +153,47 @@ def test_a_run_that_resumes_at_any_batch_gives_the_same_numbers():
             voiced, again = told_apart(batches[n], again, SETTINGS)
             assert voiced[0].speakers.tolist() == whole[n]
         assert packed(again) == packed(state)
+
+
+def test_where_a_voice_stays_less_like_itself_two_are_told_apart_all_the_same():
+    """As in a loud room: everything is less alike, one voice too."""
+    rng = np.random.default_rng(0)
+
+    def loud(who):
+        own = windows(who).vectors + rng.normal(size=(len(who), KEY_SIZE)) * 0.5 / np.sqrt(KEY_SIZE)
+        own /= np.linalg.norm(own, axis=1, keepdims=True)
+        return VoiceWindows(windows(who).centres, own.astype(np.float32))
+
+    batch = [loud([1] * 15 + [2] * 15)]
+    (voiced,), state = told_apart(batch, Speakers(), SETTINGS.model_copy(update={"unlike": 0.3}))
+    assert voiced.speakers.tolist() == [0] * 15 + [1] * 15
+    assert threshold(state.steadiness, SETTINGS) < SETTINGS.same_voice
+    fixed = SpeakerSettings(steady=False, unlike=0.3)
+    assert threshold(state.steadiness, fixed) == fixed.same_voice
+    assert told_apart(batch, Speakers(), fixed)[1].next_number != 2
+    assert threshold((), SETTINGS) == SETTINGS.same_voice
+    assert threshold((1.0,) * 9, SETTINGS) < 0.85
+
+
+def test_a_heap_whose_mean_is_like_a_known_speakers_is_that_speaker():
+    """Window by window they are less alike than the usual cosine: as one who reads another part."""
+    rng = np.random.default_rng(1)
+
+    def rough(seed):
+        own = windows([1] * 10, seed=seed).vectors + rng.normal(size=(10, KEY_SIZE)) * 0.55 / np.sqrt(
+            KEY_SIZE
+        )
+        own /= np.linalg.norm(own, axis=1, keepdims=True)
+        return [VoiceWindows(windows([1] * 10).centres, own.astype(np.float32))]
+
+    # Heaps form among those that are a little more alike; none of the others joins them.
+    plain = SpeakerSettings(steady=False, same_voice=0.68, unlike=0.0, least_voice_s=1.2, same_mean=1.0)
+    state, apart = Speakers(), Speakers()
+    for seed in range(4):
+        _, apart = told_apart(rough(seed), apart, plain)
+    for seed in range(4):
+        _, state = told_apart(rough(seed), state, plain.model_copy(update={"same_mean": 0.8}))
+    assert state.next_number < apart.next_number
 
 
 def test_nothing_gives_nothing():
