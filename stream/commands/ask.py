@@ -165,7 +165,8 @@ def show(answer: Answer) -> None:
     say(clean(" ".join(marked) + answer.answer.removeprefix(plain)))
     away = away_uris(item.uri for item in answer.citations if item.uri)
     for number, item in enumerate(answer.citations, start=1):
-        say(f"  [{number}] {whereabouts(item, away)}")
+        who = f"{clean(item.speaker)}: " if item.speaker and item.kind == "utterance" else ""
+        say(f"  [{number}] {who}{whereabouts(item, away)}")
     for conflict in answer.conflicts:
         say(f"  but: {clean(conflict)}")
     for notice in answer.notices:
