@@ -245,9 +245,9 @@ class RecallSettings(BaseModel):
         description="whether a day or month that a question names leaves the turns of other times out",
     )
     perspective: bool = Field(
-        default=True,
+        default=False,
         description="whether of two who are named whoever is spoken to does not count as who speaks: what "
-        "did Anna tell Tom",
+        "did Anna tell Tom; off, since it found the first right turn more often and no more among ten",
     )
     spelling: bool = Field(
         default=True,

@@ -65,7 +65,7 @@ OTHER_KEYS = {
 """Ways that are not taken."""
 SWITCHES = (
     ("without named dates", "named_dates", False),
-    ("without perspective", "perspective", False),
+    ("with perspective", "perspective", True),
     ("with 3 events opened", "events", 3),
 )
 """Mechanisms of recall that are no scorer, each the other way round than it ships."""

@@ -66,7 +66,7 @@ class Pool:
     """Those of the numbers that are of chats."""
     as_of: int | None = None
     """The commit of which they may know; None: all."""
-    perspective: bool = True
+    perspective: bool = False
     """Whether who is spoken to does not count as who speaks."""
 
     @property
@@ -181,8 +181,8 @@ class SittingScorer:
 class PersonScorer:
     """Being said by somebody whom the question names: a wish, since others speak of people too.
 
-    By voice, too, where the owner named it. Of two who are named, whoever is spoken to does not count:
-    "what did Anna tell Tom" asks for Anna's words.
+    By voice, too, where the owner named it. With perspective, of two who are named whoever is spoken to does
+    not count: "what did Anna tell Tom" asks for Anna's words.
     """
 
     name = "person"

@@ -377,6 +377,22 @@ def test_what_is_recalled_names_the_voice_but_not_at_an_earlier_commit(house, ta
     assert named == ["Anna", "", "Anna"]
 
 
+def test_named_voices_are_speakers_for_the_scorer_and_with_perspective_hearers_are_not(house, take, shelf):
+    observations = filled(house, take)
+    for place, name in ((0, "Anna"), (1, "Tom")):
+        house.ask("label", who=observations[place].observation_id.hex(), name=name)
+
+    def liked(text, **settings):
+        with house.reader.snapshot() as db:
+            ranked = Recall(shelf, RecallSettings(**settings)).ranked(db, Cue(text=text), 10)
+        return {one.item.text[0]: one.terms.get("person", 0.0) > 0 for one in ranked}
+
+    words = "of the car, the fence or the ferry"
+    assert liked(f"What did Anna say {words}?") == {"a": True, "b": False, "c": True}
+    assert liked(f"What did Anna tell Tom {words}?") == {"a": False, "b": False, "c": False}
+    assert liked(f"What did Anna tell Tom {words}?", perspective=True) == {"a": True, "b": False, "c": True}
+
+
 class Now:
     def submit(self, run, *arguments, done=None, failed=None):
         result = run(*arguments)
