@@ -32,6 +32,7 @@ from memory.log.rows import log_rows
 from memory.log.status import status_of
 from memory.log.store import LogStore, PutItem
 from memory.recall.apart import apart_for
+from memory.people.service import People
 from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
@@ -120,6 +121,7 @@ class MemoryService(Service):
             window=self._settings.window,
             patience_s=self.surroundings.config.typed("supervisor", SupervisorSettings).handover_s,
             learn=self._learner.learn if recall.learn else None,
+            voices=self._settings.people.enabled,
         )
         self._opened.callback(self._store.close)
         self._reader = LogReader(store_dir)
@@ -179,11 +181,13 @@ class MemoryService(Service):
 
     def _open_upkeep(self) -> None:
         """Retention, forgetting, and what idle time does about spans."""
-        looks, budgets = self.lane("retention"), self._settings.retention
+        looks, budgets, now_ns = self.lane("retention"), self._settings.retention, self.clock.now_ns
         self._retention = Retention(
-            self._store, self._reader, self._shelf, budgets, self.clock.now_ns, self._writer, looks
+            self._store, self._reader, self._shelf, budgets, now_ns, self._writer, looks
         )
         self._retention.register(self)
+        self._people = People(self._store, self._reader, self._settings.people, now_ns, self._writer)
+        self._people.register(self)
         self._forget = Forget(
             self._store,
             self._reader,
@@ -193,7 +197,7 @@ class MemoryService(Service):
             query=self._query,
             fail=self._not_answered,
             changed=self._let_go,
-            woken=self._forgotten,
+            woken=self._look_again,
             log=self.log,
         )
         self._idle_spans = IdleSpans(
@@ -251,6 +255,7 @@ class MemoryService(Service):
             self._writer.submit(self._sweep_media, self._sweep.popleft(), failed=self._views_failed)
         elif not self._consolidating and not self._views_due:
             self._idle_spans.turn(now_ns)
+            self._people.turn()
         for name, n in self._idle_spans.take_told().items():
             self.metrics.count(name, n)
         self._keys.turn(now_ns)
@@ -342,16 +347,16 @@ class MemoryService(Service):
         self._short_term.forget(ids)
         self._reindex.forget()
 
-    def _forgotten(self) -> None:
+    def _look_again(self) -> None:
+        """Something was committed or forgotten: every view is to be looked at."""
         self._views_due = True
+        self._people.wake()
         self._claims_due = self._settings.claims
         self._keys.wake()
 
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
         self._committing = False
-        self._views_due = True
-        self._claims_due = self._settings.claims
-        self._keys.wake()
+        self._look_again()
         self._retention.wake(self.clock.monotonic_ns())
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
         for received, ack in zip(group, acks, strict=True):

@@ -220,6 +220,11 @@ class RecallSettings(BaseModel):
         ge=0,
         description="weight of lying where the question says: at the beginning, at the end",
     )
+    person: float = Field(
+        default=3.0,
+        ge=0,
+        description="weight of being said by a voice that has the name which the question names",
+    )
     use: float = Field(
         default=0.0,
         ge=0,
@@ -238,6 +243,11 @@ class RecallSettings(BaseModel):
     named_dates: bool = Field(
         default=True,
         description="whether a day or month that a question names leaves the turns of other times out",
+    )
+    perspective: bool = Field(
+        default=False,
+        description="whether of two who are named whoever is spoken to does not count as who speaks: what "
+        "did Anna tell Tom; off, since it found the first right turn more often and no more among ten",
     )
     spelling: bool = Field(
         default=True,
@@ -389,6 +399,29 @@ class RetentionSettings(BaseModel):
     )
 
 
+class PeopleSettings(BaseModel):
+    """Who speaks, across sources and days. Off: nothing is computed and no voice key is stored.
+
+    A voice key tells a person from others as a fingerprint does: whoever wants that says so, here and
+    in `audio.speakers`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(
+        default=False,
+        description="whether voices are told apart across sources, so that persons can be named; off, voice "
+        "keys that perception sends are not stored",
+    )
+    join_at: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="cosine from which a voice of many seconds is a known person's, in the place of what "
+        "was measured for its encoder",
+    )
+
+
 class MemorySettings(BaseModel):
     """The one writer of the store, its views, and recall."""
 
@@ -421,6 +454,7 @@ class MemorySettings(BaseModel):
     short_term: ShortTermSettings = Field(
         default=ShortTermSettings(), description="the last minutes of live sources, in memory"
     )
+    people: PeopleSettings = Field(default=PeopleSettings(), description="who speaks, across sources")
     clips: ClipSettings = Field(default=ClipSettings(), description="clips of live sources")
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="what is let go when a budget is spent"

@@ -42,6 +42,14 @@ _IT_IS = re.compile(
     r"^(?:(?:that|this|it|he|she|they)\s*(?:'s|\u2019s|\s+is|\s+was|\s+were|\s+are)|(?:it|that)\s+should\s+be|make\s+(?:it|that))\s+",
     re.I,
 )
+_THE_VOICE = re.compile(
+    r"^(?:that|this|the)\s+(?:voice|speaker|person\s+(?:speaking|talking))(?:'s|\u2019s|\s+is|\s+was|\s+belongs\s+to)"
+    r"\s+(?P<name>[^.!?]+?)[\s.!]*$"
+    r"|^(?:that|this)\s*(?:'s|\u2019s|\s+is|\s+was)\s+(?P<speaking>[^.!?]+?)\s+(?:speaking|talking)[\s.!]*$",
+    re.I,
+)
+NAME_WORDS = 5
+"""Of what a voice is called; more is a sentence about it."""
 VALUE_WORDS = 6
 """A longer correction is a sentence to be quoted, not the value of a slot."""
 _ASKS = {
@@ -101,6 +109,14 @@ def value_in(text: str) -> str:
     said = re.split(r",?\s+not\s+", _IT_IS.sub("", said), maxsplit=1)[0].strip(" .!,\"'")
     is_short = is_elliptic and 0 < len(said.split()) <= VALUE_WORDS
     return said if is_short and not re.search(r"\s(?:is|are|was|were|has|lives|works)\s", f" {said} ") else ""
+
+
+def voice_in(text: str) -> str:
+    """Whose voice it is, as the owner says: "No, that voice is my sister"; empty where nothing says so."""
+    match = _THE_VOICE.match(_DENIES.sub("", text.strip()))
+    name = plain(match["name"] or match["speaking"]).strip(" ,\"'") if match is not None else ""
+    is_name = 0 < len(name.split()) <= NAME_WORDS and not re.match(r"(?:not|no|too|very|so)\b", name, re.I)
+    return name if is_name else ""
 
 
 def in_scope(question: str, told: ClaimsTold, scope: Scope, settings: ReasoningSettings) -> bool:
@@ -265,6 +281,8 @@ class Correcting:
             raise ConfigError(
                 "a correction needs words", remedy='omnirecall correct "No, that was my sister"'
             )
+        if name := voice_in(put.text):
+            return self._name_voice(put, name)
         question, cue, cited = self._corrected(put)
         told = self._memory.claims(msgspec.structs.replace(cue, text=question)) if question else ClaimsTold()
         items = [*cited, *(item for one in (*told.now, *told.before, *told.against) for item in one.items)]
@@ -290,6 +308,28 @@ class Correcting:
         )
         item = next((one for one in cited if one.observation_id == scope.target), None)
         return CorrectDone(act=act, commit_no=self._memory.commit(act), item=item)
+
+    def _name_voice(self, put: CorrectPut, name: str) -> CorrectDone:
+        """Names the voice of an utterance: the one that was told, or the first that the answer cites.
+
+        Raises:
+            ConfigError: If the answer cites no utterance.
+        """
+        said = [] if put.about else [one for one in self._corrected(put)[2] if one.kind == "utterance"]
+        if not (put.about or said):
+            raise ConfigError(
+                "nothing says whose voice is meant",
+                remedy="name an utterance: --about ID, as search tells it",
+            )
+        act = Act(
+            act_id=new_id(),
+            kind="label",
+            t_ns=self._now_ns(),
+            target=put.about or said[0].observation_id,
+            text=name,
+            value={"of": "person"},
+        )
+        return CorrectDone(act=act, commit_no=self._memory.commit(act), item=said[0] if said else None)
 
     def _corrected(self, put: CorrectPut) -> tuple[str, Cue, Sequence[EvidenceItem]]:
         """The question that was answered wrongly, its gates, and what the answer cited."""

@@ -63,7 +63,11 @@ OTHER_KEYS = {
     ),
 }
 """Ways that are not taken."""
-SWITCHES = (("without named dates", "named_dates", False), ("with 3 events opened", "events", 3))
+SWITCHES = (
+    ("without named dates", "named_dates", False),
+    ("with perspective", "perspective", True),
+    ("with 3 events opened", "events", 3),
+)
 """Mechanisms of recall that are no scorer, each the other way round than it ships."""
 DAY_NS = 86_400_000_000_000
 DEPTH = max(KS)

@@ -20,6 +20,8 @@ from memory.keys.keyers import unpack_vectors
 from memory.log.media import media_path
 from memory.log.reader import MIDDLE, Logged, marks, pages
 from memory.log.tombstones import Tombstones
+from memory.people.forget import ForgottenPerson, acts_that_tell, take_voices
+from memory.people.view import clear as clear_people
 from memory.spans.consolidate import observations_in, packed_ids, picture_of
 from memory.spans.digest import CITED_OF_MANY, cited_in, digest
 from stream.messages.dialogue import DIALOGUE_ID, EXCHANGE, asked_in
@@ -61,6 +63,7 @@ def erase(
     media_dir: Path,
     *,
     ids: Sequence[bytes] = (),
+    person: ForgottenPerson | None = None,
 ) -> Erased:
     """Takes away every observation that meets one of the conditions, and what derives from it.
 
@@ -71,6 +74,7 @@ def erase(
         media_dir: Where fingerprints of pictures are read; the files are not touched.
         ids: Observations and corrections that were named: acts on them go although they are not there any
             more.
+        person: Whose voice keys, names and acts go.
     """
     done = Erased()
     doom(db, conditions)
@@ -83,6 +87,7 @@ def erase(
     _gather(db, done.gathering)
     done.counts["observations"] = _count(db, "SELECT COUNT(*) FROM temp.doomed")
     done.counts["texts"] = _take_texts(db)
+    _take_person(db, done, person)
     _take_keys(db, done, "SELECT observation_id FROM temp.doomed")
     done.counts["citations"] = _count(
         db, "SELECT COUNT(*) FROM citation WHERE observation_id IN (SELECT observation_id FROM temp.doomed)"
@@ -132,6 +137,19 @@ def _doom_exchanges(db: sqlite3.Connection) -> None:
             f" o.pts0_ns, o.pts0_ns / 2 + o.pts1_ns / 2 FROM observation AS o WHERE o.n IN ({marks(some_n)})",
             some_n,
         )
+
+
+def _take_person(db: sqlite3.Connection, done: Erased, person: ForgottenPerson | None) -> None:
+    """The voice of a person that was named; and all persons are made anew where a voice of theirs goes."""
+    if person is not None:
+        for act_id in acts_that_tell(db, person):
+            _take_acts(db, done, "act_id = ?", (act_id,))
+        keys = take_voices(db, person, done.gathering)
+        done.key_ids += keys
+        done.counts["voices"] = len(keys)
+        done.counts["names"] = len(person.names)
+    elif db.execute("SELECT 1 FROM temp.doomed AS d JOIN voice_of AS v ON v.n = d.n LIMIT 1").fetchone():
+        clear_people(db)
 
 
 def _gather(db: sqlite3.Connection, gathering: Gathering) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from memory.bounds import NAME_CHARS
 from memory.log.reader import T0, T1, SourceRow, marks, named_sources, pages, sources
 from memory.log.tombstones import ForgottenRange
+from memory.people.forget import ForgottenPerson, keyless_ranges, person_of, words_of
 from stream.errors import ConfigError
 from stream.messages.dialogue import DIALOGUE
 from stream.messages.forget import ForgetAsk, ForgottenPart
@@ -48,6 +49,7 @@ class Selection:
     ids: tuple[bytes, ...] = ()
     ranges: tuple[ForgottenRange, ...] = ()
     whole: frozenset[Origin] = field(default_factory=frozenset)
+    person: ForgottenPerson | None = None
 
     def conditions(self) -> list[Condition]:
         """Conditions of which an observation that is to go meets one."""
@@ -65,12 +67,14 @@ def selection_of(db: sqlite3.Connection, ask: ForgetAsk) -> Selection:
         SourceGone: If there is no source of a name.
     """
     has_utc, has_pts = (ask.t0_ns, ask.t1_ns) != (None, None), (ask.pts0_ns, ask.pts1_ns) != (None, None)
-    kinds = [bool(ask.ids), bool(ask.spans), bool(ask.sources) or has_utc or has_pts]
+    kinds = [bool(ask.ids), bool(ask.spans), bool(ask.sources) or has_utc or has_pts, bool(ask.person)]
     if sum(kinds) != 1:
         raise ConfigError(
-            "name one kind of thing to forget: ids, spans, or sources and a range",
+            "name one kind of thing to forget: ids, spans, a person, or sources and a range",
             remedy="omnirecall forget --help",
         )
+    if ask.person:
+        return _of_person(db, ask)
     if ask.ids:
         return _of_ids(db, ask.ids)
     if ask.spans:
@@ -85,6 +89,17 @@ def selection_of(db: sqlite3.Connection, ask: ForgetAsk) -> Selection:
     if has_utc or has_pts:
         return _of_range(db, ask)
     return _of_sources(named_sources(db, ask.sources), sources(db))
+
+
+def _of_person(db: sqlite3.Connection, ask: ForgetAsk) -> Selection:
+    """A person's voice, and what it said where that is asked for."""
+    person = person_of(db, ask.person)
+    keyless = tuple(keyless_ranges(db, person))
+    words = words_of(db, person) if ask.with_words else []
+    if not words:
+        return Selection("person", ranges=keyless, person=person)
+    said = _of_ids(db, [one.hex() for one in words])
+    return Selection("person", said.ids, (*said.ranges, *keyless), person=person)
 
 
 def _of_ids(db: sqlite3.Connection, written: Sequence[str]) -> Selection:

@@ -145,6 +145,8 @@ class Forget:
             numbers = numbers_of(db, selection)
             corrections = corrections_of(db, selection)
             counts = {"observations": len(numbers), "sources": len(selection.whole)}
+            if selection.person is not None:
+                counts["voices"] = len(selection.person.voices)
             return ForgetDone(
                 counts=counts | ({"acts": len(corrections)} if corrections else {}),
                 parts=tuple(parts_of(db, selection, numbers)),
@@ -166,7 +168,12 @@ class Forget:
             selection = selection_of(db, ask)
             add_tombstones(self._store.tombstones, selection, commit_no, act_id)
             erased = erase(
-                db, selection.conditions(), selection.whole, self._store.media.folder, ids=selection.ids
+                db,
+                selection.conditions(),
+                selection.whole,
+                self._store.media.folder,
+                ids=selection.ids,
+                person=selection.person,
             )
             add_act(db, _act(act_id, t_ns, selection, erased.counts["observations"]), commit_no)
             erasure = journal.begin(db, act_id, commit_no, t_ns, erased)

@@ -32,6 +32,7 @@ from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, Lexicon
 from memory.keys.mapped import MOST_SINCE, MappedVectors
 from memory.keys.owners import Gone, Owners
+from memory.keys.speaks import encoders
 from memory.keys.stored import KEYS_SINCE, READ_ROWS, Matched, agrees, matched_of, stored_vectors
 from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
@@ -253,7 +254,7 @@ class IndexShelf:
         self.columns.forget()
         self._mapped.clear()
         self._sweep_rows()
-        kept = [row[0] for row in db.execute("SELECT DISTINCT encoder_id FROM key ORDER BY encoder_id")]
+        kept = encoders(db)
         for encoder_id in set(self.describe()) - set(kept):
             self.drop(encoder_id)
         stems = {_stem(encoder_id) for encoder_id in kept if self.ready(db, encoder_id) is not None}

@@ -98,8 +98,13 @@ def replaced(db: sqlite3.Connection, in_use: Collection[str]) -> list[str]:
 
 
 def encoders(db: sqlite3.Connection) -> list[str]:
-    """All encoders that have a key, in order of their ids; by the index of encoders alone."""
-    return [row[0] for row in db.execute("SELECT DISTINCT encoder_id FROM key ORDER BY encoder_id")]
+    """All encoders that have a key, in order of their ids; by the index of encoders alone.
+
+    But those of voices: nobody searches among them, and no file but the log is to hold any.
+    """
+    voices = {row[0] for row in db.execute("SELECT DISTINCT encoder_id FROM key WHERE kind = 'voice'")}
+    rows = db.execute("SELECT DISTINCT encoder_id FROM key ORDER BY encoder_id")
+    return [row[0] for row in rows if row[0] not in voices]
 
 
 def remove_keys(db: sqlite3.Connection, encoder_id: str, limit: int) -> int:

@@ -41,6 +41,16 @@ def acts_on(db: sqlite3.Connection, target: bytes) -> list[Act]:
     return [_act(row) for row in rows]
 
 
+def acts_on_persons(db: sqlite3.Connection) -> list[Act]:
+    """What the owner decided about persons, oldest first, undone acts left out."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM act AS a WHERE kind IN ('label', 'merge', 'split') AND NOT EXISTS"  # noqa: S608
+        " (SELECT 1 FROM act AS u WHERE u.kind = 'undo' AND u.undoes = a.act_id)"
+        " ORDER BY commit_no, t_ns, act_id"
+    )
+    return [act for act in map(_act, rows) if act.value.get("of") == "person"]
+
+
 def acts_of(db: sqlite3.Connection, ids: Iterable[bytes]) -> list[Act]:
     """The acts of some ids, in order of these; what is not there is left out."""
     rows = [

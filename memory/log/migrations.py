@@ -1,7 +1,7 @@
 """The schema of `log.sqlite`, one numbered function per step, never edited once released.
 
 The log proper (source, track, observation, act, citation, weight_step, tombstone, erasure, media,
-commit_log) is the truth; span, key, claim, place, person and the FTS5 table are views of it. The first
+commit_log) is the truth; span, key, claim, place, person, voice and the FTS5 table are views of it. The first
 step has the columns that later work needs, so that a store made today stays readable.
 
 A law stands in the schema itself: rows of the log are never edited. Triggers refuse an
@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from memory.log import retention_schema
+from memory.log import people_schema, retention_schema
 from memory.log.database import connect_reader, named_error, transaction
 from memory.log.demotion import REASON
 from stream.errors import SchemaTooNew
@@ -455,6 +455,15 @@ def m007_digests_in_order(db: sqlite3.Connection) -> None:
     _run(db, _LET_GO_TABLES)
 
 
+def m008_places(db: sqlite3.Connection) -> None:
+    """Kept for the tables of places, which are made on another branch."""
+
+
+def m009_people(db: sqlite3.Connection) -> None:
+    """Voices, and the persons that they are of."""
+    people_schema.m009_people(db, _run)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_the_log_and_its_views,
     m002_fields_of_turns,
@@ -463,6 +472,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m005_retention,
     m006_the_tree_above_events,
     m007_digests_in_order,
+    m008_places,
+    m009_people,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

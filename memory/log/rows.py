@@ -18,6 +18,7 @@ from memory.log.reader import (
     observation_of,
     pages,
 )
+from memory.people.names import speakers_of
 from stream.errors import ConfigError
 from stream.messages.log import LogAsk, LogRow, LogRows, LogSource
 from stream.messages.observation import ID_BYTES
@@ -120,6 +121,7 @@ def _conditions(
 
 
 def _rows(db: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[LogRow]:
+    names = speakers_of(db, numbers)
     for some in pages(numbers):
         found = db.execute(
             f"SELECT o.commit_no, o.n, {observation_columns('o')}, {T0}, {T1} FROM observation AS o"  # noqa: S608
@@ -129,7 +131,8 @@ def _rows(db: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[LogRow]:
         media = media_of(db, some)
         for *row, t0_ns, t1_ns in found:
             observation = observation_of(row, media.get(row[1], ()))
-            observation = msgspec.structs.replace(observation, t0_ns=t0_ns, t1_ns=t1_ns)
+            speaker = observation.speaker or names.get(row[1], "")
+            observation = msgspec.structs.replace(observation, t0_ns=t0_ns, t1_ns=t1_ns, speaker=speaker)
             yield LogRow(n=row[1], commit_no=row[0], observation=observation)
 
 

@@ -28,12 +28,13 @@ from memory.log.reader import DATED_LATER, marks
 from memory.log.tombstones import Tombstones
 from memory.log.writer_lock import PATIENCE_S, WriterLock
 from stream.errors import Malformed
-from stream.messages import Citations, CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
+from stream.messages import Act, Citations, CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
 from stream.messages.dialogue import EXCHANGE
 from stream.messages.observation import Reject
 from stream.wire.codec import Decoded
 from stream.wire.parts import read_array
 
+VOICE_KEY = "voice"
 UNIT_TOLERANCE = 0.01
 """How far a delivered key's length may be from 1; float16 rounding alone costs 0.001."""
 
@@ -97,6 +98,7 @@ class LogStore:
         window: Batches that a sender may have in flight; told in each acknowledgement.
         patience_s: How long to wait for another process that writes to the store.
         learn: Told the citations of each turn once; None: nothing is learnt from them.
+        voices: Whether keys of voices are stored; off, an observation is taken without them.
 
     Raises:
         SchemaTooNew: If a newer release wrote the store; nothing was touched.
@@ -112,6 +114,7 @@ class LogStore:
         window: int = 64,
         patience_s: float = PATIENCE_S,
         learn: Learn | None = None,
+        voices: bool = False,
     ) -> None:
         store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = store_dir / LOG_NAME
@@ -119,6 +122,7 @@ class LogStore:
         self._now_ns = now_ns
         self._window = window
         self._learn = learn
+        self._voices = voices
         self._lock = WriterLock(store_dir, patience_s)
         try:
             self.media = MediaFolder(store_dir / "media")
@@ -305,7 +309,7 @@ class LogStore:
                 outcome.observations += added is True
                 outcome.conflicts += added is False and self._differs(observation)
         for act in message.acts:
-            self._attempt(outcome, act.act_id, add_act, self._db, act, commit_no)
+            self._attempt(outcome, act.act_id, self._add_act, act, commit_no)
         for mark in message.marks:
             self._attempt(outcome, mark.source_id, self._move_mark, mark, commit_no)
         for told in message.citations:
@@ -517,6 +521,8 @@ class LogStore:
 
     def _add_keys(self, observation: Observation, parts: Parts, commit_no: int) -> None:
         for key in observation.keys:
+            if key.kind == VOICE_KEY and not (self._voices and self.tombstones.lets_key_in(observation)):
+                continue
             if key.part not in parts:
                 raise Refused(f"part {key.part!r} is missing")
             part, body = parts[key.part]
@@ -539,6 +545,11 @@ class LogStore:
                     commit_no,
                 ),
             )
+
+    def _add_act(self, act: Act, commit_no: int) -> bool:
+        if act.value.get("of") == "person" and not self._voices:
+            raise Refused("people are off in this store: memory.people.enabled turns them on")
+        return add_act(self._db, act, commit_no)
 
     def _add_citations(self, told: Citations, commit_no: int) -> bool | None:
         """As `add_citations`; what is new is learnt from."""

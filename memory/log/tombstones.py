@@ -11,8 +11,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from memory.log.reader import marks
 from stream.messages import Observation
+
+VOICE_KEYS = "voice key"
+"""Of a range by which no observation is kept out, but the keys of the voices that are heard there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,13 @@ class Tombstones:
         if row is not None:
             return True
         return any(forgotten.covers(observation) for forgotten in self._ranges_of(observation.source_id))
+
+    def lets_key_in(self, observation: Observation) -> bool:
+        """Whether the key of a voice may come (back) in: the person whose it is may have been forgotten."""
+        key = msgspec.structs.replace(observation, kind=VOICE_KEYS)
+        return not any(
+            one.kind == VOICE_KEYS and one.covers(key) for one in self._ranges_of(observation.source_id)
+        )
 
     def blocks_source(self, source_id: bytes, session: int) -> bool:
         """Whether a source was forgotten as a whole: not even its name comes back."""

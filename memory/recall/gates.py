@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, last_commit, marks, named_sources
+from memory.people.names import about, heard_by, is_known, said_by
 from memory.recall.words import content_words
 from stream.errors import ConfigError
 from stream.messages import Cue
@@ -177,7 +178,51 @@ class PersonGate:
         """As `Gate.clause`."""
         if not cue.person:
             return None
-        return Clause("o.speaker = ? COLLATE NOCASE OR o.about = ? COLLATE NOCASE", (cue.person, cue.person))
+        said = said_by(db, cue.person, by_voice=cue.as_of_commit is None)
+        return Clause(f"{said.sql} OR o.about = ? COLLATE NOCASE", (*said.values, cue.person))
+
+
+class SpeakerGate:
+    """Was said by the named person: by voice, or as it is written."""
+
+    name = "speaker"
+
+    def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
+        """As `Gate.clause`."""
+        return (
+            Clause(*said_by(db, cue.of_talk.speaker, by_voice=cue.as_of_commit is None))
+            if cue.of_talk.speaker
+            else None
+        )
+
+
+class AboutGate:
+    """Is about the named person: written so, or the name is said in it."""
+
+    name = "about"
+
+    def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
+        """As `Gate.clause`."""
+        return (
+            Clause(*about(db, cue.of_talk.about, by_voice=cue.as_of_commit is None))
+            if cue.of_talk.about
+            else None
+        )
+
+
+class HearingGate:
+    """Was said in the hearing of the named person: what others were told alone stays between them."""
+
+    name = "in_hearing_of"
+
+    def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
+        """As `Gate.clause`."""
+        if cue.of_talk.in_hearing_of:
+            return Clause(*heard_by(db, cue.of_talk.in_hearing_of, by_voice=cue.as_of_commit is None))
+        # Read out of the words of a question: somebody of whom nothing is known shuts nothing out.
+        if cue.of_talk.spoken_to and is_known(db, cue.of_talk.spoken_to):
+            return Clause(*heard_by(db, cue.of_talk.spoken_to, by_voice=cue.as_of_commit is None))
+        return None
 
 
 class KnownGate:
@@ -280,7 +325,14 @@ def _years(db: sqlite3.Connection, as_of: int | None) -> range:
 
 
 REACH_GATES: tuple[Gate, ...] = (PositionGate(), SourceGate(), KnownGate())
-CONTENT_GATES: tuple[Gate, ...] = (KindGate(), PlaceGate(), PersonGate())
+CONTENT_GATES: tuple[Gate, ...] = (
+    KindGate(),
+    PlaceGate(),
+    PersonGate(),
+    SpeakerGate(),
+    AboutGate(),
+    HearingGate(),
+)
 """All gates but those of time, which must also know what passes the others."""
 
 

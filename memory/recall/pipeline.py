@@ -18,6 +18,7 @@ import numpy.typing as npt
 from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
 from memory.keys.index import IndexShelf
 from memory.log.reader import Logged, SourceRow, ends_in, last_commit, observations_of
+from memory.people.names import with_speakers
 from memory.recall import expand
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.exchanges import exchanges
@@ -161,10 +162,11 @@ class Recall:
         watch.lap("candidates")
         known = self._sources.of(db, gates.as_of)
         logged = [line.item for line in lines]
+        said = logged if gates.as_of is not None else with_speakers(db, logged)
         pictures = expand.thumbnails_of(db, logged, gates.as_of)
         items = [
             _evidence_item(
-                Scored(line.item, 0.0, {}),
+                Scored(item, 0.0, {}),
                 (),
                 {},
                 known.every[line.item.source_id, line.item.session],
@@ -172,7 +174,7 @@ class Recall:
                 (line.span_id, line.level, ""),
                 pictures.get(line.item.n, ""),
             )
-            for line in lines
+            for line, item in zip(lines, said, strict=True)
         ]
         watch.lap("expand")
         return Evidence(
@@ -237,7 +239,18 @@ class Recall:
         """
         reach, moment_ns = self._settings.neighbours, int(self._settings.moment_s * 1e9)
         turns = frozenset(found.gathered.turns(db, found.numbers))
-        pool = Pool(db, found.numbers, found, questions, reach, moment_ns, cue.text, turns, cue.as_of_commit)
+        pool = Pool(
+            db,
+            found.numbers,
+            found,
+            questions,
+            reach,
+            moment_ns,
+            cue.text,
+            turns,
+            cue.as_of_commit,
+            self._settings.perspective,
+        )
         # One question is scored by one set, whatever is learnt meanwhile.
         weights = self._weights if cue.as_of_commit is None else self._fixed
         own = self._terms(pool, OWN_SCORERS, weights)
@@ -289,6 +302,9 @@ class Recall:
         gates: Gates,
     ) -> list[EvidenceItem]:
         as_of = gates.as_of
+        if as_of is None:  # Whose voice it is was learnt at some commit, nobody knows which.
+            said = with_speakers(db, [one.item for one in chosen])
+            chosen = [replace(one, item=item) for one, item in zip(chosen, said, strict=True)]
         logged = [one.item for one in chosen]
         near = found.gathered.around(db, [item.n for item in logged], self._settings.neighbours)
         around = expand.neighbours(db, logged, near, as_of)

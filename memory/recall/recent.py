@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import msgspec
@@ -17,6 +17,7 @@ import numpy as np
 
 from memory.bounds import NAME_CHARS, TEXT_CHARS
 from memory.log.reader import COLUMNS, Logged, SourceRow, last_commit, marks, named_sources, pages
+from memory.people.names import speakers_of
 from memory.recall.candidates import QuestionKey
 from memory.recall.gates import Gates, live_gates, wanted_range
 from memory.recall.known_sources import KnownSources
@@ -26,7 +27,7 @@ from memory.settings import ShortTermSettings
 from memory.spans.short_term import Held, ShortTerm, held_of
 from memory.watching import Watching, heard_of
 from stream.messages import Coverage, Cue, Evidence, EvidenceItem, RecallAsk
-from stream.messages.cue import Recent
+from stream.messages.cue import Recent, Talk
 from stream.messages.evidence import Watched
 from stream.wire.bounds import fitting, shortened
 
@@ -196,9 +197,11 @@ class RecentRecall:
         origins = [(one.row.source_id, one.row.session) for one in live]
         stretches = {one.origin: one for one in self._short_term.stretches(origins)}
         found: dict[int, Held] = {}
+        # Whose voice it is stands in the log alone.
+        names_somebody = bool(cue.person) or cue.of_talk != Talk()
         for one in live:
             origin, origin_ns = (one.row.source_id, one.row.session), one.row.t_origin_ns or 0
-            stretch = stretches.get(origin)
+            stretch = None if names_somebody else stretches.get(origin)
             if stretch is None or stretch.from_pts_ns > max(0, t0_ns - origin_ns):
                 found |= {held.item.n: held for held in _logged_in(db, origin, live_gates(db, cue))}
             if stretch is not None:
@@ -207,6 +210,9 @@ class RecentRecall:
                     for held in stretch.items
                     if held.item.n not in found and _passes(held.item, cue, t0_ns, t1_ns)
                 }
+        mute = [n for n, held in found.items() if held.item.kind == "utterance" and not held.item.speaker]
+        for n, speaker in (speakers_of(db, mute) if cue.as_of_commit is None else {}).items():
+            found[n] = replace(found[n], item=replace(found[n].item, speaker=speaker))
         return [found[n] for n in sorted(found)]
 
     def _asked(self, text: str) -> frozenset[str]:
@@ -309,7 +315,6 @@ def _passes(item: Logged, cue: Cue, t0_ns: int, t1_ns: int) -> bool:
         and _shares(item.pts0_ns, item.pts1_ns, pts0_ns, pts1_ns)
         and (not cue.kinds or item.kind in cue.kinds)
         and (not cue.place or item.place.casefold() == cue.place.casefold())
-        and (not cue.person or item.speaker.casefold() == cue.person.casefold())
         and (cue.as_of_commit is None or item.commit_no <= cue.as_of_commit)
     )
 

@@ -20,8 +20,10 @@ import numpy.typing as npt
 
 from memory.log.citations import times_cited
 from memory.log.reader import MIDDLE, Logged, ends_of, known_by, marks, pages
+from memory.people.names import speakers_of
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, fact_cosines
 from memory.recall.gathered import Gathered, KeptKeys
+from memory.recall.roles import spoken_to
 from memory.recall.words import edge_of, ground_of, sense_of
 
 SITTING_TURNS = 16
@@ -64,6 +66,8 @@ class Pool:
     """Those of the numbers that are of chats."""
     as_of: int | None = None
     """The commit of which they may know; None: all."""
+    perspective: bool = False
+    """Whether who is spoken to does not count as who speaks."""
 
     @property
     def question(self) -> QuestionKey | None:
@@ -175,19 +179,25 @@ class SittingScorer:
 
 
 class PersonScorer:
-    """Being said by somebody whom the question names: a wish, since others speak of people too."""
+    """Being said by somebody whom the question names: a wish, since others speak of people too.
+
+    By voice, too, where the owner named it. With perspective, of two who are named whoever is spoken to does
+    not count: "what did Anna tell Tom" asks for Anna's words.
+    """
 
     name = "person"
 
     def score(self, pool: Pool) -> Raw:
         """1 for turns of who is named, 0 for other turns; nothing where no speaker is named."""
         asked = set(re.findall(r"[^\W_]+", pool.asked.casefold()))
-        turns = _turns(pool)
-        is_asked = {
-            speaker: float(bool(asked & set(re.findall(r"[^\W_]{2,}", speaker.casefold()))))
-            for speaker in {speaker for _, speaker, _ in turns}
+        said = {n: speaker for n, speaker, _ in _turns(pool)} | _voices(pool)
+        words_of = {
+            speaker: set(re.findall(r"[^\W_]{2,}", speaker.casefold())) for speaker in set(said.values())
         }
-        named = {n: is_asked[speaker] for n, speaker, _ in turns}
+        if pool.perspective:
+            asked -= spoken_to(pool.asked, set().union(*words_of.values()) if words_of else ())
+        is_asked = {speaker: float(bool(asked & words)) for speaker, words in words_of.items()}
+        named = {n: is_asked[speaker] for n, speaker in said.items()}
         return named if any(named.values()) else {}
 
 
@@ -374,6 +384,21 @@ def weighted(
     added = np.zeros(len(numbers))
     added[known] = weight * away / (1.0 if is_wish else spread)
     return added
+
+
+def _voices(pool: Pool) -> dict[int, str]:
+    """The named voices among what is no turn of a chat, and an empty name for other voices there.
+
+    As of a commit nobody knows what was named by then.
+    """
+    if pool.as_of is not None:
+        return {}
+    names = speakers_of(pool.db, [n for n in pool.numbers if n not in pool.turns])
+    if not names:
+        return {}
+    kinds = pool.found.gathered.kinds(pool.db, pool.numbers)
+    said = (n for n, kind in kinds.items() if kind == "utterance" and n not in pool.turns)
+    return {n: names.get(n, "") for n in said}
 
 
 def _turns(pool: Pool) -> list[tuple[int, str, int]]:

@@ -19,6 +19,7 @@ from memory.log.database import LOG_NAME, connect_reader, connect_writer, named_
 from memory.log.migrations import SCHEMA_VERSION, check_version, migrate
 from memory.log.reader import marks, pages
 from memory.log.tombstones import ForgottenRange, Tombstones
+from memory.people.forget import person_within
 from memory.snapshot.manifest import (
     MANIFEST,
     File,
@@ -129,13 +130,14 @@ def _take_covered(db: sqlite3.Connection, media_dir: Path) -> Erased:
         "SELECT source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, kind FROM tombstone"
         " WHERE observation_id IS NULL AND reason = 'forget'"
     )
-    conditions = [condition_of(ForgottenRange(*row)) for row in ranges if row[-1] in TAKEN]
+    covered = [ForgottenRange(*row) for row in ranges]
+    conditions = [condition_of(one) for one in covered if one.kind in TAKEN]
     for some in pages(ids):
         conditions.append(Condition(f"o.observation_id IN ({marks(some)})", tuple(some)))
     tombstones = Tombstones(db)
     origins = db.execute("SELECT source_id, session FROM source").fetchall()
     gone = frozenset(origin for origin in origins if tombstones.blocks_source(*origin))
-    return erase(db, conditions, gone, media_dir, ids=ids)
+    return erase(db, conditions, gone, media_dir, ids=ids, person=person_within(db, covered))
 
 
 def forget_in(folder: Path, store_dir: Path) -> Replayed:

@@ -9,6 +9,7 @@ import msgspec
 from memory.bounds import TEXT_CHARS
 from memory.log.media import media_path
 from memory.log.reader import marks, named_sources
+from memory.people.names import with_speakers
 from memory.spans.consolidate import observations_in
 from memory.spans.digest import told_lines
 from memory.spans.tree import ids_in, observations_by_id
@@ -91,7 +92,7 @@ def _entry(db: sqlite3.Connection, row: tuple[object, ...]) -> TimelineEntry:
         observations = observations_by_id(db, ids_in(cited if isinstance(cited, bytes) else b""))
     else:
         observations = observations_in(db, span.source_id, span.session, span.pts0_ns, span.pts1_ns)
-    texts = told_lines(observations)
+    texts = told_lines(with_speakers(db, observations))
     span = msgspec.structs.replace(span, observations=tuple(one.observation_id for one in observations))
     return TimelineEntry(
         span=span,

@@ -214,6 +214,27 @@ def read_sayers(text: str, sense: str = "any") -> tuple[str, ...]:
     return tuple(stem(word) for word in run[-1:])
 
 
+_HEARERS = re.compile(
+    rf"\b(?:tell|tells|told|telling|ask|asks|asked|give|gives|gave|show|shows|showed|promise|promises|promised|remind|"
+    rf"reminds|reminded|warn|warns|warned|answer|answers|answered)\s+(?P<direct>{_NAMED}(?:\s+{_NAMED})*)\b(?!'s)"
+    rf"|\b(?:said?|says?|talk(?:s|ed)?|speaks?|spoke|mention(?:s|ed)?|recommend(?:s|ed)?|suggest(?:s|ed)?|"
+    rf"explain(?:s|ed)?|describe[sd]?|wrote|writes?|share[sd]?)\b[^?.!]*?\s(?:to|with)\s+(?P<behind>{_NAMED}(?:\s+{_NAMED})*)\b(?!'s)"
+)
+
+
+def read_hearers(text: str, sayers: tuple[str, ...]) -> tuple[str, ...]:
+    """Who is spoken to by those whose words are asked for: "what did Anna tell *Tom* about the car"."""
+    if not sayers:
+        return ()
+    found: list[str] = []
+    for match in _HEARERS.finditer(text):
+        name = match["direct"] or match["behind"]
+        # To Tom's brother nothing is said that Tom need hear.
+        if not name.endswith("\u2019s") and not {stem(word) for word in words(name)} & set(sayers):
+            found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
 def _head(tokens: list[str], article: int, first: int, end: int) -> str:
     """The head of the run `tokens[first:end]`, without the verb that an inverted question puts after it."""
     run = tokens[first:end]

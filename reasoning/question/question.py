@@ -10,7 +10,7 @@ import msgspec
 from reasoning.when import When
 from reasoning.words import stem, words
 from stream.clock_words import ClockWords
-from stream.messages.cue import Cue
+from stream.messages.cue import Cue, Talk
 from stream.messages.evidence import EvidenceItem
 from stream.named_dates import Stretch, fits, names_any
 
@@ -81,7 +81,8 @@ class Question:
     name or mean; `names` are stems of proper names, numbers and quoted words, which nothing else
     can stand for; `all_names` those of moments and options too. `acts` are stems of what is done, where
     the question says so ("when did she *water* the roses"): a picture of roses alone does not tell that.
-    `sayers` are stems of those whose words are asked for: names, "sister", "i".
+    `sayers` are stems of those whose words are asked for: names, "sister", "i"; `hearers` are the names
+    of those to whom they are said.
 
     `clock` are the times that the words mean for who asks, where that was told; `around` is a moment that
     limits it. `counts`: how many are asked for. `negated`: what is not so is. `without` are stems of who or
@@ -101,6 +102,7 @@ class Question:
     all_names: tuple[str, ...] = ()
     acts: tuple[str, ...] = ()
     sayers: tuple[str, ...] = ()
+    hearers: tuple[str, ...] = ()
     when: When = field(default_factory=When)
     order: Order | None = None
     dates: tuple[Stretch, ...] = ()
@@ -170,9 +172,15 @@ class Question:
             t0_ns=since_ns,
             t1_ns=until_ns,
             kinds=gates.kinds or self.kinds,
+            talk=self._talk(gates),
             pts0_ns=_later(gates.pts0_ns, start_ns),
             pts1_ns=_sooner(gates.pts1_ns, end_ns),
         )
+
+    def _talk(self, gates: Cue) -> Talk | msgspec.UnsetType:
+        if len(self.hearers) != 1 or gates.of_talk.spoken_to:
+            return gates.talk
+        return msgspec.structs.replace(gates.of_talk, spoken_to=self.hearers[0])
 
 
 def _later(one: int | None, other: int | None) -> int | None:

@@ -15,6 +15,7 @@ from datetime import datetime
 from reasoning.question.about import (
     MEASURE,
     read_acts,
+    read_hearers,
     read_names,
     read_sayers,
     read_subjects,
@@ -64,6 +65,7 @@ def read_question(
     bare = MEASURE.sub("how", content)
     key = tuple(s for s in content_stems(bare) if s not in wanted and s not in carriers)
     subjects = read_subjects(content, wanted, names, places_count=sense != "written")
+    sayers = () if dialogue else read_sayers(content, sense)
     return Question(
         asked=asked,
         content=content,
@@ -76,7 +78,8 @@ def read_question(
         names=names,
         all_names=tuple(dict.fromkeys((*names, *all_names))),
         acts=read_acts(content),
-        sayers=() if dialogue else read_sayers(content, sense),
+        sayers=sayers,
+        hearers=read_hearers(content, sayers),
         when=when,
         order=order,
         dates=dates,

@@ -25,6 +25,7 @@ from stream.commands import (
     import_,
     index,
     models,
+    people,
     pin,
     reindex,
     retention,
@@ -86,6 +87,7 @@ app.command("serve")(serve.serve)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
+app.add_typer(people.app, name="people")
 app.add_typer(retention.app, name="retention")
 app.add_typer(models.app, name="models")
 

@@ -50,6 +50,7 @@ def ask(
             "--valid-at", metavar="TIME", help="What held at this time, for questions about what holds now."
         ),
     ] = None,
+    hearing: options.InHearingOf = "",
     store: options.Store = None,
     preset: options.Preset = "archive",
     config: options.ConfigFile = None,
@@ -62,11 +63,14 @@ def ask(
 
     from stream.commands.connection import to_store
     from stream.commands.dates import utc_ns
+    from stream.messages.cue import Talk
 
     if question is None:
         _no_question(as_json)
     store_dir = options.store_dir(store)
     gates = options.gates(since, until, source, as_of)
+    if hearing.strip():
+        gates = replace(gates, talk=Talk(in_hearing_of=hearing.strip()))
     if valid_at is not None:
         gates = replace(gates, valid_at_ns=utc_ns(valid_at, "--valid-at"))
     if question is not None:
@@ -161,7 +165,8 @@ def show(answer: Answer) -> None:
     say(clean(" ".join(marked) + answer.answer.removeprefix(plain)))
     away = away_uris(item.uri for item in answer.citations if item.uri)
     for number, item in enumerate(answer.citations, start=1):
-        say(f"  [{number}] {whereabouts(item, away)}")
+        who = f"{clean(item.speaker)}: " if item.speaker and item.kind == "utterance" else ""
+        say(f"  [{number}] {who}{whereabouts(item, away)}")
     for conflict in answer.conflicts:
         say(f"  but: {clean(conflict)}")
     for notice in answer.notices:

@@ -150,6 +150,10 @@ def _show(done: CorrectDone) -> None:
     if act.kind == "undo":
         say(f"taken back: correction {act.undoes.hex()[:SHOWN_DIGITS]}")
         return
+    if act.kind == "label":
+        say(f"noted: that voice is {clean(act.text)}  act {act.act_id.hex()[:SHOWN_DIGITS]}")
+        say("  omnirecall people undo takes it back")
+        return
     say(f"noted: “{clean(act.text)}”  correction {act.act_id.hex()[:SHOWN_DIGITS]}")
     _say_scope(act)
 

@@ -70,6 +70,13 @@ def forget(
             help="What a search for this finds: you say which of it; with --yes all that is like it.",
         ),
     ] = "",
+    person: Annotated[
+        str,
+        typer.Option(
+            "--person", metavar="WHO", help="A person: its voice, its names, what you decided about it."
+        ),
+    ] = "",
+    with_words: options.WithWords = False,
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="With --matching: how many at most.")] = 10,
     snapshots: Annotated[
         list[Path] | None,
@@ -93,23 +100,25 @@ def forget(
 
     teller = Teller(as_json=as_json)
     store_dir = options.store_dir(store)
-    named = [bool(spans), bool(ids), bool(source) or between is not None, bool(matching)]
+    named = [bool(spans), bool(ids), bool(source) or between is not None, bool(matching), bool(person)]
     if snapshots and not any(named):
         _in_snapshots(snapshots, store_dir, teller)
         return
     _check(named)
+    told_person = _of_person(person, with_words=with_words)
     with to_store(store_dir, preset, config, idle_exit) as connection:
         asks_which = bool(matching) and not (yes or dry_run or as_json) and sys.stdin.isatty()
-        ask = _found(connection, matching, k, asks_which) if matching else _ask(spans, ids, source, between)
+        ask = told_person or _ask(spans, ids, source, between)
+        ask = _found(connection, matching, k, asks_which) if matching else ask
         would = _would(connection, ask)
         teller.event("would", "" if as_json else words_of(would), **would_json(would))
         n = would.counts.get("observations", 0)
-        if dry_run or not _is_any(would):
+        if dry_run or not (_is_any(would) or person):
             if not dry_run:
                 teller.event("end", "", over=True, verified=True, counts=would.counts)
             return
         if not yes:
-            _confirm(n + would.counts.get("acts", 0), as_json=as_json)
+            _confirm(_told_of(would, person), as_json=as_json)
         told = _forgotten(connection, ask, teller)
     if snapshots:
         _in_snapshots(snapshots, store_dir, teller)
@@ -121,7 +130,7 @@ def _check(named: list[bool]) -> None:
 
     if sum(named) != 1:
         raise ConfigError(
-            "say what to forget, in one way: --span, --id, --source and --between, or --matching",
+            "say what to forget, in one way: --span, --id, --source and --between, --person, or --matching",
             remedy="omnirecall forget --help",
         )
 
@@ -152,6 +161,22 @@ def position_ns(text: str) -> int | None:
     whole, _, part = seconds.partition(".")
     total = 3600 * int(hours or 0) + 60 * int(minutes or 0) + int(whole)
     return total * 1_000_000_000 + int((part + "0" * 9)[:9])
+
+
+def _of_person(person: str, *, with_words: bool) -> ForgetAsk | None:
+    """The request for a person; None where none is named.
+
+    Raises:
+        ConfigError: If words are to go, and nobody says whose.
+    """
+    from stream.errors import ConfigError
+    from stream.messages.forget import ForgetAsk
+
+    if with_words and not person:
+        raise ConfigError(
+            "--with-words goes with a person", remedy="omnirecall forget --person NAME --with-words"
+        )
+    return ForgetAsk(person=person, with_words=with_words) if person else None
 
 
 def _found(connection: Connection, cue: str, k: int, asks_which: bool) -> ForgetAsk:
@@ -232,12 +257,20 @@ def chosen(text: str, n: int) -> list[int]:
 def _would(connection: Connection, ask: ForgetAsk) -> ForgetDone:
     from stream.messages.forget import ForgetDone
 
-    if not (ask.ids or ask.spans or ask.sources or ask.t0_ns is not None):
+    if not (ask.ids or ask.spans or ask.sources or ask.person or ask.t0_ns is not None):
         return ForgetDone(counts={"observations": 0})  # A search that found nothing.
     return connection.ask("memory", ForgetDone, ask, timeout_s=ASK_TIMEOUT_S)
 
 
-def _confirm(n: int, *, as_json: bool) -> None:
+def _told_of(would: ForgetDone, person: str) -> str:
+    n = would.counts.get("observations", 0)
+    if person:
+        return f"{person} and {_counted(n, 'observations')}" if n else person
+    n += would.counts.get("acts", 0)
+    return "this" if n == 1 else f"these {n}"
+
+
+def _confirm(what: str, *, as_json: bool) -> None:
     """Asks the person.
 
     Raises:
@@ -247,7 +280,7 @@ def _confirm(n: int, *, as_json: bool) -> None:
 
     if as_json or not sys.stdin.isatty():
         raise ConfigError("nobody is there to be asked", remedy="give --yes, after a look with --dry-run")
-    if not typer.confirm("Forget this for good?" if n == 1 else f"Forget these {n} for good?", err=True):
+    if not typer.confirm(f"Forget {what} for good?", err=True):
         raise typer.Exit(DECLINED)
 
 
@@ -362,7 +395,12 @@ def words_of(would: ForgetDone) -> str:
         lines.append(f"{name}  {times}  {_counted(part.observations, 'observations')}{whole}")
     lines += [f"    {clean(title)}" for title in would.titles]
     n = would.counts.get("observations", 0)
-    if not _is_any(would):
+    if "voices" in would.counts:
+        lines.append(
+            f"the voice in {_counted(would.counts['voices'], 'utterances')}, its names, and the acts that"
+            " tell of it"
+        )
+    elif not _is_any(would):
         return "nothing of that is in the store"
     acts = would.counts.get("acts", 0)
     told = _counted(acts, "corrections") if acts and not n else _counted(n, "observations")
@@ -408,7 +446,18 @@ def end_words(told: ForgetDone) -> str:
     from stream.commands.terminal import size
 
     counts = told.counts
-    named = ("observations", "keys", "spans", "media", "citations", "acts", "claims", "sources")
+    named = (
+        "observations",
+        "voices",
+        "names",
+        "keys",
+        "spans",
+        "media",
+        "citations",
+        "acts",
+        "claims",
+        "sources",
+    )
     went = ", ".join(_counted(counts[name], name) for name in named if counts.get(name))
     wiped = f" ({size(counts['media_bytes'])} of pictures)" if counts.get("media_bytes") else ""
     checked = "; no byte of it was found" if told.verified else ""

@@ -47,6 +47,15 @@ Sources = Annotated[
         " repeatable.",
     ),
 ]
+InHearingOf = Annotated[
+    str,
+    typer.Option(
+        "--in-hearing-of",
+        metavar="NAME",
+        help="Only what was said when this person was there: to it, by it, or in a talk of its own.",
+    ),
+]
+WithWords = Annotated[bool, typer.Option("--with-words", help="With --person: what it said, too.")]
 AsOf = Annotated[
     int | None,
     typer.Option(

@@ -9,13 +9,28 @@ import msgspec
 from stream.messages.envelope import Message, topic
 
 
+class Talk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who said what about whom in whose hearing, by names; each that is set is a gate.
+
+    `speaker` said it, by voice or as it is written; `about`: that name is said in it; `in_hearing_of`: that
+    person was there when it was said. `spoken_to` asks for the same, where that person is known at all.
+    """
+
+    speaker: str = ""
+    about: str = ""
+    in_hearing_of: str = ""
+    spoken_to: str = ""
+
+
 class Cue(msgspec.Struct, frozen=True, kw_only=True):
     """One question put to recall.
 
     Set fields other than `text` and `image_part` are gates: an item that does not fit is
     not considered. `kinds` are kinds of observation; `sources` are ids in hexadecimal,
     file names or whole uris. `as_of_commit` is what was known then, `valid_at_ns` what
-    was true then; None means now. `pts0_ns`/`pts1_ns` bound the position in the source.
+    was true then; None means now.
+    `pts0_ns`/`pts1_ns` bound the position in the source. `person` said it or it is about that person. `talk`
+    stays away where nothing is asked of who talks with whom, as from an earlier release.
     """
 
     text: str = ""
@@ -30,6 +45,12 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     as_of_commit: int | None = None
     valid_at_ns: int | None = None
+    talk: Talk | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def of_talk(self) -> Talk:
+        """What is asked of who talks with whom; empty where nothing is."""
+        return self.talk if isinstance(self.talk, Talk) else Talk()
 
 
 class Recent(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ class ForgetAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     beginnings of at least 8 digits; or `sources` as in `timeline.ask`, and a range within them:
     UTC from `t0_ns` to `t1_ns`, or positions from `pts0_ns` to `pts1_ns`, ends excluded. A range
     of UTC may stand without sources. Whatever shares any moment with a range or a span goes.
+    Or `person`, by name or id: the keys of that voice, its names, and the acts that tell of it; `with_words`
+    what was said by it, too.
     `erasure_id` asks how one that was begun goes on; nothing else is set then.
     """
 
@@ -25,6 +27,8 @@ class ForgetAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     t1_ns: int | None = None
     pts0_ns: int | None = None
     pts1_ns: int | None = None
+    person: str = ""
+    with_words: bool = False
     begin: bool = False
     erasure_id: bytes = b""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reasoning.corrections import Correcting, LastTurn, value_in
+from reasoning.corrections import Correcting, LastTurn, value_in, voice_in
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
 from stream.errors import ConfigError
@@ -167,3 +167,35 @@ def test_a_correction_that_names_nothing_is_refused(memory):
 )
 def test_what_a_correction_puts_in_the_place_of_a_value(text, value):
     assert value_in(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("No, that voice is my sister.", "my sister"),
+        ("that voice is my sister", "my sister"),
+        ("The speaker was Anna!", "Anna"),
+        ("That\u2019s Tom speaking.", "Tom"),
+        ("No, that was my sister", ""),
+        ("that voice is not my sister", ""),
+        ("the voice is too quiet", ""),
+        ("that voice is somebody from the office who came late again", ""),
+    ],
+)
+def test_a_voice_is_named_where_the_owner_says_so(text, name):
+    assert voice_in(text) == name
+
+
+def test_that_voice_is_my_sister_names_the_first_utterance_that_was_cited(memory):
+    done = correct(memory, "When is the rent due?", "No, that voice is my sister")
+    said = next(one for one in memory.recall(Cue(), 5).items if one.speaker == "Ana")
+    assert (done.act.kind, done.act.text, done.act.target) == ("label", "my sister", said.observation_id)
+    assert done.act.value == {"of": "person"}
+    assert memory.acts == [done.act]
+    put = CorrectPut(text="that voice is Tom", about=b"u" * 16)
+    named = Correcting(memory, ReasoningSettings(), None, lambda: NOW_NS).put(put)
+    assert named.act.target == b"u" * 16
+    with pytest.raises(ConfigError):
+        Correcting(memory, ReasoningSettings(), None, lambda: NOW_NS).put(
+            CorrectPut(text="that voice is Tom")
+        )

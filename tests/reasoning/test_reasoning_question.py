@@ -278,3 +278,23 @@ def test_dates_are_neither_subjects_nor_anchors(asked, subjects, order, words):
         assert set(question.subjects) == subjects
         assert not question.names or set(question.names) <= {"anna"}
     assert question.cue("x", Cue()).text == f"x {words}".strip()
+
+
+@pytest.mark.parametrize(
+    ("asked", "hearers"),
+    [
+        ("What did Anna tell Tom about the car?", ("Tom",)),
+        ("What did Anna say to Tom Baker about the car?", ("Tom Baker",)),
+        ("Which book did Anna recommend to Tom?", ("Tom",)),
+        ("What did Anna tell Tom's brother?", ()),
+        ("What did Anna tell Tom\u2019s brother?", ()),
+        ("What did Anna say about Tom?", ()),
+        ("What did she tell Tom?", ()),
+        ("What did Anna tell her boss?", ()),
+        ("Who told Tom?", ()),
+    ],
+)
+def test_to_whom_it_was_said(asked, hearers):
+    question = read_question(asked)
+    assert question.hearers == hearers
+    assert question.cue("words", Cue()).of_talk.spoken_to == (hearers[0] if hearers else "")

@@ -162,6 +162,12 @@ def test_an_answer_for_people_has_numbers_for_its_citations(capsys):
     )
 
 
+def test_a_citation_names_who_said_it(capsys):
+    named = tuple(msgspec.structs.replace(one, speaker="Anna\x1b[2J") for one in ANSWER.citations)
+    show(msgspec.structs.replace(ANSWER, citations=named))
+    assert capsys.readouterr().out.splitlines()[1].startswith("  [1] Anna [2J: utterance  2026")
+
+
 def test_small_words():
     assert clean("a\tb\n c") == "a b c"
     assert clean("a\nb", lines=True) == "a\nb"
