@@ -19,6 +19,7 @@ from memory.claims.ledger import told as claims_told
 from memory.claims.view import advance as advance_claims
 from memory.clips import Clips
 from memory.forget.service import Forget
+from memory.intake import put_item
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
 from memory.keys.maker import KeyMaker
@@ -31,6 +32,7 @@ from memory.log.reader import LogReader, feed, last_commit, last_mark
 from memory.log.rows import log_rows
 from memory.log.status import status_of
 from memory.log.store import LogStore, PutItem
+from memory.places.service import Places
 from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
@@ -140,7 +142,7 @@ class MemoryService(Service):
         self._questions = Questions(recall_reader, self._pipeline, link, recall, recent)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
-        beside = ("retention", "background", "spans")
+        beside = ("retention", "background", "spans", "places")
         self._in_use += [self._writer, self._queries, *map(self.lane, beside)]
         self._keys = KeyMaker(
             self._store,
@@ -178,6 +180,11 @@ class MemoryService(Service):
             self._store, self._reader, self._shelf, budgets, self.clock.now_ns, self._writer, looks
         )
         self._retention.register(self)
+        now_ns, looks_at = self.clock.now_ns, self.lane("places")
+        self._places = Places(
+            self._store, self._reader, self._settings.places, now_ns, self._writer, looks_at
+        )
+        self._places.register(self)
         self._forget = Forget(
             self._store,
             self._reader,
@@ -247,6 +254,7 @@ class MemoryService(Service):
         self._keys.turn(now_ns)
         self._tell_keys()
         self._retention.turn(now_ns)
+        self._places.turn(now_ns)
         self._retention.tell(self.metrics, self.log)
 
     def _tell_keys(self) -> None:
@@ -300,7 +308,7 @@ class MemoryService(Service):
         started_ns = self.clock.monotonic_ns()
         self._writer.submit(
             self._commit,
-            [_put_item(received) for received in group],
+            [put_item(received) for received in group],
             done=lambda acks: self._acknowledge(group, acks, started_ns),
             failed=lambda error: self._not_committed(group, error),
         )
@@ -335,6 +343,7 @@ class MemoryService(Service):
         self._views_due = True
         self._claims_due = self._settings.claims
         self._keys.wake()
+        self._places.wake()
 
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
         self._committing = False
@@ -342,6 +351,7 @@ class MemoryService(Service):
         self._claims_due = self._settings.claims
         self._keys.wake()
         self._retention.wake(self.clock.monotonic_ns())
+        self._places.wake()
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
         for received, ack in zip(group, acks, strict=True):
             self.hop(received.trace_id, "log.commit")
@@ -584,11 +594,3 @@ class MemoryService(Service):
                 retention=msgspec.to_builtins(self._retention.told(db, RetentionAsk(limit=0))),
                 reindex=msgspec.to_builtins(self._reindex.told(db)) if is_changing else {},
             )
-
-
-def _put_item(received: Received) -> PutItem:
-    parts = {
-        part.name: (part, body)
-        for part, body in zip(received.envelope.parts, received.decoded.parts, strict=True)
-    }
-    return PutItem(received.envelope.sender, received.message, parts)

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from memory.places.settings import PlaceSettings
+
 
 class SignSettings(BaseModel):
     """What the signs of the segmenter `combined` count; where they add up to 1, an event ends."""
@@ -215,6 +217,12 @@ class RecallSettings(BaseModel):
         ge=0,
         description="weight of being written on what has the colour that the question names: the white card",
     )
+    place: float = Field(
+        default=1.0,
+        ge=0,
+        description="weight of having been perceived at a place whose label the question names, where it is "
+        "no gate",
+    )
     edge: float = Field(
         default=4.0,
         ge=0,
@@ -372,6 +380,11 @@ class RetentionSettings(BaseModel):
         default=True,
         description="whether a source that has more than a fair share of the budget lets go before others",
     )
+    place_quota: bool = Field(
+        default=True,
+        description="whether a place of which more than a fair share is held lets go before others, and the "
+        "last frame of a place stays (tools.eval_quotas)",
+    )
     weights: RetentionWeights = Field(
         default=RetentionWeights(), description="what the policy `value` values"
     )
@@ -410,6 +423,7 @@ class MemorySettings(BaseModel):
         default=ShortTermSettings(), description="the last minutes of live sources, in memory"
     )
     clips: ClipSettings = Field(default=ClipSettings(), description="clips of live sources")
+    places: PlaceSettings = Field(default=PlaceSettings(), description="how views become places")
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="what is let go when a budget is spent"
     )

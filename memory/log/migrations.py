@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from memory.log import retention_schema
+from memory.log import place_schema, retention_schema
 from memory.log.database import connect_reader, named_error, transaction
 from memory.log.demotion import REASON
 from stream.errors import SchemaTooNew
@@ -455,6 +455,11 @@ def m007_digests_in_order(db: sqlite3.Connection) -> None:
     _run(db, _LET_GO_TABLES)
 
 
+def m008_places(db: sqlite3.Connection) -> None:
+    """Places, their views and visits, and the ways between them."""
+    place_schema.m008_places(db, _run)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_the_log_and_its_views,
     m002_fields_of_turns,
@@ -463,6 +468,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m005_retention,
     m006_the_tree_above_events,
     m007_digests_in_order,
+    m008_places,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

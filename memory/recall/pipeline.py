@@ -19,6 +19,7 @@ from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
 from memory.keys.index import IndexShelf
 from memory.log.reader import Logged, SourceRow, ends_in, last_commit, observations_of
 from memory.recall import expand
+from memory.recall.at_places import with_places
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.gates import Gates, gates_of
 from memory.recall.known_sources import KnownSources, Sources
@@ -159,19 +160,19 @@ class Recall:
         lines = recount(db, cue, gates, max(0, k))
         watch.lap("candidates")
         known = self._sources.of(db, gates.as_of)
-        logged = [line.item for line in lines]
+        logged = with_places(db, [line.item for line in lines], gates.as_of)
         pictures = expand.thumbnails_of(db, logged, gates.as_of)
         items = [
             _evidence_item(
-                Scored(line.item, 0.0, {}),
+                Scored(item, 0.0, {}),
                 (),
                 {},
-                known.every[line.item.source_id, line.item.session],
+                known.every[item.source_id, item.session],
                 None,
                 (line.span_id, line.level, ""),
-                pictures.get(line.item.n, ""),
+                pictures.get(item.n, ""),
             )
-            for line in lines
+            for line, item in zip(lines, logged, strict=True)
         ]
         watch.lap("expand")
         return Evidence(
@@ -284,7 +285,8 @@ class Recall:
         gates: Gates,
     ) -> list[EvidenceItem]:
         as_of = gates.as_of
-        logged = [one.item for one in chosen]
+        logged = with_places(db, [one.item for one in chosen], as_of)
+        chosen = [Scored(item, one.score, one.terms) for item, one in zip(logged, chosen, strict=True)]
         near = found.gathered.around(db, [item.n for item in logged], self._settings.neighbours)
         around = expand.neighbours(db, logged, near, as_of)
         groundings = self._ground(db, logged, around, words, gates)

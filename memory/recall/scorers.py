@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from memory.log.citations import times_cited
 from memory.log.reader import MIDDLE, Logged, ends_of, known_by, marks, pages
+from memory.recall.at_places import named_in, numbers_at
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, fact_cosines
 from memory.recall.gathered import KeptKeys
 from memory.recall.words import edge_of, ground_of, sense_of
@@ -324,6 +325,20 @@ class UseScorer:
         return {n: strength(times.get(n, 0)) for n in pool.numbers}
 
 
+class PlaceScorer:
+    """Having been perceived at a place whose label the question names: a wish, where it is no gate."""
+
+    name = "place"
+
+    def score(self, pool: Pool) -> Raw:
+        """1 for what was perceived there, 0 for all else; nothing where no label is named."""
+        place_ids = named_in(pool.db, pool.asked)
+        if not place_ids:
+            return {}
+        there = numbers_at(pool.db, pool.numbers, place_ids, pool.as_of)
+        return {n: float(n in there) for n in pool.numbers} if there else {}
+
+
 OWN_SCORERS: tuple[Scorer, ...] = (
     DenseScorer(),
     DenseScorer("image"),
@@ -333,6 +348,7 @@ OWN_SCORERS: tuple[Scorer, ...] = (
     GroundScorer(),
     EdgeScorer(),
     PersonScorer(),
+    PlaceScorer(),
     LengthScorer(),
     UseScorer(),
 )
@@ -348,7 +364,7 @@ CONTEXT_SCORERS: tuple[Scorer, ...] = (
 """Terms that look around; the pool's items alone get them."""
 
 
-WISHES = frozenset({"sense", "ground", "edge", "person", "use"})
+WISHES = frozenset({"sense", "ground", "edge", "person", "place", "use"})
 """Terms of 0 to 1 that are worth their weight at most: what the question would like, and use."""
 
 

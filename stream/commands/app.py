@@ -26,6 +26,7 @@ from stream.commands import (
     index,
     models,
     pin,
+    places,
     reindex,
     retention,
     search,
@@ -85,6 +86,7 @@ app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)
+app.add_typer(places.app, name="places")
 app.add_typer(config.app, name="config")
 app.add_typer(retention.app, name="retention")
 app.add_typer(models.app, name="models")

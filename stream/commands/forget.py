@@ -94,19 +94,50 @@ def forget(
     with to_store(store_dir, preset, config, idle_exit) as connection:
         asks_which = bool(matching) and not (yes or dry_run or as_json) and sys.stdin.isatty()
         ask = _found(connection, matching, k, asks_which) if matching else _ask(spans, ids, source, between)
-        would = _would(connection, ask)
-        teller.event("would", "" if as_json else words_of(would), **would_json(would))
-        n = would.counts.get("observations", 0)
-        if dry_run or not (n or would.counts.get("sources")):
-            if not dry_run:
-                teller.event("end", "nothing to forget", over=True, verified=True, counts=would.counts)
-            return
-        if not yes:
-            _confirm(n, as_json=as_json)
-        told = _forgotten(connection, ask, teller)
+        told = _taken(connection, ask, teller, yes=yes, dry_run=dry_run, as_json=as_json)
+    if told is None:
+        return
     if snapshots:
         _in_snapshots(snapshots, store_dir, teller)
     _say_end(told, teller)
+
+
+def forget_this(
+    ask: ForgetAsk,
+    store_dir: Path,
+    preset: str,
+    config: Path | None,
+    idle_exit: float,
+    *,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Forgets what another command names, as `forget` does: shows it, asks, follows it to its end."""
+    from stream.commands.connection import to_store
+    from stream.commands.outcomes import Teller
+
+    teller = Teller(as_json=as_json)
+    with to_store(store_dir, preset, config, idle_exit) as connection:
+        told = _taken(connection, ask, teller, yes=yes, dry_run=dry_run, as_json=as_json)
+    if told is not None:
+        _say_end(told, teller)
+
+
+def _taken(
+    connection: Connection, ask: ForgetAsk, teller: Teller, *, yes: bool, dry_run: bool, as_json: bool
+) -> ForgetDone | None:
+    """What was forgotten; None where nothing was to be, or only a look was asked for."""
+    would = _would(connection, ask)
+    teller.event("would", "" if as_json else words_of(would), **would_json(would))
+    n = would.counts.get("observations", 0)
+    if dry_run or not (n or would.counts.get("sources")):
+        if not dry_run:
+            teller.event("end", "nothing to forget", over=True, verified=True, counts=would.counts)
+        return None
+    if not yes:
+        _confirm(n, as_json=as_json)
+    return _forgotten(connection, ask, teller)
 
 
 def _check(named: list[bool]) -> None:
@@ -200,7 +231,7 @@ def chosen(text: str, n: int) -> list[int]:
 def _would(connection: Connection, ask: ForgetAsk) -> ForgetDone:
     from stream.messages.forget import ForgetDone
 
-    if not (ask.ids or ask.spans or ask.sources or ask.t0_ns is not None):
+    if not (ask.ids or ask.spans or ask.sources or ask.places or ask.t0_ns is not None):
         return ForgetDone(counts={"observations": 0})  # A search that found nothing.
     return connection.ask("memory", ForgetDone, ask, timeout_s=ASK_TIMEOUT_S)
 

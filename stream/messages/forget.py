@@ -15,6 +15,8 @@ class ForgetAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     beginnings of at least 8 digits; or `sources` as in `timeline.ask`, and a range within them:
     UTC from `t0_ns` to `t1_ns`, or positions from `pts0_ns` to `pts1_ns`, ends excluded. A range
     of UTC may stand without sources. Whatever shares any moment with a range or a span goes.
+    `places` are labels or ids: all that was perceived during their visits; with `only_views` what they are
+    known by alone, which is their views and labels.
     `erasure_id` asks how one that was begun goes on; nothing else is set then.
     """
 
@@ -26,6 +28,8 @@ class ForgetAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     pts0_ns: int | None = None
     pts1_ns: int | None = None
     begin: bool = False
+    places: tuple[str, ...] = ()
+    only_views: bool = False
     erasure_id: bytes = b""
 
 

@@ -1,0 +1,1 @@
+"""Places: where what was perceived was perceived, known from the pictures alone."""
