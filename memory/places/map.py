@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memory.places.geometry import LocalFeatures
 from memory.places.prototypes import gives_way
-from memory.places.recognition import LocalFeatures, Recognises, Vector, centred
+from memory.places.recognition import Recognises, Vector, centred
 from memory.places.settings import PlaceSettings
 
 ID_BYTES = 16

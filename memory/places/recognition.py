@@ -8,30 +8,18 @@ the same likenesses.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from memory.places import whitening
+from memory.places.geometry import Agreement, LocalFeatures
+from memory.places.recogniser import Recogniser
+
 Vector = npt.NDArray[np.float32]
 FLOOR = 0.06
 """Squared distance from the mean within which all pictures of a store are of one spot."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LocalFeatures:
-    """Points of a picture: `xy` (n, 2) uint16 in 1/65535 of width and height, `descriptors` (n, d) uint8."""
-
-    xy: npt.NDArray[np.uint16]
-    descriptors: npt.NDArray[np.uint8]
-
-
-class Agreement(NamedTuple):
-    """How many points of two pictures agree on one geometry, and their share of those that match."""
-
-    inliers: int
-    share: float
 
 
 class Recognises(Protocol):
@@ -52,6 +40,24 @@ class Recognises(Protocol):
     def verify(self, a: LocalFeatures, b: LocalFeatures) -> Agreement:
         """How far the points of two pictures agree."""
         ...
+
+
+class SampledRecogniser(Recogniser):
+    """A recogniser with the statistics of a sample of a store's views, which it has before it holds any.
+
+    Args:
+        sample: (N, d) float32, views without labels.
+    """
+
+    def __init__(self, sample: Vector) -> None:
+        super().__init__()
+        self._sampled = whitening.fit(sample, self.rules.dimensions, self.rules.power)
+
+    def add(self, view_id: bytes, vector: Vector, local: LocalFeatures | None, quality: float) -> None:
+        """As `Recogniser.add`."""
+        super().add(view_id, vector, local, quality)
+        if len(self) == 1:
+            self.fit(self._sampled)
 
 
 class CentredCosine:

@@ -18,9 +18,10 @@ import numpy as np
 
 from memory.keys.keyers import unpack_vectors
 from memory.log.reader import LIVE_KINDS
+from memory.places.geometry import LocalFeatures
 from memory.places.map import At, Change, PlaceMap, Stream, View
 from memory.places.owner import Owner, Row
-from memory.places.recognition import CentredCosine, LocalFeatures, Recognises, Vector
+from memory.places.recognition import Recognises, SampledRecogniser, Vector
 from memory.places.settings import PlaceSettings
 from memory.places.visits import make_visits, tend_places
 
@@ -88,7 +89,7 @@ class PlaceStore:
     """
 
     def __init__(
-        self, settings: PlaceSettings, make_recogniser: Callable[[Vector], Recognises] = CentredCosine
+        self, settings: PlaceSettings, make_recogniser: Callable[[Vector], Recognises] = SampledRecogniser
     ) -> None:
         self._settings, self._make_recogniser = settings, make_recogniser
         self._maps: dict[str, PlaceMap] = {}

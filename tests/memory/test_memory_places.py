@@ -7,9 +7,10 @@ import random
 import numpy as np
 import pytest
 
+from memory.places.geometry import Agreement, LocalFeatures
 from memory.places.map import PlaceMap, View, place_id_of
 from memory.places.prototypes import chosen, drift, relation
-from memory.places.recognition import Agreement, CentredCosine, LocalFeatures, unit
+from memory.places.recognition import CentredCosine, unit
 from memory.places.service import Places
 from memory.places.settings import PlaceSettings
 from memory.places.store import forget_map
