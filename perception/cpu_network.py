@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +25,7 @@ Precision = Literal["float32", "native"]
 
 
 class CpuNetwork:
-    """A network with one input and one output. Any number of threads may call it; further ones wait.
+    """A network with one input. Any number of threads may call it; further ones wait.
 
     Args:
         path: An ONNX file.
@@ -32,13 +33,22 @@ class CpuNetwork:
         precision: Of its arithmetic.
         callers: How many threads are served at once, each as if it were alone. The weights are
             shared; working memory is not.
+        inner: Names of values inside the network to give instead of its output; what they do not need is
+            left out.
+        shape: Of the input, where it is another than the file says.
 
     Raises:
-        ModelDamaged: If the file cannot be read as a network.
+        ModelDamaged: If the file cannot be read as a network, or has no such values.
     """
 
     def __init__(
-        self, path: Path, threads: int = 1, precision: Precision = "float32", callers: int = 1
+        self,
+        path: Path,
+        threads: int = 1,
+        precision: Precision = "float32",
+        callers: int = 1,
+        inner: Sequence[str] = (),
+        shape: Sequence[int] = (),
     ) -> None:
         # No telemetry: where its package cannot be imported, OpenVINO takes a stub of its own.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -56,7 +66,11 @@ class CpuNetwork:
         if precision == "float32":
             properties["INFERENCE_PRECISION_HINT"] = "f32"
         try:
-            self._compiled = openvino.Core().compile_model(str(path), "CPU", properties)
+            core = openvino.Core()
+            network = (
+                _rebuilt(openvino, core.read_model(str(path)), inner, shape) if inner or shape else str(path)
+            )
+            self._compiled = core.compile_model(network, "CPU", properties)
         except Exception as error:  # OpenVINO raises RuntimeError and kinds of its own
             raise ModelDamaged(
                 f"{path}: OpenVINO cannot read this network: {(str(error).splitlines() or [''])[-1]}",
@@ -67,11 +81,26 @@ class CpuNetwork:
         """Of the arithmetic that is done here: what `native` is on this processor."""
 
     def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Runs the network; the result is a copy, (N, …) float32."""
+        """Runs the network; the result, of several the first, is a copy, (N, …) float32."""
+        return self.outputs(batch)[0]
+
+    def outputs(self, batch: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+        """Runs the network; all its results, in the order of `inner`, are copies, (N, …) float32."""
         import numpy as np
 
         request = getattr(self._own, "request", None)
         if request is None:
             request = self._own.request = self._compiled.create_infer_request()
         request.infer([np.ascontiguousarray(batch, np.float32)])
-        return np.array(request.get_output_tensor().data, np.float32)
+        count = len(self._compiled.outputs)
+        return [np.array(request.get_output_tensor(place).data, np.float32) for place in range(count)]
+
+
+def _rebuilt(openvino: Any, network: Any, inner: Sequence[str], shape: Sequence[int]) -> Any:
+    """The network with values inside it as its outputs, and another shape of its input."""
+    if inner:
+        outputs = [network.add_outputs(name)[0] for name in inner]
+        network = openvino.Model(outputs, network.get_parameters(), "inner")
+    if shape:
+        network.reshape(list(shape))
+    return network

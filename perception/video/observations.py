@@ -17,10 +17,10 @@ from perception.video.captions import VERSION as CAPTIONS_PRODUCER
 from perception.video.captions import Caption
 from perception.video.grounds import ground_of
 from perception.video.labels import LABELS_PRODUCER, Label, caption
-from perception.video.pictures import to_webp
+from perception.video.pictures import Prepared, to_webp
 from perception.video.seen_text import Reading
 from perception.video.shots import SHOTS_PRODUCER, Shot
-from stream.messages.media import ChangePoint
+from stream.messages.media import ChangePoint, MediaFrame
 from stream.messages.observation import KeyRef, MediaRef, Observation, TrackMark
 from stream.wire.parts import OutPart, array_part, blob_part
 
@@ -77,6 +77,36 @@ class SeenFrame:
     def utc_ns(self, pts_ns: int) -> int | None:
         """The UTC time of a position near this frame; None where the recording time is not known."""
         return None if self.t_ns is None else self.t_ns + (pts_ns - self.pts_ns)
+
+
+def seen_frame(
+    prepared: Prepared,
+    message: MediaFrame,
+    told: tuple[npt.NDArray[np.float32] | None, str, list[Label]],
+    labels_producer: str,
+    trace_id: bytes,
+) -> SeenFrame:
+    """A frame of what was prepared of it, and what the encoder told: its key, by whom, and its labels."""
+    key, encoder_id, labels = told
+    return SeenFrame(
+        pts_ns=message.pts_ns,
+        t_ns=message.t_ns,
+        curve=message.curve,
+        dropped=message.dropped,
+        pixels=prepared.pixels,
+        thumbnail=prepared.thumbnail,
+        luma=prepared.luma,
+        strokes=prepared.strokes,
+        sharpness=prepared.sharpness,
+        key=key,
+        encoder_id=encoder_id,
+        labels=labels,
+        trace_id=trace_id,
+        labels_producer=labels_producer,
+        picture=prepared.picture,
+        lat=message.position_deg[0],
+        lon=message.position_deg[1],
+    )
 
 
 @dataclass(slots=True)

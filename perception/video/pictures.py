@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from perception.video.settings import VideoSettings
+    from stream.wire.codec import Decoded
+
 ENCODER_EDGE_PX = 256
 """Shorter edge of the view sent to the encoder, where it is not set: its centre crop of 224 of 256 then
 needs no further resizing, and a 720p frame shrinks to an eighth on the wire."""
@@ -66,6 +69,15 @@ def prepare(
     view = shrink(pixels, shorter_px=view_px)
     picture = shrink(pixels, longer_px=picture_px) if picture_px else None
     return Prepared(pixels, thumbnail, sharpness, luma_proxy(pixels), stroke_map(pixels), view, picture)
+
+
+def prepared_of(decoded: Decoded, settings: VideoSettings) -> Prepared:
+    """What is prepared of a `media.frame`; raises Malformed if it has no frame."""
+    for part, body in zip(decoded.envelope.parts, decoded.parts, strict=True):
+        if part.name == "frame":
+            px = settings.captions.picture_px if settings.captions.is_on else 0
+            return prepare(part, body, settings.thumbnail_px, settings.view_px, px)
+    raise Malformed(f"media.frame from {decoded.envelope.sender} has no part 'frame'")
 
 
 def read_pixels(part: Part, body: memoryview) -> npt.NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from perception.encoder.networks import other_model
@@ -23,12 +24,14 @@ from perception.video.observations import (
     SeenFrame,
     add_text,
     frame_observation,
+    seen_frame,
 )
-from perception.video.pictures import Prepared, prepare
+from perception.video.pictures import Prepared, prepared_of
 from perception.video.seen_text import Reading, ShotReader
 from perception.video.settings import LEEWAY_S, NANO, VideoSettings
 from perception.video.text_networks import LazyText, PaddleText
-from perception.video.track import ShotDraft, Step, TextJob, TrackState
+from perception.video.track import ShotDraft, Step, TextJob, TrackState, ViewJob
+from perception.video.views import ViewDesk
 from stream.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -106,6 +109,7 @@ class VideoService(IntakeService[_Track]):
         self._text: LazyText | None = None
         self._ask_again: list[tuple[int, _Track, _Item]] = []
         self._captions: CaptionDesk | None = None
+        self._views: ViewDesk | None = None
         self._head: Head | None = None
         self._labels_producer = PRODUCER
         self._names: tuple[str, ...] = ()
@@ -128,6 +132,8 @@ class VideoService(IntakeService[_Track]):
         cv2.setNumThreads(self._threads)
         self._set_up_labels()
         self._set_up_captions()
+        if self._settings.places:
+            self._views = ViewDesk(self.lane("places"), self._settings, self._threads)
         if self._settings.text:
             detector = model_file("pp-ocrv6", "PP-OCRv6_det_small.onnx")
             recogniser = model_file("pp-ocrv6", "PP-OCRv6_rec_small.onnx")
@@ -226,6 +232,7 @@ class VideoService(IntakeService[_Track]):
             self._new_reader(),
             after_pts_ns,
             stretch_ns=round(self._settings.stretch_s * NANO),
+            view_rules=self._settings.view_rules(),
         )
         track.missed_from_ns = after_pts_ns if track.is_live else None
         return CreditWindow(self._settings.window_latest if track.is_live else self._settings.window_lossless)
@@ -271,7 +278,7 @@ class VideoService(IntakeService[_Track]):
         item = _Item(message, received.trace_id, self.clock.monotonic_ns())
         track.queue.append(item)
         self.lane("frames").submit(
-            _prepare,
+            prepared_of,
             received.decoded,
             self._settings,
             done=lambda prepared: self._prepared(track, item, prepared),
@@ -393,7 +400,8 @@ class VideoService(IntakeService[_Track]):
         if item.prepared is None:
             self._follow(track, state.curve(message.curve, message.pts_ns))
             return
-        frame = _seen_frame(item, item.prepared, message, self._labels_producer)
+        told = (item.key, item.encoder_id, item.labels)
+        frame = seen_frame(item.prepared, message, told, self._labels_producer, item.trace_id)
         before_ns = message.curve[0].pts_ns if message.curve else message.pts_ns
         if state.last is not None:
             before_ns = state.last.pts_ns
@@ -432,6 +440,8 @@ class VideoService(IntakeService[_Track]):
     def _follow(self, track: _Track, step: Step) -> None:
         for job in step.jobs:
             self._read(track, job)
+        for view in step.views:
+            self._describe(track, view)
         for draft in step.closed:
             self.hop(draft.keyframe.trace_id if draft.keyframe else b"", "video.shots")
             self.metrics.count("shots")
@@ -498,7 +508,33 @@ class VideoService(IntakeService[_Track]):
         self.log.warning("text_failed", error=type(error).__name__)
         self._was_read(track, job, None)
 
+    # Views.
+
+    def _describe(self, track: _Track, job: ViewJob) -> None:
+        if self._views is not None and job.draft.views is not None:
+            track.reading += 1
+            done = partial(self._described, track, job.draft)
+            self._views.make(job.draft.views, job.turn, job.frame, job.pixels, done)
+
+    def _described(self, track: _Track, draft: ShotDraft, error: BaseException | None) -> None:
+        track.reading -= 1
+        if isinstance(error, ModelDamaged | ModelMissing | ConfigError):
+            self._text_is_broken(error)
+        elif error is not None:
+            self.metrics.count("views_failed")
+            self.log.warning("view_failed", error=type(error).__name__, message=str(error))
+        if track.is_live and self.is_current(track):
+            self._put_views(track, draft)
+        self._put_closed(track)
+        self.grant(track)
+
     # Out.
+
+    def _put_views(self, track: _Track, draft: ShotDraft) -> None:
+        if self._views is not None and draft.views is not None:
+            for batch in self._views.batches(track.own, draft.views):
+                self.metrics.count("views", len(batch.observations))
+                self._put(track, batch)
 
     def _put_frame(self, track: _Track, frame: SeenFrame) -> None:
         observation = frame_observation(track.own, frame)
@@ -536,6 +572,7 @@ class VideoService(IntakeService[_Track]):
             return
         while track.closing and track.closing[0].is_read:
             draft = track.closing.popleft()
+            self._put_views(track, draft)
             batch = Batch()
             quality = self._settings.thumbnail_quality
             draft.fill(batch, track.own, quality, with_text=not track.is_live)
@@ -555,33 +592,3 @@ class VideoService(IntakeService[_Track]):
         track.waiting = []
         put = CommitPut(outbox_seq=0, observations=observations, marks=tuple(batch.marks))
         self.put(track, put, batch.parts, batch.trace_id)
-
-
-def _prepare(decoded: Decoded, settings: VideoSettings) -> Prepared:
-    for part, body in zip(decoded.envelope.parts, decoded.parts, strict=True):
-        if part.name == "frame":
-            px = settings.captions.picture_px if settings.captions.is_on else 0
-            return prepare(part, body, settings.thumbnail_px, settings.view_px, px)
-    raise Malformed(f"media.frame from {decoded.envelope.sender} has no part 'frame'")
-
-
-def _seen_frame(item: _Item, prepared: Prepared, message: MediaFrame, labels_producer: str) -> SeenFrame:
-    return SeenFrame(
-        pts_ns=message.pts_ns,
-        t_ns=message.t_ns,
-        curve=message.curve,
-        dropped=message.dropped,
-        pixels=prepared.pixels,
-        thumbnail=prepared.thumbnail,
-        luma=prepared.luma,
-        strokes=prepared.strokes,
-        sharpness=prepared.sharpness,
-        key=item.key,
-        encoder_id=item.encoder_id,
-        labels=item.labels,
-        trace_id=item.trace_id,
-        labels_producer=labels_producer,
-        picture=prepared.picture,
-        lat=message.position_deg[0],
-        lon=message.position_deg[1],
-    )

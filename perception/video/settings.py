@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perception.video.seen_text import TextRules
 from perception.video.shots import ShotRules
+from perception.video.view_gate import OWN_NETWORK, ViewRules
+from stream.messages.place_view import MOST_POINTS
 from stream.process.settings import SupervisorSettings
 
 NANO = 1_000_000_000
@@ -262,6 +264,42 @@ class VideoSettings(BaseModel):
         default=80, ge=1, le=1000, description="lines that are read in one picture, largest first"
     )
 
+    places: bool = Field(
+        default=False,
+        description="whether views are committed: keys and points of pictures, by which memory knows places "
+        "again",
+    )
+    place_network: str = Field(
+        default=OWN_NETWORK,
+        min_length=1,
+        description="what makes the keys of views: efficientnet-lite0, or the folder or the hub id "
+        "(owner/name@revision, pulled before) of a model of the DINOv2, CLIP or SigLIP class",
+    )
+    place_device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where such a model runs; efficientnet-lite0 runs on the CPU alone"
+    )
+    place_view_s: float = Field(
+        default=2.0, gt=0, le=3600, description="seconds between two views of a track, at least"
+    )
+    place_still_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="seconds after which a picture that did not change is a view again; a new shot begins "
+        "with one all the same",
+    )
+    place_changed_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="share of the picture that must change before it is a view again",
+    )
+    place_points: int = Field(
+        default=MOST_POINTS,
+        ge=0,
+        le=MOST_POINTS,
+        description="points of a view that are kept to compare it by, 132 bytes each; 0: keys alone",
+    )
+
     @model_validator(mode="after")
     def _longest_is_longer(self) -> VideoSettings:
         if self.longest_shot_s <= self.shortest_shot_s:
@@ -281,6 +319,16 @@ class VideoSettings(BaseModel):
             fade_ns=round(self.fade_s * NANO),
             shortest_ns=round(self.shortest_shot_s * NANO),
             longest_ns=round(self.longest_shot_s * NANO),
+        )
+
+    def view_rules(self) -> ViewRules | None:
+        """When a picture is a view; None where there are none."""
+        if not self.places:
+            return None
+        return ViewRules(
+            spacing_ns=round(self.place_view_s * NANO),
+            still_ns=round(self.place_still_s * NANO),
+            changed_share=self.place_changed_share,
         )
 
     def text_rules(self) -> TextRules:

@@ -34,6 +34,8 @@ from perception.video.seen_text import (
     merge_readings,
 )
 from perception.video.shots import Shot, ShotDetector, ShotRules
+from perception.video.view_gate import ViewGate, ViewRules
+from perception.video.views import ShotViews
 from stream.messages.media import ChangePoint
 
 if TYPE_CHECKING:
@@ -70,11 +72,13 @@ class ShotDraft:
     uncaptioned: str = ""
     stretch_ns: int = STRETCH_NS
     awaits_caption: bool = False
+    views: ShotViews | None = None
 
     @property
     def is_read(self) -> bool:
-        """Whether everything that was to be read, and written of it, has been."""
-        return len(self.readings) == len(self.asked) and not self.awaits_caption
+        """Whether everything that was to be read, and written of it, has been, and its views are made."""
+        is_seen = self.views is None or self.views.is_made
+        return len(self.readings) == len(self.asked) and not self.awaits_caption and is_seen
 
     def take(self, frame: SeenFrame) -> None:
         """Counts a frame in; it may become the keyframe."""
@@ -170,11 +174,22 @@ class TextJob:
     pixels: npt.NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewJob:
+    """A picture to make a view of, as turn `turn` of its shot."""
+
+    draft: ShotDraft
+    turn: int
+    frame: SeenFrame
+    pixels: npt.NDArray[np.uint8]
+
+
 @dataclass(slots=True)
 class Step:
-    """What follows from a frame: pictures to read now, and shots that were closed, in order."""
+    """What follows from a frame: pictures to read, views to make, and shots that were closed, in order."""
 
     jobs: list[TextJob] = field(default_factory=list)
+    views: list[ViewJob] = field(default_factory=list)
     closed: list[ShotDraft] = field(default_factory=list)
 
 
@@ -186,6 +201,8 @@ class TrackState:
         text_rules: When a picture is read.
         new_reader: Makes the reader of a new shot; None if no text is read.
         after_pts_ns: The mark at which this run resumes; what is not after it is ignored.
+        stretch_ns: A longer shot is told in equal stretches of at most this.
+        view_rules: When a picture is a view; None if there are none.
     """
 
     def __init__(
@@ -196,14 +213,16 @@ class TrackState:
         after_pts_ns: int | None = None,
         *,
         stretch_ns: int = STRETCH_NS,
+        view_rules: ViewRules | None = None,
     ) -> None:
+        self._view_rules = view_rules
         self._detector = ShotDetector(shot_rules)
         self._text_rules = text_rules
         self._new_reader = new_reader
         self._stretch_ns = stretch_ns
         self.after_pts_ns = after_pts_ns
         self._unsettled: deque[SeenFrame] = deque()
-        self._draft = self._new_draft()
+        self._draft = self._new_draft(after_pts_ns)
         self.last: SeenFrame | None = None
 
     def frame(self, frame: SeenFrame, *, may_read: bool = True) -> Step:
@@ -248,17 +267,23 @@ class TrackState:
                 self._take(self._unsettled.popleft(), step, may_read)
             self._draft.shot = shot
             step.closed.append(self._draft)
-            self._draft = self._new_draft()
+            self._draft = self._new_draft(shot.through_pts_ns)
 
     def _take(self, frame: SeenFrame, step: Step, may_read: bool) -> None:
         draft = self._draft
         draft.take(frame)
+        views = draft.views
+        if views is not None and frame.pixels is not None and views.gate.wants(frame.pts_ns, frame.luma):
+            step.views.append(ViewJob(draft, views.asked, frame.lean(), frame.pixels))
+            views.asked += 1
         if draft.reader is None or frame.pixels is None or not may_read:
             return
         if draft.gate.wants(frame.pts_ns, frame.luma, frame.strokes):
             step.jobs.append(TextJob(draft, len(draft.asked), frame.lean(), frame.pixels))
             draft.asked.append(frame.lean())
 
-    def _new_draft(self) -> ShotDraft:
+    def _new_draft(self, before_pts_ns: int | None) -> ShotDraft:
         reader = self._new_reader() if self._new_reader else None
-        return ShotDraft(ChangeGate(self._text_rules), reader, stretch_ns=self._stretch_ns)
+        rules = self._view_rules
+        views = ShotViews(ViewGate(rules, before_pts_ns)) if rules is not None else None
+        return ShotDraft(ChangeGate(self._text_rules), reader, stretch_ns=self._stretch_ns, views=views)

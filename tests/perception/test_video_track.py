@@ -16,9 +16,12 @@ from perception.video.pictures import ENCODER_EDGE_PX, prepare, read_pixels, shr
 from perception.video.seen_text import ChangeGate, Reading, ShotReader, TextLine, TextRules
 from perception.video.shots import Shot, ShotRules
 from perception.video.track import ShotDraft, TrackState, mean_labels
+from perception.video.view_gate import ViewRules
+from perception.video.views import MadeView, add_view
 from stream.errors import Malformed
 from stream.messages.envelope import Part
 from stream.messages.media import ChangePoint
+from stream.messages.place_view import PlaceView
 from stream.wire.parts import array_part, blob_part
 
 S = 1_000_000_000
@@ -26,6 +29,7 @@ FPS = 10
 OWN = TrackId(b"s" * 16, 0, 0)
 RULES = ShotRules(longest_ns=6 * S)
 TEXT_RULES = TextRules(spacing_ns=S)
+VIEW_RULES = ViewRules(spacing_ns=S, still_ns=4 * S)
 
 
 class PrintedText:
@@ -87,7 +91,8 @@ def film(scenes):
 
 def run(frames, after_ns=None, *, end=True, rules=RULES):
     """All that reaches memory, batch by batch, reading each picture at once."""
-    state = TrackState(rules, TEXT_RULES, lambda: ShotReader(PrintedText(), TEXT_RULES), after_ns)
+    reader = lambda: ShotReader(PrintedText(), TEXT_RULES)  # noqa: E731
+    state = TrackState(rules, TEXT_RULES, reader, after_ns, view_rules=VIEW_RULES)
     batches = []
     steps = [(f, state.frame(f)) for f in frames if after_ns is None or f.pts_ns > after_ns]
     if end:
@@ -98,9 +103,15 @@ def run(frames, after_ns=None, *, end=True, rules=RULES):
         for job in step.jobs:
             assert job.draft.reader is not None
             job.draft.note(job.turn, job.draft.reader.read(job.turn, job.frame.pts_ns, job.pixels))
+        for job in step.views:
+            assert job.draft.views is not None
+            view = PlaceView(quality=0.5)
+            job.draft.views.made[job.turn] = MadeView(job.frame, np.ones(4, np.float32) / 2, view, "drawn")
         for draft in step.closed:
             assert draft.is_read
             batch = Batch()
+            for made in draft.views.untold():
+                add_view(batch, OWN, made, "drawn")
             draft.fill(batch, OWN, 80, with_text=True)
             batches.append(batch)
     return batches
