@@ -41,7 +41,7 @@ SIDE = 5
 STEP_NS = 6_000_000_000
 VIEWS = 3
 """Of a step, two seconds apart as perception makes them; a frame is kept of each step."""
-DIMENSION = 64
+DIMENSION = 256
 NOISE = 0.2
 EACH_STEPS = 80
 """Steps between two looks of retention; a process looks each second."""

@@ -20,7 +20,6 @@ are over orders.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import random
 import sys
@@ -29,32 +28,24 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from memory.places.geometry import LocalFeatures
+from memory.places.geometry import Agreement, LocalFeatures
 from memory.places.map import PlaceMap, View
 from memory.places.recognition import CentredCosine, Recognises, SampledRecogniser, Vector
 from memory.places.settings import PlaceSettings
 from memory.places.store import FITS
-from stream.errors import ConfigError, OmniRecallError
+from memory.places.whitening import Whitening, unit
+from stream.errors import OmniRecallError
+from tools.place_material import Frame, frames_of, views_of
 
 PACE_NS = 2_000_000_000
 STREAM = (b"joined walks", 0)
 WRONG_SHARE = 0.1
 """Of the views of a place; a stray view at the end of a walk is no merge."""
 SAME_SHARE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of a walk, and where it was taken."""
-
-    path: Path
-    clip: str
-    floor: str
-    area: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,35 +66,17 @@ class Pass:
     pictures: tuple[int, ...]
 
 
-Describe = Callable[[Sequence[Path]], list[Described]]
 MakeRecogniser = Callable[[Vector], Recognises]
 
 
-def read_pictures(table: Path) -> list[Picture]:
-    """The rows of a table, in its order.
-
-    Raises:
-        ConfigError: If it is none, or has no such columns.
-    """
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [Picture(table.parent / r["path"], r["clip"], r["label"], r["area"]) for r in rows]
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{table} is no table of pictures: {type(error).__name__} {error}",
-            remedy="give a CSV file with the columns path, label, area, clip and t_s",
-        ) from error
-
-
-def cut(pictures: Sequence[Picture], passes: int, how: str) -> list[Pass]:
+def cut(pictures: Sequence[Frame], passes: int, how: str) -> list[Pass]:
     """Each walk in `passes` pieces: every k-th picture of it, or one part after the other."""
     walks: dict[str, list[int]] = {}
     for place, one in enumerate(pictures):
-        walks.setdefault(one.clip, []).append(place)
+        walks.setdefault(one.walk, []).append(place)
     found = []
     for clip, places in walks.items():
-        where = f"{pictures[places[0]].floor}/{pictures[places[0]].area}"
+        where = f"{pictures[places[0]].label}/{pictures[places[0]].area}"
         for k in range(passes):
             n = len(places)
             of = places[k::passes] if how == "passes" else places[k * n // passes : (k + 1) * n // passes]
@@ -192,52 +165,41 @@ def measured(
     return told
 
 
-def describing(paths: Sequence[Path]) -> list[Described]:
-    """As perception describes pictures."""
-    from perception.video.place_descriptor import PlaceDescriber, open_place_network
+class Remembering(SampledRecogniser):
+    """Compares no two pictures twice, however many orders they come in."""
 
-    describer = PlaceDescriber(open_place_network("efficientnet-lite0", "cpu", 1))
-    found = []
-    for place, path in enumerate(paths, start=1):
-        vector, told = describer.describe(_picture(path))
-        xy, around = told.points()
-        found.append(Described(vector, LocalFeatures(xy, around) if len(xy) else None, told.quality))
-        if place % 200 == 0:
-            print(f"{place} of {len(paths)} pictures described", file=sys.stderr)
-    return found
+    known: ClassVar[dict[tuple[int, int], Agreement]] = {}
+
+    def verify(self, a: LocalFeatures, b: LocalFeatures) -> Agreement:
+        """As `Recogniser.verify`."""
+        pair = (id(a), id(b))
+        if pair not in self.known:
+            self.known[pair] = super().verify(a, b)
+        return self.known[pair]
 
 
-def plainly(paths: Sequence[Path]) -> list[Described]:
-    """The pooled key that pictures have anyway, and nothing else: the baseline."""
-    from perception.encoder.image import ImageEncoder
-    from stream.models import model_file
+class Unwhitened(Remembering):
+    """Takes the mean away and nothing else."""
 
-    encoder = ImageEncoder(model_file("efficientnet-lite0", "features.onnx"))
-    keys, _ = encoder.encode([_picture(path) for path in paths])
-    return [Described(key, None, 1.0) for key in keys]
+    def __init__(self, sample: Vector) -> None:
+        super().__init__(sample)
+        self._sampled = Whitening(unit(sample).mean(axis=0), None, len(sample))
 
 
-def _picture(path: Path) -> Any:
-    import cv2
-
-    read = cv2.imread(str(path))
-    if read is None:
-        raise ConfigError(f"{path} is no picture", remedy="look whether the table names the right folder")
-    return cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
-
-
-def document(options: argparse.Namespace, pictures: Sequence[Picture], began_s: float) -> dict[str, Any]:
+def document(options: argparse.Namespace, began_s: float) -> dict[str, Any]:
     """The JSON object that every evaluation of the project writes."""
     settings = PlaceSettings()
-    passes = cut(pictures, options.passes, options.cut)
-    paths = [one.path for one in pictures]
-    plain, ours = plainly(paths), describing(paths)
-    bare = [Described(one.vector, None, 1.0) for one in ours]
+    frames = frames_of(options.frames)
+    views = views_of(frames, kept=options.kept)
+    passes = cut(frames, options.passes, options.cut)
+    ours = [Described(*one) for one in zip(views.keys, views.local, views.quality.tolist(), strict=True)]
+    bare = [Described(one.vector, None, one.quality) for one in ours]
+    plain = [Described(key, None, 1.0) for key in views.plain]
     systems: dict[str, tuple[list[Described], MakeRecogniser, PlaceSettings]] = {
-        "ours": (ours, SampledRecogniser, settings),
-        "without points": (bare, SampledRecogniser, settings),
-        "without whitening": (ours, CentredCosine, settings),
-        "without hysteresis": (ours, SampledRecogniser, settings.model_copy(update={"leave_after": 1})),
+        "ours": (ours, Remembering, settings),
+        "without points": (bare, Remembering, settings),
+        "without whitening": (ours, Unwhitened, settings),
+        "without hysteresis": (ours, Remembering, settings.model_copy(update={"leave_after": 1})),
         "plain key, no points": (plain, CentredCosine, settings),
     }
     told = {}
@@ -287,10 +249,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--passes", type=int, default=2)
     parser.add_argument("--cut", choices=("passes", "parts"), default="passes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kept", type=Path, help="views of a run before, or where to keep those of this one")
     options = parser.parse_args(argv)
     began_s = time.monotonic()
     try:
-        told = document(options, read_pictures(options.frames), began_s)
+        told = document(options, began_s)
     except OmniRecallError as error:
         print(f"{error.message}\n{error.remedy}", file=sys.stderr)
         return error.exit_code
