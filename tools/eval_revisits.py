@@ -26,7 +26,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,10 +34,9 @@ import numpy as np
 
 from memory.places.geometry import Agreement, LocalFeatures
 from memory.places.map import PlaceMap, View
-from memory.places.recognition import CentredCosine, Recognises, SampledRecogniser, Vector
+from memory.places.recognition import WHITENED_FROM, Recognises, SampledRecogniser, Vector, floored
 from memory.places.settings import PlaceSettings
 from memory.places.store import FITS
-from memory.places.whitening import Whitening, unit
 from stream.errors import OmniRecallError
 from tools.place_material import Frame, frames_of, views_of
 
@@ -183,7 +182,7 @@ class Unwhitened(Remembering):
 
     def __init__(self, sample: Vector) -> None:
         super().__init__(sample)
-        self._sampled = Whitening(unit(sample).mean(axis=0), None, len(sample))
+        self._sampled = replace(floored(sample[: WHITENED_FROM - 1], self.rules), n_views=len(sample))
 
 
 def document(options: argparse.Namespace, began_s: float) -> dict[str, Any]:
@@ -200,7 +199,7 @@ def document(options: argparse.Namespace, began_s: float) -> dict[str, Any]:
         "without points": (bare, Remembering, settings),
         "without whitening": (ours, Unwhitened, settings),
         "without hysteresis": (ours, Remembering, settings.model_copy(update={"leave_after": 1})),
-        "plain key, no points": (plain, CentredCosine, settings),
+        "plain key, no points": (plain, Unwhitened, settings),
     }
     told = {}
     for name, (described, make, of) in systems.items():

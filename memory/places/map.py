@@ -295,7 +295,10 @@ class PlaceMap:
             place_id = self._owner.get(view_id, b"")
             if place_id and place_id not in likeness and not self._is_far(view, place_id):
                 likeness[place_id], likest[place_id] = alike, view_id
-        signs = {p: _clipped((alike - settings.same) / settings.scale) for p, alike in likeness.items()}
+        signs = {
+            p: max(-1.0, min(settings.most, (alike - settings.same) / settings.scale))
+            for p, alike in likeness.items()
+        }
         for place_id in [p for p in likeness if p != at.place_id or at.away][: settings.verified]:
             signs[place_id] += self._agreement(view, likest[place_id])
         weight = max(view.quality, 0.2)
@@ -473,7 +476,3 @@ def _add(total: dict[bytes, float], signs: Mapping[bytes, float]) -> None:
         total[place_id] = max(0.0, total.get(place_id, 0.0) + sign)
     for place_id in [p for p, n in total.items() if n == 0.0]:
         del total[place_id]
-
-
-def _clipped(sign: float) -> float:
-    return max(-1.0, min(1.0, sign))

@@ -15,13 +15,18 @@ class PlaceSettings(BaseModel):
         description="whether a map is made of the views that perception commits; without any, none",
     )
     same: float = Field(
-        default=0.55,
+        default=0.65,
         ge=-1,
         le=1,
         description="likeness of two views that says neither same place nor another",
     )
     scale: float = Field(
-        default=0.2, gt=0, description="likeness above `same` that is one whole sign of the same place"
+        default=0.3, gt=0, description="likeness above `same` that is one whole sign of the same place"
+    )
+    most: float = Field(
+        default=0.75,
+        ge=0,
+        description="signs of the likeness of one view at most; twin rooms are alike in all but points",
     )
     stay: float = Field(
         default=0.3,
@@ -68,7 +73,7 @@ class PlaceSettings(BaseModel):
         description="places whose likest view is compared point by point, the likest first",
     )
     chance_inliers: float = Field(
-        default=8.0, ge=0, description="points that agree between pictures of different places"
+        default=12.0, ge=0, description="points that agree between pictures of different places"
     )
     sure_inliers: float = Field(
         default=20.0, gt=0, description="points beyond these that are two whole signs of the same place"

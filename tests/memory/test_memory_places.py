@@ -7,17 +7,23 @@ import random
 import numpy as np
 import pytest
 
+from memory.forget.service import Forget
 from memory.places.geometry import Agreement, LocalFeatures
 from memory.places.map import PlaceMap, View, place_id_of
 from memory.places.prototypes import chosen, drift, relation
-from memory.places.recognition import CentredCosine, unit
+from memory.places.recognition import SampledRecogniser
 from memory.places.service import Places
 from memory.places.settings import PlaceSettings
 from memory.places.store import forget_map
+from memory.places.whitening import unit
 from memory.recall.gates import gates_of
+from memory.recall.pipeline import Recall
+from memory.settings import RecallSettings
 from stream.errors import ConfigError
 from stream.messages import Cue, KeyRef, Observation, observation_id
+from stream.messages.forget import ForgetAsk
 from stream.messages.places import PlacePut, PlacesAsk
+from stream.process.log import Log
 from stream.wire.parts import array_part
 
 S = 1_000_000_000
@@ -76,6 +82,59 @@ def places(store, reader):
         return Places(store, reader, PlaceSettings(**settings), lambda: 1_800_000_000 * S)
 
     return made
+
+
+@pytest.fixture
+def forgetting(store, reader, shelf):
+    """Forget on the store, driven to its end without lanes."""
+
+    class Now:
+        def submit(self, run, *arguments, done=None, failed=None):
+            result = run(*arguments)
+            if done is not None:
+                done(result)
+
+        def goes_on(self):
+            return None
+
+    class Asked:
+        def __init__(self, message):
+            self.message, self.told = message, None
+
+        def reply(self, told):
+            self.told = told
+
+    lane = Now()
+    forget = Forget(
+        store,
+        reader,
+        shelf,
+        lane,
+        lane,
+        query=lambda received, answer: received.reply(answer(received)),
+        fail=lambda received, error: pytest.fail(str(error)),
+        changed=lambda ids: None,
+        woken=lambda: None,
+        log=Log("test"),
+    )
+
+    class Forgetting:
+        def ask(self, **fields):
+            asked = Asked(ForgetAsk(**fields))
+            forget.take(asked)
+            return asked.told
+
+        def all_of(self, **fields):
+            told = self.ask(begin=True, **fields)
+            for turn in range(200):
+                forget.turn(turn * 10**12)
+                told = self.ask(erasure_id=told.erasure_id)
+                if told.over or told.problem:
+                    break
+            return told
+
+    yield Forgetting()
+    shelf.close()
 
 
 def rows_of(reader):
@@ -175,7 +234,7 @@ def test_the_same_views_give_the_same_map_whoever_is_killed_when(store, reader, 
 
 def test_a_place_that_is_known_late_is_dissolved_into_the_old_one():
     """First a corner that nobody has seen; then views that have the corner in them, and the room, too."""
-    map_ = PlaceMap(CentredCosine(SAMPLE), PlaceSettings())
+    map_ = PlaceMap(SampledRecogniser(SAMPLE), PlaceSettings())
 
     def see(stream, n, vector):
         return map_.see(View(b"%s.%d" % (stream, n), (stream, 0), n * 2 * S, vector))
@@ -197,7 +256,7 @@ def test_a_place_that_is_known_late_is_dissolved_into_the_old_one():
 
 
 def test_points_that_agree_weigh_more_than_likeness():
-    class Verified(CentredCosine):
+    class Verified(SampledRecogniser):
         def verify(self, a, b):
             return Agreement(40 if int(a.xy[0, 0]) == int(b.xy[0, 0]) else 4, 0.9)
 
@@ -216,7 +275,7 @@ def test_points_that_agree_weigh_more_than_likeness():
 
 
 def test_gps_keeps_apart_what_looks_alike():
-    map_ = PlaceMap(CentredCosine(SAMPLE), PlaceSettings(accept=0.8))
+    map_ = PlaceMap(SampledRecogniser(SAMPLE), PlaceSettings(accept=0.8))
     paris, rome = (48.85, 2.35), (41.9, 12.5)
     for n in range(12):
         map_.see(View(b"x%d" % n, (b"x", n), 0, look(20 + n, 1)))
@@ -385,3 +444,92 @@ def test_replies_fit_the_wire(store, reader, take, places, assert_sendable):
     assert_sendable(made.told(PlacesAsk(acts=True)))
     assert_sendable(made.told(PlacesAsk(labels=True)))
     assert_sendable(made.told(PlacesAsk(place="kitchen", visits=True)))
+
+
+# Recall.
+
+
+def test_evidence_says_where_it_was(store, reader, take, places, shelf):
+    film, made = walked(store, take, places)
+    kitchen, sofa, *_ = of_rooms(reader, [(film, [0, 1, 0, 2, 3])])
+    made.put(PlacePut(kind="label", places=(kitchen.hex(),), label="kitchen"))
+    recall = Recall(shelf, RecallSettings())
+    with reader.snapshot() as db:
+        found = {item.text: item.place for item in recall(db, Cue(text="kettle sofa"), 5, []).items}
+        gated = recall(db, Cue(text="sofa", place="kitchen"), 5, [])
+    assert found["the kettle is on"] == "kitchen"
+    assert found["the sofa is new"] == f"place {sofa.hex()[:8]}"
+    assert "the sofa is new" not in [item.text for item in gated.items]
+    with reader.snapshot() as db, pytest.raises(ConfigError, match="no place 'cellar', or several; labels are kitchen"):
+        recall(db, Cue(text="sofa", place="cellar"), 5, [])
+
+
+def test_a_place_that_is_named_is_a_wish_and_one_of_other_rooms_is_none(store, reader, take, places, shelf):
+    """The same words in two rooms: the label decides; with labels shuffled it does not help."""
+    film = take("a.mp4")
+    talk = [film.said(3, 5, "the lamp is broken"), film.said(15, 17, "the lamp is broken again")]
+    store.commit([film.put(*walk(film, [0, 1]), *talk)])
+    made = places()
+    made.hold()
+    first, second = of_rooms(reader, [(film, [0, 1])])
+    recall = Recall(shelf, RecallSettings(place=4.0))
+
+    def best(label_of):
+        for place_id, name in label_of.items():
+            made.put(PlacePut(kind="label", places=(place_id.hex(),), label=name))
+        with reader.snapshot() as db:
+            items = recall(db, Cue(text="what about the lamp, bedroom or where"), 2, []).items
+        return max(items, key=lambda item: item.score).text
+
+    assert best({first: "kitchen", second: "bedroom"}) == "the lamp is broken again"
+    assert best({first: "bedroom", second: "kitchen"}) == "the lamp is broken"
+
+
+# Forgetting.
+
+
+def test_a_forgotten_place_leaves_no_byte(store, reader, take, places, shelf, forgetting):
+    film, made = walked(store, take, places)
+    kitchen, sofa, *_ = of_rooms(reader, [(film, [0, 1, 0, 2, 3])])
+    secret = "Grandmother's blue kitchen"
+    made.put(PlacePut(kind="label", places=(kitchen.hex(),), label=secret))
+    made.put(PlacePut(kind="label", places=(sofa.hex(),), label="living room"))
+    with reader.snapshot() as db:
+        vectors = [
+            v
+            for (v,) in db.execute(
+                "SELECT k.vector FROM key AS k JOIN place_view AS p ON p.view_id = k.owner"
+                " WHERE p.place_id = ?",
+                (kitchen,),
+            )
+        ]
+    told = forgetting.all_of(places=(secret,))
+    assert told.verified, told
+    made.hold()
+    folder = store.path.parent
+    held = b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+    assert len(vectors) == 12
+    assert not [one for one in vectors if bytes(one) in held]
+    for words in (secret, "kettle is on", "tap drips"):
+        assert words.encode() not in held
+    assert "the sofa is new" in said_at(reader, "living room")
+    with pytest.raises(ConfigError, match="no place"):
+        made.told(PlacesAsk(place=secret))
+
+
+def test_a_place_is_forgotten_and_what_was_said_there_stays(store, reader, take, places, forgetting):
+    film, made = walked(store, take, places)
+    kitchen, *_ = of_rooms(reader, [(film, [0, 1, 0, 2, 3])])
+    made.put(PlacePut(kind="label", places=(kitchen.hex(),), label="Grandmother's kitchen"))
+    told = forgetting.all_of(places=(kitchen.hex(),), only_views=True)
+    assert told.verified, told
+    with reader.snapshot() as db:
+        texts = [text for (text,) in db.execute("SELECT text FROM observation WHERE text <> '' ORDER BY n")]
+        assert db.execute("SELECT 1 FROM place WHERE place_id = ?", (kitchen,)).fetchone() is None
+        assert db.execute("SELECT COUNT(*) FROM act WHERE kind = 'label'").fetchone()[0] == 0
+    assert texts == ["the kettle is on", "the sofa is new", "the tap drips", "the stairs creak"]
+    # Sent once more, the views are refused.
+    store.commit([film.put(*walk(film, [0, 1, 0, 2, 3]))])
+    made.hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT COUNT(*) FROM place_view").fetchone()[0] == 18
