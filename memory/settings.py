@@ -20,6 +20,9 @@ class SignSettings(BaseModel):
     seen: float = Field(default=1.0, ge=0, description="weight of how unlike the pictures around are")
     speaker: float = Field(default=0.25, ge=0, description="weight of another person speaking")
     text: float = Field(default=0.25, ge=0, description="weight of how unlike the text in the picture is")
+    place: float = Field(
+        default=0.0, ge=0, description="weight of views of two places on either side; 0: none are looked at"
+    )
 
 
 class SpanSettings(BaseModel):
@@ -27,12 +30,13 @@ class SpanSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    segmenter: Literal["shot", "uniform", "pause", "surprise", "combined"] = Field(
+    segmenter: Literal["shot", "uniform", "pause", "surprise", "combined", "place"] = Field(
         default="shot",
         description="`shot`: events of shots, or of speech between pauses where there is no picture; "
         "`uniform`: events of uniform_s; `pause`: of speech between pauses; `surprise`: from one picture "
-        "that is unlike those before it to the next; `combined`: by `signs` together. None of the others "
-        "found boundaries better than `shot` (rows of tools.eval_video)",
+        "that is unlike those before it to the next; `combined`: by `signs` together; `place`: where views on "
+        "either side are of two places. None of the others found boundaries better than `shot` (rows of "
+        "tools.eval_video); `place` was not measured there",
     )
     chat_segmenter: Literal["pause", "topic"] = Field(
         default="topic",
@@ -60,6 +64,13 @@ class SpanSettings(BaseModel):
         ge=0,
         le=16,
         description="frames by which a boundary is moved to where it fits best; 0: none",
+    )
+    place_change: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="how much further views across a position are apart than those on either side of it, as a "
+        "share, for `place`",
     )
     signs: SignSettings = Field(default=SignSettings(), description="what the signs of `combined` count")
     event_min_s: float = Field(
