@@ -13,8 +13,9 @@ another end of it; what one picture of a part shows may not be in the other at a
 A pair of passes is said to be of one place if at least half of the later one's views are of places that views
 of the earlier one are of, too. It truly is if both are of one walk. Of two walks of the same area of the same
 floor nobody knows whether they overlap: these pairs count neither way. F1 is over all pairs. A place is a
-wrong merge if it has views of two areas or floors, more than a tenth of them not of the commonest. Intervals
-are over orders.
+wrong merge if it has views of two areas or floors, more than a tenth of them not of the commonest. The floors
+of one building may be twins, which no picture tells apart: so the same is told with areas of one name on
+different floors taken as one (`area_…`), pairs of which count neither way. Extremes are over orders.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ STREAM = (b"joined walks", 0)
 WRONG_SHARE = 0.1
 """Of the views of a place; a stray view at the end of a walk is no merge."""
 SAME_SHARE = 0.5
+BY_AREA = ("F1", "precision", "recall", "wrong_merges")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +113,13 @@ def mapped(
 
 
 def score(order: Sequence[Pass], found: Sequence[Sequence[bytes]]) -> dict[str, float]:
-    """F1 of pairs of passes, and wrong merges, of one order."""
+    """F1 of pairs of passes, and wrong merges, of one order; by floor, and by area on whatever floor."""
+    by_area = [replace(one, where=one.where.split("/")[-1]) for one in order]
+    told = _score(by_area, found)
+    return _score(order, found) | {f"area_{name}": told[name] for name in BY_AREA}
+
+
+def _score(order: Sequence[Pass], found: Sequence[Sequence[bytes]]) -> dict[str, float]:
     right = said = true = 0
     for later in range(len(order)):
         for earlier in range(later):

@@ -156,7 +156,7 @@ class PlaceMap:
             _add(at.signs, signs)
             return self._arrive(view, at, likeness, [])
         here = likeness.get(at.place_id, -1.0)
-        if self._is_here(at, here, likeness, signs):
+        if self._is_here(at, here, likeness, signs, has_points=view.local is not None):
             return self._stay(view, at, likeness, signs)
         at.away.append(view.view_id)
         _add(at.away_signs, signs)
@@ -169,12 +169,20 @@ class PlaceMap:
         return self._arrive(view, at, likeness, away)
 
     def _is_here(
-        self, at: At, here: float, likeness: Mapping[bytes, float], signs: Mapping[bytes, float]
+        self,
+        at: At,
+        here: float,
+        likeness: Mapping[bytes, float],
+        signs: Mapping[bytes, float],
+        *,
+        has_points: bool,
     ) -> bool:
         """Whether a view is still of the place where its stream is."""
         if here < self._settings.stay:
             # Points that agree tell more than likeness, which a turn of the head takes away.
             return signs.get(at.place_id, 0.0) >= 1.0
+        if has_points and here < self._settings.same and signs.get(at.place_id, 0.0) <= -0.75:
+            return False
         best = max((p for p in likeness if p != at.place_id), key=lambda p: (likeness[p], p), default=b"")
         leads = bool(best) and likeness[best] >= here + self._settings.switch
         return not (leads and signs.get(best, 0.0) > signs.get(at.place_id, 0.0))
@@ -299,7 +307,9 @@ class PlaceMap:
             p: max(-1.0, min(settings.most, (alike - settings.same) / settings.scale))
             for p, alike in likeness.items()
         }
-        for place_id in [p for p in likeness if p != at.place_id or at.away][: settings.verified]:
+        # Where one is, is looked at closely only where likeness leaves it in doubt.
+        doubtful = [p for p in likeness if p != at.place_id or likeness[p] < settings.same]
+        for place_id in doubtful[: settings.verified]:
             signs[place_id] += self._agreement(view, likest[place_id])
         weight = max(view.quality, 0.2)
         signs = {p: sign * weight for p, sign in signs.items()}
