@@ -246,7 +246,8 @@ def options_of(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=None, help="where the figures are written as JSON")
     options = parser.parse_args(argv)
     pair = (options.query, options.reference, options.truth)
-    if (options.frames is None) == (None in pair):
+    n_given = sum(one is not None for one in pair)
+    if n_given != (0 if options.frames else len(pair)):
         parser.error("give either --frames, or --query, --reference and --truth")
     return options
 

@@ -115,7 +115,7 @@ class Bench:
         """How much each picture of a walk moves the belief."""
         if not system.quality:
             return [1.0] * len(queries)
-        return (0.5 + 0.5 * self._views.quality[queries]).tolist()
+        return [0.5 + 0.5 * float(good) for good in self._views.quality[queries]]
 
     def scores(self, system: System, queries: Rows, references: Rows) -> Beliefs:
         """Evidence of each reference, (queries, references): likeness, points, quality, where they are on."""
@@ -187,7 +187,7 @@ def named(beliefs: Beliefs, references: Rows, name_of: Callable[[int], str]) -> 
 def _stretched(score: Beliefs, like: npt.NDArray[np.float32]) -> Beliefs:
     """Plain cosines lie close together: brought to the spread of whitened ones for the filter."""
     spread = float(score.std())
-    return (score - score.mean()) * (float(like.std()) / max(spread, 1e-9)) + float(like.mean())
+    return np.asarray((score - score.mean()) * (float(like.std()) / max(spread, 1e-9)) + float(like.mean()))
 
 
 def _cosines(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -98,8 +98,9 @@ def matches(
     rows = np.arange(len(a))
     best = likeness.argmax(axis=1)
     is_mutual = likeness.argmax(axis=0)[best] == rows
-    two = np.partition(likeness, -2, axis=1)[:, -2:]
-    nearest, next_nearest = np.maximum(2 - 2 * two[:, 1], 0), np.maximum(2 - 2 * two[:, 0], 0)
+    first = likeness[rows, best]
+    likeness[rows, best] = -1.0
+    nearest, next_nearest = (np.maximum(2 - 2 * one, 0) for one in (first, likeness.max(axis=1)))
     kept = is_mutual & (nearest < ratio * ratio * next_nearest)
     return rows[kept], best[kept].astype(np.int64)
 

@@ -78,8 +78,8 @@ class PlaceGraph:
         full = np.zeros(self.n_nodes)
         full[: len(belief)] = belief
         if back:
-            return np.bincount(source, share * full[target], self.n_nodes)
-        return np.bincount(target, share * full[source], self.n_nodes)
+            source, target = target, source
+        return np.asarray(np.bincount(target, share * full[source], self.n_nodes), np.float64)
 
     def _as_arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Beliefs]:
         if self._arrays is None or len(self._arrays[0]) < self.n_nodes:

@@ -134,7 +134,7 @@ class LitePlaces:
         shape = shape_of(picture)
         how = cv2.INTER_AREA if picture.shape[0] > shape[0] else cv2.INTER_CUBIC
         pixels = np.asarray(cv2.resize(picture, shape[::-1], interpolation=how), np.float32)
-        batch = ((pixels - 127) / 128).transpose(2, 0, 1)[None]
+        batch = np.asarray(((pixels - 127) / 128).transpose(2, 0, 1)[None], np.float32)
         if shape not in self._networks:
             self._networks[shape] = CpuNetwork(
                 self._path, self._threads, inner=(MIDDLE, LAST), shape=(1, 3, *shape)

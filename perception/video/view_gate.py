@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from perception.video.seen_text import PROXY_LEVELS
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 OWN_NETWORK = "efficientnet-lite0"
@@ -46,6 +45,8 @@ class ViewGate:
 
     def wants(self, pts_ns: int, luma: npt.NDArray[np.int16]) -> bool:
         """Whether the next frame, with its proxy `luma`, is a view."""
+        import numpy as np
+
         before_ns, self._before_ns = self._before_ns, pts_ns
         spacing_ns = self._rules.spacing_ns
         if before_ns is not None and before_ns // spacing_ns == pts_ns // spacing_ns:

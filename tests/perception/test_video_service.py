@@ -12,6 +12,7 @@ from stream.capture.demo_recipe import SEGMENTS, Card, Clip
 from stream.capture.reader import Reading, VideoReader
 from stream.capture.settings import CaptureSettings
 from stream.messages.media import FINISHED_PTS_NS, MediaCredit, MediaFrame, MediaState
+from stream.messages.place_view import place_view
 from stream.models import demo_media
 from stream.process.clock import RealClock
 from stream.wire.sender import Sender
@@ -232,11 +233,11 @@ def marks_of(own):
 
 def test_killed_processes_give_the_same_observations(house):
     path = demo_media().file("bikes", "bikes.mp4")
-    quiet = house("encoder", "video", supervisor=PATIENT, video={"longest_shot_s": 3.0})
+    quiet = house("encoder", "video", supervisor=PATIENT, video={"longest_shot_s": 3.0, "places": True})
     assert Camera(quiet.run_dir, path).run()
     wait_for_end(quiet)
 
-    short = {"longest_shot_s": 3.0, "encoder_s": 1.0}
+    short = {"longest_shot_s": 3.0, "encoder_s": 1.0, "places": True}
     shaken = house("encoder", "video", supervisor=PATIENT, video=short)
     camera = Camera(shaken.run_dir, path)
     camera.limit_ns = 8 * S  # the film's end is held back, or it could be over before it is shaken
@@ -255,6 +256,12 @@ def test_killed_processes_give_the_same_observations(house):
     assert None not in camera.epochs[1:]
     one, other = quiet.observations(), shaken.observations()
     assert one.keys() == other.keys()
+    views = sorted((o for o in one.values() if o.kind == "view"), key=lambda o: o.pts0_ns)
+    assert len(views) >= 4
+    assert len({view.pts0_ns // (2 * S) for view in views}) == len(views)
+    for view in views:
+        assert len(place_view(view.payload).points()[0]) > 50
+        assert view.keys[0].encoder_id == "place-efficientnet-lite0-gem3/1"
     for own_id, observation in one.items():
         assert other[own_id].text == observation.text
         assert other[own_id].payload == observation.payload
