@@ -34,8 +34,8 @@ class SpanSettings(BaseModel):
         default="shot",
         description="`shot`: events of shots, or of speech between pauses where there is no picture; "
         "`uniform`: events of uniform_s; `pause`: of speech between pauses; `surprise`: from one picture "
-        "that is unlike those before it to the next; `combined`: by `signs` together; `place`: where views on "
-        "either side are of two places. None of the others found boundaries better than `shot` (rows of "
+        "that is unlike those before it to the next; `combined`: by `signs` together; `place`: where views "
+        "on either side are of two places. None of the others found boundaries better than `shot` (rows of "
         "tools.eval_video); `place` was not measured there",
     )
     chat_segmenter: Literal["pause", "topic"] = Field(
@@ -69,8 +69,8 @@ class SpanSettings(BaseModel):
         default=0.5,
         ge=0,
         le=1,
-        description="how much further views across a position are apart than those on either side of it, as a "
-        "share, for `place`",
+        description="how much further views across a position are apart than those on either side of it, as "
+        "a share, for `place`",
     )
     signs: SignSettings = Field(default=SignSettings(), description="what the signs of `combined` count")
     event_min_s: float = Field(

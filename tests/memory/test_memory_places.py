@@ -460,7 +460,7 @@ def test_evidence_says_where_it_was(store, reader, take, places, shelf):
     assert found["the kettle is on"] == "kitchen"
     assert found["the sofa is new"] == f"place {sofa.hex()[:8]}"
     assert "the sofa is new" not in [item.text for item in gated.items]
-    with reader.snapshot() as db, pytest.raises(ConfigError, match="no place 'cellar', or several; labels are kitchen"):
+    with reader.snapshot() as db, pytest.raises(ConfigError, match="no place 'cellar', or several; labels"):
         recall(db, Cue(text="sofa", place="cellar"), 5, [])
 
 
