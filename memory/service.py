@@ -31,8 +31,9 @@ from memory.log.reader import LogReader, feed, last_commit, last_mark
 from memory.log.rows import log_rows
 from memory.log.status import status_of
 from memory.log.store import LogStore, PutItem
-from memory.recall.apart import apart_for
 from memory.people.service import People
+from memory.places.service import Places
+from memory.recall.apart import apart_for
 from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
@@ -145,7 +146,7 @@ class MemoryService(Service):
         self._questions = Questions(recall_reader, self._pipeline, link, recall, recent, self._apart)
         self._writer = self.lane("writer")
         self._queries = self.lane("query", self._settings.query_threads)
-        beside = ("retention", "background", "spans")
+        beside = ("retention", "background", "spans", "places")
         self._in_use += [self._writer, self._queries, *map(self.lane, beside)]
         self._keys = KeyMaker(
             self._store,
@@ -188,6 +189,10 @@ class MemoryService(Service):
         self._retention.register(self)
         self._people = People(self._store, self._reader, self._settings.people, now_ns, self._writer)
         self._people.register(self)
+        self._places = Places(
+            self._store, self._reader, self._settings.places, now_ns, self._writer, self.lane("places")
+        )
+        self._places.register(self)
         self._forget = Forget(
             self._store,
             self._reader,
@@ -261,6 +266,7 @@ class MemoryService(Service):
         self._keys.turn(now_ns)
         self._tell_keys()
         self._retention.turn(now_ns)
+        self._places.turn(now_ns)
         self._retention.tell(self.metrics, self.log)
 
     def _tell_keys(self) -> None:
@@ -353,11 +359,13 @@ class MemoryService(Service):
         self._people.wake()
         self._claims_due = self._settings.claims
         self._keys.wake()
+        self._places.wake()
 
     def _acknowledge(self, group: list[Received], acks: list[CommitAck], started_ns: int) -> None:
         self._committing = False
         self._look_again()
         self._retention.wake(self.clock.monotonic_ns())
+        self._places.wake()
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
         for received, ack in zip(group, acks, strict=True):
             self.hop(received.trace_id, "log.commit")

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from memory.places.settings import PlaceSettings
+
 
 class SignSettings(BaseModel):
     """What the signs of the segmenter `combined` count; where they add up to 1, an event ends."""
@@ -18,6 +20,9 @@ class SignSettings(BaseModel):
     seen: float = Field(default=1.0, ge=0, description="weight of how unlike the pictures around are")
     speaker: float = Field(default=0.25, ge=0, description="weight of another person speaking")
     text: float = Field(default=0.25, ge=0, description="weight of how unlike the text in the picture is")
+    place: float = Field(
+        default=0.0, ge=0, description="weight of views of two places on either side; 0: none are looked at"
+    )
 
 
 class SpanSettings(BaseModel):
@@ -25,12 +30,13 @@ class SpanSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    segmenter: Literal["shot", "uniform", "pause", "surprise", "combined"] = Field(
+    segmenter: Literal["shot", "uniform", "pause", "surprise", "combined", "place"] = Field(
         default="shot",
         description="`shot`: events of shots, or of speech between pauses where there is no picture; "
         "`uniform`: events of uniform_s; `pause`: of speech between pauses; `surprise`: from one picture "
-        "that is unlike those before it to the next; `combined`: by `signs` together. None of the others "
-        "found boundaries better than `shot` (rows of tools.eval_video)",
+        "that is unlike those before it to the next; `combined`: by `signs` together; `place`: where views "
+        "on either side are of two places. None of the others found boundaries better than `shot` (rows of "
+        "tools.eval_video); `place` was not measured there",
     )
     chat_segmenter: Literal["pause", "topic"] = Field(
         default="topic",
@@ -58,6 +64,13 @@ class SpanSettings(BaseModel):
         ge=0,
         le=16,
         description="frames by which a boundary is moved to where it fits best; 0: none",
+    )
+    place_change: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="how much further views across a position are apart than those on either side of it, as "
+        "a share, for `place`",
     )
     signs: SignSettings = Field(default=SignSettings(), description="what the signs of `combined` count")
     event_min_s: float = Field(
@@ -214,6 +227,12 @@ class RecallSettings(BaseModel):
         default=4.0,
         ge=0,
         description="weight of being written on what has the colour that the question names: the white card",
+    )
+    place: float = Field(
+        default=1.0,
+        ge=0,
+        description="weight of having been perceived at a place whose label the question names, where it is "
+        "no gate",
     )
     edge: float = Field(
         default=4.0,
@@ -394,6 +413,11 @@ class RetentionSettings(BaseModel):
         default=True,
         description="whether a source that has more than a fair share of the budget lets go before others",
     )
+    place_quota: bool = Field(
+        default=True,
+        description="whether a place of which more than a fair share is held lets go before others, and the "
+        "last frame of a place stays (tools.eval_quotas)",
+    )
     weights: RetentionWeights = Field(
         default=RetentionWeights(), description="what the policy `value` values"
     )
@@ -456,6 +480,7 @@ class MemorySettings(BaseModel):
     )
     people: PeopleSettings = Field(default=PeopleSettings(), description="who speaks, across sources")
     clips: ClipSettings = Field(default=ClipSettings(), description="clips of live sources")
+    places: PlaceSettings = Field(default=PlaceSettings(), description="how views become places")
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="what is let go when a budget is spent"
     )

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import msgspec
 
+from reasoning.answer import as_uncertain
 from reasoning.asking import Asking, Memory
 from reasoning.claims import tell_claims
 from reasoning.corrections import applying, tell_correction
@@ -33,10 +34,11 @@ from reasoning.operators.last_seen import reads as last_seen_of
 from reasoning.operators.negated import answer_negated, denied_in
 from reasoning.operators.plain import answer_plain
 from reasoning.operators.recount import answer_recount
+from reasoning.places import named_place
 from reasoning.question import Beside, Compare, Edge, Question
 from reasoning.question.follow_up import resolved
 from reasoning.recency import answer_recent
-from reasoning.rounds import in_rounds
+from reasoning.rounds import MOST_SURE, in_rounds
 from reasoning.settings import ReasoningSettings
 from reasoning.subgoals import Subgoals
 from reasoning.support.confidence import by_support, by_verdict
@@ -63,10 +65,12 @@ class Reasoner:
         settings: ReasoningSettings,
         hop: Callable[[str], None] = lambda stage: None,
         now: Callable[[], datetime] = now_here,
+        labels: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._memory = memory
         self._settings = settings
         self._hop = hop
+        self._labels = labels
         self.now = now
 
     def answer(self, asked: str, gates: Cue, k: int = 0) -> Answer:
@@ -122,6 +126,33 @@ class Reasoner:
         return by_verdict(msgspec.structs.replace(answer, notices=tuple(notices)), settings)
 
     def _one(self, asked: str, question: Question, gates: Cue, k: int, before: Sequence[Exchange]) -> Answer:
+        """Of the place that the words name as one; where nothing is found there, of anywhere."""
+        named = None
+        if self._settings.places and not gates.place and not question.dialogue:
+            named = named_place(question.asked, self._labels())
+        if named is None:
+            return self._anywhere(asked, question, gates, k, before)
+        there = replace(
+            self.read(named.rest),
+            clock=question.clock,
+            beside_answer=question.beside_answer,
+            without=question.without,
+        )
+        within = msgspec.structs.replace(gates, place=named.label)
+        answer = self._anywhere(there.asked, there, within, k, before)
+        if answer.verdict != "not_seen":
+            return answer
+        elsewhere = self._anywhere(asked, question, gates, k, before)
+        if elsewhere.verdict == "not_seen":
+            return answer
+        notice = f'nothing of that was found at "{named.label}"; this may be from elsewhere'
+        told = as_uncertain(elsewhere, elsewhere.coverage)
+        sure = None if told.confidence is None else min(told.confidence, MOST_SURE)
+        return msgspec.structs.replace(told, confidence=sure, notices=(*told.notices, notice))
+
+    def _anywhere(
+        self, asked: str, question: Question, gates: Cue, k: int, before: Sequence[Exchange]
+    ) -> Answer:
         began_s = time.monotonic()
         asking, answer = self._answer(asked, question, gates, k, before)
         meant = respell(question.asked, asking.spelt)

@@ -47,6 +47,7 @@ from stream.messages.cue import Cue, RecallAsk, Recent
 from stream.messages.dialogue import DIALOGUE, EXCHANGE
 from stream.messages.evidence import Evidence, EvidenceItem
 from stream.messages.observation import CommitAck, CommitPut, Observation, Reject
+from stream.messages.places import PlacesAsk, PlacesTold
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
@@ -157,6 +158,11 @@ class MemoryCalls:
         except SourceGone:
             return False
         return any(one.observation_id == item.observation_id for one in items)
+
+    def labels(self) -> Sequence[str]:
+        """The names that the owner gave to places; raises as `recall` does."""
+        told = self._caller.ask_for(PlacesTold, PlacesAsk(labels=True), timeout_s=self._left_s())
+        return [one.label for one in told.places]
 
     def claims(self, cue: Cue) -> ClaimsTold:
         """The slot that a question asks for, and what was put right; raises as `recall` does."""
@@ -302,7 +308,7 @@ class ReasoningService(Service):
             self.hop(turn.received.trace_id, stage)
 
         memory = self._memory_for(turn, hop)
-        reasoner = Reasoner(memory, self._settings, hop)
+        reasoner = Reasoner(memory, self._settings, hop, labels=memory.labels)
         before = turn.before = () if asked.begins else self._before(asked.dialogue_id, memory)
         question = turn.understood = reasoner.read(asked.question, before)
         answer = reasoner.answer_read(asked.question, question, asked.cue, asked.k, before)

@@ -187,6 +187,11 @@ class ReasoningSettings(BaseModel):
         default="either",
         description="how 5/7/2024 is read; either: both days are looked for, and the answer says so",
     )
+    places: bool = Field(
+        default=True,
+        description="whether a question that names a labelled place as one ('in the kitchen') is asked of "
+        "that place first",
+    )
     rounds: bool = Field(
         default=True,
         description="whether a question that finds nothing in the time that it names is asked again of the "

@@ -22,6 +22,7 @@ from memory.log.reader import MIDDLE, Logged, marks, pages
 from memory.log.tombstones import Tombstones
 from memory.people.forget import ForgottenPerson, acts_that_tell, take_voices
 from memory.people.view import clear as clear_people
+from memory.places.erase import mend_places
 from memory.spans.consolidate import observations_in, packed_ids, picture_of
 from memory.spans.digest import CITED_OF_MANY, cited_in, digest
 from stream.messages.dialogue import DIALOGUE_ID, EXCHANGE, asked_in
@@ -104,6 +105,8 @@ def erase(
     ).fetchall()
     db.execute("DELETE FROM observation WHERE n IN (SELECT n FROM temp.doomed)")
     _mend_spans(db, done)
+    for act_id in mend_places(db, done.origins):
+        _take_acts(db, done, "act_id = ?", (act_id,))
     _take_sources(db, done, whole)
     _take_media(db, done, [row[0] for row in media], media_dir)
     forget_claims(db)  # A claim that stays may be told in the words of a support that went.
@@ -343,7 +346,7 @@ def _take_sources(db: sqlite3.Connection, done: Erased, whole: frozenset[Origin]
         for (span_id,) in spans.fetchall():
             _take_keys(db, done, "?", (span_id,))
             db.execute("DELETE FROM span WHERE span_id = ?", (span_id,))
-        for table in ("progress", "roll_due", "kept_digest", "let_go", "pin"):
+        for table in ("progress", "roll_due", "kept_digest", "let_go", "pin", "visit", "transition"):
             db.execute(f"DELETE FROM {table} WHERE source_id = ? AND session = ?", origin)  # noqa: S608
         n_sources += db.execute("DELETE FROM source WHERE source_id = ? AND session = ?", origin).rowcount
     done.counts["sources"] = n_sources

@@ -11,6 +11,8 @@ from memory.bounds import NAME_CHARS
 from memory.log.reader import T0, T1, SourceRow, marks, named_sources, pages, sources
 from memory.log.tombstones import ForgottenRange
 from memory.people.forget import ForgottenPerson, keyless_ranges, person_of, words_of
+from memory.places.erase import stretches_of, views_of
+from memory.places.told import named_places
 from stream.errors import ConfigError
 from stream.messages.dialogue import DIALOGUE
 from stream.messages.forget import ForgetAsk, ForgottenPart
@@ -67,10 +69,11 @@ def selection_of(db: sqlite3.Connection, ask: ForgetAsk) -> Selection:
         SourceGone: If there is no source of a name.
     """
     has_utc, has_pts = (ask.t0_ns, ask.t1_ns) != (None, None), (ask.pts0_ns, ask.pts1_ns) != (None, None)
-    kinds = [bool(ask.ids), bool(ask.spans), bool(ask.sources) or has_utc or has_pts, bool(ask.person)]
+    in_range = bool(ask.sources) or has_utc or has_pts
+    kinds = [bool(ask.ids), bool(ask.spans), in_range, bool(ask.person), bool(ask.places)]
     if sum(kinds) != 1:
         raise ConfigError(
-            "name one kind of thing to forget: ids, spans, a person, or sources and a range",
+            "name one kind of thing to forget: ids, spans, a person, places, or sources and a range",
             remedy="omnirecall forget --help",
         )
     if ask.person:
@@ -79,6 +82,8 @@ def selection_of(db: sqlite3.Connection, ask: ForgetAsk) -> Selection:
         return _of_ids(db, ask.ids)
     if ask.spans:
         return _of_spans(db, ask.spans)
+    if ask.places:
+        return _of_places(db, ask.places, only_views=ask.only_views)
     if has_pts and (has_utc or not ask.sources):
         raise ConfigError(
             "positions count within a source", remedy="omnirecall forget --source NAME --between A B"
@@ -152,6 +157,19 @@ def _of_spans(db: sqlite3.Connection, written: Sequence[str]) -> Selection:
         ).fetchone()
         ranges.append(ForgottenRange(source_id, session, pts0_ns, max(pts1_ns, pts0_ns + 1)))
     return Selection("spans", ranges=tuple(ranges))
+
+
+def _of_places(db: sqlite3.Connection, names: Sequence[str], *, only_views: bool) -> Selection:
+    """All that was perceived at some places; or what they are known by alone, and what was there stays."""
+    place_ids = [one for name in names for one in named_places(db, name)]
+    stretches = stretches_of(db, place_ids)
+    kind = "view" if only_views else None
+    ranges = tuple(
+        ForgottenRange(source_id, session, pts0_ns, pts1_ns, None, None, kind)
+        for source_id, session, pts0_ns, pts1_ns in stretches
+    )
+    # A view may say nothing of its visit's place, and be of a place for all that.
+    return Selection("places", tuple(views_of(db, place_ids)), ranges)
 
 
 def _begun_with(db: sqlite3.Connection, table: str, column: str, written: str) -> list[bytes]:

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from memory.log import people_schema, retention_schema
+from memory.log import people_schema, place_schema, retention_schema
 from memory.log.database import connect_reader, named_error, transaction
 from memory.log.demotion import REASON
 from stream.errors import SchemaTooNew
@@ -456,7 +456,8 @@ def m007_digests_in_order(db: sqlite3.Connection) -> None:
 
 
 def m008_places(db: sqlite3.Connection) -> None:
-    """Kept for the tables of places, which are made on another branch."""
+    """Places, their views and visits, and the ways between them."""
+    place_schema.m008_places(db, _run)
 
 
 def m009_people(db: sqlite3.Connection) -> None:

@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol
 
 from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, last_commit, marks, named_sources
 from memory.people.names import about, heard_by, is_known, said_by
+from memory.places.told import named_places, places_called
+from memory.recall.at_places import at_any
 from memory.recall.words import content_words
 from stream.errors import ConfigError
 from stream.messages import Cue
@@ -165,8 +167,22 @@ class PlaceGate:
     name = "place"
 
     def clause(self, db: sqlite3.Connection, cue: Cue) -> Clause | None:
-        """As `Gate.clause`."""
-        return Clause("o.place = ? COLLATE NOCASE", (cue.place,)) if cue.place else None
+        """As `Gate.clause`: in a visit of a place of that label or id, or itself said to be there.
+
+        Raises:
+            ConfigError: If nothing was ever perceived at a place of that name.
+        """
+        if not cue.place:
+            return None
+        own = Clause("o.place = ? COLLATE NOCASE", (cue.place,))
+        place_ids = places_called(db, cue.place)
+        if place_ids:
+            sql, values = at_any(place_ids, cue.as_of_commit)
+            return Clause(f"{own.sql} OR {sql}", (*own.parameters, *values))
+        said = db.execute(f"SELECT 1 FROM observation AS o WHERE {own.sql} LIMIT 1", own.parameters)  # noqa: S608
+        if said.fetchone() is None:
+            named_places(db, cue.place)
+        return own
 
 
 class PersonGate:

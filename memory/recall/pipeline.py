@@ -20,6 +20,7 @@ from memory.keys.index import IndexShelf
 from memory.log.reader import Logged, SourceRow, ends_in, last_commit, observations_of
 from memory.people.names import with_speakers
 from memory.recall import expand
+from memory.recall.at_places import with_places
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.exchanges import exchanges
 from memory.recall.gates import Gates, gates_of
@@ -161,20 +162,20 @@ class Recall:
         lines = recount(db, cue, gates, max(0, k))
         watch.lap("candidates")
         known = self._sources.of(db, gates.as_of)
-        logged = [line.item for line in lines]
-        said = logged if gates.as_of is not None else with_speakers(db, logged)
+        placed = with_places(db, [line.item for line in lines], gates.as_of)
+        logged = placed if gates.as_of is not None else with_speakers(db, placed)
         pictures = expand.thumbnails_of(db, logged, gates.as_of)
         items = [
             _evidence_item(
                 Scored(item, 0.0, {}),
                 (),
                 {},
-                known.every[line.item.source_id, line.item.session],
+                known.every[item.source_id, item.session],
                 None,
                 (line.span_id, line.level, ""),
-                pictures.get(line.item.n, ""),
+                pictures.get(item.n, ""),
             )
-            for line, item in zip(lines, said, strict=True)
+            for line, item in zip(lines, logged, strict=True)
         ]
         watch.lap("expand")
         return Evidence(
@@ -302,10 +303,10 @@ class Recall:
         gates: Gates,
     ) -> list[EvidenceItem]:
         as_of = gates.as_of
+        logged = with_places(db, [one.item for one in chosen], as_of)
         if as_of is None:  # Whose voice it is was learnt at some commit, nobody knows which.
-            said = with_speakers(db, [one.item for one in chosen])
-            chosen = [replace(one, item=item) for one, item in zip(chosen, said, strict=True)]
-        logged = [one.item for one in chosen]
+            logged = with_speakers(db, logged)
+        chosen = [replace(one, item=item) for one, item in zip(chosen, logged, strict=True)]
         near = found.gathered.around(db, [item.n for item in logged], self._settings.neighbours)
         around = expand.neighbours(db, logged, near, as_of)
         groundings = self._ground(db, logged, around, words, gates)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from memory.log.citations import times_cited
 from memory.log.reader import MIDDLE, Logged, ends_of, known_by, marks, pages
 from memory.people.names import speakers_of
+from memory.recall.at_places import named_in, numbers_at
 from memory.recall.candidates import Candidates, QuestionKey, digest_cosines, fact_cosines
 from memory.recall.gathered import Gathered, KeptKeys
 from memory.recall.roles import spoken_to
@@ -334,6 +335,20 @@ class UseScorer:
         return {n: strength(times.get(n, 0)) for n in pool.numbers}
 
 
+class PlaceScorer:
+    """Having been perceived at a place whose label the question names: a wish, where it is no gate."""
+
+    name = "place"
+
+    def score(self, pool: Pool) -> Raw:
+        """1 for what was perceived there, 0 for all else; nothing where no label is named."""
+        place_ids = named_in(pool.db, pool.asked)
+        if not place_ids:
+            return {}
+        there = numbers_at(pool.db, pool.numbers, place_ids, pool.as_of)
+        return {n: float(n in there) for n in pool.numbers} if there else {}
+
+
 OWN_SCORERS: tuple[Scorer, ...] = (
     DenseScorer(),
     DenseScorer("image"),
@@ -343,6 +358,7 @@ OWN_SCORERS: tuple[Scorer, ...] = (
     GroundScorer(),
     EdgeScorer(),
     PersonScorer(),
+    PlaceScorer(),
     LengthScorer(),
     UseScorer(),
 )
@@ -358,7 +374,7 @@ CONTEXT_SCORERS: tuple[Scorer, ...] = (
 """Terms that look around; the pool's items alone get them."""
 
 
-WISHES = frozenset({"sense", "ground", "edge", "person", "use"})
+WISHES = frozenset({"sense", "ground", "edge", "person", "place", "use"})
 """Terms of 0 to 1 that are worth their weight at most: what the question would like, and use."""
 
 

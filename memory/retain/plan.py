@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from memory.log.demotion import DIGEST, FACTS, GONE, KEYS, level_of
 from memory.log.pins import UNPINNED
+from memory.retain.at_places import frames_over, places_of
 from memory.retain.kept import Kept, by_source
 from memory.retain.policies import Judged, RetentionPolicy
 from memory.retain.steps import Decision, FramesDecision
@@ -93,7 +94,7 @@ def plan(
     for budget, excess in over.items():
         made = Plan(budget)
         if budget == "index":
-            _add_frames(db, made, excess)
+            _add_frames(db, made, excess, by_place=settings.place_quota)
         if not made:
             _add_least(db, made, excess, policy, settings, now_ns, dice)
         if made:
@@ -139,12 +140,15 @@ def _add_least(
         capacity = settings.index_bytes + settings.thumbnails_bytes
         held = by_source(db)
         shares = fair_shares(held, min(capacity, sum(held.values()) - excess))
+    moves = [_move(one, budget, in_steps=settings.in_steps) for one in found]
+    of_places = [1.0] * len(found)
+    if settings.place_quota and settings.policy == "value":
+        of_places = _place_shares(db, found, moves, excess, is_sample=is_sample)
     ranked: list[tuple[float, int, Move]] = []
-    for place, one in enumerate(found):
-        move = _move(one, budget, in_steps=settings.in_steps)
+    for place, (one, move) in enumerate(zip(found, moves, strict=True)):
         if move is not None:
             cost = _cost(settings.policy, float(judged.scores[place]), move)
-            ranked.append((cost * shares.get(one.source_id, 1.0), place, move))
+            ranked.append((cost * shares.get(one.source_id, 1.0) * of_places[place], place, move))
     ranked.sort(key=lambda item: item[:2])
     most = min(MOST_OF_SAMPLE, max(1, len(found) // SAMPLE_SHARE)) if is_sample else MOST_DECISIONS
     for _, place, move in ranked[:most]:
@@ -152,6 +156,26 @@ def _add_least(
             break
         made.expects += move.n_bytes
         made.decisions.append(Decision(found[place].n, move.level, _why(judged, place, shares, found[place])))
+
+
+def _place_shares(
+    db: sqlite3.Connection,
+    found: Sequence[Subject],
+    moves: Sequence[Move | None],
+    excess: int,
+    *,
+    is_sample: bool,
+) -> list[float]:
+    """How much of what the place of each observation has is within its fair share, 0 to 1."""
+    places = places_of(db, found)
+    held: dict[bytes, int] = {}
+    for place_id, move in zip(places, moves, strict=True):
+        held[place_id] = held.get(place_id, 0) + (move.n_bytes if move is not None else 0)
+    total = sum(held.values())
+    # Of a sample at most a part goes, whatever the store is over by.
+    goes = min(excess, total // SAMPLE_SHARE) if is_sample else excess
+    shares = fair_shares(held, total - goes)
+    return [shares[place_id] for place_id in places]
 
 
 def _why(judged: Judged, place: int, shares: Mapping[bytes, float], one: Subject) -> str:
@@ -187,8 +211,10 @@ def _move(one: Subject, budget: Budget, *, in_steps: bool) -> Move | None:
     return None
 
 
-def _add_frames(db: sqlite3.Connection, made: Plan, excess: int) -> None:
+def _add_frames(db: sqlite3.Connection, made: Plan, excess: int, *, by_place: bool) -> None:
     """The oldest rows of frames of the source that has most of them; the last of a source stays.
+
+    `by_place`: of places that have more than a fair share of them first, and the last of a place stays.
 
     They have no words and no key: nothing finds them but time, where there is nothing else.
     """
@@ -196,6 +222,14 @@ def _add_frames(db: sqlite3.Connection, made: Plan, excess: int) -> None:
         "SELECT source_id, items, n_bytes FROM kept_bytes WHERE class = 'frames' AND items > 1"
         " ORDER BY n_bytes DESC LIMIT 64"
     ).fetchall():
+        wanted = min(MOST_FRAMES, -(-excess // max(1, n_bytes // items)))
+        over = frames_over(db, source_id, wanted, fair_shares) if by_place else {}
+        for session, of in over.items():
+            why = "frames go first, of the place that has most"
+            made.frames.append(FramesDecision(source_id, session, tuple(of), why))
+            made.expects += len(of) * n_bytes // items
+        if over:
+            return
         for (session,) in db.execute(
             "SELECT session FROM source WHERE source_id = ?", (source_id,)
         ).fetchall():
@@ -204,7 +238,6 @@ def _add_frames(db: sqlite3.Connection, made: Plan, excess: int) -> None:
                 f" AND {UNPINNED} ORDER BY pts0_ns LIMIT ?",
                 (source_id, session, MOST_FRAMES + 1),
             ).fetchall()
-            wanted = min(MOST_FRAMES, -(-excess // max(1, n_bytes // items)))
             numbers = tuple(int(n) for (n,) in rows[:-1][:wanted])
             if numbers:
                 made.frames.append(FramesDecision(source_id, session, numbers, "frames go first"))

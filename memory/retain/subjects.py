@@ -90,7 +90,7 @@ def _numbers(
     if budget == "index":
         sql = (
             "SELECT n FROM observation WHERE kind <> 'frame' AND kind NOT IN ('gap', 'clip')"
-            " AND demoted = ? AND n >= ? ORDER BY n LIMIT ?"
+            " AND demoted = ? AND n >= ? AND n NOT IN (SELECT c.n FROM place_change AS c) ORDER BY n LIMIT ?"
         )
         parts: Sequence[object] = range(below)
     else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from memory.spans.notes import Note
+from memory.spans.place_change import change_at
 from memory.spans.segment import Outline, ShotSegmenter, Stretch
 from memory.spans.surprise import told_frames
 from memory.spans.tiles import tiled
@@ -32,6 +33,7 @@ class Signs:
     seen: float = 1.0
     speaker: float = 0.25
     text: float = 0.25
+    place: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class CombinedSegmenter:
         """Names the strategy and what it was set to."""
         signs = self.signs
         weights = (signs.shot, signs.pause, signs.seen, signs.speaker, signs.text)
-        return f"combined/{'/'.join(f'{weight:g}' for weight in weights)};{self.others.segmenter_id}"
+        place = f"/place{signs.place:g}" if signs.place else ""
+        return f"combined/{'/'.join(f'{weight:g}' for weight in weights)}{place};{self.others.segmenter_id}"
 
     def closed(self, outline: Outline) -> list[Stretch]:
         """As `Segmenter.closed`."""
@@ -96,7 +99,15 @@ class CombinedSegmenter:
             + signs.seen * _unlike_seen(before, behind)
             + signs.speaker * _is_other_speaker(before, behind)
             + signs.text * _unlike_text(before, behind)
+            + (signs.place * _other_place(before, behind) if signs.place else 0.0)
         )
+
+
+def _other_place(before: Sequence[Note], behind: Sequence[Note]) -> float:
+    """How far the views on either side are of two places, 0 to 1; 0 where one side has none."""
+    views = [note for note in (*before, *behind) if note.kind == "view" and note.vector is not None]
+    place = sum(note.kind == "view" and note.vector is not None for note in before)
+    return change_at(views, place) if 0 < place < len(views) else 0.0
 
 
 def _unlike_seen(before: Sequence[Note], behind: Sequence[Note]) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from memory.keys.keyers import unpack_vectors
 from memory.log.reader import SourceRow, marks
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ DIMENSIONS = 256
 """Of the vectors of frames: the thousand names of the label head share them."""
 LOOK_BACK_NS = 60 * 1_000_000_000
 """How far before the last closed event notes reach: what is new is told by what was there before."""
-NOTED = ("frame", "utterance", "seen_text")
+NOTED = ("frame", "utterance", "seen_text", "view")
 """Kinds of observations that are noted."""
 MOST_NOTES = 20_000
 """Of one source at a time: hours of frames, and longer than any event that is not closed."""
@@ -61,7 +62,9 @@ def label_vector(labels: Iterable[Sequence[Any]]) -> npt.NDArray[np.float32] | N
 def notes_of(db: sqlite3.Connection, source: SourceRow, from_ns: int, end_ns: int) -> list[Note]:
     """The notes of a source that begin from a position on and before another, in order of time."""
     rows = db.execute(
-        "SELECT pts0_ns, pts1_ns, kind, speaker, text, payload FROM observation"  # noqa: S608
+        "SELECT pts0_ns, pts1_ns, kind, speaker, text, CASE kind WHEN 'frame' THEN payload WHEN 'view' THEN"  # noqa: S608
+        " (SELECT k.vector FROM key AS k WHERE k.owner = observation_id AND k.kind = 'place'"
+        " ORDER BY k.key_id LIMIT 1) END FROM observation"
         f" WHERE source_id = ? AND session = ? AND kind IN ({marks(NOTED)})"
         " AND pts0_ns >= ? AND pts0_ns < ? ORDER BY pts0_ns, pts1_ns, kind, n LIMIT ?",
         (source.source_id, source.session, *NOTED, from_ns, end_ns, MOST_NOTES),
@@ -71,5 +74,7 @@ def notes_of(db: sqlite3.Connection, source: SourceRow, from_ns: int, end_ns: in
         vector = None
         if kind == "frame" and payload:
             vector = label_vector(msgpack.unpackb(payload).get("labels", ()))
+        elif kind == "view" and payload:
+            vector = unpack_vectors([payload], len(payload) // 2)[0]
         found.append(Note(pts0_ns, pts1_ns, kind, speaker, text, vector))
     return found

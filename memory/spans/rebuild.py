@@ -18,6 +18,7 @@ from pathlib import Path
 from memory.log.database import LOG_NAME
 from memory.log.demotion import REASON
 from memory.log.reader import marks, pages
+from memory.places.store import ask_anew
 from memory.spans.consolidate import Consolidator
 from memory.spans.due import note_due
 
@@ -44,7 +45,8 @@ class Swapped:
 
 
 def want(db: sqlite3.Connection) -> None:
-    """All shots and events are to be made anew, within the writer's transaction."""
+    """All shots and events are to be made anew, and places, within the writer's transaction."""
+    ask_anew(db)
     db.execute("INSERT OR IGNORE INTO view_state VALUES (?, '')", (_STATE,))
 
 

@@ -275,6 +275,10 @@ def _segmenter_of(settings: SpanSettings) -> Segmenter:
             settings.surprise_reach,
             shots,
         )
+    if settings.segmenter == "place":
+        from memory.spans.place_change import PlaceSegmenter
+
+        return PlaceSegmenter(settings.place_change, shots)
     if settings.segmenter == "combined":
         from memory.spans.combined import CombinedSegmenter, Signs
 

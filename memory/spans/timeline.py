@@ -10,6 +10,7 @@ from memory.bounds import TEXT_CHARS
 from memory.log.media import media_path
 from memory.log.reader import marks, named_sources
 from memory.people.names import with_speakers
+from memory.places.told import named_places
 from memory.spans.consolidate import observations_in
 from memory.spans.digest import told_lines
 from memory.spans.tree import ids_in, observations_by_id
@@ -31,6 +32,7 @@ def timeline(db: sqlite3.Connection, ask: TimelineAsk) -> TimelineSpans:
 
     Raises:
         SourceGone: If a source is named that the store does not have.
+        ConfigError: If a place is named that there is not.
     """
     where, parameters = _conditions(db, ask)
     total = int(db.execute(f"SELECT COUNT(*) FROM {_FROM} WHERE {where}", parameters).fetchone()[0])  # noqa: S608
@@ -54,6 +56,13 @@ def _conditions(db: sqlite3.Connection, ask: TimelineAsk) -> tuple[str, tuple[ob
         ids = sorted({row.source_id for row in named_sources(db, (ask.source,))})
         conditions.append(f"s.source_id IN ({marks(ids)})")
         parameters += ids
+    if ask.place:
+        place_ids = named_places(db, ask.place)
+        conditions.append(
+            "EXISTS (SELECT 1 FROM visit AS v WHERE v.source_id = s.source_id AND v.session = s.session"  # noqa: S608
+            f" AND v.pts0_ns < s.pts1_ns AND v.pts1_ns > s.pts0_ns AND v.place_id IN ({marks(place_ids)}))"
+        )
+        parameters += place_ids
     if ask.t0_ns is not None:
         conditions.append(f"{_T1} > ?")
         parameters.append(ask.t0_ns)

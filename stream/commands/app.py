@@ -27,6 +27,7 @@ from stream.commands import (
     models,
     people,
     pin,
+    places,
     reindex,
     retention,
     search,
@@ -86,6 +87,7 @@ app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)
+app.add_typer(places.app, name="places")
 app.add_typer(config.app, name="config")
 app.add_typer(people.app, name="people")
 app.add_typer(retention.app, name="retention")

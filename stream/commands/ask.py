@@ -43,6 +43,7 @@ def ask(
     since: options.Since = None,
     until: options.Until = None,
     source: options.Sources = None,
+    place: options.Place = "",
     as_of: options.AsOf = None,
     valid_at: Annotated[
         str | None,
@@ -68,7 +69,7 @@ def ask(
     if question is None:
         _no_question(as_json)
     store_dir = options.store_dir(store)
-    gates = options.gates(since, until, source, as_of)
+    gates = options.gates(since, until, source, as_of, place)
     if hearing.strip():
         gates = replace(gates, talk=Talk(in_hearing_of=hearing.strip()))
     if valid_at is not None:

@@ -110,19 +110,56 @@ def forget(
         asks_which = bool(matching) and not (yes or dry_run or as_json) and sys.stdin.isatty()
         ask = told_person or _ask(spans, ids, source, between)
         ask = _found(connection, matching, k, asks_which) if matching else ask
-        would = _would(connection, ask)
-        teller.event("would", "" if as_json else words_of(would), **would_json(would))
-        n = would.counts.get("observations", 0)
-        if dry_run or not (_is_any(would) or person):
-            if not dry_run:
-                teller.event("end", "", over=True, verified=True, counts=would.counts)
-            return
-        if not yes:
-            _confirm(_told_of(would, person), as_json=as_json)
-        told = _forgotten(connection, ask, teller)
+        told = _taken(connection, ask, teller, person, yes=yes, dry_run=dry_run, as_json=as_json)
+    if told is None:
+        return
     if snapshots:
         _in_snapshots(snapshots, store_dir, teller)
     _say_end(told, teller)
+
+
+def forget_this(
+    ask: ForgetAsk,
+    store_dir: Path,
+    preset: str,
+    config: Path | None,
+    idle_exit: float,
+    *,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Forgets what another command names, as `forget` does: shows it, asks, follows it to its end."""
+    from stream.commands.connection import to_store
+    from stream.commands.outcomes import Teller
+
+    teller = Teller(as_json=as_json)
+    with to_store(store_dir, preset, config, idle_exit) as connection:
+        told = _taken(connection, ask, teller, yes=yes, dry_run=dry_run, as_json=as_json)
+    if told is not None:
+        _say_end(told, teller)
+
+
+def _taken(
+    connection: Connection,
+    ask: ForgetAsk,
+    teller: Teller,
+    person: str = "",
+    *,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> ForgetDone | None:
+    """What was forgotten; None where nothing was to be, or only a look was asked for."""
+    would = _would(connection, ask)
+    teller.event("would", "" if as_json else words_of(would), **would_json(would))
+    if dry_run or not (_is_any(would) or person):
+        if not dry_run:
+            teller.event("end", "", over=True, verified=True, counts=would.counts)
+        return None
+    if not yes:
+        _confirm(_told_of(would, person), as_json=as_json)
+    return _forgotten(connection, ask, teller)
 
 
 def _check(named: list[bool]) -> None:
@@ -257,7 +294,8 @@ def chosen(text: str, n: int) -> list[int]:
 def _would(connection: Connection, ask: ForgetAsk) -> ForgetDone:
     from stream.messages.forget import ForgetDone
 
-    if not (ask.ids or ask.spans or ask.sources or ask.person or ask.t0_ns is not None):
+    is_any = ask.ids or ask.spans or ask.sources or ask.person or ask.places or ask.t0_ns is not None
+    if not is_any:
         return ForgetDone(counts={"observations": 0})  # A search that found nothing.
     return connection.ask("memory", ForgetDone, ask, timeout_s=ASK_TIMEOUT_S)
 

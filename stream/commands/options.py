@@ -56,6 +56,14 @@ InHearingOf = Annotated[
     ),
 ]
 WithWords = Annotated[bool, typer.Option("--with-words", help="With --person: what it said, too.")]
+Place = Annotated[
+    str,
+    typer.Option(
+        "--place",
+        metavar="PLACE",
+        help="Only what was perceived there: a label, or the first digits of a place's id (places list).",
+    ),
+]
 AsOf = Annotated[
     int | None,
     typer.Option(
@@ -79,7 +87,7 @@ IdleExit = Annotated[
     ),
 ]
 DEFAULT_IDLE_EXIT_S = 600.0
-KINDS = ("shot", "frame", "caption", "seen_text", "utterance", "chapter", "voice", "gap")
+KINDS = ("shot", "frame", "caption", "seen_text", "utterance", "chapter", "voice", "view", "gap")
 """Kinds of observation that this release makes."""
 
 
@@ -151,8 +159,14 @@ def timed(text: str, gates: Cue) -> tuple[Cue, tuple[str, ...]]:
     return replace(gates, text=clock.rest, t0_ns=since_ns, t1_ns=until_ns), (told,)
 
 
-def gates(since: str | None, until: str | None, sources: list[str] | None, as_of: int | None = None) -> Cue:
-    """What `--since`, `--until`, `--source` and `--as-of` let through, as a cue without words.
+def gates(
+    since: str | None,
+    until: str | None,
+    sources: list[str] | None,
+    as_of: int | None = None,
+    place: str = "",
+) -> Cue:
+    """What `--since`, `--until`, `--source`, `--as-of` and `--place` let through, as a cue without words.
 
     Raises:
         ConfigError: If a time is not understood.
@@ -165,6 +179,7 @@ def gates(since: str | None, until: str | None, sources: list[str] | None, as_of
         t1_ns=utc_ns(until, "--until"),
         sources=tuple(sources or ()),
         as_of_commit=as_of,
+        place=place,
     )
 
 

@@ -32,6 +32,7 @@ def search(
     since: options.Since = None,
     until: options.Until = None,
     source: options.Sources = None,
+    place: options.Place = "",
     as_of: options.AsOf = None,
     store: options.Store = None,
     preset: options.Preset = "archive",
@@ -51,7 +52,7 @@ def search(
     from stream.messages.evidence import Evidence
 
     store_dir = options.store_dir(store)
-    gates = options.gates(since, until, source, as_of)
+    gates = options.gates(since, until, source, as_of, place)
     text = options.asked(cue, gates, "cue")
     timed, notices = options.timed(text, gates)
     wanted = msgspec.structs.replace(timed, kinds=options.kinds(kind))

@@ -26,6 +26,7 @@ def timeline(
     source: Annotated[
         str, typer.Option("--source", metavar="NAME", help="Only this source, by file name, uri or id.")
     ] = "",
+    place: options.Place = "",
     since: options.Since = None,
     until: options.Until = None,
     html: Annotated[
@@ -51,7 +52,7 @@ def timeline(
     store_dir = options.store_dir(store)
     t0_ns, t1_ns = utc_ns(since, "--since"), utc_ns(until, "--until")
     with to_store(store_dir, preset, config, idle_exit) as connection:
-        entries = all_entries(connection, level, source=source, t0_ns=t0_ns, t1_ns=t1_ns)
+        entries = all_entries(connection, level, source=source, place=place, t0_ns=t0_ns, t1_ns=t1_ns)
     if html is not None:
         write_page(html, entries, store_dir)
     if as_json:
@@ -69,6 +70,7 @@ def all_entries(
     level: str,
     *,
     source: str = "",
+    place: str = "",
     t0_ns: int | None = None,
     t1_ns: int | None = None,
 ) -> list[TimelineEntry]:
@@ -83,6 +85,7 @@ def all_entries(
             {
                 "level": level,
                 "source": source,
+                "place": place,
                 "t0_ns": t0_ns,
                 "t1_ns": t1_ns,
                 "offset": len(entries),

@@ -17,6 +17,8 @@ class ForgetAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     of UTC may stand without sources. Whatever shares any moment with a range or a span goes.
     Or `person`, by name or id: the keys of that voice, its names, and the acts that tell of it; `with_words`
     what was said by it, too.
+    `places` are labels or ids: all that was perceived during their visits; with `only_views` what they are
+    known by alone, which is their views and labels.
     `erasure_id` asks how one that was begun goes on; nothing else is set then.
     """
 
@@ -30,6 +32,8 @@ class ForgetAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     person: str = ""
     with_words: bool = False
     begin: bool = False
+    places: tuple[str, ...] = ()
+    only_views: bool = False
     erasure_id: bytes = b""
 
 

@@ -41,10 +41,11 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @topic("timeline.ask")
-class TimelineAsk(Message, frozen=True, kw_only=True):
+class TimelineAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     """commands, gateway → memory: spans of one level, in order of source and time.
 
-    `source` matches a source's id in hexadecimal, its file name or its whole uri.
+    `source` matches a source's id in hexadecimal, its file name or its whole uri. `place` as in `places.ask`:
+    spans that share a moment with a visit of it.
     """
 
     level: Level = "event"
@@ -53,6 +54,7 @@ class TimelineAsk(Message, frozen=True, kw_only=True):
     t1_ns: int | None = None
     offset: int = 0
     limit: int = 500
+    place: str = ""
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

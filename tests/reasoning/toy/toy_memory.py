@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from stream.messages import ClaimsAsk, ClaimsTold, CommitAck, CommitPut, Evidence, EvidenceItem, RecallAsk
+from stream.messages.places import PlacesAsk, PlacesTold
 from stream.process.service import Received, Service
 
 
@@ -17,6 +18,7 @@ class ToyMemory(Service):
         self.listen("memory")
         self.on(RecallAsk, self._recall)
         self.on(ClaimsAsk, lambda received: received.reply(ClaimsTold()))
+        self.on(PlacesAsk, lambda received: received.reply(PlacesTold()))
         self.on(CommitPut, self._commit)
 
     def _commit(self, received: Received) -> None:
