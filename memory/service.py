@@ -182,22 +182,19 @@ class MemoryService(Service):
 
     def _open_upkeep(self) -> None:
         """Retention, forgetting, and what idle time does about spans."""
-        looks, budgets, now_ns = self.lane("retention"), self._settings.retention, self.clock.now_ns
-        self._retention = Retention(
-            self._store, self._reader, self._shelf, budgets, now_ns, self._writer, looks
-        )
+        store, reader, writer, now_ns = self._store, self._reader, self._writer, self.clock.now_ns
+        looks, budgets, spans = self.lane("retention"), self._settings.retention, self._settings.spans
+        self._retention = Retention(store, reader, self._shelf, budgets, now_ns, writer, looks)
         self._retention.register(self)
-        self._people = People(self._store, self._reader, self._settings.people, now_ns, self._writer)
+        self._people = People(store, reader, self._settings.people, now_ns, writer)
         self._people.register(self)
-        self._places = Places(
-            self._store, self._reader, self._settings.places, now_ns, self._writer, self.lane("places")
-        )
+        self._places = Places(store, reader, self._settings.places, now_ns, writer, self.lane("places"))
         self._places.register(self)
         self._forget = Forget(
-            self._store,
-            self._reader,
+            store,
+            reader,
             self._shelf,
-            self._writer,
+            writer,
             self.lane("background"),
             query=self._query,
             fail=self._not_answered,
@@ -206,14 +203,7 @@ class MemoryService(Service):
             log=self.log,
         )
         self._idle_spans = IdleSpans(
-            self._store,
-            self._reader,
-            self._consolidator,
-            self._settings.spans,
-            self._writer,
-            self.lane("spans"),
-            self._shelf.remove,
-            self.clock.now_ns,
+            store, reader, self._consolidator, spans, writer, self.lane("spans"), self._shelf.remove, now_ns
         )
 
     def _answer_messages(self) -> None:
@@ -365,7 +355,6 @@ class MemoryService(Service):
         self._committing = False
         self._look_again()
         self._retention.wake(self.clock.monotonic_ns())
-        self._places.wake()
         self.metrics.observe_s("commit", (self.clock.monotonic_ns() - started_ns) / 1e9)
         for received, ack in zip(group, acks, strict=True):
             self.hop(received.trace_id, "log.commit")

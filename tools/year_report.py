@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.bench_recall import Took
+from tools.bench_apart import Took
 
 
 def percentiles(spent: Sequence[Took]) -> dict[str, float]:
