@@ -96,9 +96,7 @@ class MemoryService(Service):
         super().__init__(surroundings)
         self._settings = cast(MemorySettings, surroundings.settings)
         self._waiting: deque[Received] = deque()
-        self._committing = False
-        self._consolidating = False
-        self._started = False
+        self._committing = self._consolidating = self._started = False
         self._views_due = True
         self._claims_due = self._claiming = False
         self._live_due_ns = 0
