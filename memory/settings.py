@@ -353,8 +353,8 @@ class ClipSettings(BaseModel):
     )
 
 
-LEAST_INDEX_BYTES = 1 << 19
-"""An empty store takes 0.3 MB: with a smaller budget everything would go, and it would still be overrun."""
+LEAST_INDEX_BYTES = 1 << 20
+"""An empty store takes 0.42 MB: with a smaller budget everything would go, and it would still be overrun."""
 
 
 class RetentionWeights(BaseModel):
