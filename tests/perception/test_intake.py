@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from perception.audio.sentences import Sentence, Word
 from perception.audio.said_by import Uttered
+from perception.audio.sentences import Sentence, Word
 from perception.audio.service import AudioService, _Told
 from perception.audio.speech import Batch, Heard
 from perception.audio.voice import Silero
