@@ -22,13 +22,14 @@ from reasoning.corrections import Correcting, LastTurn
 from reasoning.dialogue import Dialogues, Exchange, exchange_of, to_check
 from reasoning.exchanges import exchange_of_turn, item_of, put_of
 from reasoning.language.breaker import Breaker
-from reasoning.language.choose import language_model_of
+from reasoning.language.choose import language_model_of, verifier_of
 from reasoning.language.model import LanguageModel
 from reasoning.language.plan import ContextPlan
 from reasoning.language.rephrase import BUSY, LOADING, Asking, Rephraser, failure, noticed
 from reasoning.question import Question
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
+from reasoning.verifier import Verifier
 from stream.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -254,15 +255,23 @@ class ReasoningService(Service):
             return
         self._model, self._unrephrased = model, LOADING
         self.lane("language model").submit(
-            model.load, done=lambda _: self._language_opened(model), failed=self._no_language
+            self._loaded,
+            model,
+            done=lambda verifier: self._language_opened(model, verifier),
+            failed=self._no_language,
         )
 
-    def _language_opened(self, model: LanguageModel) -> None:
+    def _loaded(self, model: LanguageModel) -> Verifier:
+        """Opens it, and what checks its sentences: without that, none of its words is told."""
+        model.load()
+        return verifier_of(self._settings.inference)
+
+    def _language_opened(self, model: LanguageModel, verifier: Verifier) -> None:
         own = self._settings.llm
         media_dir = self.surroundings.store_dir / "media" if own.pictures else None
         plan = ContextPlan(own.at_once, own.slice_s, is_grouped=own.context_plan)
         breaker = Breaker(model, own.failures, own.pause_s, plan=plan)
-        self._rephraser, self._unrephrased = Rephraser(breaker, self._settings, media_dir), ""
+        self._rephraser, self._unrephrased = Rephraser(breaker, self._settings, media_dir, verifier), ""
         self.log.info("language_model", model=model.model_id)
 
     def _no_language(self, error: BaseException) -> None:

@@ -124,6 +124,19 @@ class LanguageSettings(BaseModel):
     pause_s: float = Field(default=30.0, gt=0, description="seconds for which it is left alone then")
 
 
+class InferenceSettings(BaseModel):
+    """A model of natural language inference that checks what a language model wrote; none: rules alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(
+        default="", description="a folder, or owner/name@revision of a hub that was pulled; empty: none"
+    )
+    least_contradicted: float = Field(
+        default=0.5, ge=0, le=1, description="likelihood from which on its contradiction is believed, 0 to 1"
+    )
+
+
 class SubgoalSettings(BaseModel):
     """Long questions, part by part."""
 
@@ -259,4 +272,7 @@ class ReasoningSettings(BaseModel):
     )
     llm: LanguageSettings = Field(
         default=LanguageSettings(), description="the language model that rephrases answers"
+    )
+    inference: InferenceSettings = Field(
+        default=InferenceSettings(), description="the model that checks a language model's sentences as well"
     )

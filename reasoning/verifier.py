@@ -2,9 +2,9 @@
 
 Rules in a fixed order: numbers with what they count, names and dates, who said it, negation,
 opposites, the order of events, who did what to whom, and how much of what the sentence says is in
-the evidence at all, weighted by rarity. A model of natural language inference may be asked as well;
-it can take support away, never give it. Likeness of vectors is left out: a changed word lies above
-a cosine of .9. Errors go to `unknown`: what is not supported is not shown.
+the evidence at all, weighted by rarity. A model of natural language inference may be asked as well
+(`reasoning.inference`); it can take support away, never give it. Likeness of vectors is left out: a
+changed word lies above a cosine of .9. Errors go to `unknown`: what is not supported is not shown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Literal, Protocol
 
 from reasoning.tokens import DATE_WORDS, Token, Told, stem_of, told_of
 from reasoning.words import FUNCTION_WORDS, word_set
@@ -97,16 +97,33 @@ class _Unit:
         return any(one.word in FIRST_PERSON for one in self.tokens)
 
 
+class Infers(Protocol):
+    """A model of natural language inference."""
+
+    def judge(self, premise: str, claim: str) -> tuple[float, float]:
+        """How likely the claim follows from the premise, and contradicts it."""
+        ...
+
+
 class Verifier:
     """Checks sentences; holds nothing between them.
 
     Args:
+        inference: Asked of what the rules found supported; it may take that away, never give it.
+        least_contradicted: From which likelihood on a contradiction is believed.
         rarity: Weight of a stem, above 0; a common one weighs little. Without it all weigh alike,
             but names and numbers twice, words that any sentence may have a third.
     """
 
-    def __init__(self, rarity: Callable[[str], float] | None = None) -> None:
+    def __init__(
+        self,
+        rarity: Callable[[str], float] | None = None,
+        inference: Infers | None = None,
+        least_contradicted: float = 0.5,
+    ) -> None:
         self._rarity = rarity
+        self._inference = inference
+        self._least_contradicted = least_contradicted
 
     def check(self, sentence: str, evidence: Sequence[Premise]) -> Finding:
         """Whether `evidence` supports `sentence`.
@@ -123,6 +140,16 @@ class Verifier:
         gaps = claim.gaps()
         if gaps:
             return Finding("unknown", tuple(gaps), support)
+        return self._inferred(sentence, evidence, support)
+
+    def _inferred(self, sentence: str, evidence: Sequence[Premise], support: float) -> Finding:
+        """What the model of inference says of a sentence that the rules found supported."""
+        if self._inference is not None:
+            premise = " ".join(f"{one.speaker}: {one.text}" if one.speaker else one.text for one in evidence)
+            entailed, contradicted = self._inference.judge(premise, sentence)
+            if contradicted >= self._least_contradicted and contradicted > entailed:
+                reason = f"the model of inference reads a contradiction ({contradicted:.2f})"
+                return Finding("contradicted", (reason,), support)
         return Finding("supported", (), support)
 
     def _weight(self, token: Token) -> float:

@@ -25,6 +25,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from reasoning.language.choose import verifier_of
+from reasoning.settings import InferenceSettings
 from reasoning.tokens import told_of
 from reasoning.verifier import Finding, Verifier
 from reasoning.words import all_stems
@@ -175,11 +177,16 @@ def measured(options: argparse.Namespace) -> tuple[dict[str, Any], list[tuple[Pa
     flagged = [one.verdict != "supported" for one in findings]
     kinds = by_kind(pairs, flagged, findings)
     named = [f.verdict == "contradicted" for f in findings]
-    systems = {
+    systems: dict[str, dict[str, Any]] = {
         "ours": {**rates(pairs, flagged), "named": rates(pairs, named)["caught"], "ms": round(ms, 3)},
         "overlap": at_best(pairs, [overlap(pair) for pair in pairs], MOST_FALSE_ALARMS),
         "embedding": at_best(pairs, cosines(pairs), MOST_FALSE_ALARMS),
     }
+    if options.inference:
+        own = verifier_of(InferenceSettings(model=options.inference))
+        systems["ours with inference"] = rates(
+            pairs, [own.check(pair.claim, pair.evidence).verdict != "supported" for pair in pairs]
+        )
     told = {
         "tool": "eval_verify",
         "data": ", ".join(str(path) for path in options.data),
@@ -204,6 +211,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rarity", action="store_true", help="weigh words by how rare they are in the data")
     parser.add_argument(
         "--errors", type=int, default=0, help="wrong ones to print; look at those of dev only"
+    )
+    parser.add_argument(
+        "--inference", default="", help="a model of inference (a folder, or an id of a hub) as well"
     )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)

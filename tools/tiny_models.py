@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -168,6 +169,25 @@ def make_talker(folder: Path) -> Path:
             bos_token_id=1,
             eos_token_id=None,
             pad_token_id=0,
+        )
+    )
+    for part in (network, words):
+        part.save_pretrained(folder)
+    return folder
+
+
+def make_inference(folder: Path, classes: Sequence[str] = ("contradiction", "neutral", "entailment")) -> Path:
+    """A classifier of sentence pairs of the BERT class."""
+    t = _transformers()
+    _seeded()
+    words = tokenizer()
+    network: Any = t.BertForSequenceClassification(
+        t.BertConfig(
+            **_TOWER,
+            vocab_size=len(words),
+            max_position_embeddings=512,
+            id2label=dict(enumerate(classes)),
+            label2id={name: place for place, name in enumerate(classes)},
         )
     )
     for part in (network, words):

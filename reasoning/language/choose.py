@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reasoning.language.model import LanguageModel
-from reasoning.settings import LanguageSettings
+from reasoning.settings import InferenceSettings, LanguageSettings
+from reasoning.verifier import Verifier
 from stream.errors import ConfigError
 from stream.models.named import named_model
 
@@ -42,3 +43,19 @@ def language_model_of(settings: LanguageSettings) -> LanguageModel | None:
     from reasoning.language.hub import HubModel
 
     return HubModel(named_model(settings.model), settings.context_tokens)
+
+
+def verifier_of(settings: InferenceSettings) -> Verifier:
+    """The Verifier, with the model of inference that the settings name, opened.
+
+    Raises:
+        ModelMissing: If the model is not on this machine.
+        ModelDamaged: If it cannot be opened, or is no model of inference.
+    """
+    if not settings.model:
+        return Verifier()
+    from reasoning.language.inference import InferenceModel
+
+    model = InferenceModel(named_model(settings.model))
+    model.load()
+    return Verifier(inference=model, least_contradicted=settings.least_contradicted)

@@ -201,7 +201,10 @@ class Rephraser:
 
     def _is_supported(self, written: Written, citations: Sequence[EvidenceItem]) -> bool:
         premises = [premise_of(citations[n]) for n in written.citations]
-        return self._verifier.check(written.text, premises).verdict == "supported"
+        try:
+            return self._verifier.check(written.text, premises).verdict == "supported"
+        except OmniRecallError:  # What could not be checked is not told.
+            return False
 
 
 def premise_of(item: EvidenceItem) -> Premise:
