@@ -8,7 +8,7 @@ import pytest
 
 from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
 from memory.log.reader import Logged
-from memory.recall.candidates import QuestionKey
+from memory.recall.candidates import QuestionKey, _children
 from memory.recall.expand import grouped
 from memory.recall.pipeline import Recall
 from memory.recall.scorers import Scored, weighted
@@ -527,3 +527,18 @@ def test_reading_only_what_may_be_shown_shows_the_same(store, reader, shelf, tak
 )
 def test_what_is_only_the_nearest_that_there_is_may_not_be_meant(grounding, meant):
     assert may_be_meant(grounding) is meant
+
+
+def test_what_an_event_holds_is_read_by_the_index_of_middles(
+    store, filled, take, sentences, keyed, statements
+):
+    """As columns, the ends of a span shut that index out: every question read whole sources."""
+    filled(store, take, sentences)
+    keyed(store)
+    with store.views() as db:
+        key_ids = [key_id for (key_id,) in db.execute("SELECT key_id FROM key WHERE owner_level = 'event'")]
+        found: list[int] = []
+        made = statements(db, lambda: found.extend(_children(db, key_ids[0], let_go_only=False)))
+        plans = [row[3] for one in made for row in db.execute(f"EXPLAIN QUERY PLAN {one}")]
+    assert found
+    assert any(" observation_middle " in plan for plan in plans)
