@@ -60,7 +60,9 @@ def answer_asked_before(asking: Asking, before: Sequence[Exchange]) -> Answer:
     about = [word for word in dict.fromkeys(words(question.content)) if stem(word) in _about(asking)]
     wants_first = _FIRST.search(question.asked) is not None
     is_one = not about and not question.is_timed and not _SEVERAL.search(question.asked)
-    found = [] if is_one and before and not wants_first else _in_store(asking, about, wants_first=wants_first)
+    # The newest of all is of this dialogue, if anything but the dialogue was asked in it.
+    is_here = is_one and not wants_first and any(not turn.question.dialogue for turn in before)
+    found = [] if is_here else _in_store(asking, about, wants_first=wants_first)
     found += _in_dialogue(asking, before, frozenset(map(stem, about)), found)
     if not found:
         return not_seen(asking.coverage)

@@ -257,8 +257,10 @@ def test_what_was_asked_before_is_cited_with_what_its_answer_rested_on(memory_of
     assert told.sentences[0].text == "You asked on 2026-11-27 at 12:00:00: “Where does the boat leak?”"
     assert "leaks at the bow" in told.sentences[1].text
     assert told.verdict == "answered"
-    last, _ = answer(memory, "What was my last question?")
+    last, turn = answer(memory, "What was my last question?")
     assert [one.text for one in last.citations] == ["Who baked the bread?"]
+    again, _ = answer(memory, "What was my last question?", [turn])
+    assert [one.text for one in again.citations] == ["Who baked the bread?"]
     first, _ = answer(memory, "What was my first question?")
     assert first.citations[0].text == "Where does the boat leak?"
     assert "bread" not in first.answer
