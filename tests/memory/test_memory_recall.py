@@ -347,7 +347,9 @@ def test_shots_without_captions_do_not_crowd_out_what_nobody_perceived(ask, take
 @pytest.mark.parametrize("gate", [{"kinds": ("utterance",)}, {"person": "Ada"}, {"place": "kitchen"}])
 def test_gaps_are_told_whatever_kind_of_thing_is_asked_for(ask, take, gate):
     film = take(origin_ns=1000 * S)
-    ask.store.commit([film.put(film.said(0, 4, "hello"), lost(film, 5, 7), marks=film.ends(10))])
+    ask.store.commit(
+        [film.put(film.said(0, 4, "hello", place="Kitchen"), lost(film, 5, 7), marks=film.ends(10))]
+    )
     assert len(ask("anything", dense=False, **gate).coverage.gaps) == 1
     for elsewhere in ({"pts0_ns": 7 * S}, {"t1_ns": 1005 * S}, {"as_of_commit": 0}):
         assert ask("anything", dense=False, **gate, **elsewhere).coverage.gaps == ()
