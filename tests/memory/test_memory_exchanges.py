@@ -226,6 +226,9 @@ def test_questions_are_let_go_over_a_budget_as_everything_is(asked, recall, rete
     with reader.snapshot() as db:
         assert made.kept(db).index <= 600_000
     assert 0 < recall(by="dialogue").considered < 1502
+    left = [item for item in recall(k=2000, by="dialogue").items if item.kind == "exchange"]
+    assert all(item.text for item in left), "what is left of a question has its words"
+    assert {item.text for item in left} & {f"Where was the boat on day {n}?" for n in range(1500)}
     assert "exchange" not in {item.kind for item in recall("", 400).items}
 
 
@@ -234,3 +237,10 @@ def test_status_tells_of_the_dialogue_as_of_what_is_read(asked, reader, store):
         told = status_of(db, store.path.parent, {}, 0)
     dialogue = next(one for one in told.sources if one.source_id == DIALOGUE_ID)
     assert (dialogue.kind, dialogue.observations, dialogue.consolidated) == ("dialogue", 2, True)
+
+
+def test_a_question_that_lost_its_words_is_not_told(asked, recall, store):
+    """As an earlier version let them go."""
+    with store.views() as db:
+        db.execute("UPDATE observation SET payload = NULL WHERE pts0_ns = ?", (NOON_NS + 200 * S,))
+    assert texts(recall(by="dialogue")) == ["Where does the boat leak?", "The boat leaks at the bow."]
