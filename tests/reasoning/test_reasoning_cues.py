@@ -274,6 +274,18 @@ def test_what_was_asked_before_is_cited_with_what_its_answer_rested_on(memory_of
     assert (never.verdict, never.citations) == ("not_seen", ())
 
 
+def test_what_was_asked_of_somebody_else_is_told_from_what_was_heard(memory_of, item):
+    """With a question in the store, this was found nowhere: nobody had asked the memory about it."""
+    heard = item("utterance", 3, 5, "I asked about the price of the violin at the shop.", speaker="Clara")
+    memory = memory_of(heard, *exchange_item(item, "Who baked the bread?", 5 * S))
+    told, _ = answer(memory, "Did I ask about the price of the violin at the shop?")
+    assert [one.text for one in told.citations] == [heard.text]
+    of_memory, _ = answer(memory, "What did I ask you about the price of the violin?")
+    assert (of_memory.verdict, of_memory.citations) == ("not_seen", ())
+    bread, _ = answer(memory, "What did I ask about the bread?")
+    assert [one.kind for one in bread.citations] == ["exchange"]
+
+
 def test_what_was_asked_is_evidence_for_nothing_else(memory_of, item):
     asked = exchange_item(item, "Where does the boat leak?", 5 * S)
     told, _ = answer(memory_of(*asked), "Where does the boat leak?")
