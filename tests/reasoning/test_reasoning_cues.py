@@ -312,6 +312,12 @@ def test_what_is_not_so_is_answered_by_what_denies_it_alone(memory_of, item, ask
     assert came.text in without.answer(asked, Cue()).answer
 
 
+def test_what_somebody_did_not_do_is_answered_though_he_is_named(memory_of, item):
+    soup = item("utterance", 3, 5, "Bob has not eaten the soup.", speaker="Clara")
+    told, _ = answer(memory_of(soup), "What hasn't Bob eaten?")
+    assert [one.text for one in told.citations] == [soup.text]
+
+
 @pytest.mark.parametrize(
     ("asked", "denied"),
     [
@@ -320,6 +326,11 @@ def test_what_is_not_so_is_answered_by_what_denies_it_alone(memory_of, item, ask
         ("What did Ana tell Ben not to do?", {""}),
         ("What should you do if it does not start?", set()),
         ("What was said of the decision of not going?", set()),
+        ("What hasn't Bob eaten?", {"eat"}),
+        ("What didn\u2019t the old boat need at sea?", {"need"}),
+        ("Who didn't Clara's sister invite?", {"invit"}),
+        ("What didn't Clara like about the house?", {""}),
+        ("Who didn't eat the soup?", {"eat"}),
         ("Why did the train not stop?", set()),
         ("Isn't it late?", set()),
         ("Who came?", set()),
