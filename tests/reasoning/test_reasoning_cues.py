@@ -274,6 +274,15 @@ def test_what_was_asked_before_is_cited_with_what_its_answer_rested_on(memory_of
     assert (never.verdict, never.citations) == ("not_seen", ())
 
 
+def test_the_first_question_is_the_first_of_however_many(memory_of, item):
+    """Memory tells the newest ones: the first of these was told for the first of all."""
+    many = [exchange_item(item, f"Where was boat number {n}?", n * S)[0] for n in range(450, 0, -1)]
+    first, _ = answer(memory_of(*many), "What was my first question?")
+    assert [one.text for one in first.citations] == ["Where was boat number 1?"]
+    about, _ = answer(memory_of(*many), "What was my first question about the boat?")
+    assert [one.text for one in about.citations] == ["Where was boat number 1?"]
+
+
 def test_what_was_asked_of_somebody_else_is_told_from_what_was_heard(memory_of, item):
     """With a question in the store, this was found nowhere: nobody had asked the memory about it."""
     heard = item("utterance", 3, 5, "I asked about the price of the violin at the shop.", speaker="Clara")
