@@ -15,6 +15,7 @@ import msgpack
 
 from memory.claims.view import forget_claims
 from memory.forget.prints import Gathering
+from memory.forget.resting import exchanges_on
 from memory.forget.selection import Condition, Origin, Selection, doom
 from memory.keys.keyers import unpack_vectors
 from memory.log.media import media_path
@@ -25,7 +26,6 @@ from memory.people.view import clear as clear_people
 from memory.places.erase import mend_places
 from memory.spans.consolidate import observations_in, packed_ids, picture_of
 from memory.spans.digest import CITED_OF_MANY, cited_in, digest
-from stream.messages.dialogue import DIALOGUE_ID, EXCHANGE, asked_in
 
 _JOINTS = re.compile(r"[“”]|\s·\s|\s?…\s?")
 """What `memory.spans.digest` writes between the texts of a digest."""
@@ -79,7 +79,7 @@ def erase(
     """
     done = Erased()
     doom(db, conditions)
-    _doom_exchanges(db)
+    _doom_exchanges(db, ids, person)
     done.ids += (row[0] for row in db.execute("SELECT observation_id FROM temp.doomed"))
     done.origins |= {
         (source_id, session)
@@ -116,29 +116,14 @@ def erase(
     return done
 
 
-def _doom_exchanges(db: sqlite3.Connection) -> None:
+def _doom_exchanges(db: sqlite3.Connection, named: Sequence[bytes], person: ForgottenPerson | None) -> None:
     """What was asked goes with what its answer cited, or its words were taken from."""
-    rows = db.execute(
-        "SELECT n, payload FROM observation WHERE source_id = ? AND session = 0 AND kind = ?",
-        (DIALOGUE_ID, EXCHANGE),
-    ).fetchall()
-    rests_on = {n: asked_in(msgpack.unpackb(payload or b"\x80")).ids for n, payload in rows}
-    doomed: set[bytes] = set()
-    for some in pages({one for ids in rests_on.values() for one in ids}):
-        doomed.update(
-            observation_id
-            for (observation_id,) in db.execute(
-                "SELECT o.observation_id FROM observation AS o JOIN temp.doomed AS d ON d.n = o.n"  # noqa: S608
-                f" WHERE o.observation_id IN ({marks(some)})",
-                some,
-            )
-        )
-    numbers = [n for n, ids in rests_on.items() if not doomed.isdisjoint(ids)]
-    for some_n in pages(numbers):
+    ids = {row[0] for row in db.execute("SELECT observation_id FROM temp.doomed")}
+    for some in pages(exchanges_on(db, ids, named, person)):
         db.execute(
             "INSERT OR IGNORE INTO temp.doomed SELECT o.n, o.observation_id, o.source_id, o.session, o.kind,"  # noqa: S608
-            f" o.pts0_ns, o.pts0_ns / 2 + o.pts1_ns / 2 FROM observation AS o WHERE o.n IN ({marks(some_n)})",
-            some_n,
+            f" o.pts0_ns, o.pts0_ns / 2 + o.pts1_ns / 2 FROM observation AS o WHERE o.n IN ({marks(some)})",
+            some,
         )
 
 

@@ -18,6 +18,7 @@ from memory.forget import journal
 from memory.forget.erase import add_tombstones, erase
 from memory.forget.journal import Erasure
 from memory.forget.prints import ByteSearch
+from memory.forget.resting import exchanges_on, ids_of
 from memory.forget.selection import Selection, corrections_of, numbers_of, parts_of, selection_of, titles_of
 from memory.forget.wipe import clean_spools, compact, cut_wal, in_spools, search_store, telling, wipe_files
 from memory.keys.index import IndexShelf
@@ -143,6 +144,8 @@ class Forget:
         with self._reader.snapshot() as db:
             selection = selection_of(db, ask)
             numbers = numbers_of(db, selection)
+            also = exchanges_on(db, ids_of(db, numbers), selection.ids, selection.person)
+            numbers = sorted({*numbers, *also})
             corrections = corrections_of(db, selection)
             counts = {"observations": len(numbers), "sources": len(selection.whole)}
             if selection.person is not None:

@@ -21,7 +21,7 @@ import numpy as np
 from memory.keys.elsewhere import ShelfElsewhere
 from memory.log.reader import LogReader
 from memory.settings import MemorySettings
-from stream.errors import DeadlineExceeded, OmniRecallError, RoleUnavailable, WireError
+from stream.errors import DeadlineExceeded, Malformed, OmniRecallError, RoleUnavailable, WireError
 from stream.messages import Evidence, RecallAsk
 from stream.messages.control import LikenessFound
 from stream.messages.envelope import Message
@@ -395,8 +395,11 @@ def apart_for(service: Service, reader: LogReader, settings: MemorySettings) -> 
 
 
 def ids_of(received: Received, name: str) -> list[int]:
-    """The ids of keys in a part that `RecallProcess` sent."""
-    ids: list[int] = np.frombuffer(received.part(name), "<i8").tolist()
+    """The ids of keys in a part that `RecallProcess` sent; raises Malformed where it is none of these."""
+    body = received.part(name)
+    if len(body) % 8:
+        raise Malformed(f"part {name!r} has {len(body)} bytes, and an id of a key has 8")
+    ids: list[int] = np.frombuffer(body, "<i8").tolist()
     return ids
 
 

@@ -73,7 +73,7 @@ def _newest(db: sqlite3.Connection, cue: Cue) -> list[_Exchange]:
     rows = db.execute(
         "SELECT o.observation_id, o.pts0_ns, o.pts1_ns, o.t0_ns, o.t1_ns, o.payload"  # noqa: S608
         " FROM observation AS o WHERE o.source_id = ? AND o.session = 0 AND o.kind = ?"
-        f"{gates.sql} ORDER BY o.pts0_ns DESC, o.n DESC LIMIT ?",
+        f" AND o.payload IS NOT NULL{gates.sql} ORDER BY o.pts0_ns DESC, o.n DESC LIMIT ?",
         (DIALOGUE_ID, EXCHANGE, *gates.parameters, MOST_EXCHANGES),
     ).fetchall()
     return [

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from reasoning.answer import Draft, not_seen, plain, tell_item
 from reasoning.asking import Asking
 from reasoning.dialogue import Exchange
@@ -23,7 +25,7 @@ from stream.messages.evidence import EvidenceItem
 FROM_DIALOGUE = "this is from the dialogue, which is kept in memory for a while; it rests on no evidence"
 FROM_STORE = "this tells what was asked, and what the answer rested on"
 MOST_ASKED = 200
-"""Exchanges that memory is asked for where the first of all is wanted."""
+"""Exchanges that memory is asked for at a time where the first of all is wanted: it tells the newest ones."""
 LEAST_SHARE = 0.5
 """Of the words that a question is to be about, the share that it must have."""
 CLOSE_SHARE = 0.75
@@ -60,7 +62,9 @@ def answer_asked_before(asking: Asking, before: Sequence[Exchange]) -> Answer:
     about = [word for word in dict.fromkeys(words(question.content)) if stem(word) in _about(asking)]
     wants_first = _FIRST.search(question.asked) is not None
     is_one = not about and not question.is_timed and not _SEVERAL.search(question.asked)
-    found = [] if is_one and before and not wants_first else _in_store(asking, about, wants_first=wants_first)
+    # The newest of all is of this dialogue, if anything but the dialogue was asked in it.
+    is_here = is_one and not wants_first and any(not turn.question.dialogue for turn in before)
+    found = [] if is_here else _in_store(asking, about, wants_first=wants_first)
     found += _in_dialogue(asking, before, frozenset(map(stem, about)), found)
     if not found:
         return not_seen(asking.coverage)
@@ -90,7 +94,14 @@ def _about(asking: Asking) -> frozenset[str]:
 def _in_store(asking: Asking, about: Sequence[str], *, wants_first: bool) -> list[_Asked]:
     cue = asking.question.cue(" ".join(about), asking.gates)
     most = MOST_ASKED if wants_first else asking.settings.listed
-    items = asking.asked(lambda: asking.memory.dialogue(cue, most))
+    items = list(asking.asked(lambda: asking.memory.dialogue(cue, most)))
+    older: Sequence[EvidenceItem] = items
+    while wants_first and (times := [one.t0_ns or 0 for one in older if one.kind == EXCHANGE]):
+        if cue.t1_ns is not None and min(times) >= cue.t1_ns:
+            break
+        cue = msgspec.structs.replace(cue, t1_ns=min(times))
+        older = asking.memory.dialogue(cue, most).items
+        items += older
     return [
         _Asked(
             item.text,

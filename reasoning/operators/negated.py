@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from itertools import takewhile
 
 from reasoning.answer import not_seen, tell
 from reasoning.asking import Asking
@@ -31,6 +32,8 @@ _SUBORDINATE = re.compile(
 """Where the main clause is over: "what should you do if it does not start?" asks for what is so."""
 _OF_NOT = re.compile(r"\b(?:of|for|by|from|on|about|with)\s+not\s+\w+ing\b", re.I)
 """The decision of not going is a decision."""
+_INVERTED = re.compile(r"n['\u2019]t\s+(?P<rest>.+)", re.I | re.S)
+_ARTICLES = word_set("the a an this that these those my our your his her its their")
 _NO_LONGER = re.compile(r"\bno\s+longer\b", re.I)
 _MISSING = word_set(
     """
@@ -51,7 +54,22 @@ def denied_in(question: Question) -> frozenset[str]:
     main = _OF_NOT.sub(" ", _SUBORDINATE.split(match["main"], maxsplit=1)[0])
     if not is_negated(main):
         return frozenset()
-    return frozenset(one.stem for one in _tokens(main) if one.is_negated) or frozenset(("",))
+    behind = _behind_subject(main, question.names)
+    return behind or frozenset(one.stem for one in _tokens(main) if one.is_negated) or frozenset(("",))
+
+
+def _behind_subject(main: str, names: Collection[str]) -> frozenset[str]:
+    """What is done, with its subject behind the negation: "what hasn't Bob *eaten*?"; maybe the empty stem.
+
+    The last of the words of meaning there, up to the next of the others; nothing where no subject is plain.
+    """
+    match = _INVERTED.search(main)
+    tokens = told_of(match["rest"]).tokens if match is not None else ()
+    has_article = bool(tokens) and tokens[0].word in _ARTICLES
+    if not tokens or not (has_article or tokens[0].stem in names):
+        return frozenset()
+    run = list(takewhile(lambda one: one.kind not in ("function", "mark"), tokens[has_article:]))
+    return frozenset((run[-1].stem if len(run) > 1 else "",))
 
 
 def answer_negated(asking: Asking, weighed: Callable[[], None]) -> Answer | None:

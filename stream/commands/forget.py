@@ -426,11 +426,11 @@ def words_of(would: ForgetDone) -> str:
     lines: list[str] = []
     for part in would.parts:
         name = clean(part.uri) or part.source_id.hex()
-        times = f"{position(part.pts0_ns)}-{position(part.pts1_ns)}"
-        if part.t0_ns is not None:
-            times += f", {iso(part.t0_ns)} to {iso(part.t1_ns)}"
+        # Of the dialogue positions are UTC.
+        times = [] if part.pts0_ns == part.t0_ns else [f"{position(part.pts0_ns)}-{position(part.pts1_ns)}"]
+        times += [f"{iso(part.t0_ns)} to {iso(part.t1_ns)}"] if part.t0_ns is not None else []
         whole = ", all of it and its name" if part.whole else ""
-        lines.append(f"{name}  {times}  {_counted(part.observations, 'observations')}{whole}")
+        lines.append(f"{name}  {', '.join(times)}  {_counted(part.observations, 'observations')}{whole}")
     lines += [f"    {clean(title)}" for title in would.titles]
     n = would.counts.get("observations", 0)
     if "voices" in would.counts:

@@ -23,15 +23,16 @@ import pytest
 from memory.keys.elsewhere import ShelfElsewhere
 from memory.keys.index import IndexShelf
 from memory.log.reader import LogReader
-from stream.errors import DeadlineExceeded, OmniRecallError
+from stream.errors import DeadlineExceeded, Malformed, OmniRecallError
 from stream.messages import Cue, Evidence, RecallAsk
 from stream.messages.control import StatusAsk, StatusMemory, StatusRoles
 from stream.messages.forget import ForgetAsk, ForgetDone
 from stream.messages.observation import CommitAck
-from stream.messages.views import ViewsTold
+from stream.messages.views import ViewsAsk, ViewsTold
 from stream.process.liveness import has_ended
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
+from stream.wire.parts import blob_part
 from tests.memory.conftest import Take
 from tools import bench_keys
 
@@ -198,7 +199,7 @@ CUES = (
 
 def answers(house):
     told = [plain(house.recall(**cue)) for cue in CUES]
-    told += [plain(house.recall(unit=unit, **CUES[0])) for unit in ("moment", "digest")]
+    told += [plain(house.recall(unit=unit, **CUES[0])) for unit in ("moment", "digest", "dialogue")]
     for wrong in ({"sources": ("nowhere.mp4",)}, {"as_of_commit": 10**6}):
         with pytest.raises(OmniRecallError) as raised:
             house.recall(ASKED[0], **wrong)
@@ -374,6 +375,18 @@ def test_a_small_store_has_no_such_process(house, store):
     own = house("auto")
     assert own.recall(ASKED[0]).items
     assert "recall_pid" not in own.counters()
+
+
+def test_a_malformed_word_is_answered_and_does_not_end_the_process(house, store):
+    own = house("own")
+    pid = own.apart()
+    (endpoint,) = (path.name for path in own.run_dir.glob("r[0-9]*-[0-9]"))
+    with Caller(own.run_dir, endpoint, "test") as caller:
+        parts = [blob_part("removed", b"odd"), blob_part("erased", b"")]
+        with pytest.raises(Malformed, match="8"):
+            caller.ask(ViewsAsk(), parts, timeout_s=10)
+    assert not has_ended(f"recall-{pid}")
+    assert own.recall(ASKED[0]).items
 
 
 def best(evidence):

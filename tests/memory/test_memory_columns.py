@@ -225,3 +225,18 @@ def test_the_best_texts_are_those_of_all_sums(texts, asked, k, costs):
             expected = sorted(sums.values(), reverse=True)[:k]
             assert scores == pytest.approx(expected, rel=1e-4, abs=1e-6)
             assert scores == pytest.approx([sums[n] for n in numbers.tolist()], rel=1e-4, abs=1e-6)
+
+
+def test_threads_that_search_at_a_time_take_no_scores_from_each_other():
+    """Another thread may take the last idle scores between a look at them and the taking."""
+
+    class Contended(list):
+        def __bool__(self):
+            return True
+
+    segment = segment_of([[("boat", 1), ("boat", 2), ("bread", 2)]])
+    segment._idle = Contended()
+    numbers, _ = best([segment], ["boat", "bread"], 2)
+    assert numbers.tolist() == [2, 1]
+    assert len(segment._idle) == 1, "they are used again"
+    assert not segment._idle[0].any()

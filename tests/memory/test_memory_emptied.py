@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memory.log.demotion import GONE
+from memory.retain.emptied import drop_emptied
 from memory.retain.kept import index_files_bytes, kept
 from memory.retain.steps import Decision
 from memory.retention import Retention
@@ -89,3 +90,18 @@ def test_a_small_budget_keeps_memories_and_not_the_spans_of_what_went(
         events = db.execute("SELECT COUNT(*) FROM span WHERE level = 'event'").fetchone()[0]
     assert left > 80
     assert events <= left
+
+
+def test_spans_of_what_went_are_found_by_indexes_in_a_store_of_any_size(store, take, sentences, statements):
+    """Each walked through all spans of the store, and through all observations of the source."""
+    chat_of_sittings(store, take, sentences, 12)
+    with store.views() as db:
+        n, source_id, pts0_ns, pts1_ns = db.execute(
+            "SELECT n, source_id, pts0_ns, pts1_ns FROM observation ORDER BY n DESC"
+        ).fetchone()
+        db.execute("DELETE FROM observation WHERE n = ?", (n,))
+        made = statements(db, lambda: drop_emptied(db, source_id, 0, pts0_ns, pts1_ns))
+        looks = [one for one in made if one.startswith("SELECT")]
+        plans = [row[3] for one in looks for row in db.execute(f"EXPLAIN QUERY PLAN {one}")]
+    assert any(" observation_middle " in plan for plan in plans)
+    assert not [plan for plan in plans if plan.startswith("SCAN") or " observation_newest " in plan]

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from memory.forget.erase import add_tombstones, erase
 from memory.forget.selection import selection_of
+from memory.forget.service import Forget
 from memory.log.status import status_of
 from memory.log.store import PutItem
 from memory.recall.pipeline import Recall
 from memory.settings import RecallSettings, SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
-from stream.messages import CommitPut, Cue, Observation, TrackMark, observation_id
+from stream.messages import Act, CommitPut, Cue, Observation, TrackMark, observation_id
 from stream.messages.dialogue import DIALOGUE_ID, DIALOGUE_URI, EXCHANGE, dialogue_source
 from stream.messages.forget import ForgetAsk
 
 S = 1_000_000_000
 NOON_NS = 1_700_000_000 * S
+
+
+class Cited(NamedTuple):
+    observation_id: bytes
 
 
 def asked_at(text, t_ns, *cited):
@@ -139,6 +146,58 @@ def test_a_question_goes_with_what_its_answer_cited_and_does_not_come_back(asked
     assert [one.reason for one in ack.rejects] == ["what it rests on is gone"]
 
 
+def test_a_question_goes_with_a_correction_that_its_answer_cited(asked, recall, store, film):
+    """Named itself, or gone with the observation that it corrects, or with one that its answer rested on."""
+    leaks, baked = asked
+    acts = [
+        Act(act_id=b"1" * 16, kind="correct", t_ns=NOON_NS, text="It was Clara."),
+        Act(
+            act_id=b"2" * 16, kind="correct", t_ns=NOON_NS, target=leaks.observation_id, text="At the stern."
+        ),
+        Act(
+            act_id=b"3" * 16,
+            kind="correct",
+            t_ns=NOON_NS,
+            text="Rye.",
+            value={"rests_on": [leaks.observation_id, baked.observation_id]},
+        ),
+    ]
+    store.commit([film.put(acts=acts)])
+    exchanges = [
+        asked_at(f"What is number {n}?", NOON_NS + (300 + n) * S, Cited(act.act_id))
+        for n, act in enumerate(acts)
+    ]
+    store.commit([put_of(*exchanges)])
+    forget(store, ids=((b"1" * 16).hex(),))
+    assert texts(recall("number", by="dialogue")) == ["What is number 2?", "What is number 1?"]
+    forget(store, ids=(leaks.observation_id.hex(),))
+    assert texts(recall("number boat bread", by="dialogue")) == [
+        "Who baked the bread?",
+        "Anton baked the bread.",
+    ]
+
+
+def test_a_look_counts_the_questions_that_would_go(asked, store, reader):
+    """What `forget --dry-run` tells is what goes."""
+    leaks, _ = asked
+    would = Forget(
+        store,
+        reader,
+        None,
+        None,
+        None,
+        query=None,
+        fail=None,
+        changed=None,
+        woken=None,
+        log=None,
+    )._would(ForgetAsk(ids=(leaks.observation_id.hex(),)))
+    assert would.counts["observations"] == 2
+    assert {part.uri: part.observations for part in would.parts} == {"/media/film.mp4": 1, DIALOGUE_URI: 1}
+    done = forget(store, ids=(leaks.observation_id.hex(),))
+    assert done.counts["observations"] == would.counts["observations"]
+
+
 def test_the_dialogue_is_forgotten_and_goes_on(asked, recall, store):
     assert forget(store, sources=("dialogue",)).counts["observations"] == 2
     assert recall(by="dialogue").considered == 0
@@ -167,6 +226,9 @@ def test_questions_are_let_go_over_a_budget_as_everything_is(asked, recall, rete
     with reader.snapshot() as db:
         assert made.kept(db).index <= 600_000
     assert 0 < recall(by="dialogue").considered < 1502
+    left = [item for item in recall(k=2000, by="dialogue").items if item.kind == "exchange"]
+    assert all(item.text for item in left), "what is left of a question has its words"
+    assert {item.text for item in left} & {f"Where was the boat on day {n}?" for n in range(1500)}
     assert "exchange" not in {item.kind for item in recall("", 400).items}
 
 
@@ -175,3 +237,10 @@ def test_status_tells_of_the_dialogue_as_of_what_is_read(asked, reader, store):
         told = status_of(db, store.path.parent, {}, 0)
     dialogue = next(one for one in told.sources if one.source_id == DIALOGUE_ID)
     assert (dialogue.kind, dialogue.observations, dialogue.consolidated) == ("dialogue", 2, True)
+
+
+def test_a_question_that_lost_its_words_is_not_told(asked, recall, store):
+    """As an earlier version let them go."""
+    with store.views() as db:
+        db.execute("UPDATE observation SET payload = NULL WHERE pts0_ns = ?", (NOON_NS + 200 * S,))
+    assert texts(recall(by="dialogue")) == ["Where does the boat leak?", "The boat leaks at the bow."]

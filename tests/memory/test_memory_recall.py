@@ -8,7 +8,7 @@ import pytest
 
 from memory.keys.keyers import DigestKeyer, TextKeyer, add_keys
 from memory.log.reader import Logged
-from memory.recall.candidates import QuestionKey
+from memory.recall.candidates import QuestionKey, _children
 from memory.recall.expand import grouped
 from memory.recall.pipeline import Recall
 from memory.recall.scorers import Scored, weighted
@@ -347,7 +347,9 @@ def test_shots_without_captions_do_not_crowd_out_what_nobody_perceived(ask, take
 @pytest.mark.parametrize("gate", [{"kinds": ("utterance",)}, {"person": "Ada"}])
 def test_gaps_are_told_whatever_kind_of_thing_is_asked_for(ask, take, gate):
     film = take(origin_ns=1000 * S)
-    ask.store.commit([film.put(film.said(0, 4, "hello"), lost(film, 5, 7), marks=film.ends(10))])
+    ask.store.commit(
+        [film.put(film.said(0, 4, "hello", place="Kitchen"), lost(film, 5, 7), marks=film.ends(10))]
+    )
     assert len(ask("anything", dense=False, **gate).coverage.gaps) == 1
     for elsewhere in ({"pts0_ns": 7 * S}, {"t1_ns": 1005 * S}, {"as_of_commit": 0}):
         assert ask("anything", dense=False, **gate, **elsewhere).coverage.gaps == ()
@@ -527,3 +529,18 @@ def test_reading_only_what_may_be_shown_shows_the_same(store, reader, shelf, tak
 )
 def test_what_is_only_the_nearest_that_there_is_may_not_be_meant(grounding, meant):
     assert may_be_meant(grounding) is meant
+
+
+def test_what_an_event_holds_is_read_by_the_index_of_middles(
+    store, filled, take, sentences, keyed, statements
+):
+    """As columns, the ends of a span shut that index out: every question read whole sources."""
+    filled(store, take, sentences)
+    keyed(store)
+    with store.views() as db:
+        key_ids = [key_id for (key_id,) in db.execute("SELECT key_id FROM key WHERE owner_level = 'event'")]
+        found: list[int] = []
+        made = statements(db, lambda: found.extend(_children(db, key_ids[0], let_go_only=False)))
+        plans = [row[3] for one in made for row in db.execute(f"EXPLAIN QUERY PLAN {one}")]
+    assert found
+    assert any(" observation_middle " in plan for plan in plans)

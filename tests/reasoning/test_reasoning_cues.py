@@ -257,8 +257,10 @@ def test_what_was_asked_before_is_cited_with_what_its_answer_rested_on(memory_of
     assert told.sentences[0].text == "You asked on 2026-11-27 at 12:00:00: “Where does the boat leak?”"
     assert "leaks at the bow" in told.sentences[1].text
     assert told.verdict == "answered"
-    last, _ = answer(memory, "What was my last question?")
+    last, turn = answer(memory, "What was my last question?")
     assert [one.text for one in last.citations] == ["Who baked the bread?"]
+    again, _ = answer(memory, "What was my last question?", [turn])
+    assert [one.text for one in again.citations] == ["Who baked the bread?"]
     first, _ = answer(memory, "What was my first question?")
     assert first.citations[0].text == "Where does the boat leak?"
     assert "bread" not in first.answer
@@ -270,6 +272,27 @@ def test_what_was_asked_before_is_cited_with_what_its_answer_rested_on(memory_of
     assert (relaxed.verdict, relaxed.citations[0].text) == ("uncertain", "Where does the boat leak?")
     never, _ = answer(memory, "What did I ask you about the giraffe?")
     assert (never.verdict, never.citations) == ("not_seen", ())
+
+
+def test_the_first_question_is_the_first_of_however_many(memory_of, item):
+    """Memory tells the newest ones: the first of these was told for the first of all."""
+    many = [exchange_item(item, f"Where was boat number {n}?", n * S)[0] for n in range(450, 0, -1)]
+    first, _ = answer(memory_of(*many), "What was my first question?")
+    assert [one.text for one in first.citations] == ["Where was boat number 1?"]
+    about, _ = answer(memory_of(*many), "What was my first question about the boat?")
+    assert [one.text for one in about.citations] == ["Where was boat number 1?"]
+
+
+def test_what_was_asked_of_somebody_else_is_told_from_what_was_heard(memory_of, item):
+    """With a question in the store, this was found nowhere: nobody had asked the memory about it."""
+    heard = item("utterance", 3, 5, "I asked about the price of the violin at the shop.", speaker="Clara")
+    memory = memory_of(heard, *exchange_item(item, "Who baked the bread?", 5 * S))
+    told, _ = answer(memory, "Did I ask about the price of the violin at the shop?")
+    assert [one.text for one in told.citations] == [heard.text]
+    of_memory, _ = answer(memory, "What did I ask you about the price of the violin?")
+    assert (of_memory.verdict, of_memory.citations) == ("not_seen", ())
+    bread, _ = answer(memory, "What did I ask about the bread?")
+    assert [one.kind for one in bread.citations] == ["exchange"]
 
 
 def test_what_was_asked_is_evidence_for_nothing_else(memory_of, item):
@@ -298,6 +321,12 @@ def test_what_is_not_so_is_answered_by_what_denies_it_alone(memory_of, item, ask
     assert came.text in without.answer(asked, Cue()).answer
 
 
+def test_what_somebody_did_not_do_is_answered_though_he_is_named(memory_of, item):
+    soup = item("utterance", 3, 5, "Bob has not eaten the soup.", speaker="Clara")
+    told, _ = answer(memory_of(soup), "What hasn't Bob eaten?")
+    assert [one.text for one in told.citations] == [soup.text]
+
+
 @pytest.mark.parametrize(
     ("asked", "denied"),
     [
@@ -306,6 +335,11 @@ def test_what_is_not_so_is_answered_by_what_denies_it_alone(memory_of, item, ask
         ("What did Ana tell Ben not to do?", {""}),
         ("What should you do if it does not start?", set()),
         ("What was said of the decision of not going?", set()),
+        ("What hasn't Bob eaten?", {"eat"}),
+        ("What didn\u2019t the old boat need at sea?", {"need"}),
+        ("Who didn't Clara's sister invite?", {"invit"}),
+        ("What didn't Clara like about the house?", {""}),
+        ("Who didn't eat the soup?", {"eat"}),
         ("Why did the train not stop?", set()),
         ("Isn't it late?", set()),
         ("Who came?", set()),

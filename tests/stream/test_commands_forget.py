@@ -6,6 +6,7 @@ import pytest
 
 from stream.commands.forget import chosen, end_words, like_the_cue, position_ns, words_of, would_json
 from stream.errors import ConfigError
+from stream.messages.dialogue import DIALOGUE_ID, DIALOGUE_URI
 from stream.messages.evidence import EvidenceItem
 from stream.messages.forget import ForgetDone, ForgottenPart
 
@@ -50,6 +51,24 @@ def test_words_have_no_escape_sequences_and_json_has_positions():
     assert (
         end_words(told) == "forgotten: 2 observations, 1 media (2.0 kB of pictures); no byte of it was found"
     )
+
+
+def test_of_the_dialogue_its_times_are_told_and_no_positions():
+    """These are UTC: "472222:13:20" says nothing to anybody."""
+    noon_ns = 1_700_000_000 * S
+    asked = ForgottenPart(
+        uri=DIALOGUE_URI,
+        source_id=DIALOGUE_ID,
+        session=0,
+        observations=1,
+        pts0_ns=noon_ns,
+        pts1_ns=noon_ns + S,
+        t0_ns=noon_ns,
+        t1_ns=noon_ns + S,
+    )
+    first = words_of(ForgetDone(counts={"observations": 1}, parts=(asked,))).splitlines()[0]
+    assert "2023-11-14" in first
+    assert "472222" not in first
 
 
 def test_what_is_not_like_a_cue_is_not_taken_for_want_of_better():
