@@ -92,6 +92,8 @@ class PeopleView:
     def _write(self, db: sqlite3.Connection) -> None:
         """Brings the tables in step with the maps."""
         new, old = self._rows(), self._written
+        # A person may go before whoever became that person is told after another.
+        db.execute("PRAGMA defer_foreign_keys = ON")
         self._write_utterances(db)
         db.executemany(
             "DELETE FROM voice WHERE voice_id = ?", ((one,) for one in old.voices.keys() - new.voices.keys())
@@ -108,13 +110,7 @@ class PeopleView:
         db.executemany(
             "INSERT OR REPLACE INTO person (person_id, label, visits, encoder_id, merged_into, made_commit,"
             " ended_commit, anchor, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            # A person that became another's is told after that one.
-            [
-                (one, *row)
-                for is_merged in (False, True)
-                for one, row in new.persons.items()
-                if old.persons.get(one) != row and (row[3] is not None) is is_merged
-            ],
+            ((one, *row) for one, row in new.persons.items() if old.persons.get(one) != row),
         )
         if new.names != old.names:
             db.execute("DELETE FROM person_name")

@@ -521,3 +521,31 @@ def test_what_is_forgotten_otherwise_leaves_no_trace_in_persons(house, take, she
     house.caught_up()
     assert [letters(texts) for _, texts in house.who()] == [["a1", "a2", "c1", "c2"], ["b1", "b2"], ["d2"]]
     assert observations[0].observation_id not in {row[5] for row in house.rows("voice")}
+
+
+def decided(house, *acts):
+    """Acts as another process may commit them."""
+    for n, (kind, target, text, value) in enumerate(acts):
+        number = house.store.last_commit + n
+        own_id = hashlib.blake2b(f"{number} {kind}".encode(), digest_size=16).digest()
+        act = Act(
+            act_id=own_id, kind=kind, t_ns=number, target=target, text=text, value={"of": "person"} | value
+        )
+        house.store.commit([house_put(house, act)])
+
+
+def test_a_person_that_was_another_outlives_whom_it_became(house, take):
+    said = {}
+    for who, name in enumerate("epg"):
+        film = take(f"{name}.mp4")
+        both = [spoke(film, 20 + who, t0_s, f"{name}{t0_s}", turn=0) for t0_s in (0, 20)]
+        house.store.commit([film.put(*both)])
+        said[name] = [observation.observation_id for observation, _ in both]
+    decided(house, ("merge", said["p"][1], "", {"with": [said["g"][1]]}))
+    assert len(house.caught_up().rows("person")) == 3  # One of them became another.
+    # From its first word on it is the first one's, and has never been anybody.
+    decided(house, ("merge", said["e"][0], "", {"with": [said["p"][0]]}))
+    assert [letters(texts) for _, texts in house.caught_up().who()] == [
+        sorted(["e0", "e20", "p0", "p20", "g0", "g20"])
+    ]
+    assert len(house.rows("person")) == 2
