@@ -138,7 +138,9 @@ class PeopleView:
         gone = known.keys() - heard.keys()
         db.executemany("DELETE FROM voice_of WHERE n = ?", ((n,) for n in gone))
         db.executemany(
-            "INSERT OR REPLACE INTO voice_of (n, voice_id, seconds) VALUES (?, ?, ?)",
+            # What was let go between two steps was heard, and is not there any more.
+            "INSERT OR REPLACE INTO voice_of (n, voice_id, seconds)"
+            " SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM observation WHERE n = ?1)",
             ((n, *of) for n, of in heard.items() if known.get(n) != of),
         )
         self._is_anew = False

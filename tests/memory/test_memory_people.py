@@ -11,6 +11,7 @@ import pytest
 from memory.forget.service import Forget
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
+from memory.people import view
 from memory.people.names import with_speakers
 from memory.people.service import People
 from memory.people.view import PeopleView
@@ -549,3 +550,25 @@ def test_a_person_that_was_another_outlives_whom_it_became(house, take):
         sorted(["e0", "e20", "p0", "p20", "g0", "g20"])
     ]
     assert len(house.rows("person")) == 2
+
+
+def test_what_goes_while_voices_are_being_told_apart_is_heard_by_nobody(house, take, shelf, monkeypatch):
+    monkeypatch.setattr(view, "MOST_IN_STEP", 4)
+    observations = filled(house, take)
+    assert house.people.step()  # Heard, and not written yet.
+    forgotten(house, shelf, sources=("day0.mp4",))
+    assert [letters(texts) for _, texts in house.caught_up().who()] == [
+        ["a1", "a2", "c1", "c2"],
+        ["b1", "b2"],
+        ["d2"],
+    ]
+    before = house.tables()
+    house.start()
+    assert house.caught_up().tables() == before
+    house.start()
+    assert house.people.step()
+    gone = observations[3].observation_id
+    with house.store.views() as db:  # As retention lets something go.
+        db.execute("DELETE FROM key WHERE owner = ?", (gone,))
+        db.execute("DELETE FROM observation WHERE observation_id = ?", (gone,))
+    assert letters(texts[0] for _, texts in house.caught_up().who()) == ["a2", "b1", "d2"]
