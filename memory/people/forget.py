@@ -15,6 +15,7 @@ from memory.log.tombstones import VOICE_KEYS, ForgottenRange
 from memory.people.names import said_by
 from memory.people.told import all_names, anchors_of, persons_meant
 from memory.people.view import VOICE, clear
+from memory.people.wishes import ids_named
 
 
 class ForgottenPerson(NamedTuple):
@@ -122,7 +123,7 @@ def acts_that_tell(db: sqlite3.Connection, person: ForgottenPerson) -> list[byte
             told = " ".join(_words_in([text, value])).casefold()
             is_told = any(_says(told, name) for name in names)
         else:
-            named = {target, *value.get("with", ()), *value.get("apart", ())}
+            named = set(ids_named(target, value))
             is_person = value.get("of") == "person"
             is_told = is_person and (bool(named & voices) or text.casefold() in names)
         if is_told:

@@ -50,6 +50,7 @@ class PeopleView:
         self._settings = settings
         self._maps: dict[str, VoiceMap] = {}
         self._scales: dict[str, Calibration] = {}
+        self._sizes: dict[str, int] = {}
         self._wishes = Wishes()
         self._acts_seen: tuple[int, int] = (-1, -1)
         self._reset_seen = 0
@@ -66,7 +67,7 @@ class PeopleView:
         rows = _heard(db, self._last_key)
         for key_id, encoder_id, heard in rows:
             self._last_key = key_id
-            if heard is not None:
+            if heard is not None and self._is_of_size(encoder_id, heard):
                 self._map(encoder_id).hear(heard)
         if len(rows) == MOST_IN_STEP:
             return True
@@ -79,7 +80,7 @@ class PeopleView:
 
     def _begin(self, db: sqlite3.Connection) -> None:
         self._wishes = wishes_of(acts_on_persons(db))
-        self._maps, self._scales, self._last_key = {}, {}, 0
+        self._maps, self._scales, self._sizes, self._last_key = {}, {}, {}, 0
         self._written, self._is_anew = _read(db), True
 
     def _map(self, encoder_id: str) -> VoiceMap:
@@ -88,6 +89,10 @@ class PeopleView:
             self._scales[encoder_id] = scale
             self._maps[encoder_id] = VoiceMap(scale, self._wishes)
         return self._maps[encoder_id]
+
+    def _is_of_size(self, encoder_id: str, heard: Heard) -> bool:
+        """Whether a key is as long as the first of its encoder: others can be compared with none of them."""
+        return heard.vector.size == self._sizes.setdefault(encoder_id, heard.vector.size)
 
     def _write(self, db: sqlite3.Connection) -> None:
         """Brings the tables in step with the maps."""
@@ -222,7 +227,7 @@ def _one(
 
 def voice_told(payload: bytes | None) -> dict[str, object]:
     """What perception says of the voice of an utterance; empty where it says nothing, or something odd."""
-    unpacked = msgpack.unpackb(payload) if payload else {}
+    unpacked = msgpack.unpackb(payload, strict_map_key=False) if payload else {}
     told = unpacked.get(VOICE) if isinstance(unpacked, dict) else None
     return told if isinstance(told, dict) else {}
 

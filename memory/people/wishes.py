@@ -46,9 +46,14 @@ class Wishes:
 
 def ids_in(act: Act) -> list[bytes]:
     """The utterances that an act on a person names, its target first."""
-    ids = [act.target]
+    return ids_named(act.target, act.value)
+
+
+def ids_named(target: bytes, value: Mapping[str, object]) -> list[bytes]:
+    """As `ids_in`, of an act's target and value; what is no id is left out."""
+    ids = [target]
     for name in ("with", "apart"):
-        told = act.value.get(name, ())
+        told = value.get(name, ())
         if isinstance(told, list | tuple):
             ids += [one for one in told if isinstance(one, bytes)]
     return [one for one in dict.fromkeys(ids) if one]
@@ -66,7 +71,7 @@ def wishes_of(acts: Iterable[Act]) -> Wishes:
     alone: set[bytes] = set()
     anchors: set[bytes] = set()
     for order, act in enumerate(acts):
-        if not is_of_person(act):
+        if not is_of_person(act) or not act.target:
             continue
         first, *others = ids_in(act)
         anchors.update((first, *others))

@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memory.forget.service import Forget
 from memory.log.reader import LogReader
@@ -572,3 +573,18 @@ def test_what_goes_while_voices_are_being_told_apart_is_heard_by_nobody(house, t
         db.execute("DELETE FROM key WHERE owner = ?", (gone,))
         db.execute("DELETE FROM observation WHERE observation_id = ?", (gone,))
     assert letters(texts[0] for _, texts in house.caught_up().who()) == ["a2", "b1", "d2"]
+
+
+def test_what_nobody_should_have_committed_stops_nothing(house, take, shelf):
+    observations = filled(house, take)
+    house.ask("label", who=observations[0].observation_id.hex(), name="Anna")
+    film = take("odd.mp4")
+    short, parts = spoke(film, 4, 0, "x", turn=0)
+    name = f"v{short.observation_id.hex()}"
+    house.store.commit([film.put((short, [*parts[:-1], array_part(name, np.eye(1, 16, dtype="f4")[0])]))])
+    keyed, parts = spoke(film, 4, 10, "y", turn=1)
+    keyed = replace(keyed, payload=keyed.payload | {"other": {1: 2}})
+    house.store.commit([film.put((keyed, parts))])
+    decided(house, ("label", b"", "Zoe", {}), ("merge", observations[0].observation_id, "", {"with": 5}))
+    assert sorted(texts[0][0] for _, texts in house.caught_up().who()) == ["a", "b", "d", "y"]
+    assert forgotten(house, shelf, person="Anna").verified
