@@ -185,14 +185,29 @@ def undo(
     as_json: options.AsJson = False,
 ) -> None:
     """Take a label, a merge or a split back: all is as if it had never been said."""
-    from stream.errors import ConfigError
     from stream.messages.people import PeopleAsk
 
+    _act(PeopleAsk(op="undo", act_id=_begun(act)), store, preset, config, idle_exit, as_json=as_json)
+
+
+def _begun(act: str) -> bytes:
+    """The whole bytes of the beginning of an act's id; empty where none is given.
+
+    Raises:
+        ConfigError: If it is none, or says too little: the last act would be taken back in its place.
+    """
+    from stream.errors import ConfigError
+
+    told = act.strip()
     try:
-        begun = bytes.fromhex(act[: len(act) // 2 * 2])
+        begun = bytes.fromhex(told[: len(told) // 2 * 2])
     except ValueError:
-        raise ConfigError(f"{act!r} is no id of an act", remedy="omnirecall people show NAME") from None
-    _act(PeopleAsk(op="undo", act_id=begun), store, preset, config, idle_exit, as_json=as_json)
+        begun = b""
+    if act and not begun:
+        raise ConfigError(
+            f"{act!r} is no id of an act", remedy="omnirecall people show NAME tells them; two digits or more"
+        )
+    return begun
 
 
 @app.command("forget")

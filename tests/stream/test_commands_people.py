@@ -128,8 +128,9 @@ def test_each_act_as_it_is_asked_for(memory, words, ask):
     assert json.loads(run(*words, "--json")[1])["act"]["kind"] == "label"
 
 
-def test_an_id_that_is_none_is_said(memory):
-    code, out = run("undo", "xyz!", "--json")
+@pytest.mark.parametrize("told", ["xyz!", "a", "x", " "])
+def test_an_id_that_is_none_is_said(memory, told):
+    code, out = run("undo", told, "--json")
     assert code == 2
     assert json.loads(out)["error"]["type"] == "ConfigError"
     assert memory.asked == []
