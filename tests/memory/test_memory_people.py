@@ -277,6 +277,14 @@ def test_a_wrong_label_of_one_utterance_is_put_right_by_its_own(house, take):
         ("Anna", ["a0", "a1", "c0", "c1"]),
         ("Eva", ["a2", "c2"]),
     ]
+    house.ask("label", who=observations[-1].observation_id.hex(), name="Eva")
+    house.ask("label", who="Eva", name="Eva Maria")
+    assert [letters(texts) for name, texts in house.who() if name == "Eva Maria"] == [["a2", "c2", "d2"]]
+    house.ask("label", who=observations[-1].observation_id.hex(), name="Zoe")
+    assert [(name, letters(texts)) for name, texts in house.who() if name][1:] == [
+        ("Eva Maria", ["a2", "c2"]),
+        ("Zoe", ["d2"]),
+    ]
 
 
 @pytest.mark.parametrize(

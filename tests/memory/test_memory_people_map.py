@@ -286,3 +286,20 @@ def test_whatever_comes_the_map_holds_together(seed):
             turns = [(one.origin, one.turn) for one in person.voices.values() if one.turn >= 0]
             assert len(turns) == len(set(turns))
             assert not any(key in person.voices for one in person.voices.values() for key in one.rivals)
+
+
+def test_a_name_that_is_taken_back_leaves_what_was_said_before_it():
+    def pairs(*acts):
+        told = wishes_of(acts)
+        return sorted(told.together), sorted(told.apart)
+
+    both = [n.to_bytes(16) for n in (1, 2)]
+    named = [act("label", 1, 2, "Anna"), act("label", 2, 3, "Anna")]
+    again = act("label", 2, 4, "Eva")
+    assert pairs(*named) == (both, [])
+    assert pairs(*named, again) == ([], [])
+    assert pairs(act("split", 1, 1, apart=[2]), *named) == (both, [])
+    assert pairs(act("split", 1, 1, apart=[2]), *named, again) == ([], both)
+    assert pairs(act("merge", 1, 1, **{"with": [2]}), *named, again) == (both, [])
+    assert pairs(*named, act("merge", 1, 4, **{"with": [2]}), act("label", 2, 5, "Eva")) == (both, [])
+    assert pairs(*named, act("label", 1, 4, "Anna Maria", **{"with": [2]})) == (both, [])
