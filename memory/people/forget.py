@@ -16,6 +16,7 @@ from memory.people.names import said_by
 from memory.people.told import all_names, anchors_of, persons_meant
 from memory.people.view import VOICE, clear
 from memory.people.wishes import ids_named
+from stream.errors import ConfigError
 
 
 class ForgottenPerson(NamedTuple):
@@ -29,10 +30,19 @@ def person_of(db: sqlite3.Connection, who: str) -> ForgottenPerson:
     """Whoever a name or an id means.
 
     Raises:
-        ConfigError: If nobody is meant.
+        ConfigError: If nobody is meant, or voices are kept and not told apart.
     """
+    if not db.execute("SELECT 1 FROM voice LIMIT 1").fetchone() and _has_voices(db):
+        raise ConfigError(
+            "voice keys are kept, and whose they are is not told: people are off, or not heard yet",
+            remedy="set memory.people.enabled, see omnirecall people, and forget then",
+        )
     ids = persons_meant(db, who)
     return ForgottenPerson(tuple(all_names(db, who)), tuple(sorted(anchors_of(db, ids))))
+
+
+def _has_voices(db: sqlite3.Connection) -> bool:
+    return db.execute(f"SELECT 1 FROM key WHERE kind = '{VOICE}' LIMIT 1").fetchone() is not None  # noqa: S608
 
 
 def person_within(db: sqlite3.Connection, ranges: Iterable[ForgottenRange]) -> ForgottenPerson | None:
