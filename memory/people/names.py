@@ -85,7 +85,7 @@ def about(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Said:
 
     What a person says of herself is not about her by name: that is `said_by`.
     """
-    names = names_of(db, name) if by_voice else [_lowered(name)]
+    names = names_of(db, name) if by_voice else [lowered(name)]
     padded = "(' ' || lower(o.text) || ' ')"
     globs = tuple(f"*[^a-z0-9]{_globbed(one)}[^a-z0-9]*" for one in names)
     equal = " OR ".join("o.about = ? COLLATE NOCASE" for _ in names)
@@ -95,7 +95,7 @@ def about(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Said:
 def names_of(db: sqlite3.Connection, name: str) -> list[str]:
     """A name and all others of whoever has it, without case as the log tells it: of a to z."""
     rows = db.execute(_NAMES_LIKE, (name,)).fetchall()
-    return list(dict.fromkeys([_lowered(name), *(_lowered(row[0]) for row in rows)]))
+    return list(dict.fromkeys([lowered(name), *(lowered(row[0]) for row in rows)]))
 
 
 def is_known(db: sqlite3.Connection, name: str) -> bool:
@@ -118,7 +118,7 @@ def heard_by(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Sai
     Where an audience is written it alone decides. Else whoever takes part in a chat, or speaks in a
     recording, hears all of it; of a live source, what is said within `HEARING_NS` of a word of that person's.
     """
-    names = names_of(db, name) if by_voice else [_lowered(name)]
+    names = names_of(db, name) if by_voice else [lowered(name)]
     listed = " OR ".join(
         "(',' || replace(replace(lower(o.audience), '; ', ','), ', ', ',') || ',') LIKE ? ESCAPE '\\'"
         for _ in names
@@ -148,7 +148,7 @@ def heard_by(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Sai
     return Said(sql, (*likes, *by.values, *other.values, *other.values))
 
 
-def _lowered(name: str) -> str:
+def lowered(name: str) -> str:
     """In small letters as SQLite makes them, which leaves all but A to Z as they are.
 
     No more of it than a pattern can have: nobody has so long a name.

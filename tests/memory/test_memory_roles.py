@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from memory.people.told import people
 from memory.recall.gates import gates_of
 from memory.recall.roles import spoken_to
 from stream.messages import Cue
 from stream.messages.cue import Talk
+from stream.messages.people import PeopleAsk
 
 NAMES = ("anna", "tom", "lee")
 
@@ -73,3 +75,21 @@ def test_what_is_too_long_to_be_a_name_is_nobody(store, reader, take):
     store.commit([chat.put(chat.said(0, 1, "c1 hello", speaker="Eva", audience="Tom"))])
     assert found(store, reader, about="x" * 60_000) == []
     assert found(store, reader, in_hearing_of="x" * 60_000) == []
+
+
+def test_written_turns_are_counted_once_for_all_who_are_listed(store, reader, take, statements):
+    chat = take("c.json", kind="chat", media=("text",))
+    said = [chat.said(n, n + 1, f"c{n}", speaker=name) for n, name in enumerate(("Tom", "TOM", "Åsa", ""))]
+    store.commit([chat.put(*said)])
+    with store.views() as db:
+        for name in ("Tom", "Åsa", "Eva"):
+            own_id = name.encode().ljust(16)
+            row = (own_id, name, "voice/1")
+            columns = "person_id, label, encoder_id, made_commit"
+            db.execute(f"INSERT INTO person ({columns}) VALUES (?, ?, ?, 0)", row)  # noqa: S608
+            db.execute("INSERT INTO person_name VALUES (?, 0, ?)", row[:2])
+    told = []
+    with reader.snapshot() as db:
+        asked = statements(db, lambda: told.extend(people(db, PeopleAsk()).persons))
+    assert [(one.names[0], one.turns) for one in told] == [("Eva", 0), ("Tom", 2), ("Åsa", 1)]
+    assert sum("speaker" in one for one in asked) == 1
