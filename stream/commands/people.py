@@ -279,7 +279,9 @@ def _act(
 
 def person_line(person: PersonTold) -> str:
     """One person, for people."""
-    name = ", also ".join(person.names) or "nobody named"
+    from stream.commands.terminal import clean
+
+    name = ", also ".join(clean(one) for one in person.names) or "nobody named"
     said = f"{person.utterances} utterances, {_length(person.seconds)}"
     where = f"in {person.visits} source{'s' if person.visits != 1 else ''}"
     turns = f", {person.turns} written turns" if person.turns else ""
@@ -303,8 +305,10 @@ def spoken_line(spoken: Spoken) -> str:
 
 def act_line(act: Act) -> str:
     """What was decided, for people."""
+    from stream.commands.terminal import clean
+
     what = {
-        "label": f"named “{act.text}”",
+        "label": f"named “{clean(act.text)}”",
         "merge": "one person",
         "split": "not one person",
         "undo": f"taken back: {act.undoes.hex()[:SHOWN_DIGITS]}",

@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from stream.commands import connection as connections
@@ -133,6 +134,24 @@ def test_an_id_that_is_none_is_said(memory, told):
     code, out = run("undo", told, "--json")
     assert code == 2
     assert json.loads(out)["error"]["type"] == "ConfigError"
+    assert memory.asked == []
+
+
+def test_names_and_acts_cannot_steer_the_terminal(memory):
+    odd = "An\x07\u202e\nna"
+    memory.told = PeopleTold(
+        persons=(PersonTold(person_id=b"\xaa" * 16, names=(odd,)),), acts=(replace(LABEL, text=odd),)
+    )
+    _, out = run("show", "Anna")
+    assert not {"\x07", "\u202e"} & set(out)
+    assert len(out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("told", ["a", "x", "xyz!"])
+def test_a_correction_is_not_taken_back_by_what_is_no_id(memory, told):
+    done = CliRunner().invoke(app, ["correct", "--undo", told, "--json"])
+    assert done.exit_code == 2
+    assert "is no id" in done.output
     assert memory.asked == []
 
 
