@@ -158,11 +158,21 @@ def test_a_correction_is_not_taken_back_by_what_is_no_id(memory, told):
 def test_forgetting_a_person_is_asked_of_forget(memory):
     code, out = run("forget", "Anna", "--dry-run")
     assert code == 0
-    assert memory.asked == [ForgetAsk(person="Anna")]
+    assert memory.asked == [PeopleAsk(limit=0), ForgetAsk(person="Anna")]
     assert "the voice in 7 utterances" in out
+    assert "what was said stays" in out
+    assert "0 observations" not in out
     done = CliRunner().invoke(app, ["forget", "--person", "Anna", "--with-words", "--dry-run", "--json"])
     assert done.exit_code == 0
     assert memory.asked[-1] == ForgetAsk(person="Anna", with_words=True)
     done = CliRunner().invoke(app, ["forget", "--source", "x.mp4", "--with-words", "--dry-run", "--json"])
     assert done.exit_code == 2
     assert "--with-words goes with a person" in done.stdout
+
+
+def test_a_person_is_not_forgotten_while_voices_are_being_told_apart(memory):
+    memory.told = PeopleTold(persons=(ANNA,), more=True)
+    code, out = run("forget", "Anna", "--yes", "--json")
+    assert code == 2
+    assert "still being told apart" in out
+    assert memory.asked == [PeopleAsk(limit=0)]
