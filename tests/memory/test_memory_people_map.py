@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from memory.people.calibration import MEASURED, calibration_of
 from memory.people.map import Heard, VoiceMap
@@ -303,3 +306,40 @@ def test_a_name_that_is_taken_back_leaves_what_was_said_before_it():
     assert pairs(act("merge", 1, 1, **{"with": [2]}), *named, again) == (both, [])
     assert pairs(*named, act("merge", 1, 4, **{"with": [2]}), act("label", 2, 5, "Eva")) == (both, [])
     assert pairs(*named, act("label", 1, 4, "Anna Maria", **{"with": [2]})) == (both, [])
+
+
+def test_persons_do_not_hang_on_the_order_of_sets():
+    """Two joins that cannot both be: which one holds must not change with the hashes of ids."""
+    # Row number, speaker, source, turn, position and length in seconds, noise.
+    rows = [
+        (1, 0, "a", -1, 27, 3, 0.2),
+        (4, 2, "b", 2, 20, 9, 0.37),
+        (5, 2, "b", 0, 28, 20, 0.32),
+        (6, 2, "a", -1, 40, 1, 0.62),
+        (8, 1, "b", -1, 38, 1, 0.26),
+        (9, 0, "b", -1, 38, 1, 0.75),
+        (10, 2, "a", 2, 37, 20, 0.43),
+        (12, 1, "b", 0, 27, 20, 0.47),
+    ]
+
+    def with_ids(salt):
+        ids = {n: hashlib.blake2b(f"{salt}/{n}".encode(), digest_size=16).digest() for n in range(13)}
+        utterances = [
+            replace(
+                said(n, who, source, turn, at_s, seconds=seconds, vector=voice(who, n, noise)),
+                observation_id=ids[n],
+            )
+            for n, who, source, turn, at_s, seconds, noise in rows
+        ]
+        joins = [(9, (8, 4)), (1, (8, 5)), (12, (1, 9))]
+        acts = [
+            structs.replace(
+                act("merge", one, order),
+                target=ids[one],
+                value={"of": "person", "with": [ids[n] for n in of]},
+            )
+            for order, (one, of) in enumerate(joins)
+        ]
+        return parts(heard(utterances, acts))
+
+    assert all(with_ids(salt) == with_ids(0) for salt in range(1, 24))
