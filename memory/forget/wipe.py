@@ -128,11 +128,13 @@ def clean_spools(spool_dir: Path, db: sqlite3.Connection) -> list[Path]:
             sources=tuple(
                 one for one in put.sources if not tombstones.blocks_source(one.source_id, one.session)
             ),
-            observations=tuple(one for one in put.observations if not tombstones.blocks(one)),
+            observations=tuple(
+                tombstones.let_in(one) for one in put.observations if not tombstones.blocks(one)
+            ),
         )
 
-    for path in spool_dir.glob("voices-*.msgpack"):
-        path.unlink(missing_ok=True)  # Means of voices, whoever's: the audio process can do without.
+    for path in spool_dir.glob("voices-*"):
+        wipe(path)  # Means of voices, whoever's, half written ones too: the audio process can do without.
     running: list[Path] = []
     for path in sorted(spool_dir.glob("*.sqlite")):
         try:

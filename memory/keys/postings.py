@@ -104,7 +104,7 @@ class Segment:
         MaxScore of Turtle and Flood (1995), exact.
         """
         parts = sorted(self._parts(weights), key=lambda part: -part.most)
-        scores = self._idle_scores()
+        scores = self._idle.pop() if self._idle else np.zeros(len(self), np.float32)
         touched: list[Places] = []
         for done, part in enumerate(parts, start=1):
             scores[part.places] += np.float32(part.weight) * part.gains
@@ -126,13 +126,6 @@ class Segment:
         scores.fill(0.0)
         self._idle.append(scores)
         return found
-
-    def _idle_scores(self) -> Scores:
-        """Zeros for all texts, used before if nobody uses them; several threads ask at a time."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return np.zeros(len(self), np.float32)
 
     def _parts(self, weights: Mapping[str, float]) -> list[_Part]:
         """The postings of each stem that is here."""

@@ -15,6 +15,7 @@ import msgspec
 
 from memory.log.reader import marks
 from stream.messages import Observation
+from stream.messages.utterance_voice import VOICE_KEY
 
 VOICE_KEYS = "voice key"
 """Of a range by which no observation is kept out, but the keys of the voices that are heard there."""
@@ -101,6 +102,13 @@ class Tombstones:
         return not any(
             one.kind == VOICE_KEYS and one.covers(key) for one in self._ranges_of(observation.source_id)
         )
+
+    def let_in(self, observation: Observation) -> Observation:
+        """The observation, without the keys of its voice where these may not come in."""
+        if all(key.kind != VOICE_KEY for key in observation.keys) or self.lets_key_in(observation):
+            return observation
+        keys = tuple(key for key in observation.keys if key.kind != VOICE_KEY)
+        return msgspec.structs.replace(observation, keys=keys)
 
     def blocks_source(self, source_id: bytes, session: int) -> bool:
         """Whether a source was forgotten as a whole: not even its name comes back."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,8 @@ import msgspec
 from perception.audio.speakers import Speakers, packed, unpacked
 from perception.intake import TrackId
 
-PATTERN = "voices-*.msgpack"
+PATTERN = "voices-*"
+"""With what was being written when a process was killed."""
 KEPT_S = 30 * 86_400.0
 """A track that nobody went on with for so long is not gone on with."""
 
@@ -82,7 +84,8 @@ class SpeakerStates:
                 os.fsync(file.fileno())
             part.replace(self._path)
         except OSError:
-            # An old state would give the numbers of whoever came since to others.
+            # An old state would give the numbers of whoever came since to others: now, and with the next.
+            self._records = ()
             part.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
             raise
@@ -92,7 +95,10 @@ class SpeakerStates:
 def tidied(folder: Path, *, enabled: bool) -> Iterable[Path]:
     """Removes the files of tracks that nobody goes on with, or all of them; returns them."""
     oldest_s = time.time() - KEPT_S if enabled else float("inf")
-    gone = [path for path in sorted(folder.glob(PATTERN)) if path.stat().st_mtime < oldest_s]
-    for path in gone:
-        path.unlink(missing_ok=True)
+    gone: list[Path] = []
+    for path in sorted(folder.glob(PATTERN)):
+        with suppress(FileNotFoundError):  # `forget` removes them, too.
+            if path.stat().st_mtime < oldest_s:
+                path.unlink()
+                gone.append(path)
     return gone
