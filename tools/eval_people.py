@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memory.log.reader import LogReader
+from stream.errors import ConfigError
+from tools.diarisation import read_rttm
 
 CONFIG = {
     "audio": {"speakers": {"enabled": True}},
@@ -54,18 +56,24 @@ class Uttered(NamedTuple):
 
 
 def turns_of(manifest: Path | None, rttm: Path | None) -> dict[str, list[Turn]]:
-    """The truth by the stem of a file's name."""
+    """The truth by the stem of a file's name.
+
+    Raises:
+        ConfigError: One cannot be read, or a line is not of its form.
+    """
     found: dict[str, list[Turn]] = {}
     if manifest is not None:
-        for line in manifest.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            found[Path(row["file"]).stem] = [Turn(str(row["speaker"]), 0.0, 1e9)]
-    if rttm is not None:
-        for line in rttm.read_text(encoding="utf-8").splitlines():
-            fields = line.split()
-            if fields and fields[0] == "SPEAKER":
-                t0_s, long_s = float(fields[3]), float(fields[4])
-                found.setdefault(fields[1], []).append(Turn(fields[7], t0_s, t0_s + long_s))
+        try:
+            for line in manifest.read_text(encoding="utf-8").splitlines():
+                if line.strip():
+                    row = json.loads(line)
+                    found[Path(row["file"]).stem] = [Turn(str(row["speaker"]), 0.0, 1e9)]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{manifest}: {type(error).__name__}: {error}", remedy="a line has file and speaker, as JSON"
+            ) from error
+    for name, turns in (read_rttm(rttm) if rttm is not None else {}).items():
+        found.setdefault(name, []).extend(Turn(one.speaker, one.start_s, one.end_s) for one in turns)
     return found
 
 
@@ -191,7 +199,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="whisper-tiny.en", help="of speech")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(arguments)
-    turns = turns_of(options.manifest, options.rttm)
+    try:
+        turns = turns_of(options.manifest, options.rttm)
+    except ConfigError as error:
+        print(f"{error.message}\n{error.remedy}", file=sys.stderr)
+        return 2
     if not turns:
         print("nothing to measure: give --manifest or --rttm", file=sys.stderr)
         return 2

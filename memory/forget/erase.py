@@ -136,7 +136,11 @@ def _take_person(db: sqlite3.Connection, done: Erased, person: ForgottenPerson |
         done.key_ids += keys
         done.counts["voices"] = len(keys)
         done.counts["names"] = len(person.names)
-    elif db.execute("SELECT 1 FROM temp.doomed AS d JOIN voice_of AS v ON v.n = d.n LIMIT 1").fetchone():
+    elif db.execute(
+        # Not whose voice it was told to be: what was heard of it may not be told yet.
+        "SELECT 1 FROM temp.doomed AS d JOIN key AS k ON k.owner = d.observation_id AND k.kind = 'voice'"
+        " LIMIT 1"
+    ).fetchone():
         clear_people(db)
 
 

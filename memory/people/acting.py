@@ -6,8 +6,8 @@ import sqlite3
 
 from memory.bounds import NAME_CHARS
 from memory.log.acts import acts_on_persons
-from memory.people.told import bounds_of, persons_meant
-from memory.people.wishes import OF_PERSON
+from memory.people.told import anchors_of, bounds_of, persons_meant
+from memory.people.wishes import OF_PERSON, wishes_of
 from stream.errors import ConfigError
 from stream.messages import Act, new_id
 from stream.messages.people import PeopleAsk
@@ -26,8 +26,9 @@ def act_of(db: sqlite3.Connection, ask: PeopleAsk, now_ns: int) -> Act:
         return _undo(db, ask.act_id, now_ns)
     value: dict[str, object] = {"of": OF_PERSON}
     if ask.op == "label":
-        target, text = _voice_named(db, ask.who), name_told(ask.name)
-        value |= {"also": True} if ask.also else {}
+        text = name_told(ask.name)
+        target, others = _voice_named(db, ask.who)
+        value |= {"also": True} if ask.also else {"with": others} if others else {}
         return Act(act_id=new_id(), kind="label", t_ns=now_ns, target=target, text=text, value=value)
     ids = persons_meant(db, ask.who)
     target = _anchor(db, ids[0])
@@ -62,11 +63,12 @@ def name_told(name: str) -> str:
     return told
 
 
-def _voice_named(db: sqlite3.Connection, who: str) -> bytes:
+def _voice_named(db: sqlite3.Connection, who: str) -> tuple[bytes, list[bytes]]:
     """The utterance that a label names: the one that was told, or the one that has the person's name.
 
-    A person who is called by name, or by the id of a person, is renamed; an utterance that is told by its
-    own id says of its voice alone whose it is, so that what was taken for somebody else's is put right.
+    A person who is called by name, or by the id of a person, is renamed, hence all others that gave the same
+    name, too; an utterance that is told by its own id says of its voice alone whose it is, so that what was
+    taken for somebody else's is put right.
     """
     bounds = bounds_of(who)
     rows = []
@@ -77,8 +79,19 @@ def _voice_named(db: sqlite3.Connection, who: str) -> bytes:
             bounds,
         ).fetchall()
     if len(rows) == 1:
-        return _same_person_anchor(db, bytes(rows[0][0]))
-    return _anchor(db, persons_meant(db, who)[0])
+        return _same_person_anchor(db, bytes(rows[0][0])), []
+    ids = persons_meant(db, who)
+    target = _anchor(db, ids[0])
+    given = wishes_of(acts_on_persons(db)).names
+    old = {one.name.casefold() for one in given.get(target, ()) if not one.also}
+    heard = anchors_of(db, ids)
+    return target, [
+        other
+        for other, theirs in given.items()
+        if other != target
+        and other in heard
+        and any(one.name.casefold() in old and not one.also for one in theirs)
+    ]
 
 
 def _same_person_anchor(db: sqlite3.Connection, observation_id: bytes) -> bytes:

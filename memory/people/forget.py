@@ -15,6 +15,8 @@ from memory.log.tombstones import VOICE_KEYS, ForgottenRange
 from memory.people.names import said_by
 from memory.people.told import all_names, anchors_of, persons_meant
 from memory.people.view import VOICE, clear
+from memory.people.wishes import ids_named
+from stream.errors import ConfigError
 
 
 class ForgottenPerson(NamedTuple):
@@ -28,10 +30,19 @@ def person_of(db: sqlite3.Connection, who: str) -> ForgottenPerson:
     """Whoever a name or an id means.
 
     Raises:
-        ConfigError: If nobody is meant.
+        ConfigError: If nobody is meant, or voices are kept and not told apart.
     """
+    if not db.execute("SELECT 1 FROM voice LIMIT 1").fetchone() and _has_voices(db):
+        raise ConfigError(
+            "voice keys are kept, and whose they are is not told: people are off, or not heard yet",
+            remedy="set memory.people.enabled, see omnirecall people, and forget then",
+        )
     ids = persons_meant(db, who)
     return ForgottenPerson(tuple(all_names(db, who)), tuple(sorted(anchors_of(db, ids))))
+
+
+def _has_voices(db: sqlite3.Connection) -> bool:
+    return db.execute(f"SELECT 1 FROM key WHERE kind = '{VOICE}' LIMIT 1").fetchone() is not None  # noqa: S608
 
 
 def person_within(db: sqlite3.Connection, ranges: Iterable[ForgottenRange]) -> ForgottenPerson | None:
@@ -122,7 +133,7 @@ def acts_that_tell(db: sqlite3.Connection, person: ForgottenPerson) -> list[byte
             told = " ".join(_words_in([text, value])).casefold()
             is_told = any(_says(told, name) for name in names)
         else:
-            named = {target, *value.get("with", ()), *value.get("apart", ())}
+            named = set(ids_named(target, value))
             is_person = value.get("of") == "person"
             is_told = is_person and (bool(named & voices) or text.casefold() in names)
         if is_told:

@@ -252,7 +252,7 @@ class VoiceMap:
     def _note_rivals(self, heard: Heard, voice: Voice) -> list[Voice]:
         """Two who talk at once are two; returns those that were taken for one with the other so far."""
         parted: list[Voice] = []
-        for key in self._at_once(heard):
+        for key in self._in_order(self._at_once(heard)):
             other = self._voices[key]
             if other is not voice and not (voice.origin == other.origin and 0 <= voice.turn == other.turn):
                 voice.rivals.add(key)
@@ -264,6 +264,10 @@ class VoiceMap:
         self._keys_of[heard.n] = voice.key
         insort(self._spoken.setdefault(voice.origin, []), (heard.pts0_ns, heard.pts1_ns, heard.n))
         return parted
+
+    def _in_order(self, keys: set[VoiceKey]) -> list[VoiceKey]:
+        """As they were first heard: the order of a set is another one in each process."""
+        return sorted(keys, key=lambda key: self._voices[key].first_n)
 
     # The owner's word.
 
@@ -298,7 +302,7 @@ class VoiceMap:
 
     def _unite(self, voice: Voice) -> None:
         """Brings the persons together of whom the owner said that they are one."""
-        for key in sorted(voice.together, key=lambda key: self._voices[key].first_n):
+        for key in self._in_order(voice.together):
             near = self._voices[key]
             other, person = near.person, voice.person
             if person is None or other is None or other is person:
@@ -318,7 +322,7 @@ class VoiceMap:
 
     def _settle(self, voice: Voice) -> None:
         """Decides whose voice it is, as well as is known by now."""
-        known = [self._voices[key].person for key in voice.together]
+        known = [self._voices[key].person for key in self._in_order(voice.together)]
         mine = next((one for one in known if one is not None), None)
         if mine is not None:
             if voice.person is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from memory.log.reader import LIVE_KINDS, Logged, marks, pages
 
 HEARING_NS = 900_000_000_000
 """How long before or after it somebody spoke who heard what a live source heard: a quarter of an hour."""
+MOST_NAME_CHARS = 1_000
+"""Of what is looked for as a name."""
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _NAMES_LIKE = (
     "SELECT p.name FROM person_name AS p WHERE p.person_id IN"
     " (SELECT q.person_id FROM person_name AS q WHERE q.name = ?)"
@@ -81,7 +85,7 @@ def about(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Said:
 
     What a person says of herself is not about her by name: that is `said_by`.
     """
-    names = names_of(db, name) if by_voice else [name.casefold()]
+    names = names_of(db, name) if by_voice else [lowered(name)]
     padded = "(' ' || lower(o.text) || ' ')"
     globs = tuple(f"*[^a-z0-9]{_globbed(one)}[^a-z0-9]*" for one in names)
     equal = " OR ".join("o.about = ? COLLATE NOCASE" for _ in names)
@@ -89,9 +93,9 @@ def about(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Said:
 
 
 def names_of(db: sqlite3.Connection, name: str) -> list[str]:
-    """A name and all others of whoever has it, without case."""
+    """A name and all others of whoever has it, without case as the log tells it: of a to z."""
     rows = db.execute(_NAMES_LIKE, (name,)).fetchall()
-    return list(dict.fromkeys([name.casefold(), *(row[0].casefold() for row in rows)]))
+    return list(dict.fromkeys([lowered(name), *(lowered(row[0]) for row in rows)]))
 
 
 def is_known(db: sqlite3.Connection, name: str) -> bool:
@@ -100,12 +104,12 @@ def is_known(db: sqlite3.Connection, name: str) -> bool:
     if not words or db.execute("SELECT 1 FROM person_name WHERE name = ? LIMIT 1", (name,)).fetchone():
         return bool(words)
     query = "speaker: (" + " AND ".join(f'"{word}"' for word in words) + ")"
-    rows = db.execute(
-        "SELECT o.speaker FROM observation_fts AS f JOIN observation AS o ON o.n = f.rowid"
-        " WHERE observation_fts MATCH ? LIMIT 1",
-        (query,),
+    row = db.execute(
+        "SELECT 1 FROM observation_fts AS f JOIN observation AS o ON o.n = f.rowid"
+        " WHERE observation_fts MATCH ? AND o.speaker = ? COLLATE NOCASE LIMIT 1",
+        (query, name),
     ).fetchone()
-    return rows is not None and str(rows[0]).casefold() == name.casefold()
+    return row is not None
 
 
 def heard_by(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Said:
@@ -114,7 +118,7 @@ def heard_by(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Sai
     Where an audience is written it alone decides. Else whoever takes part in a chat, or speaks in a
     recording, hears all of it; of a live source, what is said within `HEARING_NS` of a word of that person's.
     """
-    names = names_of(db, name) if by_voice else [name.casefold()]
+    names = names_of(db, name) if by_voice else [lowered(name)]
     listed = " OR ".join(
         "(',' || replace(replace(lower(o.audience), '; ', ','), ', ', ',') || ',') LIKE ? ESCAPE '\\'"
         for _ in names
@@ -144,8 +148,16 @@ def heard_by(db: sqlite3.Connection, name: str, *, by_voice: bool = True) -> Sai
     return Said(sql, (*likes, *by.values, *other.values, *other.values))
 
 
+def lowered(name: str) -> str:
+    """In small letters as SQLite makes them, which leaves all but A to Z as they are.
+
+    No more of it than a pattern can have: nobody has so long a name.
+    """
+    return name[:MOST_NAME_CHARS].translate(_SMALL)
+
+
 def _globbed(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name.lower())
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
 def _escaped(name: str) -> str:

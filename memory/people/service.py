@@ -120,7 +120,8 @@ class People:
         if not self._settings.enabled:
             raise ConfigError(
                 "voices are not told apart in this store: people are off",
-                remedy="set memory.people.enabled and audio.speakers.enabled, then index again",
+                remedy="set memory.people.enabled and audio.speakers.enabled: what is heard from then on has"
+                " voices, and files that were indexed before have them in a new store",
             )
         more = self._caught_up()
         if ask.op in ("list", "show"):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from memory.bounds import NAME_CHARS, TEXT_CHARS
 from memory.log.acts import acts_on_persons
 from memory.log.reader import T0, T1, marks
-from memory.people.names import names_of, said_by
+from memory.people.names import any_named, lowered, names_of, said_by
 from memory.people.wishes import ids_in
 from stream.errors import ConfigError
 from stream.messages.people import PeopleAsk, PeopleTold, PersonTold, Spoken
@@ -35,7 +35,7 @@ def people(db: sqlite3.Connection, ask: PeopleAsk) -> PeopleTold:
     some = [row[0] for row in rows][max(0, ask.offset) :][:limit]
     unplaced = db.execute("SELECT COALESCE(SUM(utterances), 0) FROM voice WHERE person_id = x''").fetchone()
     return PeopleTold(
-        persons=tuple(fitting(_person(db, person_id) for person_id in some)),
+        persons=tuple(fitting(_persons(db, some))),
         total=len(rows),
         unplaced=int(unplaced[0]),
     )
@@ -48,7 +48,7 @@ def person(db: sqlite3.Connection, ask: PeopleAsk) -> PeopleTold:
         ConfigError: If nobody is meant, or somebody else may be, too.
     """
     ids = persons_meant(db, ask.who)
-    told = [_person(db, one) for one in ids]
+    told = list(_persons(db, ids))
     spoken = _timeline(db, ids, [name for one in told for name in one.names])
     offset, limit = max(0, ask.offset), max(0, min(ask.limit, MOST_SPOKEN))
     anchors = anchors_of(db, ids)
@@ -131,7 +131,12 @@ def _begun_with(db: sqlite3.Connection, digits: str) -> list[tuple[bytes]]:
     return found
 
 
-def _person(db: sqlite3.Connection, person_id: bytes) -> PersonTold:
+def _persons(db: sqlite3.Connection, ids: Sequence[bytes]) -> Iterator[PersonTold]:
+    turns = _turns(db)
+    return (_person(db, one, turns) for one in ids)
+
+
+def _person(db: sqlite3.Connection, person_id: bytes, turns: Mapping[str, int]) -> PersonTold:
     visits, seconds, anchor, encoder_id = db.execute(
         "SELECT visits, seconds, anchor, encoder_id FROM person WHERE person_id = ?", (person_id,)
     ).fetchone()
@@ -144,7 +149,6 @@ def _person(db: sqlite3.Connection, person_id: bytes) -> PersonTold:
         " JOIN observation AS o ON o.n = v.n WHERE w.person_id = ?",
         (person_id,),
     ).fetchone()
-    turns = sum(_turns(db, name) for name in names)
     merged = db.execute("SELECT person_id FROM person WHERE merged_into = ?", (person_id,)).fetchall()
     return PersonTold(
         person_id=person_id,
@@ -152,7 +156,7 @@ def _person(db: sqlite3.Connection, person_id: bytes) -> PersonTold:
         visits=int(visits),
         utterances=int(count),
         seconds=float(seconds),
-        turns=turns,
+        turns=sum(turns.get(lowered(name), 0) for name in names),
         first_ns=first,
         last_ns=last,
         anchor=anchor or b"",
@@ -161,11 +165,15 @@ def _person(db: sqlite3.Connection, person_id: bytes) -> PersonTold:
     )
 
 
-def _turns(db: sqlite3.Connection, name: str) -> int:
-    row = db.execute(
-        "SELECT COUNT(*) FROM observation WHERE kind = 'utterance' AND speaker = ? COLLATE NOCASE", (name,)
-    ).fetchone()
-    return int(row[0])
+def _turns(db: sqlite3.Connection) -> dict[str, int]:
+    """How many turns are written as said by each name that a voice has: one look at all of them."""
+    if not any_named(db):
+        return {}
+    rows = db.execute(
+        "SELECT lower(o.speaker), COUNT(*) FROM observation AS o WHERE o.kind = 'utterance'"
+        " AND o.speaker <> '' AND o.speaker COLLATE NOCASE IN (SELECT name FROM person_name) GROUP BY 1"
+    )
+    return dict(rows.fetchall())
 
 
 def _timeline(db: sqlite3.Connection, ids: Sequence[bytes], names: Sequence[str]) -> list[Spoken]:

@@ -50,6 +50,7 @@ class PeopleView:
         self._settings = settings
         self._maps: dict[str, VoiceMap] = {}
         self._scales: dict[str, Calibration] = {}
+        self._sizes: dict[str, int] = {}
         self._wishes = Wishes()
         self._acts_seen: tuple[int, int] = (-1, -1)
         self._reset_seen = 0
@@ -66,7 +67,7 @@ class PeopleView:
         rows = _heard(db, self._last_key)
         for key_id, encoder_id, heard in rows:
             self._last_key = key_id
-            if heard is not None:
+            if heard is not None and self._is_of_size(encoder_id, heard):
                 self._map(encoder_id).hear(heard)
         if len(rows) == MOST_IN_STEP:
             return True
@@ -79,7 +80,7 @@ class PeopleView:
 
     def _begin(self, db: sqlite3.Connection) -> None:
         self._wishes = wishes_of(acts_on_persons(db))
-        self._maps, self._scales, self._last_key = {}, {}, 0
+        self._maps, self._scales, self._sizes, self._last_key = {}, {}, {}, 0
         self._written, self._is_anew = _read(db), True
 
     def _map(self, encoder_id: str) -> VoiceMap:
@@ -89,9 +90,15 @@ class PeopleView:
             self._maps[encoder_id] = VoiceMap(scale, self._wishes)
         return self._maps[encoder_id]
 
+    def _is_of_size(self, encoder_id: str, heard: Heard) -> bool:
+        """Whether a key is as long as the first of its encoder: others can be compared with none of them."""
+        return heard.vector.size == self._sizes.setdefault(encoder_id, heard.vector.size)
+
     def _write(self, db: sqlite3.Connection) -> None:
         """Brings the tables in step with the maps."""
         new, old = self._rows(), self._written
+        # A person may go before whoever became that person is told after another.
+        db.execute("PRAGMA defer_foreign_keys = ON")
         self._write_utterances(db)
         db.executemany(
             "DELETE FROM voice WHERE voice_id = ?", ((one,) for one in old.voices.keys() - new.voices.keys())
@@ -108,13 +115,7 @@ class PeopleView:
         db.executemany(
             "INSERT OR REPLACE INTO person (person_id, label, visits, encoder_id, merged_into, made_commit,"
             " ended_commit, anchor, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            # A person that became another's is told after that one.
-            [
-                (one, *row)
-                for is_merged in (False, True)
-                for one, row in new.persons.items()
-                if old.persons.get(one) != row and (row[3] is not None) is is_merged
-            ],
+            ((one, *row) for one, row in new.persons.items() if old.persons.get(one) != row),
         )
         if new.names != old.names:
             db.execute("DELETE FROM person_name")
@@ -142,7 +143,9 @@ class PeopleView:
         gone = known.keys() - heard.keys()
         db.executemany("DELETE FROM voice_of WHERE n = ?", ((n,) for n in gone))
         db.executemany(
-            "INSERT OR REPLACE INTO voice_of (n, voice_id, seconds) VALUES (?, ?, ?)",
+            # What was let go between two steps was heard, and is not there any more.
+            "INSERT OR REPLACE INTO voice_of (n, voice_id, seconds)"
+            " SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM observation WHERE n = ?1)",
             ((n, *of) for n, of in heard.items() if known.get(n) != of),
         )
         self._is_anew = False
@@ -224,7 +227,7 @@ def _one(
 
 def voice_told(payload: bytes | None) -> dict[str, object]:
     """What perception says of the voice of an utterance; empty where it says nothing, or something odd."""
-    unpacked = msgpack.unpackb(payload) if payload else {}
+    unpacked = msgpack.unpackb(payload, strict_map_key=False) if payload else {}
     told = unpacked.get(VOICE) if isinstance(unpacked, dict) else None
     return told if isinstance(told, dict) else {}
 

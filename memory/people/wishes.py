@@ -2,8 +2,9 @@
 
 Acts name utterances, never persons: a person is a view, which is made anew, and an utterance stays what
 it was. `label` names the voice of an utterance, `merge` says that voices are one person's, `split` that they
-are not. Of two acts on the same two utterances the later one holds. Acts on persons have `of` `person` in
-their value; others have other views.
+are not. A label on an utterance says of its own voice alone whose it is; where a person is renamed, `with`
+are the other utterances that gave the old name. Of two acts on the same two utterances the later one holds.
+Acts on persons have `of` `person` in their value; others have other views.
 """
 
 from __future__ import annotations
@@ -46,9 +47,14 @@ class Wishes:
 
 def ids_in(act: Act) -> list[bytes]:
     """The utterances that an act on a person names, its target first."""
-    ids = [act.target]
+    return ids_named(act.target, act.value)
+
+
+def ids_named(target: bytes, value: Mapping[str, object]) -> list[bytes]:
+    """As `ids_in`, of an act's target and value; what is no id is left out."""
+    ids = [target]
     for name in ("with", "apart"):
-        told = act.value.get(name, ())
+        told = value.get(name, ())
         if isinstance(told, list | tuple):
             ids += [one for one in told if isinstance(one, bytes)]
     return [one for one in dict.fromkeys(ids) if one]
@@ -63,17 +69,21 @@ def wishes_of(acts: Iterable[Act]) -> Wishes:
     """What acts that stand, oldest first, say together."""
     names: dict[bytes, list[Named]] = {}
     held: dict[frozenset[bytes], bool] = {}
+    by_name: dict[frozenset[bytes], bool] = {}
     alone: set[bytes] = set()
     anchors: set[bytes] = set()
     for order, act in enumerate(acts):
-        if not is_of_person(act):
+        if not is_of_person(act) or not act.target:
             continue
         first, *others = ids_in(act)
         anchors.update((first, *others))
         if act.kind == "label":
-            _name(names, held, first, Named(order, act.text, bool(act.value.get("also"))))
+            for one in (first, *others):
+                _name(names, held, by_name, one, Named(order, act.text, bool(act.value.get("also"))))
         elif act.kind == "merge":
-            held |= {frozenset((first, other)): True for other in others}
+            told = {frozenset((first, other)) for other in others}
+            held |= dict.fromkeys(told, True)
+            by_name = {pair: apart for pair, apart in by_name.items() if pair not in told}
         else:
             _part(held, first, others)
             alone |= set(others) if act.value.get("only") else set()
@@ -87,15 +97,33 @@ def wishes_of(acts: Iterable[Act]) -> Wishes:
 
 
 def _name(
-    names: dict[bytes, list[Named]], held: dict[frozenset[bytes], bool], anchor: bytes, given: Named
+    names: dict[bytes, list[Named]],
+    held: dict[frozenset[bytes], bool],
+    by_name: dict[frozenset[bytes], bool],
+    anchor: bytes,
+    given: Named,
 ) -> None:
-    """A new name takes the place of the one that this utterance gave; whoever has it already is the same."""
+    """A new name takes the place of the one that this utterance gave; whoever has it already is the same.
+
+    `by_name` are the pairs that are one for no other reason, and whether they were apart before: with the
+    name, the reason goes.
+    """
     own = [one for one in names.get(anchor, ()) if given.also or one.also]
     own = [one for one in own if one.name.casefold() != given.name.casefold()]
-    for other, theirs in names.items():
-        if other != anchor and any(one.name.casefold() == given.name.casefold() for one in theirs):
-            held[frozenset((anchor, other))] = True
     names[anchor] = [*own, given]
+    called = {one.name.casefold() for one in names[anchor]}
+    for other, theirs in names.items():
+        pair = frozenset((anchor, other))
+        if other == anchor:
+            continue
+        if any(one.name.casefold() == given.name.casefold() for one in theirs):
+            if not held.get(pair):
+                by_name[pair] = pair in held
+            held[pair] = True
+        elif pair in by_name and called.isdisjoint(one.name.casefold() for one in theirs):
+            was_apart = by_name.pop(pair)
+            if held.pop(pair, False) is False or was_apart:
+                held[pair] = False
 
 
 def _part(held: dict[frozenset[bytes], bool], first: bytes, others: list[bytes]) -> None:

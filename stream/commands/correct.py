@@ -92,9 +92,15 @@ def _put(
         raise ConfigError("--question is empty", remedy="give the question, or leave it out for the last one")
     if undo:
         try:
-            return CorrectPut(undoes=bytes.fromhex(undo[: len(undo) // 2 * 2]))
+            undoes = bytes.fromhex(undo[: len(undo) // 2 * 2])
         except ValueError:
-            raise ConfigError(f"--undo: {undo!r} is no id", remedy="ids are hexadecimal digits") from None
+            undoes = b""
+        if not undoes:
+            raise ConfigError(
+                f"--undo: {undo!r} is no id",
+                remedy="ids are hexadecimal digits, two or more: --list tells them",
+            )
+        return CorrectPut(undoes=undoes)
     named = b"" if about == "last" else named_moment(connection, about).own_id
     cue = Cue(sources=tuple(source or ()))
     return CorrectPut(text=text, about=named, question=question or "", paraphrases=tuple(also), cue=cue)

@@ -107,6 +107,8 @@ def forget(
     _check(named)
     told_person = _of_person(person, with_words=with_words)
     with to_store(store_dir, preset, config, idle_exit) as connection:
+        if told_person is not None:
+            _told_apart(connection)
         asks_which = bool(matching) and not (yes or dry_run or as_json) and sys.stdin.isatty()
         ask = told_person or _ask(spans, ids, source, between)
         ask = _found(connection, matching, k, asks_which) if matching else ask
@@ -214,6 +216,23 @@ def _of_person(person: str, *, with_words: bool) -> ForgetAsk | None:
             "--with-words goes with a person", remedy="omnirecall forget --person NAME --with-words"
         )
     return ForgetAsk(person=person, with_words=with_words) if person else None
+
+
+def _told_apart(connection: Connection) -> None:
+    """Has every voice heard first: whose voice it is must be known, for all of it to go.
+
+    Raises:
+        ConfigError: If that takes longer, or people are off.
+    """
+    from stream.errors import ConfigError
+    from stream.messages.people import PeopleAsk, PeopleTold
+
+    told = connection.ask("memory", PeopleTold, PeopleAsk(limit=0), timeout_s=ASK_TIMEOUT_S)
+    if told.more:
+        raise ConfigError(
+            "voices are still being told apart: not all that this person said is known yet",
+            remedy="forget once omnirecall people says no more of that",
+        )
 
 
 def _found(connection: Connection, cue: str, k: int, asks_which: bool) -> ForgetAsk:
@@ -434,10 +453,10 @@ def words_of(would: ForgetDone) -> str:
     lines += [f"    {clean(title)}" for title in would.titles]
     n = would.counts.get("observations", 0)
     if "voices" in would.counts:
-        lines.append(
-            f"the voice in {_counted(would.counts['voices'], 'utterances')}, its names, and the acts that"
-            " tell of it"
-        )
+        heard = _counted(would.counts["voices"], "utterances")
+        lines.append(f"the voice in {heard}, its names, and the acts that tell of it")
+        if not n:
+            return "\n".join([*lines, "these would go, and what was said stays: --with-words takes it, too"])
     elif not _is_any(would):
         return "nothing of that is in the store"
     acts = would.counts.get("acts", 0)

@@ -185,14 +185,29 @@ def undo(
     as_json: options.AsJson = False,
 ) -> None:
     """Take a label, a merge or a split back: all is as if it had never been said."""
-    from stream.errors import ConfigError
     from stream.messages.people import PeopleAsk
 
+    _act(PeopleAsk(op="undo", act_id=_begun(act)), store, preset, config, idle_exit, as_json=as_json)
+
+
+def _begun(act: str) -> bytes:
+    """The whole bytes of the beginning of an act's id; empty where none is given.
+
+    Raises:
+        ConfigError: If it is none, or says too little: the last act would be taken back in its place.
+    """
+    from stream.errors import ConfigError
+
+    told = act.strip()
     try:
-        begun = bytes.fromhex(act[: len(act) // 2 * 2])
+        begun = bytes.fromhex(told[: len(told) // 2 * 2])
     except ValueError:
-        raise ConfigError(f"{act!r} is no id of an act", remedy="omnirecall people show NAME") from None
-    _act(PeopleAsk(op="undo", act_id=begun), store, preset, config, idle_exit, as_json=as_json)
+        begun = b""
+    if act and not begun:
+        raise ConfigError(
+            f"{act!r} is no id of an act", remedy="omnirecall people show NAME tells them; two digits or more"
+        )
+    return begun
 
 
 @app.command("forget")
@@ -264,7 +279,9 @@ def _act(
 
 def person_line(person: PersonTold) -> str:
     """One person, for people."""
-    name = ", also ".join(person.names) or "nobody named"
+    from stream.commands.terminal import clean
+
+    name = ", also ".join(clean(one) for one in person.names) or "nobody named"
     said = f"{person.utterances} utterances, {_length(person.seconds)}"
     where = f"in {person.visits} source{'s' if person.visits != 1 else ''}"
     turns = f", {person.turns} written turns" if person.turns else ""
@@ -288,8 +305,10 @@ def spoken_line(spoken: Spoken) -> str:
 
 def act_line(act: Act) -> str:
     """What was decided, for people."""
+    from stream.commands.terminal import clean
+
     what = {
-        "label": f"named “{act.text}”",
+        "label": f"named “{clean(act.text)}”",
         "merge": "one person",
         "split": "not one person",
         "undo": f"taken back: {act.undoes.hex()[:SHOWN_DIGITS]}",

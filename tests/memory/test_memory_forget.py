@@ -20,7 +20,7 @@ from memory.keys.facts import FACT
 from memory.keys.keyers import KeyDraft, add_keys
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
-from memory.log.tombstones import ForgottenRange
+from memory.log.tombstones import VOICE_KEYS, ForgottenRange
 from memory.settings import SpanSettings
 from memory.spans.consolidate import Consolidator
 from memory.spans.segment import segmenter_of
@@ -377,10 +377,11 @@ def test_spools_of_processes_that_are_away_are_cleaned(store, reader, shelf, tak
     assert any(name.startswith("spool") for name in traces(folder, 6))
     voices = folder / "spool" / f"voices-{'ab' * 16}-0-1.msgpack"
     voices.write_bytes(b"means of voices, whoever's")
+    voices.with_suffix(".part").write_bytes(b"half of them")
     told = forgetting.all_of(sources=("film.mp4",), pts0_ns=60 * S, pts1_ns=70 * S)
     assert told.verified
     assert traces(folder, 6) == []
-    assert not voices.exists()
+    assert not list(voices.parent.glob("voices-*"))
     assert any(name.startswith("spool") for name in traces(folder, 5))
     outbox = Outbox(folder / "spool" / "video.sqlite")
     assert outbox.waiting == len(seen), "batches keep their numbers"
@@ -389,6 +390,32 @@ def test_spools_of_processes_that_are_away_are_cleaned(store, reader, shelf, tak
     with reader.snapshot() as db:
         assert clean_spools(folder / "spool", db) == [outbox.path], "one that is in use is told"
     outbox.close()
+
+
+def test_voice_keys_of_a_forgotten_person_leave_the_spools_and_the_words_stay(store, reader, take, tmp_path):
+    film = take()
+    outbox = Outbox(tmp_path / "store" / "spool" / "audio.sqlite")
+    keys = [np.eye(8, dtype="f4")[n] for n in (0, 1)]
+    for n, key in enumerate(keys):
+        said, parts = film.seen("utterance", 10 * n, 10 * n + 5, f"words {n}", vector=key)
+        said = msgspec.structs.replace(said, keys=(msgspec.structs.replace(said.keys[0], kind="voice"),))
+        put = film.put((said, parts))
+        outbox.put(put.message, list(put.parts.values()))
+    outbox.close()
+    with store.views() as db:
+        gone = ForgottenRange(film.source_id, 0, 0, 5 * S, None, None, VOICE_KEYS)
+        number = db.execute("INSERT INTO commit_log (t_ns) VALUES (1)").lastrowid
+        store.tombstones.add_range(gone, "forget", number)
+    with reader.snapshot() as db:
+        assert clean_spools(tmp_path / "store" / "spool", db) == []
+    outbox = Outbox(tmp_path / "store" / "spool" / "audio.sqlite")
+    batches = outbox.due()
+    assert [batch.message.observations[0].text for batch in batches] == ["words 0", "words 1"]
+    assert [len(batch.message.observations[0].keys) for batch in batches] == [0, 1]
+    outbox.close()
+    left = b"".join(path.read_bytes() for path in (tmp_path / "store" / "spool").iterdir())
+    assert keys[0].tobytes() not in left
+    assert keys[1].tobytes() in left
 
 
 def test_an_outbox_cleans_what_was_acknowledged(tmp_path, take):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from memory.people.calibration import MEASURED, calibration_of
 from memory.people.map import Heard, VoiceMap
@@ -286,3 +289,57 @@ def test_whatever_comes_the_map_holds_together(seed):
             turns = [(one.origin, one.turn) for one in person.voices.values() if one.turn >= 0]
             assert len(turns) == len(set(turns))
             assert not any(key in person.voices for one in person.voices.values() for key in one.rivals)
+
+
+def test_a_name_that_is_taken_back_leaves_what_was_said_before_it():
+    def pairs(*acts):
+        told = wishes_of(acts)
+        return sorted(told.together), sorted(told.apart)
+
+    both = [n.to_bytes(16) for n in (1, 2)]
+    named = [act("label", 1, 2, "Anna"), act("label", 2, 3, "Anna")]
+    again = act("label", 2, 4, "Eva")
+    assert pairs(*named) == (both, [])
+    assert pairs(*named, again) == ([], [])
+    assert pairs(act("split", 1, 1, apart=[2]), *named) == (both, [])
+    assert pairs(act("split", 1, 1, apart=[2]), *named, again) == ([], both)
+    assert pairs(act("merge", 1, 1, **{"with": [2]}), *named, again) == (both, [])
+    assert pairs(*named, act("merge", 1, 4, **{"with": [2]}), act("label", 2, 5, "Eva")) == (both, [])
+    assert pairs(*named, act("label", 1, 4, "Anna Maria", **{"with": [2]})) == (both, [])
+
+
+def test_persons_do_not_hang_on_the_order_of_sets():
+    """Two joins that cannot both be: which one holds must not change with the hashes of ids."""
+    # Row number, speaker, source, turn, position and length in seconds, noise.
+    rows = [
+        (1, 0, "a", -1, 27, 3, 0.2),
+        (4, 2, "b", 2, 20, 9, 0.37),
+        (5, 2, "b", 0, 28, 20, 0.32),
+        (6, 2, "a", -1, 40, 1, 0.62),
+        (8, 1, "b", -1, 38, 1, 0.26),
+        (9, 0, "b", -1, 38, 1, 0.75),
+        (10, 2, "a", 2, 37, 20, 0.43),
+        (12, 1, "b", 0, 27, 20, 0.47),
+    ]
+
+    def with_ids(salt):
+        ids = {n: hashlib.blake2b(f"{salt}/{n}".encode(), digest_size=16).digest() for n in range(13)}
+        utterances = [
+            replace(
+                said(n, who, source, turn, at_s, seconds=seconds, vector=voice(who, n, noise)),
+                observation_id=ids[n],
+            )
+            for n, who, source, turn, at_s, seconds, noise in rows
+        ]
+        joins = [(9, (8, 4)), (1, (8, 5)), (12, (1, 9))]
+        acts = [
+            structs.replace(
+                act("merge", one, order),
+                target=ids[one],
+                value={"of": "person", "with": [ids[n] for n in of]},
+            )
+            for order, (one, of) in enumerate(joins)
+        ]
+        return parts(heard(utterances, acts))
+
+    assert all(with_ids(salt) == with_ids(0) for salt in range(1, 24))

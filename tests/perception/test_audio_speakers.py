@@ -296,10 +296,31 @@ def test_a_silent_beginning_is_no_loss_and_a_damaged_file_is(tmp_path):
     assert SpeakerStates(tmp_path, OWN).begin(30 * S) is None
 
 
+def test_behind_a_batch_whose_state_could_not_be_kept_no_older_one_is_taken(tmp_path, monkeypatch):
+    states = SpeakerStates(tmp_path, OWN)
+    states.begin(None)
+    states.keep(28 * S, packed(told([windows([1] * 9)])[1]))
+
+    def fails(descriptor):
+        raise OSError(28, "no room")
+
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", fails)
+        with pytest.raises(OSError, match="no room"):
+            states.keep(60 * S, packed(Speakers()))
+    assert not list(tmp_path.iterdir())
+    _, third = told([windows([1] * 9)], [windows([2] * 9)], [windows([3] * 9)])
+    states.keep(90 * S, packed(third))
+    assert SpeakerStates(tmp_path, OWN).begin(60 * S) is None
+    assert packed(SpeakerStates(tmp_path, OWN).begin(90 * S)) == packed(third)
+
+
 def test_without_speakers_nothing_of_them_stays(tmp_path):
     SpeakerStates(tmp_path, OWN).begin(None)
     assert list(tidied(tmp_path, enabled=True)) == []
-    assert len(list(tidied(tmp_path, enabled=False))) == 1
+    (path,) = tmp_path.iterdir()
+    path.with_suffix(".part").write_bytes(path.read_bytes())  # As a killed process leaves it.
+    assert len(list(tidied(tmp_path, enabled=False))) == 2
     assert not list(tmp_path.iterdir())
 
 

@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from stream.commands import connection as connections
@@ -128,21 +129,50 @@ def test_each_act_as_it_is_asked_for(memory, words, ask):
     assert json.loads(run(*words, "--json")[1])["act"]["kind"] == "label"
 
 
-def test_an_id_that_is_none_is_said(memory):
-    code, out = run("undo", "xyz!", "--json")
+@pytest.mark.parametrize("told", ["xyz!", "a", "x", " "])
+def test_an_id_that_is_none_is_said(memory, told):
+    code, out = run("undo", told, "--json")
     assert code == 2
     assert json.loads(out)["error"]["type"] == "ConfigError"
+    assert memory.asked == []
+
+
+def test_names_and_acts_cannot_steer_the_terminal(memory):
+    odd = "An\x07\u202e\nna"
+    memory.told = PeopleTold(
+        persons=(PersonTold(person_id=b"\xaa" * 16, names=(odd,)),), acts=(replace(LABEL, text=odd),)
+    )
+    _, out = run("show", "Anna")
+    assert not {"\x07", "\u202e"} & set(out)
+    assert len(out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("told", ["a", "x", "xyz!"])
+def test_a_correction_is_not_taken_back_by_what_is_no_id(memory, told):
+    done = CliRunner().invoke(app, ["correct", "--undo", told, "--json"])
+    assert done.exit_code == 2
+    assert "is no id" in done.output
     assert memory.asked == []
 
 
 def test_forgetting_a_person_is_asked_of_forget(memory):
     code, out = run("forget", "Anna", "--dry-run")
     assert code == 0
-    assert memory.asked == [ForgetAsk(person="Anna")]
+    assert memory.asked == [PeopleAsk(limit=0), ForgetAsk(person="Anna")]
     assert "the voice in 7 utterances" in out
+    assert "what was said stays" in out
+    assert "0 observations" not in out
     done = CliRunner().invoke(app, ["forget", "--person", "Anna", "--with-words", "--dry-run", "--json"])
     assert done.exit_code == 0
     assert memory.asked[-1] == ForgetAsk(person="Anna", with_words=True)
     done = CliRunner().invoke(app, ["forget", "--source", "x.mp4", "--with-words", "--dry-run", "--json"])
     assert done.exit_code == 2
     assert "--with-words goes with a person" in done.stdout
+
+
+def test_a_person_is_not_forgotten_while_voices_are_being_told_apart(memory):
+    memory.told = PeopleTold(persons=(ANNA,), more=True)
+    code, out = run("forget", "Anna", "--yes", "--json")
+    assert code == 2
+    assert "still being told apart" in out
+    assert memory.asked == [PeopleAsk(limit=0)]

@@ -58,3 +58,15 @@ def test_the_truth_of_both_forms(tmp_path):
 def test_nothing_to_measure(arguments, capsys):
     assert main(arguments) == 2
     assert "--manifest" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [("--manifest", '{"file": "one.flac"}'), ("--manifest", "not JSON"), ("--rttm", "SPEAKER two 1 0.5\n")],
+)
+def test_a_truth_that_is_none_is_named(tmp_path, capsys, option, text):
+    path = tmp_path / "truth"
+    path.write_text(text)
+    assert main([option, str(path)]) == 2
+    assert str(path) in capsys.readouterr().err
+    assert main([option, str(tmp_path / "nothere")]) == 2
