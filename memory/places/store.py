@@ -37,6 +37,8 @@ RULES = "places-1"
 """Version of the map; a store of another one has its places made anew."""
 _READ, _RULES, _EPOCH, _ACTS = "places.read", "places.rules", "places.epoch", "places.acts"
 _FITS = "places.fits"
+_LENGTHS = "places.lengths"
+"""Of the settings, those that visits are made with: who mends them after forgetting has no others."""
 
 _VIEWS = (
     "SELECT o.n, o.observation_id, o.source_id, o.session, o.pts0_ns, o.pts1_ns, o.commit_no, o.lat, o.lon,"
@@ -103,7 +105,9 @@ class PlaceStore:
         """Whether something was committed, decided or forgotten that the tables do not have yet."""
         last = db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0]
         rules = _text(db, _RULES)
-        return rules != RULES or _number(db, _READ) < last or _text(db, _ACTS) != Owner(db).ids
+        if rules != RULES or _number(db, _READ) < last or _text(db, _ACTS) != Owner(db).ids:
+            return True
+        return _text(db, _LENGTHS) != _lengths(self._settings)
 
     def look(self, db: sqlite3.Connection, limit: int = PER_STEP) -> Looked:
         """Recognises the views that came since, at most so many; nothing is written."""
@@ -236,7 +240,7 @@ class PlaceStore:
             return True
         self.apply_acts(db)
         owner = Owner(db)
-        touched: dict[Stream, int] = {}
+        touched = self._of_other_lengths(db)
         places: set[bytes] = set()
         self._write_found(db, looked, owner, touched, places)
         self._write_state(db, looked)
@@ -253,6 +257,14 @@ class PlaceStore:
             _regroup(db, owner, touched, places)
             _keep(db, _ACTS, owner.ids)
             self._tend(db, owner, touched, places)
+
+    def _of_other_lengths(self, db: sqlite3.Connection) -> dict[Stream, int]:
+        """All streams from their beginnings on where visits were made with other settings."""
+        if _text(db, _LENGTHS) == _lengths(self._settings):
+            return {}
+        _keep(db, _LENGTHS, _lengths(self._settings))
+        rows = db.execute("SELECT DISTINCT source_id, session FROM place_view").fetchall()
+        return dict.fromkeys(rows, -(2**62))
 
     def _tend(
         self, db: sqlite3.Connection, owner: Owner, touched: dict[Stream, int], places: set[bytes]
@@ -324,6 +336,15 @@ def ask_anew(db: sqlite3.Connection) -> None:
 def note_change(db: sqlite3.Connection) -> None:
     """What the map holds in memory is no longer what the tables say: it is read anew."""
     _keep(db, _EPOCH, _number(db, _EPOCH) + 1)
+
+
+def visit_settings(db: sqlite3.Connection) -> PlaceSettings:
+    """Settings of which those of visits are the ones that the store's visits were made with."""
+    return PlaceSettings(**json.loads(_text(db, _LENGTHS) or "{}"))
+
+
+def _lengths(settings: PlaceSettings) -> str:
+    return json.dumps({"gap_s": settings.gap_s, "reach_s": settings.reach_s})
 
 
 def fits_of(db: sqlite3.Connection) -> dict[str, int]:
