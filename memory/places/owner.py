@@ -15,9 +15,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-import msgpack
+import msgspec
 import numpy as np
 
 from memory.keys.keyers import unpack_vectors
@@ -46,6 +46,16 @@ class PlaceAct(NamedTuple):
     places: tuple[bytes, ...]
     label: str
     at: tuple[tuple[bytes, int, int, int], ...]
+
+
+class _Value(msgspec.Struct):
+    """The value of an act about places; what was committed in another form says nothing."""
+
+    of: Literal["place"]
+    label: str = ""
+    places: list[bytes] = []
+    at: list[tuple[bytes, int, int, int]] = []
+    anchors: dict[str, list[tuple[bytes, int, int]]] = {}
 
 
 class Row(NamedTuple):
@@ -80,13 +90,13 @@ def place_acts(db: sqlite3.Connection) -> list[PlaceAct]:
     found: list[PlaceAct] = []
     made: set[bytes] = set()
     for act_id, kind, commit_no, target, value in rows:
-        told = msgpack.unpackb(value)
-        if told.get("of") != OF:
-            continue
-        anchors = told.get("anchors", {})
+        try:
+            told = msgspec.msgpack.decode(value, type=_Value)
+        except msgspec.DecodeError:
+            continue  # About a person, or not of that form.
         names = {
-            place_id: place_id if place_id in made else _now(db, place_id, anchors.get(place_id.hex(), ()))
-            for place_id in (target, *told.get("places", ()))
+            one: one if one in made else _now(db, one, told.anchors.get(one.hex(), ()))
+            for one in (target, *told.places)
         }
         if kind == "split":
             made.add(place_id_of(act_id))
@@ -96,9 +106,9 @@ def place_acts(db: sqlite3.Connection) -> list[PlaceAct]:
                 kind,
                 commit_no,
                 names[target],
-                tuple(names[one] for one in told.get("places", ())),
-                str(told.get("label", "")),
-                tuple((one[0], one[1], one[2], one[3]) for one in told.get("at", ())),
+                tuple(names[one] for one in told.places),
+                told.label,
+                tuple(told.at),
             )
         )
     return found

@@ -24,6 +24,7 @@ from memory.places.owner import Owner, Row
 from memory.places.recognition import Recognises, SampledRecogniser, Vector
 from memory.places.settings import PlaceSettings
 from memory.places.visits import make_visits, tend_places
+from stream.messages.place_view import MOST_POINTS
 
 KEY = "place"
 """Kind of the keys of views, and of the views themselves."""
@@ -45,7 +46,9 @@ _VIEWS = (
     " o.payload, k.encoder_id, k.dimension, k.vector, s.kind, (SELECT u.uri FROM source_uri AS u"
     " WHERE u.source_id = o.source_id AND u.session = o.session ORDER BY u.n DESC LIMIT 1)"
     " FROM observation AS o JOIN key AS k ON k.key_id = (SELECT MIN(p.key_id) FROM key AS p"
-    " WHERE p.owner = o.observation_id AND p.kind = 'place' AND p.vector IS NOT NULL)"
+    " WHERE p.owner = o.observation_id AND p.kind = 'place' AND p.vector IS NOT NULL"
+    " AND p.dimension = (SELECT f.dimension FROM key AS f WHERE f.encoder_id = p.encoder_id"
+    " ORDER BY f.key_id LIMIT 1))"
     " JOIN source AS s ON s.source_id = o.source_id AND s.session = o.session WHERE o.kind = 'view'"
 )
 
@@ -192,8 +195,8 @@ class PlaceStore:
             )
             for found, lat, lon, n_located in db.execute(
                 "SELECT v.found, SUM(o.lat), SUM(o.lon), COUNT(*) FROM place_view AS v JOIN observation AS o"
-                " ON o.n = v.n WHERE v.encoder_id = ? AND v.found <> x'' AND o.lat IS NOT NULL"
-                " AND o.lon IS NOT NULL GROUP BY v.found",
+                " ON o.n = v.n WHERE v.encoder_id = ? AND v.found <> x'' AND o.lat BETWEEN"
+                " -90 AND 90 AND o.lon BETWEEN -180 AND 180 GROUP BY v.found",
                 (encoder_id,),
             ):
                 made.locate(found, lat, lon, n_located)
@@ -371,7 +374,8 @@ def _sample(db: sqlite3.Connection, encoder_id: str, n: int) -> Vector:
     ).fetchall()
     if not rows:
         return np.zeros((0, 0), np.float32)
-    return unpack_vectors([vector for vector, _ in rows], rows[0][1])
+    dimension = rows[0][1]
+    return unpack_vectors([vector for vector, of in rows if of == dimension], dimension)
 
 
 def pending(db: sqlite3.Connection) -> int:
@@ -446,13 +450,15 @@ def _logged_view(row: Sequence[Any], settings: PlaceSettings) -> LoggedView:
     encoder_id, dimension, packed, kind, uri = rest
     told = msgpack.unpackb(payload) if payload else {}
     name = uri or ""
+    if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
+        lat = lon = None
     view = View(
         view_id,
         (source_id, session),
         pts0_ns,
         unpack_vectors([packed], dimension)[0],
         local_of(told),
-        float(told.get("quality", 1.0)),
+        quality_of(told),
         lat,
         lon,
         camera=kind in LIVE_KINDS,
@@ -461,13 +467,19 @@ def _logged_view(row: Sequence[Any], settings: PlaceSettings) -> LoggedView:
     return LoggedView(n, pts1_ns, commit_no, encoder_id, view)
 
 
+def quality_of(told: dict[str, object]) -> float:
+    """The quality in a view's payload, 0 to 1; 0 where it is no such number, 1 where none is told."""
+    quality = told.get("quality", 1.0)
+    return float(quality) if isinstance(quality, int | float) and 0 <= quality <= 1 else 0.0
+
+
 def local_of(told: dict[str, object]) -> LocalFeatures | None:
-    """The points of a view's payload; None where it has none, or bytes that are no whole rows."""
+    """The points of a view's payload; None where it has none, too many, or bytes that are no whole rows."""
     xy, descriptors = told.get("xy"), told.get("descriptors")
     if not isinstance(xy, bytes) or not isinstance(descriptors, bytes) or not xy or len(xy) % 4:
         return None
     n = len(xy) // 4
-    if not descriptors or len(descriptors) % n:
+    if n > MOST_POINTS or not descriptors or len(descriptors) % n:
         return None
     return LocalFeatures(
         np.frombuffer(xy, "<u2").reshape(n, 2).astype(np.uint16),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from memory.log.store import PutItem
 from memory.places import whitening
 from memory.places.recognition import SampledRecogniser
 from memory.places.service import Places
 from memory.places.settings import PlaceSettings
+from memory.places.store import local_of
 from memory.places.whitening import unit
-from tests.memory.test_memory_places import S, rows_of, walk
+from stream.messages import Act, CommitPut
+from tests.memory.test_memory_places import S, rows_of, view, walk
 
 
 @pytest.fixture
@@ -62,3 +66,59 @@ def test_visits_are_made_anew_where_their_settings_change(store, reader, take, p
     assert rows_of(reader) == apart
     assert (0, 66 * S) in [visit[2:4] for visit in apart[2]]
     assert (0, 100 * S) in [visit[2:4] for visit in together[2]]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"payload": {"quality": "good"}},
+        {"payload": {"quality": None}},
+        {"payload": {"quality": float("nan")}},
+        {"payload": {"quality": 1.0, "xy": b"1234", "descriptors": b"12345"}},
+        {"lat": float("inf"), "lon": 2.0},
+        {"lat": 1e300, "lon": -1e300},
+    ],
+)
+def test_a_view_that_is_not_as_perception_makes_it_stops_no_map(store, reader, take, places, odd):
+    """It stands in the log for good: were it to raise, memory would never start again."""
+    film, later = take("a.mp4"), take("b.mp4")
+    seen = [(msgspec.structs.replace(one, **odd), parts) for one, parts in walk(film, [0, 1])]
+    store.commit([film.put(*seen), later.put(*walk(later, [0, 1]))])
+    places().hold()
+    places().hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT COUNT(*) FROM place_view").fetchone()[0] == 24
+        assert db.execute("SELECT COUNT(*) FROM place").fetchone()[0] >= 2
+
+
+def test_a_key_of_another_length_is_left_out(store, reader, take, places):
+    film = take("a.mp4")
+    odd = view(film, 7.0, unit(np.ones((1, 8), np.float32))[0])
+    store.commit([film.put(*walk(film, [0])[:3], odd, *walk(film, [0])[3:])])
+    places().hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT COUNT(*) FROM place_view WHERE pts0_ns <> ?", (7 * S,)).fetchone()[0] == 6
+        assert db.execute("SELECT COUNT(*) FROM place_view").fetchone()[0] == 6
+
+
+def test_more_points_than_a_view_has_are_none():
+    """Two pictures of 16 000 points would be compared by a table of a gigabyte."""
+    assert local_of({"xy": bytes(4 * 201), "descriptors": bytes(201)}) is None
+    held = local_of({"xy": bytes(4 * 200), "descriptors": bytes(200)})
+    assert held is not None
+    assert held.xy.shape == (200, 2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"anchors": []}, {"places": 5}, {"at": [1]}, {"anchors": {"61" * 16: [[1]]}}, {"label": 7}],
+)
+def test_an_act_of_another_form_says_nothing(store, reader, take, places, value):
+    film = take("a.mp4")
+    act = Act(act_id=b"1" * 16, kind="label", t_ns=1, target=b"a" * 16, value={"of": "place", **value})
+    put = PutItem("somebody", CommitPut(outbox_seq=1, acts=(act,)))
+    store.commit([film.put(*walk(film, [0, 1])), put])
+    places().hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT COUNT(*) FROM act").fetchone()[0] == 1
+        assert db.execute("SELECT DISTINCT label FROM place").fetchall() == [("",)]
