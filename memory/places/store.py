@@ -150,6 +150,12 @@ class PlaceStore:
                 for one, found, likeness in looked.found
             ]
             looked.edits.append(("dissolved", seen.dissolved, seen.place_id))
+            # Other streams may have been there.
+            looked.at |= {
+                (logged.encoder_id, stream): _packed_at(at)
+                for stream, at in made.at.items()
+                if at.place_id == seen.place_id
+            }
         moved = set(seen.moved)
         if moved:
             looked.found = [

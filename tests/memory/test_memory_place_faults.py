@@ -11,10 +11,10 @@ from memory.places import whitening
 from memory.places.recognition import SampledRecogniser
 from memory.places.service import Places
 from memory.places.settings import PlaceSettings
-from memory.places.store import local_of
+from memory.places.store import forget_map, local_of
 from memory.places.whitening import unit
 from stream.messages import Act, CommitPut
-from tests.memory.test_memory_places import S, rows_of, view, walk
+from tests.memory.test_memory_places import S, look, rows_of, view, walk
 
 
 @pytest.fixture
@@ -122,3 +122,26 @@ def test_an_act_of_another_form_says_nothing(store, reader, take, places, value)
     with reader.snapshot() as db:
         assert db.execute("SELECT COUNT(*) FROM act").fetchone()[0] == 1
         assert db.execute("SELECT DISTINCT label FROM place").fetchall() == [("",)]
+
+
+def test_a_stream_at_a_place_that_another_dissolves_is_where_it_was_after_a_kill(store, reader, take, places):
+    """Each step is a process of its own; the whole in one go gives the same."""
+    home, corner, beside, others = (take(f"{n}.mp4") for n in range(4))
+    at_corner = look(90, 1)
+    both = [unit((0.5 * at_corner + 0.5 * look(3, 100 + n))[None])[0] for n in range(12)]
+    batches = [
+        others.put(*(view(others, 1000 * n, look(200 + n, 0)) for n in range(64))),
+        home.put(*walk(home, [3])),
+        corner.put(view(corner, 0, at_corner)),
+        beside.put(*(view(beside, 2 * n, look(90, 2 + n)) for n in range(5))),
+        *(corner.put(view(corner, 2 + 2 * n, row)) for n, row in enumerate(both)),
+        beside.put(view(beside, 16, look(90, 5), quality=0.01)),
+    ]
+    for batch in batches:
+        store.commit([batch])
+        places().hold()
+    by_steps = rows_of(reader)
+    with store.views() as db:
+        forget_map(db)
+    places().hold()
+    assert rows_of(reader) == by_steps
