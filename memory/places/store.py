@@ -34,6 +34,9 @@ PER_STEP = 32
 FITS = (0, 4, 8, 16, 32, 64, 128, 256, 512)
 """Numbers of views whose statistics whoever recognises may know. While there are few, each doubling makes the
 map anew with better ones: the map is decided by the log, not by when its views came."""
+MOST_UNREAD = 4_096
+"""Rows without a view that are passed before the tables say so: in a store without views nothing is written
+for each commit."""
 RULES = "places-1"
 """Version of the map; a store of another one has its places made anew."""
 _READ, _RULES, _EPOCH, _ACTS = "places.read", "places.rules", "places.epoch", "places.acts"
@@ -101,16 +104,28 @@ class PlaceStore:
         self._numbers: dict[bytes, int] = {}
         self._samples: dict[str, Vector] = {}
         self._known: tuple[int, int] | None = None
+        self._bare = (0, 0)
+        """Epoch, and the row up to which no view is beyond what was read."""
 
     # Looking: on a snapshot.
 
     def is_due(self, db: sqlite3.Connection) -> bool:
         """Whether something was committed, decided or forgotten that the tables do not have yet."""
-        last = db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0]
-        rules = _text(db, _RULES)
-        if rules != RULES or _number(db, _READ) < last or _text(db, _ACTS) != Owner(db).ids:
+        if _text(db, _RULES) != RULES or _text(db, _ACTS) != Owner(db).ids:
             return True
-        return _text(db, _LENGTHS) != _lengths(self._settings)
+        return _text(db, _LENGTHS) != _lengths(self._settings) or self._has_unread(db)
+
+    def _has_unread(self, db: sqlite3.Connection) -> bool:
+        """Whether there is a view beyond what was read, or a great many other rows."""
+        read = _number(db, _READ)
+        last = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0])
+        epoch = _number(db, _EPOCH)
+        after = max(read, self._bare[1]) if self._bare[0] == epoch else read
+        view = db.execute("SELECT 1 FROM observation WHERE n > ? AND +kind = ? LIMIT 1", (after, VIEW))
+        if view.fetchone() is not None or last - read > MOST_UNREAD:
+            return True
+        self._bare = (epoch, last)
+        return False
 
     def look(self, db: sqlite3.Connection, limit: int = PER_STEP) -> Looked:
         """Recognises the views that came since, at most so many; nothing is written."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from memory.log.store import PutItem
+from memory.places import store as place_store
 from memory.places import whitening
 from memory.places.recognition import SampledRecogniser
 from memory.places.service import Places
@@ -145,3 +146,32 @@ def test_a_stream_at_a_place_that_another_dissolves_is_where_it_was_after_a_kill
         forget_map(db)
     places().hold()
     assert rows_of(reader) == by_steps
+
+
+def test_nothing_is_written_for_what_is_no_view(store, reader, take, places, monkeypatch):
+    """With no camera at all, each commit would cost a second one."""
+    film = take("a.mp4")
+    made = places()
+    made.hold()
+
+    def read():
+        with reader.snapshot() as db:
+            return db.execute("SELECT value FROM view_state WHERE name = 'places.read'").fetchone()[0]
+
+    assert read() == "0"
+    for n in range(6):
+        store.commit([film.put(film.said(3 * n, 3 * n + 2, "the kettle is on"))])
+        assert made._look() is None
+    store.commit([film.put(*walk(film, [0], start_s=30))])
+    made.hold()
+    assert read() == "12"
+    monkeypatch.setattr(place_store, "MOST_UNREAD", 3)
+    for n in range(4):
+        store.commit([film.put(film.said(50 + 3 * n, 52 + 3 * n, "the kettle is off"))])
+        made.hold()
+    assert read() == "16"
+    before = rows_of(reader)
+    with store.views() as db:
+        forget_map(db)
+    made.hold()
+    assert rows_of(reader) == before
