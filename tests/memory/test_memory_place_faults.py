@@ -8,6 +8,7 @@ import pytest
 
 from memory.log.store import PutItem
 from memory.places import store as place_store
+from memory.places import told as place_told
 from memory.places import whitening
 from memory.places.recognition import SampledRecogniser
 from memory.places.service import Places
@@ -15,6 +16,7 @@ from memory.places.settings import PlaceSettings
 from memory.places.store import forget_map, local_of
 from memory.places.whitening import unit
 from stream.messages import Act, CommitPut
+from stream.messages.places import PlacesAsk
 from tests.memory.test_memory_places import S, look, rows_of, view, walk
 
 
@@ -175,3 +177,19 @@ def test_nothing_is_written_for_what_is_no_view(store, reader, take, places, mon
         forget_map(db)
     made.hold()
     assert rows_of(reader) == before
+
+
+def test_of_a_page_of_places_no_others_are_looked_up(store, reader, take, places, monkeypatch):
+    film = take("a.mp4")
+    store.commit([film.put(*walk(film, range(6)))])
+    made = places()
+    made.hold()
+    every = made.told(PlacesAsk())
+    asked = []
+    monkeypatch.setattr(place_told, "_thumbnail", lambda db, place_id: asked.append(place_id) or "")
+    page = made.told(PlacesAsk(limit=2, offset=1))
+    assert page.places == every.places[1:3]
+    assert page.total == every.total == len(every.places) >= 4
+    assert asked == [one.place_id for one in page.places]
+    assert made.told(PlacesAsk(acts=True, limit=0)).total == every.total
+    assert len(asked) == 2
