@@ -37,6 +37,7 @@ from reasoning.operators.recount import answer_recount
 from reasoning.places import named_place
 from reasoning.question import Beside, Compare, Edge, Question
 from reasoning.question.follow_up import resolved
+from reasoning.question.scope import asks_dialogue_alone
 from reasoning.recency import answer_recent
 from reasoning.rounds import MOST_SURE, in_rounds
 from reasoning.settings import ReasoningSettings
@@ -205,7 +206,12 @@ class Reasoner:
 
         if of_dialogue:
             # It tells what was asked, and has no confidence.
-            return asking, ordinary() if names_topic(asking) else once()
+            if not names_topic(asking):
+                return asking, once()
+            told = ordinary()
+            if told.verdict != "not_seen" or asks_dialogue_alone(question.asked):
+                return asking, told
+            return self._answer(asked, replace(question, dialogue=False), gates, k, before)
         if anchor is not None:
             return asking, by_verdict(ordinary(), self._settings)
         answer = answer_recent(self._memory, self._settings, question.asked, gates, most, ordinary)

@@ -46,13 +46,18 @@ _NO_PLACES = word_set(
 )
 _DIALOGUE = re.compile(
     r"\b(?:did|have|had|do)\s+(?:i|we)\s+(?:just\s+|already\s+|ever\s+)?(?:ask(?:ed)?|talk(?:ed)?\s+about\s+with)\s+you\b|"
-    r"\b(?:did|have|had)\s+(?:i|we)\s+(?:just\s+|already\s+|ever\s+)?ask(?:ed)?\s+(?:about|today|yesterday|before|earlier|"
-    r"last|this\s+(?:morning|afternoon|evening|week|month))\b|\bquestions?\s+(?:did|have|had)\s+(?:i|we)\s+ask(?:ed)?\s*$|"
+    r"\bquestions?\s+(?:did|have|had)\s+(?:i|we)\s+ask(?:ed)?\s*$|"
     r"\bmy\s+(?:very\s+)?(?:last|previous|first|earlier|latest)\s+(?:few\s+)?questions?\b|"
     r"\byour\s+(?:last|previous|first|earlier|latest)\s+answers?\b|"
     r"\b(?:did|have)\s+you\s+(?:just\s+)?(?:answer(?:ed)?|told|tell|said|say)\s*(?:to\s+)?(?:me)?\b",
     re.I,
 )
+_ASKED = re.compile(
+    r"\b(?:did|have|had)\s+(?:i|we)\s+(?:just\s+|already\s+|ever\s+)?ask(?:ed)?\s+(?:about|today|yesterday|before|earlier|"
+    r"last|this\s+(?:morning|afternoon|evening|week|month))\b",
+    re.I,
+)
+"""Says not whom: somebody else may have been asked, of which what was heard tells."""
 
 
 def read_counts(text: str) -> bool:
@@ -95,4 +100,9 @@ def read_where(text: str) -> str:
 
 def asks_dialogue(text: str) -> bool:
     """Whether what was asked or answered before is asked for."""
+    return _DIALOGUE.search(text) is not None or _ASKED.search(text) is not None
+
+
+def asks_dialogue_alone(text: str) -> bool:
+    """Whether it can be nothing else; "what did I ask about the price" may be of a talk that was heard."""
     return _DIALOGUE.search(text) is not None
