@@ -352,6 +352,19 @@ def forget_map(db: sqlite3.Connection) -> None:
     note_change(db)
 
 
+def leave_bare_places(db: sqlite3.Connection) -> None:
+    """Has streams that are at places of which no view is left be nowhere, so that none comes back by them."""
+    rows = db.execute("SELECT source_id, session, encoder_id, state FROM place_at").fetchall()
+    for *stream, state in rows:
+        at = _unpacked_at(state)
+        left = db.execute("SELECT 1 FROM place_view WHERE found = ? LIMIT 1", (at.place_id,)).fetchone()
+        if at.place_id and left is None:
+            db.execute(
+                "UPDATE place_at SET state = ? WHERE source_id = ? AND session = ? AND encoder_id = ?",
+                (_packed_at(At(last_pts_ns=at.last_pts_ns)), *stream),
+            )
+
+
 def ask_anew(db: sqlite3.Connection) -> None:
     """Has the map made anew from the log, from the next step on."""
     _keep(db, _RULES, "")

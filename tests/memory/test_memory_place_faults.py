@@ -6,6 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from memory.forget.erase import erase
+from memory.forget.selection import Condition
 from memory.log.store import PutItem
 from memory.places import store as place_store
 from memory.places import told as place_told
@@ -27,9 +29,6 @@ def places(store, reader):
 
 def forget_words(store, words):
     with store.erasing() as (db, _, _):
-        from memory.forget.erase import erase
-        from memory.forget.selection import Condition
-
         erase(db, [Condition("o.text = ?", (words,))], frozenset(), store.media.folder)
 
 
@@ -193,3 +192,22 @@ def test_of_a_page_of_places_no_others_are_looked_up(store, reader, take, places
     assert asked == [one.place_id for one in page.places]
     assert made.told(PlacesAsk(acts=True, limit=0)).total == every.total
     assert len(asked) == 2
+
+
+def test_a_place_that_was_forgotten_does_not_come_back_with_the_next_dark_view(store, reader, take, places):
+    film, others = take("a.mp4"), take("b.mp4")
+    # So many others that the statistics stay, with which the map would be made anew.
+    store.commit([others.put(*(view(others, 1000 * n, look(200 + n, 0)) for n in range(80)))])
+    store.commit([film.put(*walk(film, [0, 1]))])
+    made = places()
+    made.hold()
+    with reader.snapshot() as db:
+        gone = db.execute("SELECT place_id FROM place_view ORDER BY n DESC LIMIT 1").fetchone()[0]
+    with store.erasing() as (db, _, _):
+        ids = "SELECT n FROM place_view WHERE place_id = ?"
+        erase(db, [Condition(f"o.n IN ({ids})", (gone,))], frozenset(), store.media.folder)
+    store.commit([film.put(view(film, 26, look(1, 900), quality=0.01))])
+    made.hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT 1 FROM place WHERE place_id = ?", (gone,)).fetchone() is None
+        assert db.execute("SELECT 1 FROM place_view WHERE found = ?", (gone,)).fetchone() is None
