@@ -9,16 +9,19 @@ import pytest
 from memory.forget.erase import erase
 from memory.forget.selection import Condition
 from memory.log.store import PutItem
+from memory.places import decide, whitening
 from memory.places import store as place_store
 from memory.places import told as place_told
-from memory.places import whitening
 from memory.places.recognition import SampledRecogniser
 from memory.places.service import Places
 from memory.places.settings import PlaceSettings
 from memory.places.store import forget_map, local_of
 from memory.places.whitening import unit
+from memory.retain.at_places import frames_over
+from memory.retain.plan import fair_shares
+from stream.errors import ConfigError
 from stream.messages import Act, CommitPut
-from stream.messages.places import PlacesAsk
+from stream.messages.places import PlacePut, PlacesAsk
 from tests.memory.test_memory_places import S, look, rows_of, view, walk
 
 
@@ -211,3 +214,29 @@ def test_a_place_that_was_forgotten_does_not_come_back_with_the_next_dark_view(s
     with reader.snapshot() as db:
         assert db.execute("SELECT 1 FROM place WHERE place_id = ?", (gone,)).fetchone() is None
         assert db.execute("SELECT 1 FROM place_view WHERE found = ?", (gone,)).fetchone() is None
+
+
+def test_of_several_sessions_the_oldest_frames_at_no_place_go_first(store, reader, take, places):
+    """Before there was a place, and while nothing was seen of one."""
+    before, after = (take("camera", session=n, kind="camera", media=("video",)) for n in (7, 8))
+    store.commit([before.put(*(before.seen("frame", 6 * n, 6 * n) for n in range(10)))])
+    frames = [after.seen("frame", 6 * n, 6 * n) for n in range(40)]
+    store.commit([after.put(*walk(after, [0], each=12), *frames)])
+    places(reach_s=0.0).hold()
+    with reader.snapshot() as db:
+        first = frames_over(db, before.source_id, 8, lambda held, capacity: dict.fromkeys(held, 0.0))
+        assert sum(map(len, first.values())) == 8
+        assert list(first) == [7]
+        assert frames_over(db, before.source_id, 8, fair_shares)
+
+
+def test_a_merge_of_more_places_than_a_reply_holds_is_refused(store, reader, take, places, monkeypatch):
+    film = take("a.mp4")
+    store.commit([film.put(*walk(film, [0, 1, 2]))])
+    made = places()
+    made.hold()
+    every = tuple(one.place_id.hex() for one in made.told(PlacesAsk()).places)
+    monkeypatch.setattr(decide, "MOST_MERGED", 2)
+    with pytest.raises(ConfigError, match="a merge is of 2 to 2 places"):
+        made.put(PlacePut(kind="merge", places=every[:3]))
+    made.put(PlacePut(kind="merge", places=every[:2]))
