@@ -9,7 +9,7 @@ import pytest
 from memory.forget.erase import erase
 from memory.forget.selection import Condition
 from memory.log.store import PutItem
-from memory.places import decide, whitening
+from memory.places import decide, owner, whitening
 from memory.places import store as place_store
 from memory.places import told as place_told
 from memory.places.recognition import SampledRecogniser
@@ -240,3 +240,26 @@ def test_a_merge_of_more_places_than_a_reply_holds_is_refused(store, reader, tak
     with pytest.raises(ConfigError, match="a merge is of 2 to 2 places"):
         made.put(PlacePut(kind="merge", places=every[:3]))
     made.put(PlacePut(kind="merge", places=every[:2]))
+
+
+def test_of_a_split_place_no_views_of_others_are_read(store, reader, take, places, monkeypatch):
+    """They are read again with each new view that may be of either side."""
+    film = take("a.mp4")
+    store.commit([film.put(*walk(film, [0, 1, 2, 3, 0], each=8))])
+    made = places()
+    made.hold()
+    with reader.snapshot() as db:
+        (place_id,) = db.execute("SELECT place_id FROM visit GROUP BY 1 ORDER BY COUNT(*) DESC").fetchone()
+        visits = db.execute("SELECT visit_id FROM visit WHERE place_id = ?", (place_id,)).fetchall()
+    assert len(visits) == 2
+    made.put(PlacePut(kind="split", places=(place_id.hex(),), visits=(visits[0][0].hex(),)))
+    with reader.snapshot() as db:
+        now = owner.Owner(db)
+        rows = []
+        plain = owner.Row
+        monkeypatch.setattr(owner, "Row", lambda *told: rows.append(told) or plain(*told))
+        sides = now._read_sides(now.acts[0])
+    assert {found for *_, n, found in rows if n} == {place_id}
+    vectors, out = sides.rows["place-test/1"]
+    assert len(vectors) == len(out) == len([one for one in rows if one[4]])
+    assert {True, False} == set(out)
