@@ -187,7 +187,7 @@ def test_one_camera_does_not_erase_the_others(store, reader, take, sentences, re
     budget = int(0.8 * held(reader).index)
 
     def left(quota):
-        one = retention(index_bytes=budget, quota=quota)
+        one = retention(index_bytes=budget, quota=quota, place_quota=quota)
         with reader.snapshot() as db:
             made = plan(
                 db,

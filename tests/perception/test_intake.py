@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from perception.audio.said_by import Uttered
 from perception.audio.sentences import Sentence, Word
-from perception.audio.service import AudioService
+from perception.audio.service import AudioService, _Told
 from perception.audio.speech import Batch, Heard
 from perception.audio.voice import Silero
 from perception.audio.whisper import models_of, producer_id
@@ -120,9 +121,9 @@ class AloneAudio(Alone, AudioService):
         self._network = Silero()
         self.batches = []
 
-    def _hear(self, batch):
+    def _hear(self, diariser, batch):
         self.batches.append(batch)
-        return Heard()
+        return _Told()
 
     def sound(self, first_sample, samples, session=DAY):
         message = MediaAudio(
@@ -364,14 +365,15 @@ def test_sound_that_is_damaged_before_its_end_is_a_gap(make):
 
 
 class Bilingual(AloneAudio):
-    def _hear(self, batch):
+    def _hear(self, diariser, batch):
         words = (Word(" so", S, 2 * S, 0.9),)
-        return Heard(
+        heard = Heard(
             (
                 Sentence(HZ, 0, words, "en", 0.9, "whisper-tiny.en"),
                 Sentence(HZ, 1, words, "fr", 0.9, "whisper-base"),
             )
         )
+        return _Told(heard, tuple(Uttered(one) for one in heard.sentences))
 
 
 def test_each_utterance_names_the_model_that_heard_it(make):
