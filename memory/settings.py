@@ -353,7 +353,7 @@ class ClipSettings(BaseModel):
     )
 
 
-LEAST_INDEX_BYTES = 1 << 20
+LEAST_INDEX_BYTES = 5 << 17
 """An empty store takes 0.42 MB: with a smaller budget everything would go, and it would still be overrun."""
 
 
