@@ -353,7 +353,7 @@ class ClipSettings(BaseModel):
     )
 
 
-LEAST_INDEX_BYTES = 1 << 20
+LEAST_INDEX_BYTES = 5 << 17
 """An empty store takes 0.42 MB: with a smaller budget everything would go, and it would still be overrun."""
 
 
@@ -392,7 +392,7 @@ class RetentionSettings(BaseModel):
         default=3 << 30,
         ge=LEAST_INDEX_BYTES,
         description="bytes of the log, words, keys and index files; what is bulky in the log goes last; an "
-        "empty store takes 0.3 MB of them",
+        "empty store takes 0.42 MB of them",
     )
     thumbnails_bytes: int = Field(default=1 << 30, ge=0, description="bytes of thumbnails and keyframes")
     clips_bytes: int = Field(default=2 << 30, ge=0, description="bytes of clips")

@@ -199,7 +199,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)
     began_s = time.monotonic()
-    capacities = [int(one) for one in options.capacities.split(",")]
+    try:
+        capacities = [int(one) for one in options.capacities.split(",")]
+    except ValueError:
+        parser.error(f"--capacities are numbers with commas between them, not {options.capacities!r}")
+    if min(options.walks, options.steps, *capacities) < 1 or not 0 <= options.stay <= 1:
+        parser.error("--walks, --steps and --capacities are 1 or more, and --stay is 0 to 1")
     systems = measured(options.walks, capacities, options.stay, options.steps)
     print(f"{'':14s}{'rooms kept':>12s}{'at least':>10s}{'last seen':>11s}{'frames':>8s}")
     for name, row in systems.items():

@@ -258,6 +258,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kept", type=Path, help="views of a run before, or where to keep those of this one")
     options = parser.parse_args(argv)
+    if min(options.orders, options.passes) < 1:
+        parser.error("--orders and --passes are 1 or more")
     began_s = time.monotonic()
     try:
         told = document(options, began_s)

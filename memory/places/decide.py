@@ -15,6 +15,8 @@ from stream.wire.bounds import shortened
 
 MOST_VISITS = 256
 """Visits that one split takes out."""
+MOST_MERGED = 256
+"""Places of one merge: with the stretches by which it names them it must fit a reply."""
 LABEL_CHARS = 100
 
 
@@ -39,6 +41,11 @@ def act_of(db: sqlite3.Connection, put: PlacePut, now_ns: int) -> Act:
         ids = list(dict.fromkeys(one for name in put.places for one in named_places(db, name)))
         if len(ids) < 2:
             raise ConfigError("a merge needs two places or more", remedy="omnirecall places merge A B")
+        if len(ids) > MOST_MERGED:
+            raise ConfigError(
+                f"a merge is of 2 to {MOST_MERGED} places, not {len(ids)}",
+                remedy="merge some of them, then that place with others",
+            )
         return _act("merge", now_ns, ids[0], {"places": ids[1:], "anchors": _anchors(db, ids)})
     return _split(db, put, now_ns)
 

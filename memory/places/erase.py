@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from memory.log.reader import marks, pages
 from memory.places.map import place_id_of
 from memory.places.owner import Owner
-from memory.places.settings import PlaceSettings
-from memory.places.store import note_change
+from memory.places.store import leave_bare_places, note_change, visit_settings
 from memory.places.visits import make_visits, tend_places
 
 Stretch = tuple[bytes, int, int, int]
@@ -54,8 +53,9 @@ def mend_places(db: sqlite3.Connection, origins: Iterable[tuple[bytes, int]]) ->
     """
     if db.execute("SELECT 1 FROM place LIMIT 1").fetchone() is None:
         return []
+    settings = visit_settings(db)
     for source_id, session in sorted(set(origins)):
-        make_visits(db, PlaceSettings(), source_id, session, -(2**62))
+        make_visits(db, settings, source_id, session, -(2**62))
         left = db.execute(
             "SELECT 1 FROM place_view WHERE source_id = ? AND session = ? LIMIT 1", (source_id, session)
         ).fetchone()
@@ -65,6 +65,7 @@ def mend_places(db: sqlite3.Connection, origins: Iterable[tuple[bytes, int]]) ->
         "DELETE FROM place_home WHERE NOT EXISTS"
         " (SELECT 1 FROM place_view AS v WHERE v.found = place_home.found)"
     )
+    leave_bare_places(db)
     owner = Owner(db)
     places = [place_id for (place_id,) in db.execute("SELECT place_id FROM place").fetchall()]
     tend_places(db, places, owner.labels())

@@ -15,12 +15,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-import msgpack
+import msgspec
 import numpy as np
 
 from memory.keys.keyers import unpack_vectors
+from memory.log.reader import marks, pages
 from memory.places.map import place_id_of
 from memory.places.recognition import Vector
 
@@ -48,6 +49,16 @@ class PlaceAct(NamedTuple):
     at: tuple[tuple[bytes, int, int, int], ...]
 
 
+class _Value(msgspec.Struct):
+    """The value of an act about places; what was committed in another form says nothing."""
+
+    of: Literal["place"]
+    label: str = ""
+    places: list[bytes] = []
+    at: list[tuple[bytes, int, int, int]] = []
+    anchors: dict[str, list[tuple[bytes, int, int]]] = {}
+
+
 class Row(NamedTuple):
     """A view as acts look at it."""
 
@@ -67,7 +78,7 @@ class _Sides:
 
     def goes_out(self, encoder_id: str, vector: Vector) -> bool:
         vectors, out = self.rows.get(encoder_id, (None, []))
-        return vectors is not None and out[int(np.argmax(vectors @ vector))]
+        return vectors is not None and bool(out) and out[int(np.argmax(vectors @ vector))]
 
 
 def place_acts(db: sqlite3.Connection) -> list[PlaceAct]:
@@ -80,13 +91,13 @@ def place_acts(db: sqlite3.Connection) -> list[PlaceAct]:
     found: list[PlaceAct] = []
     made: set[bytes] = set()
     for act_id, kind, commit_no, target, value in rows:
-        told = msgpack.unpackb(value)
-        if told.get("of") != OF:
-            continue
-        anchors = told.get("anchors", {})
+        try:
+            told = msgspec.msgpack.decode(value, type=_Value)
+        except msgspec.DecodeError:
+            continue  # About a person, or not of that form.
         names = {
-            place_id: place_id if place_id in made else _now(db, place_id, anchors.get(place_id.hex(), ()))
-            for place_id in (target, *told.get("places", ()))
+            one: one if one in made else _now(db, one, told.anchors.get(one.hex(), ()))
+            for one in (target, *told.places)
         }
         if kind == "split":
             made.add(place_id_of(act_id))
@@ -96,9 +107,9 @@ def place_acts(db: sqlite3.Connection) -> list[PlaceAct]:
                 kind,
                 commit_no,
                 names[target],
-                tuple(names[one] for one in told.get("places", ())),
-                str(told.get("label", "")),
-                tuple((one[0], one[1], one[2], one[3]) for one in told.get("at", ())),
+                tuple(names[one] for one in told.places),
+                told.label,
+                tuple(told.at),
             )
         )
     return found
@@ -203,22 +214,46 @@ class Owner:
             if one.act_id == act.act_id:
                 break
             earlier.acts.append(one)
-        rows = self._db.execute(
-            "SELECT v.n, v.source_id, v.session, v.pts0_ns, v.commit_no, v.found, v.encoder_id, k.dimension,"
-            " k.vector FROM place_view AS v JOIN key AS k ON k.owner = v.view_id AND k.kind = 'place'"
-            " AND k.encoder_id = v.encoder_id WHERE v.commit_no <= ? AND v.found <> x'' ORDER BY v.n DESC",
-            (act.commit_no,),
-        )
-        read: dict[str, tuple[list[bytes], list[bool], int]] = {}
-        for *fields, encoder_id, dimension, vector in rows:
-            row = Row(*fields)
-            vectors, out, _ = read.setdefault(encoder_id, ([], [], dimension))
-            if len(out) < SIDE_VIEWS and earlier.place_of(row) == act.target:
-                vectors.append(vector)
+        read: dict[str, list[Row]] = {}
+        for encoder_id, row in self._rows_before(act, earlier):
+            of = read.setdefault(encoder_id, [])
+            if len(of) < SIDE_VIEWS and earlier.place_of(row) == act.target:
+                of.append(row)
+        return _Sides({one: self._side(one, rows, act) for one, rows in read.items() if rows})
+
+    def _rows_before(self, act: PlaceAct, earlier: Owner) -> list[tuple[str, Row]]:
+        """The views that a split may be of, with their encoders, the newest first; none of other places."""
+        every = self._db.execute("SELECT DISTINCT found FROM place_view WHERE found <> x''").fetchall()
+        founds = [
+            found
+            for (found,) in every
+            if earlier.splits(found) or earlier.place_of(Row(0, b"", 0, 0, 0, found)) == act.target
+        ]
+        rows: list[tuple[str, Row]] = []
+        for some in pages(founds):
+            rows += (
+                (encoder_id, Row(*fields))
+                for *fields, encoder_id in self._db.execute(
+                    "SELECT n, source_id, session, pts0_ns, commit_no, found, encoder_id FROM place_view"  # noqa: S608
+                    f" WHERE commit_no <= ? AND found IN ({marks(some)})",
+                    (act.commit_no, *some),
+                )
+            )
+        return sorted(rows, key=lambda one: -one[1].n)
+
+    def _side(self, encoder_id: str, rows: Sequence[Row], act: PlaceAct) -> tuple[Vector, list[bool]]:
+        vectors, out, dimension = [], [], 0
+        for row in rows:
+            key = self._db.execute(
+                "SELECT k.vector, k.dimension FROM place_view AS v JOIN key AS k ON k.owner = v.view_id"
+                " AND k.kind = 'place' AND k.encoder_id = ? WHERE v.n = ?",
+                (encoder_id, row.n),
+            ).fetchone()
+            if key is not None:
+                dimension = key[1]
+                vectors.append(key[0])
                 out.append(_in_stretches(row, act))
-        return _Sides(
-            {one: (unpack_vectors(v, dimension), out) for one, (v, out, dimension) in read.items() if v}
-        )
+        return unpack_vectors(vectors, dimension or 1), out
 
 
 def _in_stretches(row: Row, act: PlaceAct) -> bool:

@@ -101,13 +101,16 @@ class Recogniser:
         self._quality[row] = quality
         if local is not None and len(local.xy):
             self._local[view_id] = local
-        if whitening.is_due(len(self._ids), self._whitening.n_views):
+        if self._is_fit_due():
             self.fit()
         elif self._white.shape[1]:
             self._white[row] = self._whitening(self._raw[row : row + 1].astype(np.float32))[0]
         else:
             self._white = np.zeros((len(self._raw), len(vector)), np.float32)
             self._white[row] = self._raw[row]
+
+    def _is_fit_due(self) -> bool:
+        return whitening.is_due(len(self._ids), self._whitening.n_views)
 
     def remove(self, view_id: bytes) -> None:
         """Lets go of a view, its points and its numbers; one that is not held is nothing to do."""

@@ -24,6 +24,7 @@ from memory.places.owner import Owner, Row
 from memory.places.recognition import Recognises, SampledRecogniser, Vector
 from memory.places.settings import PlaceSettings
 from memory.places.visits import make_visits, tend_places
+from stream.messages.place_view import MOST_POINTS
 
 KEY = "place"
 """Kind of the keys of views, and of the views themselves."""
@@ -33,17 +34,24 @@ PER_STEP = 32
 FITS = (0, 4, 8, 16, 32, 64, 128, 256, 512)
 """Numbers of views whose statistics whoever recognises may know. While there are few, each doubling makes the
 map anew with better ones: the map is decided by the log, not by when its views came."""
+MOST_UNREAD = 4_096
+"""Rows without a view that are passed before the tables say so: in a store without views nothing is written
+for each commit."""
 RULES = "places-1"
 """Version of the map; a store of another one has its places made anew."""
 _READ, _RULES, _EPOCH, _ACTS = "places.read", "places.rules", "places.epoch", "places.acts"
 _FITS = "places.fits"
+_LENGTHS = "places.lengths"
+"""Of the settings, those that visits are made with: who mends them after forgetting has no others."""
 
 _VIEWS = (
     "SELECT o.n, o.observation_id, o.source_id, o.session, o.pts0_ns, o.pts1_ns, o.commit_no, o.lat, o.lon,"
     " o.payload, k.encoder_id, k.dimension, k.vector, s.kind, (SELECT u.uri FROM source_uri AS u"
     " WHERE u.source_id = o.source_id AND u.session = o.session ORDER BY u.n DESC LIMIT 1)"
     " FROM observation AS o JOIN key AS k ON k.key_id = (SELECT MIN(p.key_id) FROM key AS p"
-    " WHERE p.owner = o.observation_id AND p.kind = 'place' AND p.vector IS NOT NULL)"
+    " WHERE p.owner = o.observation_id AND p.kind = 'place' AND p.vector IS NOT NULL"
+    " AND p.dimension = (SELECT f.dimension FROM key AS f WHERE f.encoder_id = p.encoder_id"
+    " ORDER BY f.key_id LIMIT 1))"
     " JOIN source AS s ON s.source_id = o.source_id AND s.session = o.session WHERE o.kind = 'view'"
 )
 
@@ -96,14 +104,28 @@ class PlaceStore:
         self._numbers: dict[bytes, int] = {}
         self._samples: dict[str, Vector] = {}
         self._known: tuple[int, int] | None = None
+        self._bare = (0, 0)
+        """Epoch, and the row up to which no view is beyond what was read."""
 
     # Looking: on a snapshot.
 
     def is_due(self, db: sqlite3.Connection) -> bool:
         """Whether something was committed, decided or forgotten that the tables do not have yet."""
-        last = db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0]
-        rules = _text(db, _RULES)
-        return rules != RULES or _number(db, _READ) < last or _text(db, _ACTS) != Owner(db).ids
+        if _text(db, _RULES) != RULES or _text(db, _ACTS) != Owner(db).ids:
+            return True
+        return _text(db, _LENGTHS) != _lengths(self._settings) or self._has_unread(db)
+
+    def _has_unread(self, db: sqlite3.Connection) -> bool:
+        """Whether there is a view beyond what was read, or a great many other rows."""
+        read = _number(db, _READ)
+        last = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0])
+        epoch = _number(db, _EPOCH)
+        after = max(read, self._bare[1]) if self._bare[0] == epoch else read
+        view = db.execute("SELECT 1 FROM observation WHERE n > ? AND +kind = ? LIMIT 1", (after, VIEW))
+        if view.fetchone() is not None or last - read > MOST_UNREAD:
+            return True
+        self._bare = (epoch, last)
+        return False
 
     def look(self, db: sqlite3.Connection, limit: int = PER_STEP) -> Looked:
         """Recognises the views that came since, at most so many; nothing is written."""
@@ -143,6 +165,12 @@ class PlaceStore:
                 for one, found, likeness in looked.found
             ]
             looked.edits.append(("dissolved", seen.dissolved, seen.place_id))
+            # Other streams may have been there.
+            looked.at |= {
+                (logged.encoder_id, stream): _packed_at(at)
+                for stream, at in made.at.items()
+                if at.place_id == seen.place_id
+            }
         moved = set(seen.moved)
         if moved:
             looked.found = [
@@ -188,8 +216,8 @@ class PlaceStore:
             )
             for found, lat, lon, n_located in db.execute(
                 "SELECT v.found, SUM(o.lat), SUM(o.lon), COUNT(*) FROM place_view AS v JOIN observation AS o"
-                " ON o.n = v.n WHERE v.encoder_id = ? AND v.found <> x'' AND o.lat IS NOT NULL"
-                " AND o.lon IS NOT NULL GROUP BY v.found",
+                " ON o.n = v.n WHERE v.encoder_id = ? AND v.found <> x'' AND o.lat BETWEEN"
+                " -90 AND 90 AND o.lon BETWEEN -180 AND 180 GROUP BY v.found",
                 (encoder_id,),
             ):
                 made.locate(found, lat, lon, n_located)
@@ -236,7 +264,7 @@ class PlaceStore:
             return True
         self.apply_acts(db)
         owner = Owner(db)
-        touched: dict[Stream, int] = {}
+        touched = self._of_other_lengths(db)
         places: set[bytes] = set()
         self._write_found(db, looked, owner, touched, places)
         self._write_state(db, looked)
@@ -253,6 +281,14 @@ class PlaceStore:
             _regroup(db, owner, touched, places)
             _keep(db, _ACTS, owner.ids)
             self._tend(db, owner, touched, places)
+
+    def _of_other_lengths(self, db: sqlite3.Connection) -> dict[Stream, int]:
+        """All streams from their beginnings on where visits were made with other settings."""
+        if _text(db, _LENGTHS) == _lengths(self._settings):
+            return {}
+        _keep(db, _LENGTHS, _lengths(self._settings))
+        rows = db.execute("SELECT DISTINCT source_id, session FROM place_view").fetchall()
+        return dict.fromkeys(rows, -(2**62))
 
     def _tend(
         self, db: sqlite3.Connection, owner: Owner, touched: dict[Stream, int], places: set[bytes]
@@ -316,6 +352,19 @@ def forget_map(db: sqlite3.Connection) -> None:
     note_change(db)
 
 
+def leave_bare_places(db: sqlite3.Connection) -> None:
+    """Has streams that are at places of which no view is left be nowhere, so that none comes back by them."""
+    rows = db.execute("SELECT source_id, session, encoder_id, state FROM place_at").fetchall()
+    for *stream, state in rows:
+        at = _unpacked_at(state)
+        left = db.execute("SELECT 1 FROM place_view WHERE found = ? LIMIT 1", (at.place_id,)).fetchone()
+        if at.place_id and left is None:
+            db.execute(
+                "UPDATE place_at SET state = ? WHERE source_id = ? AND session = ? AND encoder_id = ?",
+                (_packed_at(At(last_pts_ns=at.last_pts_ns)), *stream),
+            )
+
+
 def ask_anew(db: sqlite3.Connection) -> None:
     """Has the map made anew from the log, from the next step on."""
     _keep(db, _RULES, "")
@@ -324,6 +373,15 @@ def ask_anew(db: sqlite3.Connection) -> None:
 def note_change(db: sqlite3.Connection) -> None:
     """What the map holds in memory is no longer what the tables say: it is read anew."""
     _keep(db, _EPOCH, _number(db, _EPOCH) + 1)
+
+
+def visit_settings(db: sqlite3.Connection) -> PlaceSettings:
+    """Settings of which those of visits are the ones that the store's visits were made with."""
+    return PlaceSettings(**json.loads(_text(db, _LENGTHS) or "{}"))
+
+
+def _lengths(settings: PlaceSettings) -> str:
+    return json.dumps({"gap_s": settings.gap_s, "reach_s": settings.reach_s})
 
 
 def fits_of(db: sqlite3.Connection) -> dict[str, int]:
@@ -350,7 +408,8 @@ def _sample(db: sqlite3.Connection, encoder_id: str, n: int) -> Vector:
     ).fetchall()
     if not rows:
         return np.zeros((0, 0), np.float32)
-    return unpack_vectors([vector for vector, _ in rows], rows[0][1])
+    dimension = rows[0][1]
+    return unpack_vectors([vector for vector, of in rows if of == dimension], dimension)
 
 
 def pending(db: sqlite3.Connection) -> int:
@@ -425,13 +484,15 @@ def _logged_view(row: Sequence[Any], settings: PlaceSettings) -> LoggedView:
     encoder_id, dimension, packed, kind, uri = rest
     told = msgpack.unpackb(payload) if payload else {}
     name = uri or ""
+    if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
+        lat = lon = None
     view = View(
         view_id,
         (source_id, session),
         pts0_ns,
         unpack_vectors([packed], dimension)[0],
         local_of(told),
-        float(told.get("quality", 1.0)),
+        quality_of(told),
         lat,
         lon,
         camera=kind in LIVE_KINDS,
@@ -440,13 +501,19 @@ def _logged_view(row: Sequence[Any], settings: PlaceSettings) -> LoggedView:
     return LoggedView(n, pts1_ns, commit_no, encoder_id, view)
 
 
+def quality_of(told: dict[str, object]) -> float:
+    """The quality in a view's payload, 0 to 1; 0 where it is no such number, 1 where none is told."""
+    quality = told.get("quality", 1.0)
+    return float(quality) if isinstance(quality, int | float) and 0 <= quality <= 1 else 0.0
+
+
 def local_of(told: dict[str, object]) -> LocalFeatures | None:
-    """The points of a view's payload; None where it has none, or bytes that are no whole rows."""
+    """The points of a view's payload; None where it has none, too many, or bytes that are no whole rows."""
     xy, descriptors = told.get("xy"), told.get("descriptors")
     if not isinstance(xy, bytes) or not isinstance(descriptors, bytes) or not xy or len(xy) % 4:
         return None
     n = len(xy) // 4
-    if not descriptors or len(descriptors) % n:
+    if n > MOST_POINTS or not descriptors or len(descriptors) % n:
         return None
     return LocalFeatures(
         np.frombuffer(xy, "<u2").reshape(n, 2).astype(np.uint16),

@@ -59,10 +59,10 @@ def places_told(db: sqlite3.Connection, ask: PlacesAsk) -> PlacesTold:
         visits = [_visit(db, row) for row in rows.fetchall()]
     else:
         visits, total = [], 0
-    places = [] if ask.visits and not wanted else _places(db, wanted)
-    if not ask.visits:
-        total = len(places)
-        places = places[offset : offset + limit]
+    if ask.visits:
+        places = places_by_id(db, wanted)
+    else:
+        places, total = _places(db, wanted, limit, offset)
     return PlacesTold(
         places=tuple(fitting(places)),
         visits=tuple(fitting(visits)),
@@ -75,15 +75,17 @@ def places_told(db: sqlite3.Connection, ask: PlacesAsk) -> PlacesTold:
 
 def places_by_id(db: sqlite3.Connection, place_ids: Sequence[bytes]) -> list[PlaceTold]:
     """Some places as they are told; those that are not there are left out."""
-    return _places(db, place_ids) if place_ids else []
+    return _places(db, place_ids)[0] if place_ids else []
 
 
 def _among(column: str, wanted: Sequence[bytes]) -> tuple[str, tuple[object, ...]]:
     return (f"{column} IN ({marks(wanted)})", tuple(wanted)) if wanted else ("1", ())
 
 
-def _places(db: sqlite3.Connection, wanted: Sequence[bytes]) -> list[PlaceTold]:
-    """Those that were visited last first."""
+def _places(
+    db: sqlite3.Connection, wanted: Sequence[bytes], limit: int = MOST_TOLD, offset: int = 0
+) -> tuple[list[PlaceTold], int]:
+    """A page of some places, or of all, those that were visited last first; and how many there are."""
     where, values = _among("p.place_id", wanted)
     rows = db.execute(
         "SELECT p.place_id, p.label, COUNT(v.visit_id), COALESCE(SUM(v.views), 0),"  # noqa: S608
@@ -95,7 +97,7 @@ def _places(db: sqlite3.Connection, wanted: Sequence[bytes]) -> list[PlaceTold]:
         values,
     ).fetchall()
     told = []
-    for place_id, label, visits, views, spent_ns, first_ns, last_ns, _ in rows:
+    for place_id, label, visits, views, spent_ns, first_ns, last_ns, _ in rows[offset : offset + limit]:
         lat, lon, prototypes = db.execute(
             "SELECT AVG(o.lat), AVG(o.lon), SUM(EXISTS (SELECT 1 FROM place_change AS c WHERE c.n = v.n"
             " GROUP BY c.n HAVING SUM(2 * c.added - 1) > 0)) FROM place_view AS v"
@@ -117,7 +119,7 @@ def _places(db: sqlite3.Connection, wanted: Sequence[bytes]) -> list[PlaceTold]:
                 thumbnail=_thumbnail(db, place_id),
             )
         )
-    return told
+    return told, len(rows)
 
 
 def _thumbnail(db: sqlite3.Connection, place_id: bytes) -> str:

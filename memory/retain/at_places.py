@@ -74,24 +74,23 @@ def _stretches(db: sqlite3.Connection, source_id: bytes) -> list[_Stretch]:
     rows = db.execute(
         "SELECT v.place_id, v.session, v.pts0_ns, v.pts1_ns FROM visit AS v JOIN source AS s"
         " ON s.source_id = v.source_id AND s.session = v.session WHERE v.source_id = ?"
-        " ORDER BY s.commit_no, v.session, v.pts0_ns",
+        " ORDER BY v.session, v.pts0_ns",
         (source_id,),
     ).fetchall()
     if not rows:
         return []
-    sessions = dict.fromkeys(session for _, session, _, _ in rows)
-    others = db.execute(
-        "SELECT session FROM source WHERE source_id = ? ORDER BY commit_no, session", (source_id,)
-    )
-    sessions |= dict.fromkeys(session for (session,) in others)
+    visits: dict[int, list[tuple[bytes, int, int]]] = {}
+    for place_id, session, pts0_ns, pts1_ns in rows:
+        visits.setdefault(session, []).append((place_id, pts0_ns, pts1_ns))
     found: list[_Stretch] = []
-    for session in sessions:
+    for (session,) in db.execute(
+        "SELECT session FROM source WHERE source_id = ? ORDER BY commit_no, session", (source_id,)
+    ).fetchall():
         end_ns = -(2**62)
-        for place_id, of, pts0_ns, pts1_ns in [*rows, (NOWHERE, session, 2**62, 2**62)]:
-            if of == session:
-                found.append(_counted(db, source_id, NOWHERE, session, end_ns, pts0_ns))
-                found.append(_counted(db, source_id, place_id, session, pts0_ns, pts1_ns))
-                end_ns = pts1_ns
+        for place_id, pts0_ns, pts1_ns in [*visits.get(session, ()), (NOWHERE, 2**62, 2**62)]:
+            found.append(_counted(db, source_id, NOWHERE, session, end_ns, pts0_ns))
+            found.append(_counted(db, source_id, place_id, session, pts0_ns, pts1_ns))
+            end_ns = pts1_ns
     return [one for one in found if one.frames]
 
 

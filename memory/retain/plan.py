@@ -167,7 +167,10 @@ def _place_shares(
     *,
     is_sample: bool,
 ) -> list[float]:
-    """How much of what the place of each observation has is within its fair share, 0 to 1."""
+    """How much of what the place of each observation has is within its fair share, 0 to 1.
+
+    What is at no place is the quota of sources' to weigh: it counts as one place of its source, at no less.
+    """
     places = places_of(db, found)
     held: dict[bytes, int] = {}
     for place_id, move in zip(places, moves, strict=True):
@@ -176,7 +179,10 @@ def _place_shares(
     # Of a sample at most a part goes, whatever the store is over by.
     goes = min(excess, total // SAMPLE_SHARE) if is_sample else excess
     shares = fair_shares(held, total - goes)
-    return [shares[place_id] for place_id in places]
+    return [
+        shares[place_id] if place_id != one.source_id else 1.0
+        for place_id, one in zip(places, found, strict=True)
+    ]
 
 
 def _why(judged: Judged, place: int, shares: Mapping[bytes, float], one: Subject) -> str:

@@ -14,6 +14,7 @@ from memory.spans.place_change import PlaceSegmenter
 from memory.spans.segment import Outline, ShotSegmenter, segmenter_of
 from stream.commands.place_graph import drawn
 from stream.messages.places import PlaceTold, WayTold
+from tools import eval_quotas, eval_revisits
 from tools.eval_quotas import kept_of, walk
 
 S = 1_000_000_000
@@ -121,3 +122,19 @@ def test_the_drawing_is_whole_and_needs_nothing_else():
         assert 0 < float(circle.get("cy")) < 640
     assert drawn(places, ways, 8) == svg
     ElementTree.fromstring(drawn([], [], 8))  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize(
+    ("main", "options"),
+    [
+        (eval_quotas.main, ["--capacities", "many"]),
+        (eval_quotas.main, ["--capacities", "0"]),
+        (eval_quotas.main, ["--stay", "2"]),
+        (eval_revisits.main, ["--frames", "none.csv", "--passes", "0"]),
+    ],
+)
+def test_an_option_that_cannot_be_is_named(main, options, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(options)
+    assert ended.value.code == 2
+    assert options[-2] in capsys.readouterr().err
