@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream.messages import CommitPut, KeyRef, Observation, SourceRecord, TrackMark, TrackRecord, new_id
-from stream.messages.observation import CommitAck, observation_id
+from stream.messages.observation import observation_id
 from stream.messages.places import PlaceDone, PlacePut, PlacesAsk, PlacesTold
 from stream.messages.turn import TurnFinal, TurnOpen
 from stream.wire.parts import array_part
@@ -94,7 +94,7 @@ def house(tmp_path):
             ("later.mp4", now_ns - 3600 * S, LATER),
         ):
             put, parts = film(name, t_origin_ns, visits)
-            memory.ask_for(CommitAck, put, parts=parts, timeout_s=30)
+            memory.ask(put, parts, timeout_s=30)
         own.wait_for(lambda: sum(one.visits for one in places(own)) == 4, 60, "four visits are known")
         own.wait_for(lambda: own.memory().pending_keys == 0, 60, "the keys are made")
         for place in places(own):
