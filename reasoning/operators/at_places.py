@@ -72,7 +72,8 @@ def _last_seen(asking: Asking) -> Answer | None:
         known = {one.seen.observation_id: one.seen for one in told.objects}
     items = sorted(known.values(), key=time_key)
     if not have_order(items):
-        items = [item for item in items if item.observation_id in placed]
+        # Of those that nobody can order, the ones at places tell where.
+        items = [one.seen for one in sure or told.objects]
     draft = Draft()
     if not have_order(items):
         for item in items:

@@ -192,3 +192,27 @@ def test_where_memory_has_no_places_it_is_an_ordinary_question(memory_of, item):
         answer(memory_of(said), nowhere, "What is new?").answer
         == answer(memory_of(said), None, "What is new?").answer
     )
+
+
+def test_what_nobody_can_order_is_told_of_each_recording(memory_of, item, seen):
+    loose = [
+        item("shot", 9, 12, "a photo of coffee mug, desk", dense=0.6, source=f"{n}.mp4") for n in range(2)
+    ]
+    hint = Objects(seen("coffee mug", "kitchen", share=0.1, sure=0.0))
+    told = answer(memory_of(*loose), hint, "Where did I last see the mug?")
+    assert told.verdict == "uncertain"
+    assert "“kitchen”" in told.answer
+    both = [seen("coffee mug", place, t_ns=TODAY_NS + n) for n, place in enumerate(("kitchen", "hall"))]
+    both = [
+        msgspec.structs.replace(
+            one,
+            seen=msgspec.structs.replace(one.seen, t0_ns=None, source_id=bytes([n]) * 16, uri=f"/{n}.mp4"),
+        )
+        for n, one in enumerate(both)
+    ]
+    told = answer(memory_of(), Objects(*both), "Where did I last see the mug?")
+    assert told.verdict == "uncertain"
+    assert "“kitchen”" in told.answer
+    assert "“hall”" in told.answer
+    assert "order is not known" in told.answer
+    assert cites_all(told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tools.eval_located import main, made_up, questions_of, show_things
+from tools.eval_located import made_up, main, questions_of, show_things
 
 
 def test_places_help_where_they_are_true_and_not_where_they_are_shuffled(tmp_path):
