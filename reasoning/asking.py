@@ -16,7 +16,11 @@ from stream.messages.claims import ClaimsTold
 from stream.messages.control import SourceStatus
 from stream.messages.cue import Cue, Recent
 from stream.messages.evidence import Coverage, Evidence, EvidenceItem
+from stream.messages.places import ObjectsAsk, ObjectsTold
 from stream.source_names import names_of
+
+Objects = Callable[[ObjectsAsk], ObjectsTold]
+"""Asks memory for objects at places; raises errors of `stream.errors`."""
 
 TELLING_KINDS = ("shot", "caption", "seen_text", "utterance")
 """Kinds that a person would tell; what is between two shots is in the shots."""
@@ -69,6 +73,7 @@ class Asking:
         gates: What the asker set outright; its text is ignored.
         k: Items asked of memory at a time.
         now: The time of asking, with the zone of who asks.
+        objects: Asks memory for objects at places; None where it knows none.
 
     Attributes:
         coverage: What the last recall reached.
@@ -91,7 +96,9 @@ class Asking:
         gates: Cue,
         k: int,
         now: Callable[[], datetime],
+        objects: Objects | None = None,
     ) -> None:
+        self.objects = objects
         self.memory = memory
         self.settings = settings
         self.question = question

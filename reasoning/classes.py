@@ -140,6 +140,12 @@ def classes_of(label: str) -> frozenset[str]:
 
 
 @cache
+def labels_within(word_stem: str) -> tuple[str, ...]:
+    """The labels that are instances of a class, in the order of their names; none where it is no class."""
+    return tuple(sorted(label for label, stems in _classes_by_label().items() if word_stem in stems))
+
+
+@cache
 def is_class(word_stem: str) -> bool:
     """Whether the table knows what belongs to this class and what does not."""
     return word_stem in {stem(name) for names in _LEAVES for name in names.split()}

@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from reasoning.answer import as_uncertain
-from reasoning.asking import Asking, Memory
+from reasoning.asking import Asking, Memory, Objects
 from reasoning.claims import tell_claims
 from reasoning.corrections import applying, tell_correction
 from reasoning.dialogue import Exchange
@@ -22,6 +22,7 @@ from reasoning.gaps import tell_gaps
 from reasoning.goals import Goal, goals_of
 from reasoning.operators.asked_before import answer_asked_before, has_asked, names_topic
 from reasoning.operators.at_answer import answer_at_answer
+from reasoning.operators.at_places import answer_at_places
 from reasoning.operators.beside import answer_beside
 from reasoning.operators.compare import answer_compare
 from reasoning.operators.count import answer_count
@@ -58,6 +59,8 @@ class Reasoner:
         settings: Of the reasoning section.
         hop: Told when a question reaches a stage, for traces.
         now: The time of asking, with the zone of who asks.
+        labels: Gives the names of places.
+        objects: Asks memory for objects at places; None where it knows none.
     """
 
     def __init__(
@@ -67,11 +70,13 @@ class Reasoner:
         hop: Callable[[str], None] = lambda stage: None,
         now: Callable[[], datetime] = now_here,
         labels: Callable[[], Sequence[str]] = tuple,
+        objects: Objects | None = None,
     ) -> None:
         self._memory = memory
         self._settings = settings
         self._hop = hop
         self._labels = labels
+        self._objects = objects if settings.objects else None
         self.now = now
 
     def answer(self, asked: str, gates: Cue, k: int = 0) -> Answer:
@@ -181,7 +186,7 @@ class Reasoner:
     ) -> tuple[Asking, Answer]:
         self._hop("reasoning.question")
         most = max(k, self._settings.recall_k)
-        asking = Asking(self._memory, self._settings, question, gates, most, self.now)
+        asking = Asking(self._memory, self._settings, question, gates, most, self.now, objects=self._objects)
 
         for notice in _of_reading(asked, question):
             asking.notices[notice] = None
@@ -265,6 +270,9 @@ def computed(asking: Asking) -> Answer | None:
 
 def from_evidence(asking: Asking, weighed: Callable[[], None]) -> Answer:
     """The answer from evidence; `weighed` is called when the evidence has been chosen."""
+    if (told := answer_at_places(asking)) is not None:
+        weighed()
+        return told
     if (told := answer_negated(asking, weighed)) is not None:
         return told
     if asking.settings.recounts and (told := answer_recount(asking)) is not None:

@@ -48,7 +48,7 @@ from stream.messages.cue import Cue, RecallAsk, Recent
 from stream.messages.dialogue import DIALOGUE, EXCHANGE
 from stream.messages.evidence import Evidence, EvidenceItem
 from stream.messages.observation import CommitAck, CommitPut, Observation, Reject
-from stream.messages.places import PlacesAsk, PlacesTold
+from stream.messages.places import ObjectsAsk, ObjectsTold, PlacesAsk, PlacesTold
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
@@ -164,6 +164,10 @@ class MemoryCalls:
         """The names that the owner gave to places; raises as `recall` does."""
         told = self._caller.ask_for(PlacesTold, PlacesAsk(labels=True), timeout_s=self._left_s())
         return [one.label for one in told.places]
+
+    def objects(self, ask: ObjectsAsk) -> ObjectsTold:
+        """Objects at places; raises as `recall` does."""
+        return self._caller.ask_for(ObjectsTold, ask, timeout_s=self._left_s())
 
     def claims(self, cue: Cue) -> ClaimsTold:
         """The slot that a question asks for, and what was put right; raises as `recall` does."""
@@ -317,7 +321,7 @@ class ReasoningService(Service):
             self.hop(turn.received.trace_id, stage)
 
         memory = self._memory_for(turn, hop)
-        reasoner = Reasoner(memory, self._settings, hop, labels=memory.labels)
+        reasoner = Reasoner(memory, self._settings, hop, labels=memory.labels, objects=memory.objects)
         before = turn.before = () if asked.begins else self._before(asked.dialogue_id, memory)
         question = turn.understood = reasoner.read(asked.question, before)
         answer = reasoner.answer_read(asked.question, question, asked.cue, asked.k, before)

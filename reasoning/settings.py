@@ -205,6 +205,11 @@ class ReasoningSettings(BaseModel):
         description="whether a question that names a labelled place as one ('in the kitchen') is asked of "
         "that place first",
     )
+    objects: bool = Field(
+        default=True,
+        description="whether 'where did I last see the keys' and 'what is new, gone, moved' are answered by "
+        "what was seen at places, where memory knows places",
+    )
     rounds: bool = Field(
         default=True,
         description="whether a question that finds nothing in the time that it names is asked again of the "

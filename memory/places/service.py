@@ -11,13 +11,22 @@ from memory.log.reader import LogReader
 from memory.log.store import LogStore, PutItem
 from memory.places.decide import act_of
 from memory.places.map import place_id_of
+from memory.places.objects import objects_told
 from memory.places.settings import PlaceSettings
 from memory.places.store import Looked, PlaceStore
 from memory.places.told import places_by_id, places_told
 from stream.errors import DiskFull, OmniRecallError, StoreBusy
 from stream.messages import Act, CommitPut
 from stream.messages.envelope import Message
-from stream.messages.places import PlaceDone, PlacePut, PlacesAsk, PlacesTold, PlaceTold
+from stream.messages.places import (
+    ObjectsAsk,
+    ObjectsTold,
+    PlaceDone,
+    PlacePut,
+    PlacesAsk,
+    PlacesTold,
+    PlaceTold,
+)
 from stream.process.lanes import Lane
 from stream.process.service import Received
 
@@ -70,8 +79,9 @@ class Places:
     # In the loop.
 
     def register(self, service: Answers) -> None:
-        """Has a process answer `places.ask` and `place.put`."""
+        """Has a process answer `places.ask`, `objects.ask` and `place.put`."""
         service.on(PlacesAsk, self._take_ask)
+        service.on(ObjectsAsk, self._take_objects)
         service.on(PlacePut, self._take_put)
 
     def wake(self) -> None:
@@ -117,6 +127,14 @@ class Places:
                 failed=lambda error: _fail(received, error),
             )
 
+    def _take_objects(self, received: Received) -> None:
+        if self._looks is not None:
+            self._looks.submit(
+                lambda: self.objects(cast(ObjectsAsk, received.message)),
+                done=received.reply,
+                failed=lambda error: _fail(received, error),
+            )
+
     def _take_put(self, received: Received) -> None:
         if self._writer is not None:
             self._writer.submit(
@@ -150,6 +168,11 @@ class Places:
         """
         with self._reader.snapshot() as db:
             return places_told(db, ask)
+
+    def objects(self, ask: ObjectsAsk) -> ObjectsTold:
+        """What is known of objects at places; raises as `objects_told`."""
+        with self._reader.snapshot() as db:
+            return objects_told(db, ask, self._settings)
 
     def put(self, put: PlacePut) -> PlaceDone:
         """Commits what the owner decides, and has it hold at once; for the writer's lane.

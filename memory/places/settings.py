@@ -101,3 +101,21 @@ class PlaceSettings(BaseModel):
         default=(),
         description="cameras that never move, by their uri or a part of it: all that they see is one place",
     )
+    object_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="probability of a label from which an object was there; of a reading its confidence",
+    )
+    object_hint: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="probability of a label from which the object may have been there: it is not called new "
+        "after that, nor gone",
+    )
+    object_look_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="seconds of pictures from which a stay at a place tells that an object was not there",
+    )

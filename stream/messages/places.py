@@ -7,7 +7,9 @@ from typing import Literal
 import msgspec
 
 from stream.messages.act import Act
+from stream.messages.cue import Cue
 from stream.messages.envelope import Message, topic
+from stream.messages.evidence import EvidenceItem
 
 
 class PlaceTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -109,3 +111,58 @@ class PlaceDone(Message, frozen=True, kw_only=True, omit_defaults=True):
     act: Act
     commit_no: int
     places: tuple[PlaceTold, ...] = ()
+
+
+class ObjectTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An object that was seen at a place, or what became of it. `seen` is the sighting that tells it.
+
+    `share` is how sure its label or its reading is, `sure` how sure the change is (of `seen`: 1 where the
+    label is sure enough to tell that it was there, else 0), both 0 to 1. It was seen in `times` of `looks`
+    stays while it was there; `missed` stays were long enough to see it, and did not. `before` is the last
+    sighting at the place that a moved object left.
+    """
+
+    name: str
+    by: Literal["label", "text", "caption"]
+    share: float
+    sure: float
+    seen: EvidenceItem
+    place_id: bytes
+    before: EvidenceItem | None = None
+    times: int = 0
+    looks: int = 0
+    missed: int = 0
+
+
+@topic("objects.ask")
+class ObjectsAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """reasoning, gateway → memory: objects at places, told by labels and by words that were read.
+
+    `seen`: where one of `names` was seen last. `new`, `gone`, `moved`: what is otherwise in the time of the
+    cue than before it; without a time, at the last look at each place than before that. The other gates of
+    the cue hold; its text does not count.
+    """
+
+    cue: Cue
+    change: Literal["seen", "new", "gone", "moved"]
+    names: tuple[str, ...] = ()
+    limit: int = 12
+
+
+@topic("objects.told")
+class ObjectsTold(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → reasoning, gateway: objects, the surest first; of `seen` the newest first.
+
+    `stays_…` are those that were compared, `looks_…` those of them that were long enough to miss anything;
+    `undated` had no known time and were left out. `compared` is something seen in the newest stay since, and
+    in the newest before, for whoever says that nothing changed.
+    """
+
+    objects: tuple[ObjectTold, ...] = ()
+    stays_since: int = 0
+    stays_before: int = 0
+    looks_since: int = 0
+    looks_before: int = 0
+    looked_since_ns: int = 0
+    undated: int = 0
+    compared: tuple[EvidenceItem, ...] = ()
