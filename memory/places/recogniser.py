@@ -101,7 +101,7 @@ class Recogniser:
         self._quality[row] = quality
         if local is not None and len(local.xy):
             self._local[view_id] = local
-        if whitening.is_due(len(self._ids), self._whitening.n_views):
+        if self._is_fit_due():
             self.fit()
         elif self._white.shape[1]:
             self._white[row] = self._whitening(self._raw[row : row + 1].astype(np.float32))[0]
@@ -195,6 +195,9 @@ class Recogniser:
         rules = self.rules
         beyond = max(0.0, agreement.weight - rules.chance)
         return rules.gain * min(2.0, math.log1p(beyond) / math.log1p(rules.sure))
+
+    def _is_fit_due(self) -> bool:
+        return whitening.is_due(len(self._ids), self._whitening.n_views)
 
     def _grow(self, dimensions: int) -> None:
         room = max(_FIRST_ROWS, 2 * len(self._raw))

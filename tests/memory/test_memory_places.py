@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from memory.forget.service import Forget
+from memory.places import whitening
 from memory.places.geometry import Agreement, LocalFeatures
 from memory.places.map import PlaceMap, View, place_id_of
 from memory.places.prototypes import chosen, drift, relation
@@ -253,6 +254,18 @@ def test_a_place_that_is_known_late_is_dissolved_into_the_old_one():
     assert founded not in map_.places
     # The corner alone is known from now on, by two views: one by itself is too little without points.
     assert [see(b"c", n, look(90, 2 + n)).place_id == home for n in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize("n_sampled", [0, 4, 32])
+def test_a_sampled_recogniser_is_never_fitted_again(n_sampled, monkeypatch):
+    """At more than twice the sample each view had everything fitted anew: a large store never got ready."""
+    recogniser = SampledRecogniser(SAMPLE[:n_sampled])
+    fits = []
+    monkeypatch.setattr(whitening, "fit", lambda *rows: fits.append(len(rows)))
+    for n in range(80):
+        recogniser.add(b"%d" % n, look(n, 0), None, 1.0)
+    assert not fits
+    assert recogniser.candidates(look(7, 0), 1)[0][0] == b"7"
 
 
 def test_points_that_agree_weigh_more_than_likeness():
