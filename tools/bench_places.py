@@ -152,9 +152,8 @@ def recognise(
     view = View(b"asked%011d" % turn, (b"asked", turn), 0, key, local)
     part("see", lambda: store.map_.see(view))
     store.map_.forget([view.view_id])
-    timed.setdefault("whole", []).append(
-        tuple(described + seen for described, seen in zip(timed["describe"][-1], timed["see"][-1]))
-    )
+    (clock, processor), (seen_clock, seen_processor) = timed["describe"][-1], timed["see"][-1]
+    timed.setdefault("whole", []).append((clock + seen_clock, processor + seen_processor))
 
 
 def summary(timed: Timed) -> dict[str, dict[str, float]]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from perception.cpu_network import CpuNetwork
 from perception.video.labels import label_names
+from perception.video.place_points import PRODUCER as POINTS
 from perception.video.place_points import points_of
 from perception.video.view_gate import OWN_NETWORK
 from stream.errors import ConfigError, Malformed, ModelDamaged, ModelFailed
@@ -291,17 +292,19 @@ def open_place_network(configured: str, device: str, threads: int) -> PlaceNetwo
 
 
 def producer_of(configured: str) -> str:
-    """The producer id of views, from the configuration alone: it stands in their ids.
+    """The producer id of views, from the configuration alone: what makes their keys, and their points.
+
+    It stands in their ids.
 
     Raises:
         ConfigError: If the setting names nothing that can be a network.
         ModelMissing: If it was not pulled.
     """
     if configured == OWN_NETWORK:
-        return LitePlaces.encoder_id
+        return f"{LitePlaces.encoder_id}+{POINTS}"
     from perception.encoder.networks import other_model
 
-    return f"place-{other_model(configured, 'video.place_network').id}-{POOLING}/{VERSION}"
+    return f"place-{other_model(configured, 'video.place_network').id}-{POOLING}/{VERSION}+{POINTS}"
 
 
 def shape_of(picture: Picture) -> tuple[int, int]:
