@@ -109,6 +109,9 @@ class Recogniser:
             self._white = np.zeros((len(self._raw), len(vector)), np.float32)
             self._white[row] = self._raw[row]
 
+    def _is_fit_due(self) -> bool:
+        return whitening.is_due(len(self._ids), self._whitening.n_views)
+
     def remove(self, view_id: bytes) -> None:
         """Lets go of a view, its points and its numbers; one that is not held is nothing to do."""
         row = self._rows.pop(view_id, None)
@@ -195,9 +198,6 @@ class Recogniser:
         rules = self.rules
         beyond = max(0.0, agreement.weight - rules.chance)
         return rules.gain * min(2.0, math.log1p(beyond) / math.log1p(rules.sure))
-
-    def _is_fit_due(self) -> bool:
-        return whitening.is_due(len(self._ids), self._whitening.n_views)
 
     def _grow(self, dimensions: int) -> None:
         room = max(_FIRST_ROWS, 2 * len(self._raw))

@@ -94,11 +94,10 @@ class SampledRecogniser(Recogniser):
     def add(self, view_id: bytes, vector: Vector, local: LocalFeatures | None, quality: float) -> None:
         """As `Recogniser.add`; the statistics stay those of the sample."""
         super().add(view_id, vector, local, quality)
-        if self._whitening is not self._sampled:
+        if len(self) == 1:
             self.fit(self._sampled)
 
     def _is_fit_due(self) -> bool:
-        # Never: more views than the sample has twice would have it fitted anew at each of them.
         return False
 
 

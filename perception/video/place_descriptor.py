@@ -20,7 +20,7 @@ from perception.cpu_network import CpuNetwork
 from perception.video.labels import label_names
 from perception.video.place_points import PRODUCER as POINTS
 from perception.video.place_points import points_of
-from perception.video.view_gate import OWN_NETWORK
+from perception.video.view_gate import OWN_NETWORK, USUAL_POINTS
 from stream.errors import ConfigError, Malformed, ModelDamaged, ModelFailed
 from stream.messages.place_view import MOST_POINTS, PlaceView
 from stream.models import model_file
@@ -216,7 +216,7 @@ class PlaceDescriber:
         most_points: Points of one view; 0 for none.
     """
 
-    def __init__(self, network: PlaceNetwork, most_points: int = MOST_POINTS) -> None:
+    def __init__(self, network: PlaceNetwork, most_points: int = USUAL_POINTS) -> None:
         if not 0 <= most_points <= MOST_POINTS:
             raise ConfigError(f"a view has 0 to {MOST_POINTS} points, not {most_points}")
         self._network = network

@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memory.forget.service import Forget
 from memory.places import whitening
@@ -187,6 +188,28 @@ def test_rooms_are_told_apart_and_known_again(store, reader, take, places):
         )
         assert [one for (one,) in visits] == [a0, a1, a2, a3, a0]
         assert db.execute("SELECT SUM(times) FROM transition").fetchone()[0] == 6
+
+
+@pytest.mark.parametrize(("length_s", "end_s"), [(30, 30), (None, 82), (500, 82)])
+def test_a_visit_ends_with_its_file_or_a_minute_after_its_last_view(
+    length_s, end_s, store, reader, take, places
+):
+    film = take("a.mp4")
+    record = film.put(*walk(film, [0], each=12))
+    length_ns = None if length_s is None else length_s * S
+    sources = tuple(replace(one, duration_ns=length_ns) for one in record.message.sources)
+    store.commit([record._replace(message=replace(record.message, sources=sources))])
+    places().hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT pts0_ns, pts1_ns FROM visit").fetchall() == [(0, end_s * S)]
+
+
+def test_a_photo_is_a_visit_of_no_length(store, reader, take, places):
+    photo = take("a.jpg", media=("stills",))
+    store.commit([photo.put(view(photo, 0, look(0, 0)))])
+    places().hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT pts0_ns, pts1_ns FROM visit").fetchall() == [(0, 1)]
 
 
 def test_one_strange_view_is_no_departure(store, reader, take, places):
