@@ -38,6 +38,8 @@ STAGES = {
     "capture/read": "decode, sample",
     "video/text": "read text",
     "video/frames": "prepare pictures",
+    "video/places": "views of places",
+    "memory/places": "map of places",
     "encoder/compute": "labels, text keys",
     "audio/speech": "speech",
     "audio/voice": "voice activity",

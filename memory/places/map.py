@@ -12,6 +12,7 @@ The same views in the same order give the same map. `resume` gives back what an 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -396,12 +397,13 @@ class PlaceMap:
 
     def _others(self, place_id: bytes) -> Vector:
         """Prototypes of other places, one of each, the first by their ids."""
-        found = [
-            min(one.prototypes) for p, one in sorted(self.places.items()) if p != place_id and one.prototypes
-        ]
-        if not found:
+        others = heapq.nsmallest(
+            MOST_OTHERS, (p for p, one in self.places.items() if p != place_id and one.prototypes)
+        )
+        if not others:
             return np.zeros((0, 1), np.float32)
-        return centred([self._views[one].vector for one in found[:MOST_OTHERS]], self._centre())
+        found = [min(self.places[p].prototypes) for p in others]
+        return centred([self._views[one].vector for one in found], self._centre())
 
     def _centre(self) -> Vector | None:
         if self._sum is None or self._n_summed < 2:

@@ -19,8 +19,8 @@ def make_visits(
 ) -> None:
     """Makes the visits of a stream anew from the one on that holds a position, and its ways.
 
-    A visit ends where the next one begins; where nothing follows for `gap_s`, `reach_s` after its last view.
-    Views that say nothing are of the visit in which they lie.
+    A visit ends where the next one begins; where nothing follows for `gap_s`, `reach_s` after its last view,
+    or where its file ends. Views that say nothing are of the visit in which they lie.
     """
     stream = (source_id, session)
     row = db.execute(
@@ -53,7 +53,8 @@ def make_visits(
             last[2] = int(last[2]) + min(reach_ns, pts0_ns - int(last[2]))
         made.append([place_id, pts0_ns, end_ns, 1, commit_no])
     if made:
-        made[-1][2] = int(made[-1][2]) + reach_ns
+        last_ns = int(made[-1][2])
+        made[-1][2] = max(last_ns + 1, min(last_ns + reach_ns, _length_ns(db, source_id, session)))
     db.executemany(
         "INSERT OR REPLACE INTO visit (visit_id, place_id, source_id, session, pts0_ns, pts1_ns, views,"
         " made_commit) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -63,6 +64,19 @@ def make_visits(
         ),
     )
     _make_transitions(db, source_id, session)
+
+
+def _length_ns(db: sqlite3.Connection, source_id: bytes, session: int) -> int:
+    """Where a source ends: of a still at once; without an end where none is known."""
+    row = db.execute(
+        "SELECT duration_ns, EXISTS (SELECT 1 FROM track AS t WHERE t.source_id = s.source_id"
+        " AND t.session = s.session AND t.media <> 'stills') FROM source AS s"
+        " WHERE source_id = ? AND session = ?",
+        (source_id, session),
+    ).fetchone()
+    if row is None:
+        return 2**62
+    return 2**62 if row[0] is None and row[1] else int(row[0] or 0)
 
 
 def visit_id(source_id: bytes, session: int, pts0_ns: int) -> bytes:

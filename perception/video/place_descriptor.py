@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from perception.cpu_network import CpuNetwork
 from perception.video.labels import label_names
+from perception.video.place_points import PRODUCER as POINTS
 from perception.video.place_points import points_of
-from perception.video.view_gate import OWN_NETWORK
+from perception.video.view_gate import OWN_NETWORK, USUAL_POINTS
 from stream.errors import ConfigError, Malformed, ModelDamaged, ModelFailed
 from stream.messages.place_view import MOST_POINTS, PlaceView
 from stream.models import model_file
@@ -215,7 +216,7 @@ class PlaceDescriber:
         most_points: Points of one view; 0 for none.
     """
 
-    def __init__(self, network: PlaceNetwork, most_points: int = MOST_POINTS) -> None:
+    def __init__(self, network: PlaceNetwork, most_points: int = USUAL_POINTS) -> None:
         if not 0 <= most_points <= MOST_POINTS:
             raise ConfigError(f"a view has 0 to {MOST_POINTS} points, not {most_points}")
         self._network = network
@@ -291,17 +292,19 @@ def open_place_network(configured: str, device: str, threads: int) -> PlaceNetwo
 
 
 def producer_of(configured: str) -> str:
-    """The producer id of views, from the configuration alone: it stands in their ids.
+    """The producer id of views, from the configuration alone: what makes their keys, and their points.
+
+    It stands in their ids.
 
     Raises:
         ConfigError: If the setting names nothing that can be a network.
         ModelMissing: If it was not pulled.
     """
     if configured == OWN_NETWORK:
-        return LitePlaces.encoder_id
+        return f"{LitePlaces.encoder_id}+{POINTS}"
     from perception.encoder.networks import other_model
 
-    return f"place-{other_model(configured, 'video.place_network').id}-{POOLING}/{VERSION}"
+    return f"place-{other_model(configured, 'video.place_network').id}-{POOLING}/{VERSION}+{POINTS}"
 
 
 def shape_of(picture: Picture) -> tuple[int, int]:

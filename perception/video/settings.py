@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perception.video.seen_text import TextRules
 from perception.video.shots import ShotRules
-from perception.video.view_gate import OWN_NETWORK, ViewRules
+from perception.video.view_gate import OWN_NETWORK, USUAL_POINTS, ViewRules
 from stream.messages.place_view import MOST_POINTS
 from stream.process.settings import SupervisorSettings
 
@@ -294,7 +294,7 @@ class VideoSettings(BaseModel):
         description="share of the picture that must change before it is a view again",
     )
     place_points: int = Field(
-        default=MOST_POINTS,
+        default=USUAL_POINTS,
         ge=0,
         le=MOST_POINTS,
         description="points of a view that are kept to compare it by, 132 bytes each; 0: keys alone",

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 OWN_NETWORK = "efficientnet-lite0"
 """What makes keys of places where nothing else is configured."""
 
+USUAL_POINTS = 100
+"""Points of a view: places are known by them as well as by twice as many (`python -m tools.eval_places`), and
+points are most of what a view takes on disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class ViewRules:

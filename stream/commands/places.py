@@ -335,10 +335,11 @@ def _summary(one: PlaceTold) -> str:
     from stream.commands.shapes import iso
 
     times = f"  last {iso(one.last_ns)}" if one.last_ns is not None else ""
-    return f"{one.visits} visit{'' if one.visits == 1 else 's'}, {_spent(one.spent_ns)}{times}"
+    return f"{one.visits} visit{'' if one.visits == 1 else 's'}, {time_spent(one.spent_ns)}{times}"
 
 
-def _spent(ns: int) -> str:
+def time_spent(ns: int) -> str:
+    """A length of time as it is read: hours and minutes, minutes, or seconds."""
     minutes, seconds = divmod(round(ns / 1e9), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds} s"

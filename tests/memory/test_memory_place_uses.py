@@ -138,3 +138,29 @@ def test_an_option_that_cannot_be_is_named(main, options, capsys):
         main(options)
     assert ended.value.code == 2
     assert options[-2] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n_places", [1, 2, 3, 40])
+def test_no_place_is_drawn_on_another_or_off_the_paper(n_places):
+    places = [
+        PlaceTold(
+            place_id=bytes([n]) * 16, label="a place with a long name", visits=1 + n % 7, spent_ns=9 * S
+        )
+        for n in range(n_places)
+    ]
+    ways = [WayTold(from_id=bytes([n // 3]) * 16, to_id=bytes([n]) * 16, times=n) for n in range(1, n_places)]
+    root = ElementTree.fromstring(drawn(places, ways))  # noqa: S314 - our own
+    name = "{http://www.w3.org/2000/svg}"
+    width, height = map(float, root.get("viewBox").split()[2:])
+    circles = [tuple(float(one.get(key)) for key in ("cx", "cy", "r")) for one in root.iter(f"{name}circle")]
+    assert len(circles) == n_places
+    for place, (x, y, radius) in enumerate(circles):
+        assert 90 < x < width - 90
+        assert radius < y < height - radius - 29
+        for other_x, other_y, other_radius in circles[:place]:
+            # Beside each other, or one with its two lines above the other.
+            apart = radius + other_radius + 29
+            assert abs(x - other_x) > 150 or abs(y - other_y) > apart
+    if n_places < 3:
+        assert {y for _, y, _ in circles} == {height / 2}
+    assert "1 visit, 9 s" in [node.text for node in root.iter(f"{name}text")]

@@ -6,8 +6,10 @@ import random
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from memory.forget.service import Forget
+from memory.places import whitening
 from memory.places.geometry import Agreement, LocalFeatures
 from memory.places.map import PlaceMap, View, place_id_of
 from memory.places.prototypes import chosen, drift, relation
@@ -188,6 +190,28 @@ def test_rooms_are_told_apart_and_known_again(store, reader, take, places):
         assert db.execute("SELECT SUM(times) FROM transition").fetchone()[0] == 6
 
 
+@pytest.mark.parametrize(("length_s", "end_s"), [(30, 30), (None, 82), (500, 82)])
+def test_a_visit_ends_with_its_file_or_a_minute_after_its_last_view(
+    length_s, end_s, store, reader, take, places
+):
+    film = take("a.mp4")
+    record = film.put(*walk(film, [0], each=12))
+    length_ns = None if length_s is None else length_s * S
+    sources = tuple(replace(one, duration_ns=length_ns) for one in record.message.sources)
+    store.commit([record._replace(message=replace(record.message, sources=sources))])
+    places().hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT pts0_ns, pts1_ns FROM visit").fetchall() == [(0, end_s * S)]
+
+
+def test_a_photo_is_a_visit_of_no_length(store, reader, take, places):
+    photo = take("a.jpg", media=("stills",))
+    store.commit([photo.put(view(photo, 0, look(0, 0)))])
+    places().hold()
+    with reader.snapshot() as db:
+        assert db.execute("SELECT pts0_ns, pts1_ns FROM visit").fetchall() == [(0, 1)]
+
+
 def test_one_strange_view_is_no_departure(store, reader, take, places):
     film = take("a.mp4")
     seen = walk(film, [0, 1], each=10)
@@ -253,6 +277,18 @@ def test_a_place_that_is_known_late_is_dissolved_into_the_old_one():
     assert founded not in map_.places
     # The corner alone is known from now on, by two views: one by itself is too little without points.
     assert [see(b"c", n, look(90, 2 + n)).place_id == home for n in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize("n_sampled", [0, 4, 32])
+def test_a_sampled_recogniser_is_never_fitted_again(n_sampled, monkeypatch):
+    """At more than twice the sample each view had everything fitted anew: a large store never got ready."""
+    recogniser = SampledRecogniser(SAMPLE[:n_sampled])
+    fits = []
+    monkeypatch.setattr(whitening, "fit", lambda *rows: fits.append(len(rows)))
+    for n in range(80):
+        recogniser.add(b"%d" % n, look(n, 0), None, 1.0)
+    assert not fits
+    assert recogniser.candidates(look(7, 0), 1)[0][0] == b"7"
 
 
 def test_points_that_agree_weigh_more_than_likeness():
