@@ -35,8 +35,11 @@ def cut(source, path, t0_s, seconds):
 
 
 def test_off_people_say_how_to_turn_them_on(tmp_path):
-    done = omnirecall("people", "--store", tmp_path / "store", "--idle-exit", "0", "--json")
-    assert done.returncode == 2
+    chat = tmp_path / "chat.jsonl"
+    chat.write_text(json.dumps({"text": "The rent is due.", "speaker": "Ana", "time": "2024-03-01T10:00:00Z"}))
+    assert omnirecall("import", chat, "--store", tmp_path / "store").returncode == 0
+    done = omnirecall("people", "--store", tmp_path / "store", "--idle-exit", "1", "--json")
+    assert done.returncode == 2, done.stdout + done.stderr
     assert "memory.people.enabled" in json.loads(done.stdout)["error"]["remedy"]
 
 
@@ -60,7 +63,7 @@ def test_a_reader_of_two_files_is_one_person_with_a_name_until_forgotten(tmp_pat
         found = told("search", shown["timeline"][0]["text"], "-k", "1", "--store", store)
         assert found["hits"][0]["speaker"] == "Nora Quitzow"
         gone = omnirecall("people", "forget", "Nora Quitzow", "--yes", "--store", store)
-        assert "no byte of it was found" in gone.stdout
+        assert "no byte of it was found" in gone.stderr
         assert all(one["name"] is None for one in told("people", "--store", store)["people"])
     finally:
         omnirecall("stop", "--store", store)
