@@ -37,7 +37,7 @@ map anew with better ones: the map is decided by the log, not by when its views 
 MOST_UNREAD = 4_096
 """Rows without a view that are passed before the tables say so: in a store without views nothing is written
 for each commit."""
-RULES = "places-1"
+RULES = "places-2"
 """Version of the map; a store of another one has its places made anew."""
 _READ, _RULES, _EPOCH, _ACTS = "places.read", "places.rules", "places.epoch", "places.acts"
 _FITS = "places.fits"

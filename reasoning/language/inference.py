@@ -55,16 +55,13 @@ class InferenceModel:
             ModelDamaged: As `load`.
             ModelFailed: If it fails at these words.
         """
-        import torch
-
         with self._one:
             tokenizer, network, entailed, contradicted = self._open()
             try:
                 given = tokenizer(
                     premise, claim, truncation="only_first", max_length=MOST_TOKENS, return_tensors="pt"
                 )
-                with torch.inference_mode():
-                    shares = network(**given).logits[0].softmax(-1)
+                shares = network(**given).logits[0].softmax(-1)
             except Exception as error:  # a claim that fills the room alone, a table too small, no memory
                 raise ModelFailed(
                     f"{self._model.configured} failed: {error}", remedy="name another model of inference"
@@ -86,7 +83,7 @@ class InferenceModel:
                 raise ModelDamaged(
                     f"{self._model.configured} cannot be opened: {error}", remedy="bring the model anew"
                 ) from error
-            network.eval()
+            network.eval().requires_grad_(False)  # Only asked; nothing is kept to learn from.
             self._opened = (tokenizer, network, *self._classes(network.config.id2label))
         return self._opened
 
