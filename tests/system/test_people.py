@@ -36,7 +36,9 @@ def cut(source, path, t0_s, seconds):
 
 def test_off_people_say_how_to_turn_them_on(tmp_path):
     chat = tmp_path / "chat.jsonl"
-    chat.write_text(json.dumps({"text": "The rent is due.", "speaker": "Ana", "time": "2024-03-01T10:00:00Z"}))
+    chat.write_text(
+        json.dumps({"text": "The rent is due.", "speaker": "Ana", "time": "2024-03-01T10:00:00Z"})
+    )
     assert omnirecall("import", chat, "--store", tmp_path / "store").returncode == 0
     done = omnirecall("people", "--store", tmp_path / "store", "--idle-exit", "1", "--json")
     assert done.returncode == 2, done.stdout + done.stderr
