@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stream.commands.forget import chosen, end_words, like_the_cue, position_ns, words_of, would_json
+from stream.commands.forget import chosen, end_words, position_ns, words_of, would_json
 from stream.errors import ConfigError
 from stream.messages.dialogue import DIALOGUE_ID, DIALOGUE_URI
-from stream.messages.evidence import EvidenceItem
 from stream.messages.forget import ForgetDone, ForgottenPart
 
 S = 1_000_000_000
@@ -69,22 +68,3 @@ def test_of_the_dialogue_its_times_are_told_and_no_positions():
     first = words_of(ForgetDone(counts={"observations": 1}, parts=(asked,))).splitlines()[0]
     assert "2023-11-14" in first
     assert "472222" not in first
-
-
-def test_what_is_not_like_a_cue_is_not_taken_for_want_of_better():
-    def item(text, **grounding):
-        at = {
-            "span_id": b"",
-            "source_id": b"s" * 16,
-            "session": 0,
-            "uri": "",
-            "kind": "utterance",
-            "level": "",
-        }
-        times = {"pts0_ns": 0, "pts1_ns": 1, "t0_ns": None, "t1_ns": None}
-        return EvidenceItem(observation_id=text.encode(), text=text, grounding=grounding, **at, **times)
-
-    vase = item("The porcelain vase broke.", lexical_share=1.0, lexical_own=1.0, dense=0.7)
-    beside = item("How sad.", lexical_share=1.0, lexical_own=0.0, dense=0.2)
-    other = item("The bus is late.", lexical_share=0.0, lexical_own=0.0, dense=0.1)
-    assert like_the_cue([vase, beside, other]) == [vase]
