@@ -12,7 +12,7 @@ import msgspec
 
 from reasoning.dialogue import Exchange
 from stream.messages import Answer, CommitPut, EvidenceItem, Observation, TrackMark, observation_id
-from stream.messages.dialogue import DIALOGUE_ID, DIALOGUE_URI, EXCHANGE, Asked, dialogue_source
+from stream.messages.dialogue import DIALOGUE_ID, EXCHANGE, Asked, dialogue_source, exchange_item
 from stream.wire.bounds import shortened
 
 PRODUCER = "dialogue/1"
@@ -66,19 +66,11 @@ def put_of(exchange: Observation) -> CommitPut:
 
 def item_of(exchange: Observation, asked: str) -> EvidenceItem:
     """An exchange as what an answer may cite, as memory gives it."""
-    return EvidenceItem(
-        observation_id=exchange.observation_id,
-        span_id=b"",
-        source_id=DIALOGUE_ID,
-        session=0,
-        uri=DIALOGUE_URI,
-        kind=EXCHANGE,
-        level="",
-        pts0_ns=exchange.pts0_ns,
-        pts1_ns=exchange.pts1_ns,
-        t0_ns=exchange.t0_ns,
-        t1_ns=exchange.t1_ns,
-        text=shortened(asked, ASKED_CHARS),
+    return exchange_item(
+        exchange.observation_id,
+        (exchange.pts0_ns, exchange.pts1_ns),
+        (exchange.t0_ns, exchange.t1_ns),
+        shortened(asked, ASKED_CHARS),
     )
 
 

@@ -30,12 +30,12 @@ import numpy.typing as npt
 from memory.places.geometry import LocalFeatures
 from memory.places.map import Change, PlaceMap, View
 from memory.places.recognition import SampledRecogniser
-from memory.places.sequence import PlaceFilter, PlaceGraph
 from memory.places.settings import PlaceSettings
 from memory.places.store import FITS
 from perception.video.place_descriptor import PlaceDescriber, open_place_network
 from stream.errors import OmniRecallError, SourceCorrupt, SourceGone
 from tools.bench_ingest import ours
+from tools.place_filter import PlaceFilter, PlaceGraph
 from tools.place_material import PICTURES
 
 NOISE = 0.3
@@ -151,7 +151,7 @@ def recognise(
     # nothing is known of it but the picture.
     view = View(b"asked%011d" % turn, (b"asked", turn), 0, key, local)
     part("see", lambda: store.map_.see(view))
-    store.map_.forget([view.view_id])
+    store.map_.drop(view.view_id)
     (clock, processor), (seen_clock, seen_processor) = timed["describe"][-1], timed["see"][-1]
     timed.setdefault("whole", []).append((clock + seen_clock, processor + seen_processor))
 

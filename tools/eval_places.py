@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from memory.places.sequence import WalkRules
 from stream.errors import OmniRecallError
 from tools.bootstrap import bootstrap
+from tools.place_filter import WalkRules
 from tools.place_material import Frame, frames_of, traversal_of, truth_of, views_of
 from tools.place_systems import OURS, SYSTEMS, Beliefs, Bench, Trial, leaky, named, own_walk_out
 

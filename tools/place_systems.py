@@ -15,7 +15,7 @@ import numpy.typing as npt
 from memory.places import whitening
 from memory.places.geometry import Agreement, verify
 from memory.places.recogniser import Recogniser, RecogniserRules
-from memory.places.sequence import PlaceFilter, PlaceGraph, WalkRules, smoothed
+from tools.place_filter import PlaceFilter, PlaceGraph, WalkRules, smoothed
 from tools.place_material import Frame, Views
 
 Rows = npt.NDArray[np.int64]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from memory.bounds import NAME_CHARS
 from memory.log.acts import acts_on_persons
@@ -96,35 +97,38 @@ def _voice_named(db: sqlite3.Connection, who: str) -> tuple[bytes, list[bytes]]:
 
 def _same_person_anchor(db: sqlite3.Connection, observation_id: bytes) -> bytes:
     """The anchor of an utterance's own voice that was named before, else the utterance itself."""
-    named = [act.target for act in acts_on_persons(db) if act.kind == "label" and not act.value.get("also")]
-    own = db.execute(
-        "SELECT v.voice_id FROM voice_of AS v JOIN observation AS o ON o.n = v.n WHERE o.observation_id = ?",
-        (observation_id,),
-    ).fetchone()
-    for target in reversed(named):
-        row = db.execute(
-            "SELECT v.voice_id FROM voice_of AS v JOIN observation AS o ON o.n = v.n"
-            " WHERE o.observation_id = ?",
-            (target,),
-        ).fetchone()
-        if row is not None and row == own:
-            return target
-    return observation_id
+    own, _ = _whose(db, observation_id)
+    return _named_last(db, lambda voice_id, _: voice_id == own) or observation_id
 
 
 def _anchor(db: sqlite3.Connection, person_id: bytes) -> bytes:
     """The utterance that stands for a person: the one that was named last, else the first that was heard."""
-    named = [act.target for act in acts_on_persons(db) if act.kind == "label" and not act.value.get("also")]
-    for target in reversed(named):
-        row = db.execute(
-            "SELECT w.person_id FROM observation AS o JOIN voice_of AS v ON v.n = o.n"
-            " JOIN voice AS w ON w.voice_id = v.voice_id WHERE o.observation_id = ?",
-            (target,),
-        ).fetchone()
-        if row is not None and row[0] == person_id:
-            return target
+    if (named := _named_last(db, lambda _, person: person == person_id)) is not None:
+        return named
     row = db.execute("SELECT anchor FROM person WHERE person_id = ?", (person_id,)).fetchone()
     return bytes(row[0])
+
+
+def _named_last(
+    db: sqlite3.Connection, is_meant: Callable[[bytes | None, bytes | None], bool]
+) -> bytes | None:
+    """The utterance of the newest label whose voice and person are meant; None where there is none."""
+    named = [act.target for act in acts_on_persons(db) if act.kind == "label" and not act.value.get("also")]
+    for target in reversed(named):
+        voice_id, person_id = _whose(db, target)
+        if voice_id is not None and is_meant(voice_id, person_id):
+            return target
+    return None
+
+
+def _whose(db: sqlite3.Connection, observation_id: bytes) -> tuple[bytes | None, bytes | None]:
+    """The voice of an utterance, and the person whose voice it is; None for what is not known."""
+    row = db.execute(
+        "SELECT v.voice_id, w.person_id FROM observation AS o JOIN voice_of AS v ON v.n = o.n"
+        " LEFT JOIN voice AS w ON w.voice_id = v.voice_id WHERE o.observation_id = ?",
+        (observation_id,),
+    ).fetchone()
+    return row if row is not None else (None, None)
 
 
 def _utterance(db: sqlite3.Connection, told: str, persons: list[bytes]) -> bytes:

@@ -15,7 +15,7 @@ import hashlib
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,18 +58,6 @@ class Heard:
     seconds: float
     overlap: float
     vector: Vector
-
-
-class PersonMap(Protocol):
-    """A strategy that makes persons of utterances."""
-
-    def hear(self, heard: Heard) -> None:
-        """Takes the next utterance of the log."""
-        ...
-
-    def persons(self) -> list[Person]:
-        """The persons that stand, in the order in which they were first heard."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -143,7 +131,7 @@ class Person:
         return next((one.name.casefold() for one in self.names if not one.also), "")
 
 
-class VoiceMap:
+class PersonMap:
     """The person map of the voices of one encoder.
 
     Args:

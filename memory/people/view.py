@@ -16,7 +16,7 @@ import numpy as np
 
 from memory.log.acts import acts_on_persons
 from memory.people.calibration import Calibration, calibration_of
-from memory.people.map import Heard, Person, VoiceMap
+from memory.people.map import Heard, Person, PersonMap
 from memory.people.wishes import Wishes, wishes_of
 from memory.settings import PeopleSettings
 
@@ -48,7 +48,7 @@ class PeopleView:
 
     def __init__(self, settings: PeopleSettings) -> None:
         self._settings = settings
-        self._maps: dict[str, VoiceMap] = {}
+        self._maps: dict[str, PersonMap] = {}
         self._scales: dict[str, Calibration] = {}
         self._sizes: dict[str, int] = {}
         self._wishes = Wishes()
@@ -83,11 +83,11 @@ class PeopleView:
         self._maps, self._scales, self._sizes, self._last_key = {}, {}, {}, 0
         self._written, self._is_anew = _read(db), True
 
-    def _map(self, encoder_id: str) -> VoiceMap:
+    def _map(self, encoder_id: str) -> PersonMap:
         if encoder_id not in self._maps:
             scale = calibration_of(encoder_id, self._settings.join_at)
             self._scales[encoder_id] = scale
-            self._maps[encoder_id] = VoiceMap(scale, self._wishes)
+            self._maps[encoder_id] = PersonMap(scale, self._wishes)
         return self._maps[encoder_id]
 
     def _is_of_size(self, encoder_id: str, heard: Heard) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -421,15 +421,6 @@ class PlaceMap:
         self._note(view_id, is_added=False)
 
     # Going on.
-
-    def forget(self, view_ids: Iterable[bytes]) -> None:
-        """Lets go of views, and of places of which none is left."""
-        gone = set(view_ids)
-        for view_id in gone:
-            self.drop(view_id)
-        for at in self.at.values():
-            at.visit = [one for one in at.visit if one not in gone]
-            at.away = [one for one in at.away if one not in gone]
 
     def resume(
         self, changes: Sequence[Change], views: Mapping[bytes, View], owner: Mapping[bytes, bytes]

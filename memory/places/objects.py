@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from memory.bounds import NAME_CHARS, TEXT_CHARS
+from memory.bounds import NAME_CHARS
 from memory.log.reader import observations_of, sources_at
 from memory.places.changes import Change, Rules, Sighting, Stay, gone, moved, new
 from memory.places.settings import PlaceSettings
 from memory.places.stays import Sights, names, stays_of, strictly, word_forms
 from memory.places.told import named_places
 from memory.recall.at_places import with_places
+from memory.recall.items import item_of
 from stream.messages.evidence import EvidenceItem
 from stream.messages.places import ObjectsAsk, ObjectsTold, ObjectTold
 from stream.wire.bounds import fitting, shortened
@@ -213,24 +214,7 @@ def _items(db: sqlite3.Connection, numbers: Sequence[int], as_of: int | None) ->
         for row in sources_at(db, as_of, {(one.source_id, one.session) for one in found})
     }
     return {
-        one.n: EvidenceItem(
-            observation_id=one.observation_id,
-            span_id=b"",
-            source_id=one.source_id,
-            session=one.session,
-            uri=rows[one.source_id, one.session].uri,
-            kind=one.kind,
-            level="",
-            pts0_ns=one.pts0_ns,
-            pts1_ns=one.pts1_ns,
-            t0_ns=one.t0_ns,
-            t1_ns=one.t1_ns,
-            text=shortened(one.text, TEXT_CHARS),
-            place=shortened(one.place, NAME_CHARS),
-            language=one.language,
-            confidence=one.confidence,
-            thumbnail=one.thumbnail,
-        )
+        one.n: item_of(one, rows[one.source_id, one.session])
         for one in found
         if (one.source_id, one.session) in rows
     }

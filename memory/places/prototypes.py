@@ -54,21 +54,3 @@ def gives_way(ids: Sequence[bytes], vectors: Rows, others: Rows) -> int:
 def _shares(nearest: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     shares = np.exp(nearest - nearest.max())
     return np.asarray(shares / shares.sum())
-
-
-def chosen(ids: Sequence[bytes], vectors: Rows, others: Rows, most: int) -> list[bytes]:
-    """At most `most` views of a place that stand for it, in order of their ids.
-
-    Args:
-        ids: Of the views, in any order.
-        vectors: (N, D), theirs, of unit length.
-        others: (M, D), prototypes of other places.
-        most: How many to keep.
-    """
-    order = sorted(range(len(ids)), key=lambda place: ids[place])
-    kept, rows = [ids[place] for place in order], vectors[order]
-    while len(kept) > most:
-        place = gives_way(kept, rows, others)
-        del kept[place]
-        rows = np.delete(rows, place, axis=0)
-    return kept

@@ -24,7 +24,8 @@ from memory.places.owner import Owner, Row
 from memory.places.recognition import Recognises, SampledRecogniser, Vector
 from memory.places.settings import PlaceSettings
 from memory.places.visits import make_visits, tend_places
-from stream.messages.place_view import MOST_POINTS
+from stream.errors import Malformed
+from stream.messages.place_view import PlaceView, place_view
 
 KEY = "place"
 """Kind of the keys of views, and of the views themselves."""
@@ -482,8 +483,7 @@ def _changes(db: sqlite3.Connection, encoder_id: str) -> list[tuple[Change, int]
 def _logged_view(row: Sequence[Any], settings: PlaceSettings) -> LoggedView:
     n, view_id, source_id, session, pts0_ns, pts1_ns, commit_no, lat, lon, payload, *rest = row
     encoder_id, dimension, packed, kind, uri = rest
-    told = msgpack.unpackb(payload) if payload else {}
-    name = uri or ""
+    told, name = view_in(payload), uri or ""
     if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
         lat = lon = None
     view = View(
@@ -491,8 +491,8 @@ def _logged_view(row: Sequence[Any], settings: PlaceSettings) -> LoggedView:
         (source_id, session),
         pts0_ns,
         unpack_vectors([packed], dimension)[0],
-        local_of(told),
-        quality_of(told),
+        LocalFeatures(*told.points()) if told.xy else None,
+        told.quality,
         lat,
         lon,
         camera=kind in LIVE_KINDS,
@@ -501,24 +501,12 @@ def _logged_view(row: Sequence[Any], settings: PlaceSettings) -> LoggedView:
     return LoggedView(n, pts1_ns, commit_no, encoder_id, view)
 
 
-def quality_of(told: dict[str, object]) -> float:
-    """The quality in a view's payload, 0 to 1; 0 where it is no such number, 1 where none is told."""
-    quality = told.get("quality", 1.0)
-    return float(quality) if isinstance(quality, int | float) and 0 <= quality <= 1 else 0.0
-
-
-def local_of(told: dict[str, object]) -> LocalFeatures | None:
-    """The points of a view's payload; None where it has none, too many, or bytes that are no whole rows."""
-    xy, descriptors = told.get("xy"), told.get("descriptors")
-    if not isinstance(xy, bytes) or not isinstance(descriptors, bytes) or not xy or len(xy) % 4:
-        return None
-    n = len(xy) // 4
-    if n > MOST_POINTS or not descriptors or len(descriptors) % n:
-        return None
-    return LocalFeatures(
-        np.frombuffer(xy, "<u2").reshape(n, 2).astype(np.uint16),
-        np.frombuffer(descriptors, np.uint8).reshape(n, -1),
-    )
+def view_in(payload: bytes | None) -> PlaceView:
+    """What the payload of a view says; of one that cannot be read that it says nothing of its place."""
+    try:
+        return place_view({"quality": 1.0} | (msgpack.unpackb(payload) if payload else {}))
+    except Malformed:
+        return PlaceView(quality=0.0)
 
 
 def _packed_at(at: At) -> bytes:

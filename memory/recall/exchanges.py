@@ -9,13 +9,14 @@ from typing import NamedTuple
 import msgpack
 import msgspec
 
-from memory.bounds import NAME_CHARS, TEXT_CHARS
-from memory.log.reader import Logged, SourceRow, last_commit, marks, observations_of, pages
+from memory.bounds import TEXT_CHARS
+from memory.log.reader import Logged, last_commit, marks, observations_of, pages
 from memory.recall.gates import gates_of
+from memory.recall.items import item_of
 from memory.recall.known_sources import Sources
 from memory.recall.words import Stemmer, content_words
 from stream.messages import Cue, Evidence, EvidenceItem
-from stream.messages.dialogue import DIALOGUE_ID, DIALOGUE_URI, EXCHANGE, Asked, asked_in
+from stream.messages.dialogue import DIALOGUE_ID, EXCHANGE, Asked, asked_in, exchange_item
 from stream.wire.bounds import fitting, shortened
 
 MOST_EXCHANGES = 2_000
@@ -97,53 +98,22 @@ def _cited(db: sqlite3.Connection, every: Iterable[Asked]) -> dict[bytes, Logged
 
 
 def _told(one: _Exchange, share: float, cited: dict[bytes, Logged], known: Sources) -> list[EvidenceItem]:
-    asked = EvidenceItem(
-        observation_id=one.observation_id,
-        span_id=b"",
-        source_id=DIALOGUE_ID,
-        session=0,
-        uri=DIALOGUE_URI,
-        kind=EXCHANGE,
-        level="",
-        pts0_ns=one.pts0_ns,
-        pts1_ns=one.pts1_ns,
-        t0_ns=one.t0_ns,
-        t1_ns=one.t1_ns,
-        text=shortened(one.asked.asked, TEXT_CHARS),
-        score=round(share, 4),
-        grounding={"lexical_share": round(share, 4)},
+    asked = exchange_item(
+        one.observation_id,
+        (one.pts0_ns, one.pts1_ns),
+        (one.t0_ns, one.t1_ns),
+        shortened(one.asked.asked, TEXT_CHARS),
+    )
+    asked = msgspec.structs.replace(
+        asked, score=round(share, 4), grounding={"lexical_share": round(share, 4)}
     )
     found = [cited.get(bytes.fromhex(name)) for name in one.asked.cited[:CITED_OF_EACH]]
     sources = known.every
     return [
         asked,
         *(
-            _of_answer(item, one.observation_id, sources[item.source_id, item.session])
+            item_of(item, sources[item.source_id, item.session], one.observation_id, EXCHANGE)
             for item in found
             if item is not None and (item.source_id, item.session) in sources
         ),
     ]
-
-
-def _of_answer(item: Logged, exchange_id: bytes, source: SourceRow) -> EvidenceItem:
-    return EvidenceItem(
-        observation_id=item.observation_id,
-        span_id=exchange_id,
-        source_id=item.source_id,
-        session=item.session,
-        uri=source.uri,
-        kind=item.kind,
-        level=EXCHANGE,
-        pts0_ns=item.pts0_ns,
-        pts1_ns=item.pts1_ns,
-        t0_ns=item.t0_ns,
-        t1_ns=item.t1_ns,
-        text=shortened(item.text, TEXT_CHARS),
-        place=shortened(item.place, NAME_CHARS),
-        speaker=shortened(item.speaker, NAME_CHARS),
-        language=item.language,
-        confidence=item.confidence,
-        thumbnail=item.thumbnail,
-        source_kind=source.kind if source.kind == "chat" else "",
-        time_zone=source.time_zone if source.kind == "chat" else "",
-    )

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from memory.bounds import NAME_CHARS, NEARBY_CHARS, TEXT_CHARS
+from memory.bounds import NEARBY_CHARS
 from memory.keys.index import IndexShelf
 from memory.log.reader import Logged, SourceRow, ends_in, last_commit, observations_of
 from memory.people.names import with_speakers
@@ -24,6 +25,7 @@ from memory.recall.at_places import with_places
 from memory.recall.candidates import Candidates, QuestionKey, find, in_gates
 from memory.recall.exchanges import exchanges
 from memory.recall.gates import Gates, gates_of
+from memory.recall.items import item_of
 from memory.recall.known_sources import KnownSources, Sources
 from memory.recall.moments import Moment, distinct_moments, moments_of
 from memory.recall.past import last_n_of, rarity_of
@@ -424,25 +426,9 @@ def _evidence_item(
     span: tuple[bytes, str, str],
     picture: str,
 ) -> EvidenceItem:
-    item = one.item
     span_id, level, span_picture = span
-    return EvidenceItem(
-        observation_id=item.observation_id,
-        span_id=span_id,
-        source_id=item.source_id,
-        session=item.session,
-        uri=source.uri,
-        kind=item.kind,
-        level=level,
-        pts0_ns=item.pts0_ns,
-        pts1_ns=item.pts1_ns,
-        t0_ns=item.t0_ns,
-        t1_ns=item.t1_ns,
-        text=shortened(item.text, TEXT_CHARS),
-        place=shortened(item.place, NAME_CHARS),
-        speaker=shortened(item.speaker, NAME_CHARS),
-        language=item.language,
-        confidence=item.confidence,
+    return msgspec.structs.replace(
+        item_of(one.item, source, span_id, level),
         thumbnail=picture or span_picture,
         score=round(one.score, 4),
         scorers=one.terms,
@@ -450,8 +436,6 @@ def _evidence_item(
         neighbours=tuple(shortened(neighbour.text, NEARBY_CHARS) for neighbour in near),
         moment_pts0_ns=None if moment is None else moment.pts0_ns,
         moment_pts1_ns=None if moment is None else moment.pts1_ns,
-        source_kind=source.kind if source.kind == "chat" else "",
-        time_zone=source.time_zone if source.kind == "chat" else "",
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 
 import msgspec
 
+from stream.messages.evidence import EvidenceItem
 from stream.messages.observation import ID_BYTES, SourceRecord, TrackRecord
 
 DIALOGUE = "dialogue"
@@ -50,6 +51,33 @@ def asked_in(payload: object) -> Asked:
     except (msgspec.ValidationError, ValueError):
         return Asked(asked="")
     return told
+
+
+def exchange_item(
+    observation_id: bytes, pts_ns: tuple[int, int], t_ns: tuple[int | None, int | None], asked: str
+) -> EvidenceItem:
+    """An exchange as what an answer may cite.
+
+    Args:
+        observation_id: Its own.
+        pts_ns: Where it stands in the dialogue, from and to.
+        t_ns: UTC of both, None where that is not known.
+        asked: The question, as long as it is to be told.
+    """
+    return EvidenceItem(
+        observation_id=observation_id,
+        span_id=b"",
+        source_id=DIALOGUE_ID,
+        session=0,
+        uri=DIALOGUE_URI,
+        kind=EXCHANGE,
+        level="",
+        pts0_ns=pts_ns[0],
+        pts1_ns=pts_ns[1],
+        t0_ns=t_ns[0],
+        t1_ns=t_ns[1],
+        text=asked,
+    )
 
 
 def dialogue_source() -> SourceRecord:

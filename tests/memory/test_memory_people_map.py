@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from memory.people.calibration import MEASURED, calibration_of
-from memory.people.map import Heard, VoiceMap
+from memory.people.map import Heard, PersonMap
 from memory.people.wishes import wishes_of
 from stream.messages import Act
 
@@ -57,7 +57,7 @@ def act(kind, target, order, text="", **value):
 
 
 def heard(utterances, acts=()):
-    made = VoiceMap(calibration_of(ENCODER), wishes_of(acts))
+    made = PersonMap(calibration_of(ENCODER), wishes_of(acts))
     for one in utterances:
         made.hear(one)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgpack
 import msgspec
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from memory.places import told as place_told
 from memory.places.recognition import SampledRecogniser
 from memory.places.service import Places
 from memory.places.settings import PlaceSettings
-from memory.places.store import forget_map, local_of
+from memory.places.store import forget_map, view_in
 from memory.places.whitening import unit
 from memory.retain.at_places import frames_over
 from memory.retain.plan import fair_shares
@@ -108,10 +109,11 @@ def test_a_key_of_another_length_is_left_out(store, reader, take, places):
 
 def test_more_points_than_a_view_has_are_none():
     """Two pictures of 16 000 points would be compared by a table of a gigabyte."""
-    assert local_of({"xy": bytes(4 * 201), "descriptors": bytes(201)}) is None
-    held = local_of({"xy": bytes(4 * 200), "descriptors": bytes(200)})
-    assert held is not None
-    assert held.xy.shape == (200, 2)
+    most = {"quality": 1.0, "xy": bytes(4 * 200), "descriptors": bytes(200), "depth": 1}
+    held = view_in(msgpack.packb(most))
+    assert held.points()[0].shape == (200, 2)
+    over = view_in(msgpack.packb(most | {"xy": bytes(4 * 201), "descriptors": bytes(201)}))
+    assert (over.quality, len(over.points()[0])) == (0.0, 0)
 
 
 @pytest.mark.parametrize(

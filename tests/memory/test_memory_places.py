@@ -12,7 +12,7 @@ from memory.forget.service import Forget
 from memory.places import whitening
 from memory.places.geometry import Agreement, LocalFeatures
 from memory.places.map import PlaceMap, View, place_id_of
-from memory.places.prototypes import chosen, drift, relation
+from memory.places.prototypes import drift, gives_way, relation
 from memory.places.recognition import SampledRecogniser
 from memory.places.service import Places
 from memory.places.settings import PlaceSettings
@@ -331,6 +331,16 @@ def test_a_fixed_camera_is_one_place_whatever_it_sees(store, reader, take, place
 
 
 # Prototypes.
+
+
+def chosen(ids, rows, others, most):
+    """What is left of a place where one after another gives way, as the map has it."""
+    order = sorted(range(len(ids)), key=lambda n: ids[n])
+    ids, rows = [ids[n] for n in order], rows[order]
+    while len(ids) > most:
+        n = gives_way(ids, rows, others)
+        ids, rows = ids[:n] + ids[n + 1 :], np.delete(rows, n, axis=0)
+    return ids
 
 
 def test_prototypes_do_not_depend_on_the_order_of_views():

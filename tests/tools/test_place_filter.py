@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory.places.sequence import PlaceFilter, PlaceGraph, WalkRules, smoothed
 from stream.errors import ConfigError
+from tools.place_filter import PlaceFilter, PlaceGraph, WalkRules, smoothed
 
 
 def corridor(n, floors):
