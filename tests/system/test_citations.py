@@ -10,54 +10,21 @@ import sys
 
 import pytest
 
-from stream.messages import CommitPut, Cue, Evidence, Observation, RecallAsk, SourceRecord, TrackMark
+from stream.messages import Cue, Evidence, RecallAsk
 from stream.messages.citations import WeightsAsk, WeightsTold
-from stream.messages.observation import CommitAck, TrackRecord, observation_id
 from stream.messages.turn import TurnFinal, TurnOpen
+from tests.system.talk import tell
 from tools.house import House
 
 pytestmark = [pytest.mark.system, pytest.mark.model]
 
-S = 1_000_000_000
-SOURCE = b"talk".ljust(16, b".")
 LEARNING = {"memory__recall__learn": "true", "supervisor__beat_s": "0.2", "supervisor__backoff_s": "0.1"}
-SAID = [
-    "The ferry to the island leaves every morning at seven.",
-    "My grandmother bakes rye bread on Sundays.",
-    "The spare key hangs behind the blue door.",
-    "A thunderstorm knocked out the power in the village.",
-    "Our neighbour keeps bees and sells honey at the market.",
-    "The museum closes early on the first Monday of the month.",
-]
-
-
-def talk():
-    where = {"source_id": SOURCE, "session": 0}
-    track = TrackRecord(track=0, media="audio")
-    source = SourceRecord(**where, kind="file", uri="/media/talk.wav", tracks=(track,))
-    observations = tuple(
-        Observation(
-            **where,
-            observation_id=observation_id(SOURCE, 0, "utterance", "test", n * 60 * S),
-            track=0,
-            kind="utterance",
-            producer_id="test",
-            pts0_ns=n * 60 * S,
-            pts1_ns=(n * 60 + 4) * S,
-            text=text,
-        )
-        for n, text in enumerate(SAID)
-    )
-    mark = TrackMark(**where, track=0, through_pts_ns=600 * S, eof=True)
-    return CommitPut(outbox_seq=1, sources=(source,), observations=observations, marks=(mark,))
 
 
 @pytest.fixture
 def house(tmp_path):
     with House(tmp_path / "store", "test", LEARNING) as own:
-        own.caller("memory").ask_for(CommitAck, talk(), timeout_s=30)
-        own.wait_for(lambda: own.memory().sources[0].consolidated, 30, "the talk is consolidated")
-        own.wait_for(lambda: own.memory().pending_keys == 0, 60, "the keys are made")
+        tell(own)
         yield own
 
 
