@@ -60,6 +60,8 @@ FRAMING_WORDS = word_set(
 """Words about perceiving, telling and ordering, and verbs too light to tell one moment
 from another: they frame a question and are not what it is about."""
 
+from stream.plurals import without_plural
+
 PERSON_WORDS = word_set(
     """
     man men woman women boy boys girl girls child children kid kids baby guy guys lady ladies gentleman host
@@ -145,7 +147,7 @@ def stem(word: str) -> str:
     word = _IRREGULAR.get(word, word)
     if len(word) <= 3 or not word.isalpha():
         return word
-    word = _without_plural(word)
+    word = without_plural(word)
     for ending in ("ing", "ed"):
         root = word[: -len(ending)]
         if word.endswith(ending) and len(root) >= 3 and _VOWEL.search(root):
@@ -156,16 +158,6 @@ def stem(word: str) -> str:
     if word.endswith("y") and len(word) > 3 and word[-2] not in "aeiou":
         return word[:-1] + "i"
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
-
-
-def _without_plural(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(("sses", "xes", "ches", "shes", "zes")):
-        return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
 
 
 def is_past_form(word: str) -> bool:

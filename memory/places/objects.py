@@ -58,7 +58,7 @@ def _seen(
     done: set[tuple[bytes, int] | None] = set()
     for stay in stays if phrases else ():
         # Without a known time nobody knows which is last: each recording has its own.
-        line = None if stay.t0_ns is not None else (stay.source_id, stay.session)
+        line = _line(stay)
         if line in done or len(done) > MOST_RECORDINGS:
             continue
         fitting_ones = [one for _, one in sights.sightings(stay) if names(one, phrases)]

@@ -17,6 +17,7 @@ from memory.log.reader import MIDDLE, known_by, marks
 from memory.places.changes import By, Rules, Sighting, Stay, key_of
 from memory.recall.gates import Clause, gates_of
 from stream.messages.cue import Cue
+from stream.plurals import without_plural
 
 MOST_STAYS = 4_000
 """Stays that are looked at, the newest."""
@@ -184,17 +185,7 @@ def names(sighting: Sighting, phrases: Sequence[Sequence[str]]) -> bool:
 def word_forms(text: str) -> tuple[str, ...]:
     """The words of a text in lower case, without plural endings."""
     plain = "".join(c if c.isalnum() else " " for c in text.casefold())
-    return tuple(_one_of(word) for word in plain.split())
-
-
-def _one_of(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 4 and word.endswith(("xes", "ches", "shes", "sses")):
-        return word[:-2]
-    return (
-        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
-    )
+    return tuple(without_plural(word) for word in plain.split())
 
 
 def strictly(rules: Rules, sighting: Sighting) -> bool:

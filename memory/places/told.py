@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from memory.bounds import NAME_CHARS
 from memory.log.acts import acts_of
@@ -143,7 +144,7 @@ def _thumbnail(db: sqlite3.Connection, place_id: bytes) -> str:
     return media_path(row[0], row[1]) if row is not None else ""
 
 
-def _visit(db: sqlite3.Connection, row: Sequence[object]) -> VisitTold:
+def _visit(db: sqlite3.Connection, row: Sequence[Any]) -> VisitTold:
     visit_id, place_id, source_id, session, uri, pts0_ns, pts1_ns, t0_ns, t1_ns, views = row
     within = (source_id, session, pts0_ns, pts1_ns)
     texts = db.execute(
@@ -154,16 +155,16 @@ def _visit(db: sqlite3.Connection, row: Sequence[object]) -> VisitTold:
         (*within, LINES),
     )
     return VisitTold(
-        visit_id=visit_id,  # type: ignore[arg-type]
-        place_id=place_id,  # type: ignore[arg-type]
-        source_id=source_id,  # type: ignore[arg-type]
-        session=session,  # type: ignore[arg-type]
+        visit_id=visit_id,
+        place_id=place_id,
+        source_id=source_id,
+        session=session,
         uri=str(uri or ""),
-        pts0_ns=pts0_ns,  # type: ignore[arg-type]
-        pts1_ns=pts1_ns,  # type: ignore[arg-type]
-        t0_ns=t0_ns,  # type: ignore[arg-type]
-        t1_ns=t1_ns,  # type: ignore[arg-type]
-        views=views,  # type: ignore[arg-type]
+        pts0_ns=pts0_ns,
+        pts1_ns=pts1_ns,
+        t0_ns=t0_ns,
+        t1_ns=t1_ns,
+        views=views,
         lines=tuple(shortened(str(text), NAME_CHARS) for _, text in texts),
     )
 

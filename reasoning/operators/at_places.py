@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
@@ -191,8 +192,7 @@ def _tell_none(asking: Asking, draft: Draft, replies: dict[Change, ObjectsTold])
     if not told.stays_since:
         draft.say(f"Nothing was seen{there} in the time that is asked about.")
         return "not_seen"
-    changed = {"new": "new", "gone": "gone", "moved": "moved"}
-    what = " or ".join(changed[change] for change in replies)
+    what = " or ".join(replies)
     if not told.compared:
         draft.say(f"I cannot say what is {what}{there}: no object was known in {told.stays_since} visits.")
         return "uncertain"
@@ -207,11 +207,11 @@ def _tell_none(asking: Asking, draft: Draft, replies: dict[Change, ObjectsTold])
 # Words.
 
 
-def _ask(asking: Asking, change: str, names: tuple[str, ...] = ()) -> ObjectsTold | None:
+def _ask(asking: Asking, change: Change | Literal["seen"], names: tuple[str, ...] = ()) -> ObjectsTold | None:
     if asking.objects is None or (change == "seen" and not names):
         return None
     cue = msgspec.structs.replace(asking.question.cue("", asking.gates), text="", kinds=())
-    ask = ObjectsAsk(cue=cue, change=change, names=names, limit=2 * MOST_TOLD)  # type: ignore[arg-type]
+    ask = ObjectsAsk(cue=cue, change=change, names=names, limit=2 * MOST_TOLD)
     return asking.objects(ask)
 
 
