@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from stream.plurals import without_plural
+
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _VOWEL = re.compile(r"[aeiouy]")
 
@@ -59,8 +61,6 @@ FRAMING_WORDS = word_set(
 )
 """Words about perceiving, telling and ordering, and verbs too light to tell one moment
 from another: they frame a question and are not what it is about."""
-
-from stream.plurals import without_plural
 
 PERSON_WORDS = word_set(
     """
