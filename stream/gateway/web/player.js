@@ -4,7 +4,12 @@ import { momentUrl, pictureUrl } from "./api.js";
 import { byId, el, icon, setText } from "./dom.js";
 import { momentTime, sourceName } from "./times.js";
 
-const WITHOUT_CLIP = new Set(["exchange", "note", "turn", "message"]);
+/** Where a moment plays: the gateway says so itself, and says null where there is nothing to play. */
+function playUrl(item) {
+  if (item.play === null || item.play?.uri === null) return "";
+  const told = typeof item.play === "string" ? item.play : item.play?.uri;
+  return told?.startsWith("/api/") ? told : item.id ? momentUrl(item.id) : "";
+}
 
 /** Wire the sheet once. */
 export function startPlayer() {
@@ -34,13 +39,15 @@ export function playMoment(item) {
   byId("player-plain").hidden = true;
   video.hidden = false;
   byId("player").showModal();
-  if (WITHOUT_CLIP.has(item.kind) || !item.id) return tellPlain();
+  const url = playUrl(item);
+  if (!url) return tellPlain();
   const poster = pictureUrl(item.thumbnail);
   if (poster) video.poster = poster;
   else video.removeAttribute("poster");
-  video.src = momentUrl(item.id);
+  video.src = url;
   // Where sound may not begin by itself, the controls are there.
   video.play().catch(() => {});
+  return undefined;
 }
 
 function titleOf(item) {
