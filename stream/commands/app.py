@@ -24,6 +24,7 @@ from stream.commands import (
     forget,
     import_,
     index,
+    mcp,
     models,
     people,
     pin,
@@ -85,6 +86,7 @@ app.command("restore")(snapshot.restore)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)
 app.add_typer(places.app, name="places")
