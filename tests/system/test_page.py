@@ -196,13 +196,14 @@ def test_camera_and_microphone_arrive_as_webm_in_order(browser, gateway, complai
     until(lambda: any(c["has_audio"] and c["has_video"] for c in said(gateway, "camera") if c["state"] == "open"), "both")
     segment = said(gateway, "camera")[-1]["segment"]
     until(lambda: sum(c[2] == segment for c in gateway.chunks) >= 12, "chunks of both")
-    page.click("#pause")
+    page.click("#camera-switch")
+    page.click("#microphone-switch")
     until(lambda: said(gateway, "camera")[-1]["state"] == "close", "it is told that the camera closed")
     mine = [c for c in gateway.chunks if c[2] == segment]
     assert [c[3] for c in mine] == list(range(len(mine))), "no chunk is missing or out of order"
     assert all((c[0], c[1]) == (1, 1) for c in mine)
     gaps_ms = [(b[4] - a[4]) / 1e6 for a, b in zip(mine, mine[1:], strict=False)]
-    assert min(gaps_ms) > 0
+    assert min(gaps_ms) >= 0
     assert abs(mine[0][4] / 1e9 - time.time()) < 120
     path = tmp_path / "got.webm"
     path.write_bytes(b"".join(c[5] for c in mine))
@@ -234,10 +235,8 @@ def test_pause_closes_the_devices_and_resume_opens_them(browser, gateway):
     assert len(gateway.chunks) == before, "nothing is sent while paused"
     page.click("#pause")
     until_page(page, "window.tracks.some(track => track.readyState === 'live')")
-    opened = [told["segment"] for told in said(gateway, "camera") if told["state"] == "open"]
-    until(lambda: len({c[2] for c in gateway.chunks}) > 1, "it sends again")
-    opened = [told["segment"] for told in said(gateway, "camera") if told["state"] == "open"]
-    assert len(set(opened)) == 2, "a new segment after the pause"
+    until(lambda: len({c[2] for c in gateway.chunks}) > 1, "it sends again, in a new segment")
+    assert len(said(gateway, "camera")) == 1, "the source was paused, never closed"
     assert not page.is_visible("#paused-banner")
 
 
@@ -246,9 +245,11 @@ def test_a_pause_by_someone_else_closes_this_camera(browser, gateway):
     page.click("#camera-switch")
     until(lambda: gateway.chunks, "it sends")
     name = said(gateway, "camera")[-1]["name"]
-    gateway.sources = [{"uri": f"browser:{name}", "state": "paused", "source_id": "", "read": 1}]
+    others = [{"uri": "rtsp://yard", "state": "reading", "source_id": "", "read": 1}]
+    gateway.sources = [*others, {"uri": f"browser:{name}", "state": "paused", "source_id": "", "read": 1}]
     gateway.state()
     page.wait_for_selector("#camera-switch[aria-pressed=false]")
+    assert not page.is_visible("#paused-banner"), "the others go on"
     assert page.evaluate("document.querySelector('#preview').srcObject") is None
 
 
@@ -256,7 +257,7 @@ def test_without_a_window_nothing_is_lost_and_the_rate_falls(browser, gateway):
     gateway.window = 0
     page = signed_in(browser, gateway)
     page.click("#camera-switch")
-    page.wait_for_selector("#camera-state:has-text('lower rate')", timeout=20_000)
+    page.wait_for_selector("#camera-state:has-text('lower rate')")
     held = len(gateway.chunks)
     assert held <= 8, "no more than the first window"
     gateway.window = 64

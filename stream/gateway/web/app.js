@@ -28,6 +28,8 @@ class App {
   constructor(identity) {
     this.identity = identity;
     this.wanted = null;
+    this.isServerPaused = false;
+    this.ownState = undefined;
     this.epochs = new Epochs();
     this.voice = new Voice(window.speechSynthesis, (epoch, state, text) => this.socket.say({ type: "playing", epoch, state, text }));
     this.socket = new LiveSocket({ message: (told) => this.hear(told), state: (state) => this.connection(state) });
@@ -111,16 +113,26 @@ class App {
   state(told) {
     const sources = told.sources ?? [];
     const open = sources.filter((one) => ["reading", "starting", "lost", "paused"].includes(one.state));
-    const isPaused = told.paused ?? (open.length > 0 && open.every((one) => one.state === "paused"));
+    // Without any source the server has no say: a pause of this page stays.
+    const isPaused = open.length ? open.every((one) => one.state === "paused") : this.isServerPaused;
     this.views.system.state(told);
-    if (isPaused !== this.views.system.isPaused) {
-      this.views.system.setPaused(Boolean(isPaused));
-      this.pausing(Boolean(isPaused));
+    // Only a change counts: a state that was on its way when the owner pressed a button must not undo it.
+    if (isPaused !== this.isServerPaused) {
+      this.isServerPaused = isPaused;
+      this.views.system.setPaused(isPaused);
+      this.pausing(isPaused);
     }
-    // Someone else paused this very camera: it closes here, too.
-    const own = sources.find((one) => one.uri === this.camera.uri);
-    if (own?.state === "paused" && this.camera.stream) this.pausing(true);
-    this.live.told(sources, Boolean(isPaused));
+    this.own(sources.find((one) => one.uri === this.camera.uri)?.state);
+    this.live.told(sources, this.views.system.isPaused);
+  }
+
+  /** Someone paused, or resumed, this very camera: it closes, or opens, here too. */
+  own(state) {
+    const before = this.ownState;
+    this.ownState = state;
+    if (state === before || this.views.system.isPaused) return;
+    if (state === "paused") this.pausing(true);
+    else if (before === "paused") this.pausing(false);
   }
 
   /** Close the own devices, or open again what was open. */
@@ -128,7 +140,7 @@ class App {
     if (isPaused) {
       this.wanted ??= { ...this.camera.wants };
       this.voice.silence();
-      await this.camera.close();
+      await this.camera.rest();
     } else if (this.wanted) {
       const wanted = this.wanted;
       this.wanted = null;

@@ -37,7 +37,8 @@ export class Camera {
     this.ladder = new Ladder();
     this.timer = 0;
     this.isChanging = Promise.resolve();
-    this.opened = new Map();
+    this.openedAs = "";
+    this.isResting = false;
   }
 
   get hasVideo() {
@@ -53,8 +54,9 @@ export class Camera {
   }
 
   /** Open or close the devices so that just these are open. Changes follow each other, never overlap. */
-  set(wants) {
+  set(wants, isResting = false) {
     this.wants = { ...this.wants, ...wants };
+    this.isResting = isResting;
     this.isChanging = this.isChanging.then(() => this._change()).catch((error) => this._fail(error));
     return this.isChanging;
   }
@@ -64,9 +66,14 @@ export class Camera {
     return this.set({ video: false, audio: false });
   }
 
+  /** As `close`, but the source stays, and is told as paused: the owner paused it. */
+  rest() {
+    return this.set({ video: false, audio: false }, true);
+  }
+
   /** The connection is there again: what was recorded meanwhile follows, in a segment of its own. */
   connected() {
-    this.opened.clear();
+    this.openedAs = "";
     this._flush();
   }
 
@@ -86,24 +93,31 @@ export class Camera {
   async _change() {
     const { video, audio } = this.wants;
     if (this.stream && this.hasVideo === video && this.hasAudio === audio) return;
-    this._release();
+    const drained = this._release();
     if (video || audio) {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: video && PICTURE, audio: audio && SOUND });
       for (const track of this.stream.getTracks()) track.addEventListener("ended", () => this._lost(track));
       this._record();
       this.timer = setInterval(() => this._look(), LOOK_MS);
     } else {
-      this.socket.say({ type: "camera", state: "close" });
+      this.hears.changed();
+      await drained;
+      this._flush();
       this.outgoing.clear();
+      if (!this.isResting) {
+        this.socket.say({ type: "camera", state: "close" });
+        this.openedAs = "";
+      }
     }
     this.hears.changed();
   }
 
   _release() {
     clearInterval(this.timer);
-    this._stopRecorder();
+    const drained = this._stopRecorder();
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     this.stream = null;
+    return drained;
   }
 
   _lost(track) {
@@ -126,9 +140,14 @@ export class Camera {
     this.hears.failed((words[error.name] ?? `The camera could not be opened: ${error.message}.`) + secure);
   }
 
+  /** Resolves when the last bytes of the recorder are in the queue. */
   _stopRecorder() {
-    if (this.recorder && this.recorder.state !== "inactive") this.recorder.stop();
+    const recorder = this.recorder;
     this.recorder = null;
+    if (!recorder || recorder.state === "inactive") return Promise.resolve();
+    const stopped = new Promise((resolve) => recorder.addEventListener("stop", resolve, { once: true }));
+    recorder.stop();
+    return stopped.then(() => recorder.drained);
   }
 
   _record() {
@@ -141,13 +160,13 @@ export class Camera {
     if (!mimeType) throw new Error("this browser cannot record WebM");
     for (const track of this.stream.getVideoTracks()) if (rung.frameHz) track.applyConstraints({ frameRate: { max: rung.frameHz } }).catch(() => {});
     const segment = (this.segment += 1);
-    this.opened.set(segment, false);
     const recorder = new MediaRecorder(new MediaStream(tracks), {
       mimeType, videoBitsPerSecond: rung.videoBps || undefined, audioBitsPerSecond: SOUND_BPS,
       // A key picture each two seconds: a clip begins at one.
       videoKeyFrameIntervalDuration: 2_000,
     });
-    const about = { name: this.name, segment, mime: mimeType, has_video: kind !== "sound", has_audio: kind !== "video" };
+    // What the devices give, not what this rung sends of it: the source is the same.
+    const about = { name: this.name, segment, mime: mimeType, has_video: this.hasVideo, has_audio: this.hasAudio };
     this._collect(recorder, about);
     this.recorder = recorder;
     this.shape = this._shapeNow();
@@ -158,14 +177,14 @@ export class Camera {
   _collect(recorder, about) {
     let index = 0;
     let tMs = performance.timeOrigin + performance.now();
-    let reading = Promise.resolve();
+    recorder.drained = Promise.resolve();
     recorder.ondataavailable = ({ data }) => {
       const began = tMs;
       tMs = performance.timeOrigin + performance.now();
       if (!data.size) return;
       const own = index;
       index += 1;
-      reading = reading.then(async () => {
+      recorder.drained = recorder.drained.then(async () => {
         this.outgoing.put({ segment: about.segment, index: own, tMs: began, bytes: await data.arrayBuffer(), about });
         this._flush();
       });
@@ -177,11 +196,11 @@ export class Camera {
     while (this.socket.isOpen) {
       const chunk = this.outgoing.take(this.socket.bufferedBytes, MAX_BUFFERED_BYTES);
       if (!chunk) return;
-      if (!this.opened.get(chunk.segment)) {
-        this.opened.clear();
-        this.opened.set(chunk.segment, true);
-        this.socket.say({ type: "camera", state: "open", ...chunk.about });
-      }
+      // Once for a source, not for each segment: opening starts a process at the server.
+      const { name, has_video: video, has_audio: audio } = chunk.about;
+      const openAs = `${name} ${video} ${audio}`;
+      if (openAs !== this.openedAs) this.socket.say({ type: "camera", state: "open", ...chunk.about });
+      this.openedAs = openAs;
       this.socket.sendBytes(frameOf(chunk));
     }
   }

@@ -53,7 +53,8 @@ export class Conversation {
       this.epochs.learn(epoch);
       this._overtake(this.epochs.newest);
       if (phase === "open" && text && !this.turns.has(epoch)) this._begin(epoch, turnId, text, "spoken");
-    } else if (phase === "ignored" && reason) setText(byId("voice-state"), "not for me");
+    } else if (phase === "cancelled") this._withdrawn(epoch);
+    else if (phase === "ignored" && reason) setText(byId("voice-state"), "not for me");
   }
 
   token({ epoch, text, sentence }) {
@@ -127,12 +128,17 @@ export class Conversation {
   /** Turns below this epoch are over: their words stay as far as they came, and say so. */
   _overtake(epoch) {
     this.voice.silence();
-    for (const turn of this.turns.values()) {
-      if (turn.isOver || turn.epoch >= epoch) continue;
-      turn.isOver = true;
-      if (!turn.hasWords) turn.said.textContent = "";
-      turn.box.append(el("p", { class: "hint" }, "Stopped."));
-    }
+    for (const turn of this.turns.values()) if (turn.epoch < epoch) this._withdrawn(turn.epoch);
+    this._stopShown();
+  }
+
+  /** The server withdrew just this turn. */
+  _withdrawn(epoch) {
+    const turn = this.turns.get(epoch);
+    if (!turn || turn.isOver) return;
+    turn.isOver = true;
+    if (!turn.hasWords) turn.said.textContent = "";
+    turn.box.append(el("p", { class: "hint" }, "Stopped."));
     this._stopShown();
   }
 
