@@ -87,7 +87,6 @@ def contained(
                 "analyzeduration": str(PROBE_US),
                 "probesize": str(PROBE_BYTES),
                 "fpsprobesize": "0",
-                "fflags": "nobuffer",
                 **(whitelist or {}),
             },
             metadata_errors="replace",
