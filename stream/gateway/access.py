@@ -105,7 +105,5 @@ def find(method: str, path: str) -> tuple[Row | None, bool]:
 def _pattern(path: str) -> re.Pattern[str]:
     if path.endswith("/*"):
         return re.compile(re.escape(path[:-1]) + r"[^\0]+")
-    parts = [
-        "[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]+\})", path)
-    ]
+    parts = ["[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]+\})", path)]
     return re.compile("".join(parts))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-from stream import __version__
 from stream.errors import OmniRecallError
 from stream.gateway import (
     routes_archive,
@@ -30,13 +29,14 @@ from stream.gateway.guard import Guard, Refusal
 from stream.process.log import Log
 
 WEB = Path(__file__).parent / "web"
+API_VERSION = "1"
 
 
 def build_app(gateway: Gateway) -> Guard:
     """The application of a gateway, behind its guard."""
     app = FastAPI(
         title="OmniRecall",
-        version=__version__,
+        version=API_VERSION,
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
@@ -58,7 +58,7 @@ def build_app(gateway: Gateway) -> Guard:
     )
 
 
-def _lifespan(gateway: Gateway):  # type: ignore[no-untyped-def]
+def _lifespan(gateway: Gateway) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -112,12 +112,13 @@ def _add_errors(app: FastAPI) -> None:
         # Never the value itself: it may be a token that was sent to the wrong place.
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"][1:]) or "body"
-        return JSONResponse({"error": "ConfigError", "message": f"{where}: {first['msg']}", "remedy": ""}, 422)
+        return JSONResponse(
+            {"error": "ConfigError", "message": f"{where}: {first['msg']}", "remedy": ""}, 422
+        )
 
     @app.exception_handler(HTTPException)
     async def known(request: Request, error: HTTPException) -> JSONResponse:
-        message = error.detail if isinstance(error.detail, str) else "there is nothing here"
-        told = {"error": "ConfigError", "message": message, "remedy": ""}
+        told = {"error": "ConfigError", "message": str(error.detail), "remedy": ""}
         return JSONResponse(told, error.status_code, error.headers)
 
     @app.exception_handler(Exception)

@@ -1,4 +1,4 @@
-"""What goes out as JSON: the forms of `--json` (`stream.commands.shapes`), with links that a browser can open.
+"""What goes out as JSON: the forms of `--json` (`stream.commands.shapes`), with links for browsers.
 
 A file's path is its name here; thumbnails and moments are addresses of the gateway.
 """

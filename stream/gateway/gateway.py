@@ -12,9 +12,9 @@ from starlette.requests import HTTPConnection
 from stream.errors import Unauthorised
 from stream.gateway.access import Identity
 from stream.gateway.keys import Keys, gateway_dir
-from stream.gateway.live import Pages
 from stream.gateway.moments import Moments
 from stream.gateway.names import in_url, lan_addresses, machine_names
+from stream.gateway.pages import Pages
 from stream.gateway.processes import Processes
 from stream.gateway.sessions import Pairing, Patience, Sessions
 from stream.gateway.settings import GatewaySettings

@@ -63,9 +63,7 @@ class Refusal(Exception):
         wait_s: When it may be tried again.
     """
 
-    def __init__(
-        self, status: int, error: str, message: str, remedy: str = "", wait_s: float = 0.0
-    ) -> None:
+    def __init__(self, status: int, error: str, message: str, remedy: str = "", wait_s: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
         self.error = error
@@ -269,7 +267,10 @@ def _token(scope: Scope, headers: _Headers) -> str | None:
 
 def _no_token() -> Refusal:
     return Refusal(
-        401, "Unauthorised", "a token is wanted", "omnirecall token tells it; send it as Authorization: Bearer"
+        401,
+        "Unauthorised",
+        "a token is wanted",
+        "omnirecall token tells it; send it as Authorization: Bearer",
     )
 
 

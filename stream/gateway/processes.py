@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
@@ -50,6 +51,10 @@ MOST_SPANS = 2_000
 NOTES_URI = "omnirecall://notes"
 NOTES_ID = blake2b(NOTES_URI.encode(), digest_size=16).digest()
 NOTE_CHARS = 4_000
+NOTE_PRODUCER = "gateway:note"
+NOTE_NS = 1_000_000
+"""A note takes a moment, as a turn of a chat does."""
+NO_GATES = Cue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Asked:
     """
 
     question: str
-    cue: Cue = Cue()
+    cue: Cue = NO_GATES
     k: int = 10
     dialogue: str = ""
     begins: bool = False
@@ -78,7 +83,7 @@ class Asked:
             k=self.k,
             dialogue_id=dialogue_id(self.dialogue) if self.dialogue else b"",
             begins=self.begins or not self.dialogue,
-            **({"streams": self.streams} if "streams" in TurnOpen.__struct_fields__ else {}),
+            streams=self.streams,
         )
 
 
@@ -143,8 +148,10 @@ class Processes:
 
     def own_caller(self, endpoint: str) -> AsyncCaller:
         """A connection of its own: turns of one page must not withdraw those of another."""
-        # What senders of this prefix ask counts as activity of people.
-        return AsyncCaller(self.run_dir, endpoint, f"command-gateway-{os.getpid()}")
+        # What senders of this prefix ask counts as activity of people; the supervisor opens what a command
+        # names, and of a gateway only what the configuration allows.
+        prefix = "gateway" if endpoint == "supervisor" else "command-gateway"
+        return AsyncCaller(self.run_dir, endpoint, f"{prefix}-{os.getpid()}")
 
     def subscriber(self, topics: Sequence[str]) -> AsyncSubscriber:
         """Events of some topics."""
@@ -168,7 +175,7 @@ class Processes:
 
     async def answer(
         self, question: Asked, caller: AsyncCaller | None = None
-    ) -> AsyncIterator[TurnToken | TurnFinal]:
+    ) -> AsyncGenerator[TurnToken | TurnFinal]:
         """The words of an answer as they come, then the whole of it.
 
         Raises:
@@ -188,7 +195,7 @@ class Processes:
 
     async def whole_answer(self, question: Asked) -> TurnFinal:
         """The answer alone. Raises as `answer`."""
-        async with contextlib.aclosing(self.answer(replace_streams(question))) as words:
+        async with contextlib.aclosing(self.answer(replace_fields(question, streams=False))) as words:
             async for told in words:
                 if isinstance(told, TurnFinal):
                     return told
@@ -296,25 +303,22 @@ class Processes:
         self._callers = {}
 
 
-def replace_streams(question: Asked) -> Asked:
-    """The same question, answered in one piece."""
-    import dataclasses
-
-    return dataclasses.replace(question, streams=False)
-
-
 def note_put(words: str, speaker: str, t_ns: int) -> CommitPut:
-    """A note for memory: one more turn of the chat of all notes, whose positions are UTC."""
-    where = {"source_id": NOTES_ID, "session": 0, "track": 0}
+    """A note for memory: one more turn of the chat of all notes, whose positions are UTC.
+
+    Its mark ends the chat so far, so that it becomes an event at once; a chat may grow.
+    """
     observation = Observation(
-        **where,
-        observation_id=observation_id(NOTES_ID, 0, "utterance", "gateway:note", t_ns),
+        observation_id=observation_id(NOTES_ID, 0, "utterance", NOTE_PRODUCER, t_ns),
+        source_id=NOTES_ID,
+        session=0,
+        track=0,
         kind="utterance",
-        producer_id="gateway:note",
+        producer_id=NOTE_PRODUCER,
         pts0_ns=t_ns,
-        pts1_ns=t_ns,
+        pts1_ns=t_ns + NOTE_NS,
         t0_ns=t_ns,
-        t1_ns=t_ns,
+        t1_ns=t_ns + NOTE_NS,
         text=words,
         speaker=speaker,
     )
@@ -327,5 +331,5 @@ def note_put(words: str, speaker: str, t_ns: int) -> CommitPut:
         t_origin_from="owner",
         tracks=(TrackRecord(track=0, media="text"),),
     )
-    mark = TrackMark(**where, through_pts_ns=t_ns)
+    mark = TrackMark(source_id=NOTES_ID, session=0, track=0, through_pts_ns=t_ns + NOTE_NS, eof=True)
     return CommitPut(outbox_seq=1, sources=(source,), observations=(observation,), marks=(mark,))

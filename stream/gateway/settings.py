@@ -31,7 +31,7 @@ class GatewaySettings(BaseModel):
     )
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
-        description="further names by which browsers may call it (Host header), without port: those of a proxy",
+        description="further names by which it may be called (Host header), without port: those of a proxy",
     )
     sources: tuple[str, ...] = Field(
         default=(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -98,7 +98,7 @@ class AsyncCaller:
         *,
         timeout_s: float = 5.0,
         trace_id: bytes = b"",
-    ) -> AsyncIterator[Decoded]:
+    ) -> AsyncGenerator[Decoded]:
         """Sends a request and gives its replies as they come, for as long as the caller takes them.
 
         Raises:
@@ -174,7 +174,7 @@ class AsyncSubscriber:
         self._socket.connect(ipc_address(run_dir, BUS_OUT))
         self.rejected = 0
 
-    async def events(self) -> AsyncIterator[Decoded]:
+    async def events(self) -> AsyncGenerator[Decoded]:
         """Events as they come, for ever."""
         while True:
             frames = await self._socket.recv_multipart()
