@@ -142,7 +142,7 @@ class Reading:
         place: AtPlace = "",
     ) -> Annotated[CallToolResult, told.Answered]:
         """A question with its answer."""
-        own = await asked(question, since=since or None, until=until or None, source=source, place=place)
+        own = await asked(question, since=since or None, until=until or None, source=source or None, place=place)
         if dialogue:
             own = replace(own, dialogue=f"mcp {self._dialogue} {dialogue}")
         final = await self._processes.whole_answer(own)
@@ -164,7 +164,7 @@ class Reading:
         place: AtPlace = "",
     ) -> Annotated[CallToolResult, told.Found]:
         """Moments that fit some words."""
-        gates = await gates_of(since or None, until or None, source, place)
+        gates = await gates_of(since or None, until or None, source or None, place)
         evidence = await self._processes.search(query, gates, k, kinds)
         result = await asyncio.to_thread(told.found, evidence, self._base_url)
         lines = [f"verdict: {result.verdict}", *(told.moment_line(one) for one in result.hits)]
@@ -184,7 +184,7 @@ class Reading:
         limit: Annotated[int, Field(ge=1, le=MOST_SPANS, description="how many spans at most")] = 50,
     ) -> Annotated[CallToolResult, told.Timeline]:
         """Spans in order of time."""
-        gates = await gates_of(since or None, until or None, source, place)
+        gates = await gates_of(since or None, until or None, source or None, place)
         ask = TimelineAsk(
             level=level,
             source=source,

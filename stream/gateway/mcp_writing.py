@@ -175,7 +175,7 @@ async def _selected(
     if last_minutes > 0:
         now_ns = time.time_ns()
         return ForgetAsk(sources=sources, t0_ns=now_ns - round(last_minutes * _NS_PER_MIN), t1_ns=now_ns)
-    gates = await gates_of(since or None, until or None, source, "")
+    gates = await gates_of(since or None, until or None, source or None, "")
     return ForgetAsk(sources=sources, t0_ns=gates.t0_ns, t1_ns=gates.t1_ns)
 
 

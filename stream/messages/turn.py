@@ -17,7 +17,8 @@ class TurnOpen(Message, frozen=True, kw_only=True, omit_defaults=True):
     `text` is empty, since the question is made into one by reasoning. `turn_epoch`
     orders turns of one dialogue; words of an earlier epoch are to be discarded. `dialogue_id`
     names the dialogue whose earlier turns the question may lean on ("and after that?"); empty
-    for none. One that `begins` it leans on none. One that `streams` is answered by `turn.token`
+    for none. One that `begins` it leans on none. One that `follows` another leans on the turns of that one,
+    which stays as it is; `dialogue_id` then names a dialogue of these turns and this. One that `streams` is answered by `turn.token`
     before `turn.final`, all in reply to it. Fields at their default stay away.
     """
 
@@ -29,6 +30,7 @@ class TurnOpen(Message, frozen=True, kw_only=True, omit_defaults=True):
     dialogue_id: bytes = b""
     begins: bool = False
     streams: bool = False
+    follows: bytes = b""
 
 
 @topic("turn.token")
@@ -36,8 +38,9 @@ class TurnToken(Message, frozen=True, kw_only=True, omit_defaults=True):
     """reasoning → gateway: the next words of an answer, in order, of a sentence that was checked whole.
 
     `index` counts the tokens of the turn from 0, `sentence` the sentences of its answer from 0. The texts
-    of one sentence, joined as they are, are that sentence of `turn.final`; what ends a sentence but the
-    last one ends with a space. Whoever reads them discards those of an epoch lower than its newest.
+    of one sentence, joined as they are, are that sentence of `turn.final`, with a space before it from the
+    second on. What `turn.final` says beyond its sentences is not among them. Whoever reads them discards
+    those of an epoch lower than its newest.
     """
 
     turn_id: bytes
@@ -57,11 +60,15 @@ class TurnFinal(Message, frozen=True, kw_only=True):
 
 
 @topic("turn.cancel")
-class TurnCancel(Message, frozen=True, kw_only=True):
-    """gateway, audio → reasoning: stop; only turns of `turn_epoch` or later may go on."""
+class TurnCancel(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """gateway, audio → reasoning: stop; only turns of `turn_epoch` or later may go on.
+
+    Those of `dialogue_id` alone, where it is named; else all that came over the same connection.
+    """
 
     turn_epoch: int
     reason: str = ""
+    dialogue_id: bytes = b""
 
 
 @topic("turn.playing")
