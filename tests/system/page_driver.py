@@ -67,12 +67,12 @@ class Complaints:
 
 @contextmanager
 def chromium(video: Path | None = None, audio: Path | None = None) -> Iterator[Browser]:
-    """Debian's chromium, its camera and microphone reading from files (Y4M or MJPEG; WAV, played once)."""
+    """Debian's chromium, its camera and microphone reading from files (Motion JPEG and WAV, played over and over)."""
     flags = list(FLAGS)
     if video is not None:
         flags.append(f"--use-file-for-fake-video-capture={video}")
     if audio is not None:
-        flags.append(f"--use-file-for-fake-audio-capture={audio}%noloop")
+        flags.append(f"--use-file-for-fake-audio-capture={audio}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=flags, headless=True
