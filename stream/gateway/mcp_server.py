@@ -142,7 +142,9 @@ class Reading:
         place: AtPlace = "",
     ) -> Annotated[CallToolResult, told.Answered]:
         """A question with its answer."""
-        own = await asked(question, since=since or None, until=until or None, source=source or None, place=place)
+        own = await asked(
+            question, since=since or None, until=until or None, source=source or None, place=place
+        )
         if dialogue:
             own = replace(own, dialogue=f"mcp {self._dialogue} {dialogue}")
         final = await self._processes.whole_answer(own)
