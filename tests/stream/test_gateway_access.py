@@ -236,3 +236,9 @@ def test_two_host_headers_are_refused(house):
     status = connection.getresponse().status
     connection.close()
     assert status in (400, 421)
+
+
+def test_the_document_is_written_from_the_table():
+    from tools.write_http import main
+
+    assert main(["--check"]) == 0, "python -m tools.write_http"
