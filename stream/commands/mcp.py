@@ -35,7 +35,8 @@ def mcp(
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
         raise ConfigError(
-            "the MCP library is not installed", remedy="pip install 'omnirecall[web]', in the same environment"
+            "the MCP library is not installed",
+            remedy="pip install 'omnirecall[web]', in the same environment",
         ) from None
     store_dir = options.store_dir(store)
     settings = load_config(preset, config).typed("gateway", GatewaySettings)

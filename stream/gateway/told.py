@@ -44,9 +44,7 @@ class Moment(BaseModel):
     id: str = Field(description="id of the observation; it stays the same")
     kind: str = Field(description="utterance, seen_text, shot, caption, frame, ...")
     source: str = Field(description="where it is from: a file, camera, chat")
-    t0: str | None = Field(
-        description="when it began, ISO-8601 UTC; null where that is unknown"
-    )
+    t0: str | None = Field(description="when it began, ISO-8601 UTC; null where that is unknown")
     t1: str | None = Field(description="when it ended")
     t0_s: float | None = Field(description="where it begins in its source, in seconds")
     t1_s: float | None = Field(description="where it ends in its source, in seconds")
