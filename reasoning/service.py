@@ -325,9 +325,7 @@ class ReasoningService(Service):
             exchange = exchange_of_turn(asked.turn_id, asked.question, told, answer, opened_ns, now_ns)
             told = replace(told, kept=item_of(exchange, asked.question))
         behind = turn.before if asked.follows else None
-        self._dialogues.add(
-            asked.dialogue_id, told, time.monotonic(), begins=asked.begins, behind=behind
-        )
+        self._dialogues.add(asked.dialogue_id, told, time.monotonic(), begins=asked.begins, behind=behind)
         return exchange
 
     def _keep_exchange(self, exchange: Observation) -> None:

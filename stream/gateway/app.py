@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,8 @@ from starlette.staticfiles import StaticFiles
 
 from stream.errors import OmniRecallError
 from stream.gateway import (
+    mcp_http,
+    openai_api,
     routes_archive,
     routes_ask,
     routes_control,
@@ -53,9 +54,17 @@ def build_app(gateway: Gateway) -> Guard:
         telemetry=NO_TELEMETRY,
     )
     _add_errors(app)
-    for routes in (routes_session, routes_state, routes_ask, routes_archive, routes_control, routes_live):
+    for routes in (
+        routes_session,
+        routes_state,
+        routes_ask,
+        routes_archive,
+        routes_control,
+        routes_live,
+        openai_api,
+    ):
         app.include_router(routes.router(gateway))
-    _add_other_clients(app, gateway)
+    mcp_http.mount(app, gateway)
     _add_page(app)
     return Guard(
         app,
@@ -83,18 +92,6 @@ def _lifespan(gateway: Gateway) -> Callable[[FastAPI], AbstractAsyncContextManag
                 gateway.moments.close()
 
     return lifespan
-
-
-def _add_other_clients(app: FastAPI, gateway: Gateway) -> None:
-    if importlib.util.find_spec("stream.gateway.openai_api"):
-        from stream.gateway import openai_api  # type: ignore[attr-defined]
-
-        app.include_router(openai_api.router(gateway))
-    if importlib.util.find_spec("stream.gateway.mcp_server"):
-        from stream.gateway import mcp_server
-
-        if hasattr(mcp_server, "mount"):
-            mcp_server.mount(app, gateway)
 
 
 def _add_page(app: FastAPI) -> None:
