@@ -36,6 +36,7 @@ from stream.commands import (
     status,
     stop,
     timeline,
+    watch,
     weights,
 )
 from stream.errors import OmniRecallError
@@ -78,6 +79,7 @@ app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
 app.command("export")(export.export)
 app.command("reindex")(reindex.reindex)
+app.command("watch")(watch.watch)
 app.command("pin")(pin.pin)
 app.command("forget")(forget.forget)
 app.command("snapshot")(snapshot.snapshot)
