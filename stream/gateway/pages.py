@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from stream.commands.shapes import iso
+from stream.commands.watch import alert_json
 from stream.errors import Cancelled, OmniRecallError
 from stream.gateway.forms import answer_form, error_form, items_form, picture_link, status_form
 from stream.gateway.page import GOING_AWAY, Page
@@ -59,7 +61,8 @@ class Pages:
         self._memory: StatusMemory | None = None
         self._reasoning: AsyncCaller | None = None
         self._closes = False
-        self.epoch = 0
+        # As those of spoken turns begin: both go on rising through a restart of either side.
+        self.epoch = time.time_ns() // 1_000_000
         self.on_alert: Callable[[WatchAlert], Coroutine[Any, Any, None]] | None = None
 
     @property
@@ -319,16 +322,8 @@ class Pages:
 
 
 async def alert_form(told: WatchAlert) -> dict[str, Any]:
-    """An alert, with what it rests on as citations are told."""
-    return {
-        "id": told.alert_id.hex(),
-        "watch_id": told.watch_id.hex(),
-        "t": iso(told.t_ns),
-        "question": told.question,
-        "text": told.text,
-        "spoken": told.spoken,
-        "items": await items_form(told.items),
-    }
+    """An alert as `watch --alerts --json` tells it; what it rests on as citations are told."""
+    return {**alert_json(told), "items": await items_form(told.items)}
 
 
 def _tell(pages: Iterable[Page], told: dict[str, Any], epoch: int) -> None:
