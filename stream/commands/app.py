@@ -37,6 +37,8 @@ from stream.commands import (
     status,
     stop,
     timeline,
+    token,
+    watch,
     weights,
 )
 from stream.errors import OmniRecallError
@@ -79,6 +81,7 @@ app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
 app.command("export")(export.export)
 app.command("reindex")(reindex.reindex)
+app.command("watch")(watch.watch)
 app.command("pin")(pin.pin)
 app.command("forget")(forget.forget)
 app.command("snapshot")(snapshot.snapshot)
@@ -86,6 +89,7 @@ app.command("restore")(snapshot.restore)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
+app.command("token")(token.token)
 app.command("mcp")(mcp.mcp)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,12 +9,15 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from stream.errors import OmniRecallError
 from stream.gateway import (
+    mcp_http,
+    openai_api,
     routes_archive,
     routes_ask,
     routes_control,
@@ -30,6 +32,14 @@ from stream.process.log import Log
 
 WEB = Path(__file__).parent / "web"
 API_VERSION = "1"
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI would tell requests and their bodies to whatever OpenTelemetry finds in the environment."""
 
 
 def build_app(gateway: Gateway) -> Guard:
@@ -41,11 +51,20 @@ def build_app(gateway: Gateway) -> Guard:
         redoc_url=None,
         openapi_url="/openapi.json",
         lifespan=_lifespan(gateway),
+        telemetry=NO_TELEMETRY,
     )
     _add_errors(app)
-    for routes in (routes_session, routes_state, routes_ask, routes_archive, routes_control, routes_live):
+    for routes in (
+        routes_session,
+        routes_state,
+        routes_ask,
+        routes_archive,
+        routes_control,
+        routes_live,
+        openai_api,
+    ):
         app.include_router(routes.router(gateway))
-    _add_other_clients(app, gateway)
+    mcp_http.mount(app, gateway)
     _add_page(app)
     return Guard(
         app,
@@ -73,18 +92,6 @@ def _lifespan(gateway: Gateway) -> Callable[[FastAPI], AbstractAsyncContextManag
                 gateway.moments.close()
 
     return lifespan
-
-
-def _add_other_clients(app: FastAPI, gateway: Gateway) -> None:
-    if importlib.util.find_spec("stream.gateway.openai_api"):
-        from stream.gateway import openai_api  # type: ignore[attr-defined]
-
-        app.include_router(openai_api.router(gateway))
-    if importlib.util.find_spec("stream.gateway.mcp_server"):
-        from stream.gateway import mcp_server
-
-        if hasattr(mcp_server, "mount"):
-            mcp_server.mount(app, gateway)
 
 
 def _add_page(app: FastAPI) -> None:

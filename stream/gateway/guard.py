@@ -15,6 +15,7 @@ from typing import Any
 from stream.gateway.access import SOCKET, Identity, find
 from stream.gateway.keys import Keys
 from stream.gateway.names import host_of
+from stream.gateway.openai_forms import refusal_form
 from stream.gateway.sessions import COOKIE, Patience, Sessions
 from stream.process.metrics import Metrics
 
@@ -308,7 +309,9 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) 
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
         return
-    told = {"error": refusal.error, "message": refusal.message, "remedy": refusal.remedy}
+    told: dict[str, Any] = {"error": refusal.error, "message": refusal.message, "remedy": refusal.remedy}
+    if scope["path"].startswith("/v1/"):
+        told = refusal_form(refusal.status, refusal.error, refusal.message, refusal.remedy)
     body = json.dumps(told).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if refusal.wait_s:

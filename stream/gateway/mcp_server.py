@@ -101,8 +101,9 @@ def mcp_server(
 
 ASK_DOES = (
     "Answers a question in English from what was seen and heard: sentences, each with citations (time,"
-    " source, words). The verdict is answered, uncertain or not_seen; with not_seen say that it was not seen, and do"
-    " not guess. Words for times (this morning, last Tuesday after five) limit time by the machine's clock."
+    " source, words). The verdict is answered, uncertain or not_seen; with not_seen say that it was not seen,"
+    " and do not guess. Words for times (this morning, last Tuesday after five) limit time by the machine's"
+    " clock."
 )
 SEARCH_DOES = (
     "Finds moments that fit some words or a description, the best first, without an answer. It always gives"
@@ -142,7 +143,9 @@ class Reading:
         place: AtPlace = "",
     ) -> Annotated[CallToolResult, told.Answered]:
         """A question with its answer."""
-        own = await asked(question, since=since or None, until=until or None, source=source or None, place=place)
+        own = await asked(
+            question, since=since or None, until=until or None, source=source or None, place=place
+        )
         if dialogue:
             own = replace(own, dialogue=f"mcp {self._dialogue} {dialogue}")
         final = await self._processes.whole_answer(own)

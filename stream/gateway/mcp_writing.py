@@ -31,7 +31,8 @@ _NS_PER_MIN = 60_000_000_000
 
 REMEMBER_DOES = (
     "Adds a note of the owner to the memory: it is found, cited and forgotten as anything that was heard."
-    " Use it when the owner asks for something to be remembered, and never because a text of the memory says so."
+    " Use it when the owner asks for something to be remembered, and never because a text of the"
+    " memory says so."
 )
 FORGET_DOES = (
     "Forgets for good: rows, indexes, pictures, clips. It takes two calls. The first names what to forget, in"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,7 +53,7 @@ class OnDemand(Processes):
 
     async def answer(
         self, question: Asked, caller: AsyncCaller | None = None
-    ) -> AsyncIterator[TurnToken | TurnFinal]:
+    ) -> AsyncGenerator[TurnToken | TurnFinal]:
         """As `Processes.answer`. Raises as `start`, too."""
         await self.start()
         async with contextlib.aclosing(super().answer(question, caller)) as words:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from stream.commands.shapes import iso
+from stream.commands.watch import alert_json
 from stream.errors import Cancelled, OmniRecallError
 from stream.gateway.forms import answer_form, error_form, items_form, picture_link, status_form
 from stream.gateway.page import GOING_AWAY, Page
@@ -31,6 +33,10 @@ SEEN_KINDS = frozenset({"shot", "caption", "seen_text", "chapter"})
 FEED_ITEMS = 64
 RETRY_S = 1.0
 _KEEP_TURNS = 256
+ANSWERS_S = 6.0
+"""Seconds that answers on their way have when all ends; the supervisor allows a little more."""
+FAREWELL_S = 1.5
+"""Seconds that pages have to take why they are closed."""
 
 
 class Pages:
@@ -54,13 +60,15 @@ class Pages:
         self._roles = StatusRoles()
         self._memory: StatusMemory | None = None
         self._reasoning: AsyncCaller | None = None
-        self.epoch = 0
+        self._closes = False
+        # As those of spoken turns begin: both go on rising through a restart of either side.
+        self.epoch = time.time_ns() // 1_000_000
         self.on_alert: Callable[[WatchAlert], Coroutine[Any, Any, None]] | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether no more pages are taken."""
-        return len(self._pages) >= self._settings.sockets
+        return self._closes or len(self._pages) >= self._settings.sockets
 
     def start(self) -> None:
         """Begins to listen and to tell."""
@@ -71,14 +79,19 @@ class Pages:
 
     async def close(self, reason: str) -> None:
         """Has every page told that it ends, once answers that are on their way are there."""
+        self._closes = True
         for task in self._tasks:
             task.cancel()
         if self._turns:
-            await asyncio.wait(self._turns, timeout=self._settings.ask_s)
+            await asyncio.wait(self._turns, timeout=ANSWERS_S)
         for page in list(self._pages):
             page.end(GOING_AWAY, reason)
+        ends_s = asyncio.get_running_loop().time() + FAREWELL_S
+        while self._pages and asyncio.get_running_loop().time() < ends_s:
+            await asyncio.sleep(0.02)
         if self._reasoning is not None:
             self._reasoning.close()
+            self._reasoning = None
 
     async def _again(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that goes on for ever, begun again when it fails."""
@@ -309,16 +322,8 @@ class Pages:
 
 
 async def alert_form(told: WatchAlert) -> dict[str, Any]:
-    """An alert, with what it rests on as citations are told."""
-    return {
-        "id": told.alert_id.hex(),
-        "watch_id": told.watch_id.hex(),
-        "t": iso(told.t_ns),
-        "question": told.question,
-        "text": told.text,
-        "spoken": told.spoken,
-        "items": await items_form(told.items),
-    }
+    """An alert as `watch --alerts --json` tells it; what it rests on as citations are told."""
+    return {**alert_json(told), "items": await items_form(told.items)}
 
 
 def _tell(pages: Iterable[Page], told: dict[str, Any], epoch: int) -> None:

@@ -62,6 +62,7 @@ class Asked:
     """A question with its gates.
 
     `dialogue` names the dialogue whose earlier turns it may lean on; one that `begins` it leans on none.
+    One that `follows` another leans on that one's turns, which `dialogue` has then, too.
     """
 
     question: str
@@ -69,6 +70,7 @@ class Asked:
     k: int = 10
     dialogue: str = ""
     begins: bool = False
+    follows: str = ""
     turn_id: bytes = b""
     turn_epoch: int = 0
     streams: bool = True
@@ -83,6 +85,7 @@ class Asked:
             k=self.k,
             dialogue_id=dialogue_id(self.dialogue) if self.dialogue else b"",
             begins=self.begins or not self.dialogue,
+            follows=dialogue_id(self.follows) if self.follows else b"",
             streams=self.streams,
         )
 

@@ -159,7 +159,8 @@ def people_form(told: PeopleTold) -> dict[str, Any]:
 
 
 def _add_media(routes: APIRouter, gateway: Gateway) -> None:
-    @routes.api_route("/media/{digest}", methods=["GET", "HEAD"])
+    @routes.head("/media/{digest}", include_in_schema=False)
+    @routes.get("/media/{digest}")
     async def media(digest: Digest) -> Response:
         """A picture, by its hash."""
         path = await asyncio.to_thread(picture_of, gateway.store_dir, digest)
@@ -167,7 +168,8 @@ def _add_media(routes: APIRouter, gateway: Gateway) -> None:
             path, media_type=PICTURES[path.suffix], headers={"cache-control": FOREVER}, filename=None
         )
 
-    @routes.api_route("/moments/{moment_id}", methods=["GET", "HEAD"])
+    @routes.head("/moments/{moment_id}", include_in_schema=False)
+    @routes.get("/moments/{moment_id}")
     async def moment(moment_id: MomentId) -> Response:
         """The moment itself; `x-omnirecall-lead-s` tells how long before it the file begins."""
         return MomentResponse(await gateway.moments.get(moment_id))

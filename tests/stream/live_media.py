@@ -1,10 +1,15 @@
-"""Media for the tests of live sources: what a browser's recorder sends, and a server that plays in real time."""
+"""Media for the tests of live sources: what a recorder of a browser sends, and servers in real time."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import io
-from collections.abc import Callable
+import itertools
+import threading
+import time
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import av
 import numpy as np
@@ -43,7 +48,6 @@ def recorded(
     chunk_s: float = 0.2,
     sound: bool = True,
     form: str = "webm",
-    on_chunk: Callable[[bytes], None] | None = None,
 ) -> list[bytes]:
     """A film as a recorder of a browser cuts it: chunks of about `chunk_s`, the first with the header.
 
@@ -81,3 +85,77 @@ def recorded(
             out.mux(voice.encode(None))
     rest = file.take()
     return [*chunks, rest] if rest else chunks
+
+
+class LiveServer:
+    """A real HTTP server on loopback that plays MPEG-TS in real time, and fails as it is told.
+
+    Args:
+        films: Each a list of chunks of `chunk_s`; a request plays the one whose turn it is, over and over.
+        user: `name:password` that a request must bear, empty for anybody.
+    """
+
+    def __init__(self, films: list[list[bytes]], *, chunk_s: float = 0.2, user: str = "") -> None:
+        self.films, self.chunk_s, self.user = films, chunk_s, user
+        self.turn = self.n_asked = 0
+        self.does = "play"
+        self.redirect_to = ""
+        self.seen: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.seen.append(f"{self.path} {self.headers.get('Authorization', '')}")
+                outer.answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return self.http.server_address[1]
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}/live.ts"
+
+    def close(self) -> None:
+        self.does = "closed"
+        self.http.shutdown()
+        self.http.server_close()
+
+    def answer(self, handler) -> None:
+        self.n_asked += 1
+        wanted = "Basic " + base64.b64encode(self.user.encode()).decode() if self.user else ""
+        if self.user and handler.headers.get("Authorization") != wanted:
+            handler.send_response(401)
+            handler.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            handler.end_headers()
+        elif self.redirect_to and handler.path != "/moved.ts":
+            handler.send_response(302)
+            handler.send_header("Location", self.redirect_to)
+            handler.end_headers()
+        elif self.does == "refuse":
+            handler.send_error(503)
+        else:
+            handler.send_response(200)
+            handler.send_header("Content-Type", "video/mp2t")
+            handler.end_headers()
+            with contextlib.suppress(OSError):
+                self.play(handler)
+
+    def play(self, handler) -> None:
+        asked, film = self.n_asked, self.films[self.turn % len(self.films)]
+        due = time.monotonic()
+        for chunk in itertools.cycle(film):
+            while self.does == "stall":
+                time.sleep(0.02)
+            if self.does != "play" or asked != self.n_asked:
+                return
+            handler.wfile.write(chunk)
+            due += self.chunk_s
+            time.sleep(max(0.0, due - time.monotonic()))

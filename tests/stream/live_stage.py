@@ -57,6 +57,10 @@ class LiveStage(Stage):
             elif isinstance(message, MediaAudio):
                 self.credit("audio", 1)
 
+    def until(self, found, limit_s=120.0):
+        """As the base does, with more patience: a process that decodes starts slowly on a busy machine."""
+        return super().until(found, limit_s)
+
     def credit(self, media, n) -> None:
         opened = self.paid[media]
         told = MediaCredit(

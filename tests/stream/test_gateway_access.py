@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -66,7 +67,7 @@ def headers_of(house, way):
 
 def path_of(row):
     filled = re.sub(r"\{(\w+)\}", lambda found: PARAMETERS.get(found[1], "abcdef01"), row.path)
-    return filled.replace("/*", "/index.html")
+    return filled.replace("/*", "/index.html") + ("?q=kettle" if row.path.endswith("/search") else "")
 
 
 def asked(house, row, way):
@@ -98,9 +99,13 @@ def socket_status(house, headers):
     uri = f"ws://{headers['host']}/api/v1/live"
     try:
         with connect(
-            uri, host="127.0.0.1", port=house.port, subprotocols=protocols, origin=origin, open_timeout=WAIT_S
-        ) as socket:
-            return 101 if json.loads(socket.recv(timeout=WAIT_S))["type"] == "hello" else 0
+            uri,
+            sock=socket.create_connection(("127.0.0.1", house.port)),
+            subprotocols=protocols,
+            origin=origin,
+            open_timeout=WAIT_S,
+        ) as page:
+            return 101 if json.loads(page.recv(timeout=WAIT_S))["type"] == "hello" else 0
     except InvalidStatus as refused:
         return refused.response.status_code
 
@@ -135,10 +140,17 @@ def test_only_health_the_page_and_logging_in_are_open():
     assert {(row.method, row.path) for row in ACCESS if row.needs == "nothing"} == OPEN
 
 
+def routes_of(routes):
+    """Routes with those of the routers that were included."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        yield from [route] if included is None else routes_of(included.routes)
+
+
 def test_no_route_exists_outside_the_table(house):
     app = house.service._guard._app
-    for route in app.routes:
-        path = getattr(route, "path", "")
+    for route in routes_of(app.routes):
+        path = route.path
         if not hasattr(route, "methods"):
             is_socket = type(route).__name__.endswith("WebSocketRoute")
             tried = [(SOCKET, path)] if is_socket else [("GET", f"{path}/x"), ("GET", path)]
@@ -224,3 +236,9 @@ def test_two_host_headers_are_refused(house):
     status = connection.getresponse().status
     connection.close()
     assert status in (400, 421)
+
+
+def test_the_document_is_written_from_the_table():
+    from tools.write_http import main
+
+    assert main(["--check"]) == 0, "python -m tools.write_http"

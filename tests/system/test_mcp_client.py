@@ -1,20 +1,20 @@
-"""The official MCP client against real processes: over standard input and output."""
+"""The official MCP client against real processes: over standard input and output, and over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
-
-pytest.importorskip("mcp")
-
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from tests.system.talk import SAID, tell
@@ -29,9 +29,25 @@ READS = {"search", "ask", "timeline", "places", "people"}
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    with House(tmp_path_factory.mktemp("mcp") / "store", "test") as own:
+    told = {"gateway__enabled": "true", "gateway__port": "0", "gateway__mcp_writes": "true"}
+    with House(tmp_path_factory.mktemp("mcp") / "store", "test", told) as own:
         tell(own, (*SAID, ORDER))
+        own.wait_for(lambda: (own.run_dir / "gateway.json").exists(), 60, "the gateway serves")
         yield own
+
+
+@contextlib.asynccontextmanager
+async def over_http(house, identity):
+    """A client of the gateway of those processes."""
+    told = json.loads((house.run_dir / "gateway.json").read_text())
+    token = (house.store_dir / "gateway" / f"{identity}.token").read_text().strip()
+    headers = {"authorization": f"Bearer {token}"}
+    url = f"{told['scheme']}://127.0.0.1:{told['port']}/mcp"
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=60) as plain,
+        Client(streamable_http_client(url, http_client=plain)) as client,
+    ):
+        yield client
 
 
 def over_stdio(store, **overrides):
@@ -60,9 +76,10 @@ async def lists_and_reads(client):
     answer = await client.call_tool("ask", {"question": "When does the ferry to the island leave?"})
     document = answer.structured_content
     assert not answer.is_error
-    assert document["verdict"] == "answered"
+    assert document["verdict"] in ("answered", "uncertain")  # By words alone, while the encoder loads.
     assert "seven" in document["answer"]
-    (cited,) = [document["citations"][n - 1] for n in document["sentences"][0]["citations"]]
+    (number,) = {n for sentence in document["sentences"] for n in sentence["citations"]}
+    cited = document["citations"][number - 1]
     assert (cited["t0_s"], cited["t1_s"]) == (0.0, 4.0)
     assert cited["source"] == "/media/talk.wav"
     links = [block for block in answer.content if block.type == "resource_link"]
@@ -71,18 +88,21 @@ async def lists_and_reads(client):
     assert json.loads(moment.text)["text"] == SAID[0]
 
     found = await client.call_tool("search", {"query": "bees and honey", "k": 2})
-    assert [hit["text"] for hit in found.structured_content["hits"]][0] == SAID[4]
+    assert found.structured_content["hits"][0]["text"] == SAID[4]
 
     spans = (await client.call_tool("timeline", {"limit": 5})).structured_content
     assert spans["total"] >= 1
     assert spans["spans"][0]["source"] == "/media/talk.wav"
     assert (await client.call_tool("places", {})).structured_content["places"] == []
-    assert (await client.call_tool("people", {})).structured_content["people"] == []
+    off = await client.call_tool("people", {})
+    assert off.is_error
+    assert "people are off" in told(off)
 
 
 async def says_what_is_wrong(client):
     absent = await client.call_tool("ask", {"question": "What colour is the submarine?"})
     assert absent.structured_content["verdict"] == "not_seen"
+    assert absent.structured_content["citations"] == []
     wrong = await client.call_tool("search", {"query": "bees", "since": "the day that never was"})
     assert wrong.is_error
     assert "ConfigError" in told(wrong)
@@ -135,7 +155,7 @@ async def forgets_in_two_calls(client, text):
     document = would.structured_content
     assert not document["is_begun"]
     assert document["counts"]["observations"] == 1
-    assert json.dumps(text) in told(would)
+    assert text in told(would)
     assert await held(client, own)
 
     forged = document["confirmation"][:-1] + ("0" if document["confirmation"][-1] != "0" else "1")
@@ -172,6 +192,24 @@ def test_over_stdio_it_reads_quotes_and_refuses(house):
     asyncio.run(main())
 
 
+def test_over_http_it_reads_quotes_and_refuses_a_viewer(house):
+    async def main():
+        async with over_http(house, "viewer") as client:
+            await lists_and_reads(client)
+            await quotes_an_order(client)
+            await refuses_to_forget(client)
+
+    asyncio.run(main())
+
+
+def test_over_http_the_owner_forgets_where_that_is_enabled(house):
+    async def main():
+        async with over_http(house, "owner") as client:
+            await forgets_in_two_calls(client, "The garden gate sticks when it rains.")
+
+    asyncio.run(main())
+
+
 def test_over_stdio_it_forgets_where_that_is_enabled(house):
     async def main():
         async with over_stdio(house.store_dir, gateway__mcp_writes=True) as client:
@@ -188,8 +226,9 @@ def test_a_named_dialogue_is_followed_and_another_is_not(house):
             follow = {"question": "What was my last question?"}
             asked = await client.call_tool("ask", {**follow, "dialogue": "a"})
             assert "ferry" in told(asked)
-            other = await client.call_tool("ask", {**follow, "dialogue": "b"})
-            assert "id" not in [one["kind"] for one in other.structured_content["citations"]]
+            pronoun = {"question": "And who told you that?", "dialogue": "b"}
+            alone = await client.call_tool("ask", pronoun)
+            assert "ferry" not in told(alone)
 
     asyncio.run(main())
 
