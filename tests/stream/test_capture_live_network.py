@@ -1,4 +1,4 @@
-"""Addresses as sources: a real HTTP server in real time, dropped, stalled, changed in size; what is refused."""
+"""Addresses as sources: a real HTTP server in real time, dropped, stalled, changed; what is refused."""
 
 from __future__ import annotations
 

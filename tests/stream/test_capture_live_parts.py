@@ -1,4 +1,4 @@
-"""What live sources are made of, without processes: addresses, masks, hours, clock, pace, missed stretches."""
+"""What live sources are made of, without processes: addresses, masks, hours, clock, pace, stretches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ MS = 10**6
 @pytest.mark.parametrize(
     ("uri", "kind"),
     [
-        ("camera:/dev/video0", "camera"), ("microphone:default", "microphone"), ("browser:kitchen", "browser"),
+        ("camera:/dev/video0", "camera"), ("microphone:default", "microphone"),
+        ("browser:kitchen", "browser"),
         ("rtsp://h/x", "network"), ("HTTPS://h/x", "network"), ("/a/film.mp4", None), ("file:///a", None),
         ("concat:a|b", None), ("data:x", None), ("subfile,,start:x", None), ("film: a.mp4", None),
     ],
