@@ -77,7 +77,7 @@ def _joined(gaps: Sequence[Gap]) -> list[Gap]:
 
 
 def _kind(reason: str) -> str:
-    """What kind of gap a reason is of: a pause is not joined with a loss, nor with a pause for another reason."""
+    """What kind of gap a reason is of: pauses are joined with what has the same reason alone."""
     return reason if reason.startswith(PAUSED) else ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from stream.capture.camera import CameraInput
@@ -19,29 +21,37 @@ S = 10**9
 
 @pytest.mark.parametrize("uri", ["camera:/dev/no-such-camera", "camera:97"])
 def test_a_camera_that_is_not_there_is_named_with_what_to_do(uri):
-    with pytest.raises(SourceGone, match="there is no camera /dev/") as met:
-        with CameraInput(uri, SETTINGS).opened(lambda: True):
-            pass
+    with (
+        pytest.raises(SourceGone, match="there is no camera /dev/") as met,
+        CameraInput(uri, SETTINGS).opened(lambda: True),
+    ):
+        pass
     assert "camera" in met.value.remedy
 
 
 def test_what_is_no_device_is_no_camera(tmp_path):
     (tmp_path / "film.mp4").write_bytes(b"x")
-    with pytest.raises(SourceRefused, match="is no camera"):
-        with CameraInput(f"camera:{tmp_path / 'film.mp4'}", SETTINGS).opened(lambda: True):
-            pass
+    with (
+        pytest.raises(SourceRefused, match="is no camera"),
+        CameraInput(f"camera:{tmp_path / 'film.mp4'}", SETTINGS).opened(lambda: True),
+    ):
+        pass
 
 
 def test_a_device_that_is_no_camera_is_refused_by_v4l2():
-    with pytest.raises(SourceGone, match="/dev/null cannot be opened"):
-        with CameraInput("camera:/dev/null", SETTINGS).opened(lambda: True):
-            pass
+    with (
+        pytest.raises(SourceGone, match="/dev/null cannot be opened"),
+        CameraInput("camera:/dev/null", SETTINGS).opened(lambda: True),
+    ):
+        pass
 
 
 def test_a_microphone_that_is_not_there_is_named_with_what_to_do():
-    with pytest.raises(SourceGone, match="the microphone hw:97,0 cannot be opened by") as met:
-        with MicrophoneInput("microphone:hw:97,0", SETTINGS).opened(lambda: True):
-            pass
+    with (
+        pytest.raises(SourceGone, match="the microphone hw:97,0 cannot be opened by") as met,
+        MicrophoneInput("microphone:hw:97,0", SETTINGS).opened(lambda: True),
+    ):
+        pass
     assert "arecord -L" in met.value.remedy
     assert sound_system() in ("alsa", "pulse")
 
@@ -83,7 +93,7 @@ def test_a_microphone_of_libav_s_own_is_heard_without_a_hole():
     heard = []
     while (item := feed.readers[1].ring.take()) is not None:
         heard.append(item.chunk)
-    assert all(one.end_pts_ns == two.pts_ns for one, two in zip(heard, heard[1:], strict=False))
+    assert all(one.end_pts_ns == two.pts_ns for one, two in pairwise(heard))
     assert feed.readers[1].missed.waiting() == []
     assert max(abs(int(sample)) for sample in heard[2].samples) > 500
 

@@ -1,4 +1,4 @@
-"""Live sources at the supervisor: who may open what, where passwords go, pauses that outlive the processes."""
+"""Live sources at the supervisor: who may open what, where passwords go, pauses that outlive processes."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_all_are_paused_also_those_that_come_and_one_may_be_opened_when_none_is(
     one = make()
     one._answer(SourcePause(uri=""))
     one._answer(SourceOpen(uri="browser:phone"), "gateway-1")
-    assert one.started[-1][1]["pause"]["paused"] is True
+    assert msgspec.convert(one.started[-1][1]["pause"], SourcePause).paused
     one._answer(SourcePause(uri="", paused=False))
     assert one.live.pause_of("browser:phone") is None
     one._answer(SourcePause(uri="", until_ns=time.time_ns() - 1))
