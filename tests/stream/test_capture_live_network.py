@@ -1,4 +1,4 @@
-"""Addresses as sources: a real HTTP server in real time, dropped, stalled, changed in size; what is refused."""
+"""Addresses as sources: a real HTTP server in real time, dropped, stalled, changed; what is refused."""
 
 from __future__ import annotations
 
@@ -134,9 +134,8 @@ def test_redirects_are_followed_within_the_origin_and_nowhere_else(films, server
     other = LiveServer(films)
     server.redirect_to = "/moved.ts"
     assert set(opened(server.uri)) == {"video", "audio"}
-    for target in (
-        other.uri, "https://127.0.0.1/", "file:///etc/passwd", "ftp://127.0.0.1/x", f"//localhost:{server.port}/"
-    ):  # fmt: skip
+    elsewhere = ("https://127.0.0.1/", "file:///etc/passwd", "ftp://127.0.0.1/x")
+    for target in (other.uri, *elsewhere, f"//localhost:{server.port}/"):
         server.redirect_to = target
         with pytest.raises((SourceRefused, SourceGone)):
             opened(server.uri)
