@@ -49,6 +49,7 @@ class FakeGateway:
         says: What GET answers, by path.
         sources: What the state tells of sources.
         window: Chunks that the page may be ahead; 0 grants none.
+        refusals: How often a camera is refused before it is opened.
     """
 
     picture: Path
@@ -59,11 +60,11 @@ class FakeGateway:
     says: dict[str, Any] = field(default_factory=dict)
     sources: list[dict[str, Any]] = field(default_factory=list)
     window: int = 8
+    refusals: int = 0
     port: int = 0
 
     def __post_init__(self) -> None:
         self._sockets: set[WebSocket] = set()
-        self._acks = True
         self._server = uvicorn.Server(
             uvicorn.Config(self._app(), port=0, log_level="warning", lifespan="off", ws="websockets-sansio")
         )
@@ -171,13 +172,22 @@ class FakeGateway:
                 if got["type"] == "websocket.disconnect":
                     return
                 if got.get("text") is not None:
-                    self.told.append(json.loads(got["text"]))
+                    await self._hear(socket, json.loads(got["text"]))
                 else:
                     await self._chunk(socket, got["bytes"])
         except WebSocketDisconnect:
             pass
         finally:
             self._sockets.discard(socket)
+
+    async def _hear(self, socket: WebSocket, told: dict[str, Any]) -> None:
+        self.told.append(told)
+        if told["type"] == "camera" and told["state"] == "open":
+            if self.refusals:
+                self.refusals -= 1
+                await socket.send_json({"type": "error", "error": "DeadlineExceeded", "message": "not opened"})
+            else:
+                await socket.send_json({"type": "camera", "state": "open", "source": f"browser:{told['name']}"})
 
     async def _chunk(self, socket: WebSocket, framed: bytes) -> None:
         version, kind, segment, index, t_ns = struct.unpack(">BBIIQ", framed[:18])

@@ -253,6 +253,15 @@ def test_a_pause_by_someone_else_closes_this_camera(browser, gateway):
     assert page.evaluate("document.querySelector('#preview').srcObject") is None
 
 
+def test_a_camera_that_was_not_opened_is_asked_for_again_and_its_beginning_kept(browser, gateway):
+    gateway.refusals = 1
+    page = signed_in(browser, gateway)
+    page.click("#camera-switch")
+    until(lambda: gateway.chunks, "it sends in the end")
+    assert len(said(gateway, "camera")) == 2
+    assert gateway.chunks[0][3] == 0, "from the beginning"
+
+
 def test_without_a_window_nothing_is_lost_and_the_rate_falls(browser, gateway):
     gateway.window = 0
     page = signed_in(browser, gateway)

@@ -91,6 +91,7 @@ class App {
       case "hello": return this.hello(told);
       case "state": return this.state(told);
       case "pushed": return this.camera.pushed(told);
+      case "camera": return this.camera.taken(told);
       case "voice": return this.live.voiceOf(told);
       case "transcript": return this.transcript.heard(told);
       case "seen": return this.transcript.seen(told);
@@ -98,9 +99,15 @@ class App {
       case "token": return this.conversation.token(told);
       case "answer": return this.conversation.answer(told);
       case "alert": return this.views.alerts.raised(told);
-      case "error": return this.conversation.failed(told) || tellError(told);
+      case "error": return this.failed(told);
       default: return undefined; // A newer server may say more than this page knows.
     }
+  }
+
+  failed(told) {
+    this.camera.refused();
+    // An error without an epoch is of no question.
+    if (told.epoch === undefined || !this.conversation.failed(told)) tellError(told);
   }
 
   hello(told) {

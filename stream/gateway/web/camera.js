@@ -11,6 +11,8 @@ const SOUND_BPS = 48_000;
 const MAX_WAITING_BYTES = 16 << 20;
 const MAX_BUFFERED_BYTES = 256 << 10;
 const LOOK_MS = 500;
+const OPEN_AGAIN_MS = 20_000;
+const AFTER_ERROR_MS = 3_000;
 const MIMES = {
   both: ["video/webm;codecs=vp8,opus", "video/webm"],
   video: ["video/webm;codecs=vp8", "video/webm"],
@@ -37,7 +39,7 @@ export class Camera {
     this.ladder = new Ladder();
     this.timer = 0;
     this.isChanging = Promise.resolve();
-    this.openedAs = "";
+    this._openAnew();
     this.isResting = false;
   }
 
@@ -73,8 +75,20 @@ export class Camera {
 
   /** The connection is there again: what was recorded meanwhile follows, in a segment of its own. */
   connected() {
-    this.openedAs = "";
+    this._openAnew();
     this._flush();
+  }
+
+  /** The server takes chunks of this source from now on. */
+  taken({ source }) {
+    if (source && source !== this.uri) return;
+    this.isTaken = true;
+    this._flush();
+  }
+
+  /** The server told an error: where it was about opening this source, it is asked again soon. */
+  refused() {
+    if (this.stream && !this.isTaken) this.askedMs = performance.now() - OPEN_AGAIN_MS + AFTER_ERROR_MS;
   }
 
   /** The connection is lost: the segment under way is cut, the next one waits. */
@@ -96,6 +110,8 @@ export class Camera {
     const drained = this._release();
     if (video || audio) {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: video && PICTURE, audio: audio && SOUND });
+      // Nothing was taken yet: what a part of these devices gave in between is not worth a source of its own.
+      if (!this.isTaken) this.outgoing.cut(this.segment);
       for (const track of this.stream.getTracks()) track.addEventListener("ended", () => this._lost(track));
       this._record();
       this.timer = setInterval(() => this._look(), LOOK_MS);
@@ -106,7 +122,7 @@ export class Camera {
       this.outgoing.clear();
       if (!this.isResting) {
         this.socket.say({ type: "camera", state: "close" });
-        this.openedAs = "";
+        this._openAnew();
       }
     }
     this.hears.changed();
@@ -192,15 +208,32 @@ export class Camera {
     recorder.onerror = () => this.hears.failed("Recording stopped; open the camera again");
   }
 
+  _openAnew() {
+    this.openedAs = "";
+    this.isTaken = false;
+    this.askedMs = -OPEN_AGAIN_MS;
+  }
+
+  /**
+   * Whether the server takes chunks of this source. It is asked to open it once, not for each
+   * segment, since that starts a process there; and again where that took too long.
+   */
+  _isOpen({ about }) {
+    const openAs = `${about.name} ${about.has_video} ${about.has_audio}`;
+    if (openAs !== this.openedAs) this._openAnew();
+    if (!this.isTaken && performance.now() - this.askedMs >= OPEN_AGAIN_MS) {
+      this.openedAs = openAs;
+      this.askedMs = performance.now();
+      this.socket.say({ type: "camera", state: "open", ...about });
+    }
+    return this.isTaken;
+  }
+
   _flush() {
     while (this.socket.isOpen) {
+      if (!this.outgoing.waiting.length || !this._isOpen(this.outgoing.waiting[0])) return;
       const chunk = this.outgoing.take(this.socket.bufferedBytes, MAX_BUFFERED_BYTES);
       if (!chunk) return;
-      // Once for a source, not for each segment: opening starts a process at the server.
-      const { name, has_video: video, has_audio: audio } = chunk.about;
-      const openAs = `${name} ${video} ${audio}`;
-      if (openAs !== this.openedAs) this.socket.say({ type: "camera", state: "open", ...chunk.about });
-      this.openedAs = openAs;
       this.socket.sendBytes(frameOf(chunk));
     }
   }
@@ -215,7 +248,7 @@ export class Camera {
     this._flush();
     const nowMs = performance.timeOrigin + performance.now();
     const before = this.ladder.rung;
-    const rung = this.ladder.see(this.socket.isOpen ? this.outgoing.lagMs(nowMs) : 0, nowMs);
+    const rung = this.ladder.see(this.socket.isOpen && this.isTaken ? this.outgoing.lagMs(nowMs) : 0, nowMs);
     if (rung !== before || this._shapeNow() !== this.shape) {
       this._record();
       this.hears.changed();

@@ -90,9 +90,9 @@ export class Conversation {
 
   /** An error of the gateway: told under the question it belongs to, if there is one. False if there is none. */
   failed({ epoch, message, remedy }) {
-    const turn = this.turns.get(epoch ?? this.epochs.newest);
+    const turn = this.turns.get(epoch);
     if (!turn || turn.isOver) return false;
-    this._fail(epoch ?? this.epochs.newest, [message, remedy].filter(Boolean).join(" "));
+    this._fail(epoch, [message, remedy].filter(Boolean).join(" "));
     return true;
   }
 

@@ -90,6 +90,12 @@ export class Outgoing {
     this.segment = -1;
   }
 
+  /** Throw away this segment and those before it, with what is still to come of them. */
+  cut(segment) {
+    this.clear();
+    this.cutSegment = Math.max(this.cutSegment, segment);
+  }
+
   _loseOldest() {
     const oldest = this.waiting[0].segment;
     this.waiting = this.waiting.filter((chunk) => chunk.segment !== oldest);
