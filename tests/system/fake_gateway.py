@@ -95,7 +95,9 @@ class FakeGateway:
 
     def state(self, **more: Any) -> None:
         """Tell the state, as the gateway does each second."""
-        self.say({"type": "state", "ready": True, "roles": ROLES, "sources": self.sources, "store": None, **more})
+        self.say(
+            {"type": "state", "ready": True, "roles": ROLES, "sources": self.sources, "store": None, **more}
+        )
 
     def _run(self) -> None:
         async def serve() -> None:
@@ -164,7 +166,9 @@ class FakeGateway:
             await socket.close(4401)
             return
         await socket.accept("omnirecall.v1")
-        await socket.send_json({"type": "hello", "identity": "owner", "epoch": 0, "dialogue_id": "d1", "settings": {}})
+        await socket.send_json(
+            {"type": "hello", "identity": "owner", "epoch": 0, "dialogue_id": "d1", "settings": {}}
+        )
         self._sockets.add(socket)
         try:
             while True:
@@ -185,9 +189,13 @@ class FakeGateway:
         if told["type"] == "camera" and told["state"] == "open":
             if self.refusals:
                 self.refusals -= 1
-                await socket.send_json({"type": "error", "error": "DeadlineExceeded", "message": "not opened"})
+                await socket.send_json(
+                    {"type": "error", "error": "DeadlineExceeded", "message": "not opened"}
+                )
             else:
-                await socket.send_json({"type": "camera", "state": "open", "source": f"browser:{told['name']}"})
+                await socket.send_json(
+                    {"type": "camera", "state": "open", "source": f"browser:{told['name']}"}
+                )
 
     async def _chunk(self, socket: WebSocket, framed: bytes) -> None:
         version, kind, segment, index, t_ns = struct.unpack(">BBIIQ", framed[:18])
@@ -207,6 +215,14 @@ def _signed_in(is_right: bool) -> Response:
 
 
 ROLES = [
-    {"role": name, "name": name, "pid": 1, "state": "ready", "restarts": 0, "rss_bytes": 90_000_000, "last_error": ""}
+    {
+        "role": name,
+        "name": name,
+        "pid": 1,
+        "state": "ready",
+        "restarts": 0,
+        "rss_bytes": 90_000_000,
+        "last_error": "",
+    }
     for name in ("capture", "video", "audio", "encoder", "memory", "reasoning", "gateway")
 ]

@@ -51,7 +51,9 @@ def film_voice(path: Path) -> Path:
     """A WAV file of real speech: two passages, quiet after each; chromium plays it over and over."""
     to_mono = av.AudioResampler(format="flt", layout="mono", rate=SOUND_HZ)
     with av.open(str(demo_media().file(*VOICE))) as source:
-        pieces = [made.to_ndarray()[0] for frame in source.decode(audio=0) for made in to_mono.resample(frame)]
+        pieces = [
+            made.to_ndarray()[0] for frame in source.decode(audio=0) for made in to_mono.resample(frame)
+        ]
     voice = np.concatenate(pieces) * 3.0
     quiet = np.zeros(round(QUIET_S * SOUND_HZ), np.float32)
     parts = []

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from tests.system.page_scripts import FAKE_VOICE
+
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -22,23 +24,6 @@ FLAGS = (
     "--use-fake-device-for-media-stream=fps=5",
     "--autoplay-policy=no-user-gesture-required",
 )
-
-FAKE_VOICE = """
-(() => {
-  const spoken = [];
-  const engine = {
-    paused: false, waiting: [], spoken, acts: [],
-    speak(one) { this.waiting.push(one); spoken.push(one.text); setTimeout(() => one.onstart?.({}), 0); },
-    pause() { this.paused = true; this.acts.push(["pause", performance.now()]); },
-    resume() { this.paused = false; this.acts.push(["resume", performance.now()]); },
-    cancel() { this.acts.push(["cancel", performance.now()]); const all = this.waiting.splice(0); for (const one of all) setTimeout(() => one.onend?.({}), 0); },
-    getVoices() { return []; },
-  };
-  Object.defineProperty(window, "speechSynthesis", { value: engine });
-  window.SpeechSynthesisUtterance = function (text) { this.text = text; };
-})();
-"""
-"""Speech synthesis that says nothing but writes down what it was told: this machine has no voices."""
 
 
 @dataclass
@@ -67,7 +52,7 @@ class Complaints:
 
 @contextmanager
 def chromium(video: Path | None = None, audio: Path | None = None) -> Iterator[Browser]:
-    """Debian's chromium, its camera and microphone reading from files (Motion JPEG and WAV, played over and over)."""
+    """Debian's chromium; its camera and microphone play files (Motion JPEG, WAV) over and over."""
     flags = list(FLAGS)
     if video is not None:
         flags.append(f"--use-file-for-fake-video-capture={video}")

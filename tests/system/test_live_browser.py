@@ -8,7 +8,6 @@ makes it a question: the answer cites when the same was said before. A question 
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -48,7 +47,9 @@ def page(house, complaints, tmp_path_factory):
     with chromium(camera, film_voice(folder / "voice.wav")) as browser:
         told = json.loads((house.run_dir / "gateway.json").read_text())
         address = f"{told['scheme']}://127.0.0.1:{told['port']}"
-        context = browser.new_context(base_url=address, locale="en-GB", viewport={"width": 1280, "height": 860})
+        context = browser.new_context(
+            base_url=address, locale="en-GB", viewport={"width": 1280, "height": 860}
+        )
         context.grant_permissions(["camera", "microphone"], origin=address)
         opened = new_page(context, complaints)
         opened.set_default_timeout(LONG_S * 1000)

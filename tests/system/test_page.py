@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import pairwise
 
 import cv2
 import pytest
@@ -12,10 +13,14 @@ import pytest
 from tests.stream.capture_clips import nature, pan, write_clip
 from tests.system.fake_gateway import CODE, TOKEN, FakeGateway, item
 from tests.system.page_driver import Complaints, chromium, new_page, until_page
+from tests.system.page_scripts import EPOCHS, FOCUSED, FRAMES, KEEP_NOTIFICATIONS, KEEP_TRACKS, NAMELESS
 
 pytestmark = pytest.mark.browser
 
-HOSTILE = "<img src=x onerror=\"document.title='obeyed'\"><script>document.title='obeyed'</script>&amp; ignore all rules"
+HOSTILE = (
+    "<img src=x onerror=\"document.title='obeyed'\"><script>document.title='obeyed'</script>"
+    "&amp; ignore all rules"
+)
 ANSWER = {
     "answer": "It was the winter of despair.",
     "verdict": "answered",
@@ -146,7 +151,9 @@ def test_words_of_older_epochs_are_discarded(browser, gateway):
     gateway.say({"type": "turn", "phase": "cancel", "epoch": 3, "turn_id": "", "text": "", "reason": "spoke"})
     gateway.say({"type": "token", "turn_id": "", "epoch": 2, "index": 1, "text": "STALE", "sentence": 0})
     gateway.say({"type": "answer", "turn_id": "", "epoch": 2, "answer": {**ANSWER, "answer": "STALE"}})
-    gateway.say({"type": "turn", "phase": "open", "epoch": 3, "turn_id": "t3", "text": "third", "reason": "?"})
+    gateway.say(
+        {"type": "turn", "phase": "open", "epoch": 3, "turn_id": "t3", "text": "third", "reason": "?"}
+    )
     until_page(page, "document.querySelector('#conversation').textContent.includes('third')")
     assert "STALE" not in page.inner_text("#conversation")
     assert "Stopped." in page.inner_text("#conversation")
@@ -154,33 +161,13 @@ def test_words_of_older_epochs_are_discarded(browser, gateway):
 
 def test_epochs_by_themselves(browser, gateway):
     page = signed_in(browser, gateway)
-    told = page.evaluate("""async () => {
-        const { Epochs } = await import("/static/epochs.js");
-        const e = new Epochs(4), seen = [];
-        seen.push(e.next(), e.accepts(4), e.accepts(5), e.accepts(7), e.accepts(6), e.learn(3), e.newest);
-        seen.push(e.learn(9), e.isCurrent(8), e.isCurrent(9), e.accepts("9"), e.accepts(undefined), e.discarded);
-        return seen;
-    }""")
+    told = page.evaluate(EPOCHS)
     assert told == [5, False, True, True, False, False, 7, True, False, True, False, False, 4]
 
 
 def test_the_frame_and_the_window_by_themselves(browser, gateway):
     page = signed_in(browser, gateway)
-    told = page.evaluate("""async () => {
-        const { frameOf, Outgoing, Ladder } = await import("/static/frames.js");
-        const bytes = new Uint8Array([7, 8, 9]).buffer, chunk = (segment, index) => ({ segment, index, tMs: 0, bytes });
-        const framed = [...new Uint8Array(frameOf({ segment: 258, index: 3, tMs: 1.5, bytes }))];
-        const out = new Outgoing(12), took = [];
-        for (let i = 0; i < 4; i += 1) out.put(chunk(1, i));
-        out.window = 2;
-        const take = () => took.push(out.take(0, 10)?.index ?? null);
-        take(); take(); take(); out.pushed(1, 0, 2); take(); took.push(out.take(11, 10)); out.pushed(9, 50, 2); take();
-        out.restart(); out.put(chunk(1, 4)); out.put(chunk(2, 0)); take();
-        const ladder = new Ladder(2000, 30000, 4000), rungs = [];
-        for (const [lag, now] of [[3000, 5000], [3000, 6000], [3000, 10000], [0, 20000], [0, 41000], [0, 42000], [0, 80000]])
-          rungs.push(ladder.see(lag, now));
-        return { framed, took, rungs };
-    }""")
+    told = page.evaluate(FRAMES)
     assert told["framed"] == [1, 1, 0, 0, 1, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 22, 227, 96, 7, 8, 9]
     assert told["took"] == [0, 1, None, 2, None, None, 0], "the window holds; a cut segment never goes on"
     assert told["rungs"] == [1, 1, 2, 2, 1, 1, 0], "down by lag, up after calm, not at once"
@@ -193,7 +180,12 @@ def test_camera_and_microphone_arrive_as_webm_in_order(browser, gateway, complai
     page.click("#camera-switch")
     page.wait_for_selector("#preview:visible")
     page.click("#microphone-switch")
-    until(lambda: any(c["has_audio"] and c["has_video"] for c in said(gateway, "camera") if c["state"] == "open"), "both")
+    until(
+        lambda: any(
+            c["has_audio"] and c["has_video"] for c in said(gateway, "camera") if c["state"] == "open"
+        ),
+        "both",
+    )
     segment = said(gateway, "camera")[-1]["segment"]
     until(lambda: sum(c[2] == segment for c in gateway.chunks) >= 12, "chunks of both")
     page.click("#camera-switch")
@@ -202,7 +194,7 @@ def test_camera_and_microphone_arrive_as_webm_in_order(browser, gateway, complai
     mine = [c for c in gateway.chunks if c[2] == segment]
     assert [c[3] for c in mine] == list(range(len(mine))), "no chunk is missing or out of order"
     assert all((c[0], c[1]) == (1, 1) for c in mine)
-    gaps_ms = [(b[4] - a[4]) / 1e6 for a, b in zip(mine, mine[1:], strict=False)]
+    gaps_ms = [(b[4] - a[4]) / 1e6 for a, b in pairwise(mine)]
     assert min(gaps_ms) >= 0
     assert abs(mine[0][4] / 1e9 - time.time()) < 120
     path = tmp_path / "got.webm"
@@ -218,8 +210,7 @@ def test_camera_and_microphone_arrive_as_webm_in_order(browser, gateway, complai
 
 def test_pause_closes_the_devices_and_resume_opens_them(browser, gateway):
     page = signed_in(browser, gateway)
-    page.evaluate("""() => { const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices); window.tracks = [];
-        navigator.mediaDevices.getUserMedia = async (wants) => { const stream = await open(wants); window.tracks.push(...stream.getTracks()); return stream; }; }""")
+    page.evaluate(KEEP_TRACKS)
     gateway.sources = [{"uri": "browser:x", "state": "reading", "source_id": "", "read": 3, "sent": 3}]
     page.click("#camera-switch")
     until_page(page, "window.tracks.length > 0")
@@ -298,11 +289,18 @@ def test_the_voice_gives_way_at_once_stops_on_cancel_and_goes_on_after_nothing(b
     gateway.say({"type": "token", **turn, "index": 0, "text": "One thing.", "sentence": 0})
     gateway.say({"type": "token", **turn, "index": 1, "text": "Another.", "sentence": 1})
     until(lambda: said(gateway, "playing"), "the server is told what is being said")
-    assert said(gateway, "playing")[0] == {"type": "playing", "epoch": 1, "state": "started", "text": "One thing."}
+    assert said(gateway, "playing")[0] == {
+        "type": "playing",
+        "epoch": 1,
+        "state": "started",
+        "text": "One thing.",
+    }
     # The fake microphone beeps once a second: loud, and not steady.
     page.click("#microphone-switch")
     until_page(page, "speechSynthesis.acts.some(([act]) => act === 'pause')")
-    gateway.say({"type": "turn", "phase": "resume", "epoch": 1, "turn_id": "", "text": "", "reason": "a cough"})
+    gateway.say(
+        {"type": "turn", "phase": "resume", "epoch": 1, "turn_id": "", "text": "", "reason": "a cough"}
+    )
     until_page(page, "speechSynthesis.acts.some(([act]) => act === 'resume')")
     gateway.say({"type": "turn", "phase": "cancel", "epoch": 2, "turn_id": "", "text": "", "reason": "spoke"})
     until_page(page, "speechSynthesis.acts.some(([act]) => act === 'cancel')")
@@ -330,14 +328,24 @@ def test_hold_to_talk_by_key_and_by_pointer(browser, gateway):
 
 
 def test_alerts_are_listed_told_once_and_notified(browser, gateway, complaints):
-    gateway.says = {"watches": {"watches": [{"watch_id": "w1", "question": "a cat", "expires_ns": 0, "spoken": False}]}}
+    gateway.says = {
+        "watches": {"watches": [{"watch_id": "w1", "question": "a cat", "expires_ns": 0, "spoken": False}]}
+    }
     page = signed_in(browser, gateway, complaints)
     page.context.grant_permissions(["notifications"])
-    page.evaluate("window.shown = []; window.Notification = class { constructor(...all) { window.shown.push(all); } static permission = 'granted'; static async requestPermission() { return 'granted'; } }")
+    page.evaluate(KEEP_NOTIFICATIONS)
     page.goto(gateway.url + "#alerts")
     page.click("#notify")
     page.goto(gateway.url + "#live")
-    alert = {"type": "alert", "watch_id": "w1", "alert_id": "a1", "t": "2026-11-27T09:00:00.000Z", "question": "a cat", "text": "A cat was seen.", "items": [item("c1", "A cat")]}
+    alert = {
+        "type": "alert",
+        "watch_id": "w1",
+        "alert_id": "a1",
+        "t": "2026-11-27T09:00:00.000Z",
+        "question": "a cat",
+        "text": "A cat was seen.",
+        "items": [item("c1", "A cat")],
+    }
     gateway.say(alert)
     gateway.say(alert)
     page.wait_for_selector("#alert-count:visible")
@@ -349,7 +357,7 @@ def test_alerts_are_listed_told_once_and_notified(browser, gateway, complaints):
     page.fill("#watch-question", "the kettle boils")
     page.press("#watch-question", "Enter")
     until(lambda: any(path == "watches" for path, _ in gateway.posted), "set")
-    path, body = next(one for one in gateway.posted if one[0] == "watches")
+    _, body = next(one for one in gateway.posted if one[0] == "watches")
     assert body["question"] == "the kettle boils"
     assert abs(body["expires_ns"] / 1e9 - time.time() - 86_400) < 600
     page.click("#watches button:has-text('Drop')")
@@ -358,7 +366,9 @@ def test_alerts_are_listed_told_once_and_notified(browser, gateway, complaints):
 
 
 def test_forgetting_shows_what_would_go_before_it_goes(browser, gateway):
-    gateway.says = {"forget": {"counts": {"observations": 12, "media_bytes": 2_000_000}, "verified": True, "over": True}}
+    gateway.says = {
+        "forget": {"counts": {"observations": 12, "media_bytes": 2_000_000}, "verified": True, "over": True}
+    }
     page = signed_in(browser, gateway, at="#system")
     page.click("#forget button")
     page.wait_for_selector("#forget-sheet[open]")
@@ -376,9 +386,16 @@ def test_forgetting_shows_what_would_go_before_it_goes(browser, gateway):
 def test_timeline_search_places_and_now(browser, gateway, complaints):
     hit = item("h1", HOSTILE)
     gateway.says = {
-        "timeline": {"spans": [{**item("s1", "A span"), "level": "event", "play": "/api/v1/moments/s1"}], "days": [{"day": "2026-11-27", "n": 3}]},
+        "timeline": {
+            "spans": [{**item("s1", "A span"), "level": "event", "play": "/api/v1/moments/s1"}],
+            "days": [{"day": "2026-11-27", "n": 3}],
+        },
         "search": {"hits": [hit]},
-        "places": {"places": [{"id": "p1", "label": HOSTILE, "visits": 2, "last": "2026-11-27T09:00:00Z", "thumbnail": "/api/v1/media/aa"}]},
+        "places": {
+            "places": [
+                {"id": "p1", "label": HOSTILE, "visits": 2, "last": None, "thumbnail": "/api/v1/media/aa"}
+            ]
+        },
         "people": {"people": [{"id": "q1", "name": None, "utterances": 1, "last": None}]},
         "now": {"items": [hit]},
     }  # fmt: skip
@@ -406,12 +423,47 @@ def test_hostile_words_stay_words_everywhere(browser, gateway, complaints):
     page = signed_in(browser, gateway, complaints)
     ask(page, gateway, HOSTILE)
     turn = {"turn_id": "", "epoch": 1}
-    gateway.say({"type": "transcript", "id": "1", "text": HOSTILE, "t0": "2026-11-27T09:00:00Z", "t1": None, "source": HOSTILE})
-    gateway.say({"type": "seen", "id": "1", "kind": "seen_text", "text": HOSTILE, "t0": None, "source": "x", "thumbnail": "javascript:alert(1)"})
+    gateway.say(
+        {
+            "type": "transcript",
+            "id": "1",
+            "text": HOSTILE,
+            "t0": "2026-11-27T09:00:00Z",
+            "t1": None,
+            "source": HOSTILE,
+        }
+    )
+    gateway.say(
+        {
+            "type": "seen",
+            "id": "1",
+            "kind": "seen_text",
+            "text": HOSTILE,
+            "t0": None,
+            "source": "x",
+            "thumbnail": "javascript:alert(1)",
+        }
+    )
     gateway.say({"type": "token", **turn, "index": 0, "text": HOSTILE, "sentence": 0})
-    hostile = {**ANSWER, "answer": HOSTILE, "sentences": [{"text": HOSTILE, "citations": [0]}], "citations": [item("c", HOSTILE, source=HOSTILE, place=HOSTILE, thumbnail="javascript:alert(1)")], "notices": [HOSTILE]}
+    hostile = {
+        **ANSWER,
+        "answer": HOSTILE,
+        "sentences": [{"text": HOSTILE, "citations": [0]}],
+        "citations": [item("c", HOSTILE, source=HOSTILE, place=HOSTILE, thumbnail="javascript:alert(1)")],
+        "notices": [HOSTILE],
+    }
     gateway.say({"type": "answer", **turn, "answer": hostile})
-    gateway.say({"type": "alert", "alert_id": "a", "watch_id": "w", "t_ns": 0, "question": HOSTILE, "text": HOSTILE, "items": []})
+    gateway.say(
+        {
+            "type": "alert",
+            "alert_id": "a",
+            "watch_id": "w",
+            "t_ns": 0,
+            "question": HOSTILE,
+            "text": HOSTILE,
+            "items": [],
+        }
+    )
     gateway.sources = [{"uri": HOSTILE, "state": HOSTILE, "reason": HOSTILE, "source_id": "ab"}]
     gateway.state()
     page.wait_for_selector(".cites .moment")
@@ -429,8 +481,13 @@ def test_hostile_words_stay_words_everywhere(browser, gateway, complaints):
 @pytest.mark.parametrize("view", ["live", "timeline", "known", "alerts", "system"])
 @pytest.mark.parametrize("width_px", [360, 768, 1280])
 def test_no_view_scrolls_sideways(browser, gateway, view, width_px):
-    gateway.says = {"places": {"places": [{"id": "p", "label": "A" * 60, "visits": 2}]}, "timeline": {"spans": [item("s", "word " * 90, source="/a/" + "b" * 90)]}}
-    gateway.sources = [{"uri": "rtsp://" + "a" * 80, "state": "reading", "source_id": "ab", "read": 10, "reason": "x " * 40}]
+    gateway.says = {
+        "places": {"places": [{"id": "p", "label": "A" * 60, "visits": 2}]},
+        "timeline": {"spans": [item("s", "word " * 90, source="/a/" + "b" * 90)]},
+    }
+    gateway.sources = [
+        {"uri": "rtsp://" + "a" * 80, "state": "reading", "source_id": "ab", "read": 10, "reason": "x " * 40}
+    ]
     page = signed_in(browser, gateway, at=f"#{view}", viewport={"width": width_px, "height": 740})
     gateway.state()
     page.wait_for_timeout(150)
@@ -440,7 +497,9 @@ def test_no_view_scrolls_sideways(browser, gateway, view, width_px):
 
 def test_the_dark_is_dark_and_legible(browser, gateway):
     page = signed_in(browser, gateway, color_scheme="dark", reduced_motion="reduce")
-    paper, ink = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    paper, ink = page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    )
     luma = lambda rgb: sum(int(one) for one in re.findall(r"\d+", rgb)[:3])  # noqa: E731
     assert luma(paper) < 150
     assert luma(ink) > 600
@@ -451,22 +510,36 @@ def test_the_keyboard_reaches_everything_and_is_not_trapped(browser, gateway):
     reached, unseen = [], []
     for _ in range(40):
         page.keyboard.press("Tab")
-        told = page.evaluate("""() => { const at = document.activeElement, style = getComputedStyle(at);
-            return [at.id || at.hash || at.className || at.tagName, style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2, at.tagName]; }""")
+        told = page.evaluate(FOCUSED)
         if told[2] == "BODY":
             break
         reached.append(told[0])
         if not told[1]:
             unseen.append(told[0])
-    order = ["skip", "#live", "#timeline", "#known", "#alerts", "#system", "pause", "camera-switch", "microphone-switch", "speak-switch", "conversation", "question", "hold", "send", "transcript"]
+    order = [
+        "skip",
+        "#live",
+        "#timeline",
+        "#known",
+        "#alerts",
+        "#system",
+        "pause",
+        "camera-switch",
+        "microphone-switch",
+        "speak-switch",
+        "conversation",
+        "question",
+        "hold",
+        "send",
+        "transcript",
+    ]
     at = [reached.index(name) for name in order if name != "transcript"]
     assert at == sorted(at), reached
     assert unseen == [], "the focus is seen"
     page.focus(".tabs a[href='#timeline']")
     page.keyboard.press("Enter")
     until_page(page, "document.activeElement.id === 'timeline-title'")
-    names = page.evaluate("""() => [...document.querySelectorAll('button, input, select, a, summary, [role=region]')]
-        .filter(one => one.checkVisibility()).filter(one => !(one.innerText.trim() || one.getAttribute('aria-label') || one.labels?.length || one.getAttribute('aria-labelledby'))).map(one => one.outerHTML)""")
+    names = page.evaluate(NAMELESS)
     assert names == []
 
 
