@@ -77,7 +77,7 @@ export function momentCard(item, number = null) {
   else thumb.append(icon("words"));
   thumb.append(el("span", { class: "go" }, icon("play")));
   if (number !== null) thumb.append(el("span", { class: "no" }, String(number)));
-  const told = el("span", { class: "told" }, el("span", { class: "when" }, momentTime(item)));
+  const told = el("span", { class: "told" }, el("span", { class: "when" }, momentTime(item, true)));
   const words = wordsOf(item);
   if (words) told.append(el("span", { class: "text" }, words));
   if (item.source) told.append(el("span", { class: "from" }, [sourceName(item.source), item.place].filter(Boolean).join(" · ")));

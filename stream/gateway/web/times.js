@@ -42,18 +42,18 @@ export function position(seconds) {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** When a moment was: date and clock where it is known, else the place in its file. */
-export function momentTime(item) {
+/** When a moment was: date and clock where it is known, else the place in its file. Short: only its beginning. */
+export function momentTime(item, isShort = false) {
   if (item.t0) {
     const from = clock(item.t0);
     const to = item.t1 ? clock(item.t1) : from;
     const day = dayOf(item.t0) === dayOf(Date.now()) ? "" : `${DAY.format(new Date(item.t0))}, `;
-    return from === to ? `${day}${from}` : `${day}${from} – ${to}`;
+    return isShort || from === to ? `${day}${from}` : `${day}${from} – ${to}`;
   }
   if (item.t0_s === null || item.t0_s === undefined) return "time unknown";
   const to = item.t1_s ?? item.t0_s;
   const [from, until] = [position(item.t0_s), position(to)];
-  return from === until ? `at ${from}` : `${from} – ${until}`;
+  return isShort || from === until ? `at ${from}` : `${from} – ${until}`;
 }
 
 export function bytes(n) {
