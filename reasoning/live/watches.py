@@ -54,6 +54,8 @@ S_NS = 1_000_000_000
 QUESTION_CHARS = 500
 AGAIN_NS = 1 * S_NS
 """After memory did not answer, it is asked again so late."""
+READ_NS = 5 * S_NS
+"""How often it is read anew what stands: what was forgotten is to be known here no longer than that."""
 MARK_COMMITS = 200
 """Commits without an alert after which it is noted how far was looked: reading them again is dear."""
 ENCODED_CHARS = 1_000
@@ -96,7 +98,7 @@ class Watches:
         self._settings = settings
         self._standing: dict[bytes, _Standing] = {}
         self._is_loaded = self._is_busy = False
-        self._due_ns = 0
+        self._due_ns = self._read_due_ns = 0
         self._fed = self._marked = 0
         self._on_the_way: dict[int, tuple[bytes, ...]] = {}
         service.on(WatchSet, self._set)
@@ -189,7 +191,8 @@ class Watches:
             return
         self._is_busy = True
         self._due_ns = now_ns + int(self._settings.look_s * S_NS)
-        if not self._is_loaded:
+        if not self._is_loaded or now_ns >= self._read_due_ns:
+            self._read_due_ns = now_ns + READ_NS
             self._service.ask("memory", WatchesAsk(), self._loaded, self._failed)
         elif self._standing:
             self._service.ask("memory", MemoryFeed(from_commit=self._fed), self._feed, self._failed)
@@ -199,7 +202,8 @@ class Watches:
     def _loaded(self, reply: Decoded) -> None:
         self._is_busy = False
         if isinstance(reply.message, WatchesTold):
-            self._fed = self._marked = reply.message.fed_commit
+            if not self._is_loaded:
+                self._fed = self._marked = reply.message.fed_commit
             self._take(reply.message.watches)
             self._is_loaded = True
 
@@ -338,7 +342,7 @@ class Watches:
             seq = self._service.commit(put)
         except OmniRecallError as error:
             self._service.log.warning("alert_not_kept", error=type(error).__name__)
-            self._is_loaded = False  # It is looked at again from the last mark.
+            self._is_loaded, self._standing = False, {}  # It is looked at again from the last mark.
             return
         self._marked = self._fed
         self._service.metrics.count("alerts", len(alerts))
