@@ -197,27 +197,36 @@ class Feed:
             self.n_opened += 1
             self._live, self._tapped = LiveClock(), {}
             self._heard_ns = opened_ns = self._clock.monotonic_ns()
-            burst: Burst | None = Burst()
-            held: list[tuple[Any, int]] = []
-            for packet in packets(opened, list(streams.values()), self._is_wanted):
+            self._read_on(opened, list(streams.values()), opened_ns)
+
+    def _read_on(self, opened: Opened, streams: list[Stream], opened_ns: int) -> None:
+        """Takes what comes; of what comes at once at first the newest is of now."""
+        burst: Burst | None = Burst()
+        held: list[tuple[Packet[Any], int]] = []
+        try:
+            for packet in packets(opened, streams, self._is_wanted):
                 arrival_ns = self.position_ns()
                 self._heard_ns = self._clock.monotonic_ns()
                 if self._heard_ns - opened_ns >= self._settings.steady_s * 1e9:
                     self._backoff.steady()
-                if burst is not None:
-                    held.append((packet, arrival_ns))
-                    if burst.take(_media_ns(packet, packet.pts or packet.dts), arrival_ns):
-                        continue
-                    self._anchor(burst)
-                    burst, waiting, held = None, held, []
-                    for one, at_ns in waiting:
-                        self._take(one, at_ns, opened)
+                if burst is None:
+                    self._take(packet, arrival_ns, opened)
                     continue
-                self._take(packet, arrival_ns, opened)
+                held.append((packet, arrival_ns))
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                if not burst.take(_media_ns(packet, stamp), arrival_ns):
+                    self._take_burst(burst, held, opened)
+                    burst = None
+        finally:
             if burst is not None:
-                self._anchor(burst)
-            for one, at_ns in held:
-                self._take(one, at_ns, opened)
+                self._take_burst(burst, held, opened)
+
+    def _take_burst(self, burst: Burst, held: list[tuple[Packet[Any], int]], opened: Opened) -> None:
+        if burst.newest_ns is not None:
+            self._live.anchor(burst.newest_ns, burst.arrival_ns)
+        for packet, arrival_ns in held:
+            self._take(packet, arrival_ns, opened)
+        held.clear()
 
     def _is_wanted(self) -> bool:
         return not self._is_stopped and self.status.state != "paused"
@@ -246,10 +255,6 @@ class Feed:
                 self.records[track] = record
         self._changed()
         return streams
-
-    def _anchor(self, burst: Burst) -> None:
-        if burst.newest_ns is not None:
-            self._live.anchor(burst.newest_ns, burst.arrival_ns)
 
     def _take(self, packet: Packet[Any], arrival_ns: int, opened: Opened) -> None:
         track = VIDEO_TRACK if packet.stream.type == "video" else AUDIO_TRACK

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ class NetworkInput:
         except Exception as error:
             raise self._named(error) from None
         with answer:
-            body = _Body(answer, self._name, is_wanted)
+            body = _Body(answer, self._name, is_wanted, time.monotonic() + self._settings.open_s)
             form = form_of(answer.headers.get("Content-Type", ""))
             with contained(
                 body,
@@ -84,6 +85,7 @@ class NetworkInput:
                 whitelist={"format_whitelist": f"{SELF_CONTAINED},mpjpeg", "protocol_whitelist": ""},
                 named=lambda error: body.failure or self._named(error),
             ) as container:
+                body.opens_until_s = None
                 yield Opened(container, lambda: body.failure)
 
     def _named(self, error: Exception) -> SourceError:
@@ -182,13 +184,17 @@ def request_for(uri: str) -> urllib.request.Request:
 class _Body:
     """The body of an answer as something that libav reads; why it ended is kept."""
 
-    def __init__(self, answer: Any, name: str, is_wanted: IsWanted) -> None:
+    def __init__(self, answer: Any, name: str, is_wanted: IsWanted, opens_until_s: float | None) -> None:
         self._answer, self._name, self._is_wanted = answer, name, is_wanted
+        self.opens_until_s = opens_until_s
         self.failure: SourceError | None = None
 
     def read(self, n_bytes: int) -> bytes:
         """Up to so many bytes, as they come."""
         if self.failure is not None or not self._is_wanted():
+            return b""
+        if self.opens_until_s is not None and time.monotonic() > self.opens_until_s:
+            self.failure = SourceGone(f"{self._name} sends no media", remedy="check the address")
             return b""
         try:
             found: bytes = self._answer.read1(n_bytes)

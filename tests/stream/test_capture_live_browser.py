@@ -22,8 +22,8 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture(scope="module")
 def webm():
-    """Two seconds as a browser records them."""
-    return recorded(2.0)
+    """Some seconds as a browser records them."""
+    return recorded(3.0)
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def started(stage, **more):
 
 
 def push_all(stage, segment, chunks, *, last=False):
-    """Pushes a segment at once; gives the answers."""
+    """Pushes a segment about as fast as a recorder makes it; gives the answers."""
     told = []
     for index, chunk in enumerate(chunks):
         told.append(stage.push(segment, index, chunk, last=last and index == len(chunks) - 1))
-        stage.turn()
+        stage.turns(0.15)
     return told
 
 

@@ -1,9 +1,10 @@
-"""What live sources are made of, without processes: addresses, masks, hours, clock, pace, missed stretches."""
+"""What live sources are made of, without processes: addresses, masks, hours, clock, pace, stretches."""
 
 from __future__ import annotations
 
 import random
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ MS = 10**6
 @pytest.mark.parametrize(
     ("uri", "kind"),
     [
-        ("camera:/dev/video0", "camera"), ("microphone:default", "microphone"), ("browser:kitchen", "browser"),
+        ("camera:/dev/video0", "camera"), ("microphone:default", "microphone"),
+        ("browser:kitchen", "browser"),
         ("rtsp://h/x", "network"), ("HTTPS://h/x", "network"), ("/a/film.mp4", None), ("file:///a", None),
         ("concat:a|b", None), ("data:x", None), ("subfile,,start:x", None), ("film: a.mp4", None),
     ],
@@ -140,7 +142,7 @@ def test_hours_of_the_week_also_over_midnight():
 def test_positions_follow_timestamps_and_arrivals_only_choose_the_offset():
     clock = LiveClock()
     clock.anchor(90 * S, 2 * S)
-    jitter = random.Random(1)
+    jitter = random.Random(1)  # noqa: S311 - not secret
     placed = [
         clock.place(0, 90 * S + i * 40 * MS, 2 * S + i * 40 * MS + jitter.randrange(90 * MS))
         for i in range(99)
@@ -225,7 +227,7 @@ def test_a_stretch_is_told_in_pieces_that_double_and_meet():
     told += missed.waiting()
     assert told[0].pts0_ns == 10 * S
     assert told[-1].pts1_ns == 8 * 3600 * S
-    assert all(one.pts1_ns == two.pts0_ns for one, two in zip(told, told[1:], strict=False))
+    assert all(one.pts1_ns == two.pts0_ns for one, two in pairwise(told))
     assert len(told) < 20
 
 
