@@ -154,7 +154,8 @@ class LivePage:
         if len(self._asked) >= MOST_ASKED:
             raise ConfigError(f"{MOST_ASKED} questions are being answered", remedy="wait for one of them")
         pages = self._gateway.pages
-        epoch = _number(told, "epoch", pages.epoch + 1)
+        # A page that does not know of a spoken turn yet would have its answer discarded by that.
+        epoch = max(_number(told, "epoch", pages.epoch + 1), self._page.epoch)
         pages.heard_epoch(epoch)
         self._page.advance(epoch)
         turn_id = told.get("turn_id")
