@@ -1,10 +1,11 @@
 """A camera of the network that is dropped, stalled and changed in size, again and again.
 
 `python -m tools.check_sources [--n 50] [--video FILE] [--stall-s 2] [--json]`. A real HTTP server plays
-the first seconds of a film in real time, in two sizes, to all the processes. Each time it fails the source must be told as lost
-within its limits, come back by itself, and leave a gap. On the way the capture process is killed once and
-the source paused once. Afterwards the pictures must add up, no sound may be dropped, and an answer about
-the stretch must name the gaps. The exit code is 1 where anything of that does not hold.
+the first seconds of a film in real time, in two sizes, to all the processes. Each time it fails the
+source must be told as lost within its limits, come back by itself, and leave a gap. On the way the capture
+process is killed once and the source paused once. Afterwards the pictures must add up, no sound may be
+dropped, and an answer about the stretch must name the gaps. The exit code is 1 where anything of that
+does not hold.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ class Trial:
         found.read = self.state().read
         found.dropped = self.state().dropped
         found.processed = self.state().sent
-        found.answer = self.house.ask(QUESTION).text
+        answer = self.house.ask(QUESTION)
+        found.answer = " ".join([answer.answer, *answer.notices])
         for word in ("was paused", "was lost"):
             if word not in found.answer:
                 found.problems.append(f"the answer does not say that it {word}")

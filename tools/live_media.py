@@ -99,20 +99,22 @@ def _heard(samples: Sound, at: int) -> av.AudioFrame:
 
 def stretch_of(film: Path, seconds: float, *, height_px: int, rate: int) -> tuple[Pictures, Sound]:
     """The first seconds of a film at another size and rate: pictures and sound at `SOUND_HZ`."""
-    pictures, pieces = [], []
+    pictures: list[npt.NDArray[np.uint8]] = []
+    pieces: list[npt.NDArray[Any]] = []
     with av.open(f"file:{film.absolute()}") as container:
         due_s = 0.0
         for frame in container.decode(video=0):
-            if frame.time is None or frame.time >= seconds:
+            if frame.time >= seconds:
                 break
             while due_s <= frame.time:
                 width_px = 2 * round(frame.width * height_px / frame.height / 2)
-                pictures.append(cv2.resize(frame.to_ndarray(format="rgb24"), (width_px, height_px)))
+                small = cv2.resize(frame.to_ndarray(format="rgb24"), (width_px, height_px))
+                pictures.append(np.asarray(small, dtype=np.uint8))
                 due_s += 1 / rate
     with av.open(f"file:{film.absolute()}") as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SOUND_HZ)
         for heard in container.decode(audio=0):
-            if heard.time is None or heard.time >= seconds:
+            if heard.time >= seconds:
                 break
             pieces += [one.to_ndarray().reshape(-1) for one in resampler.resample(heard)]
     sound = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)

@@ -20,6 +20,9 @@ from stream.wire.sockets import PeerKey
 ADDRESS_VARIABLE = "OMNIRECALL_ADDRESS"
 """Variable of the environment in which a capture finds the address of its live source."""
 
+SOURCES_VARIABLE = "OMNIRECALL__CAPTURE__SOURCES"
+"""Addresses with passwords, which no child needs but the one that opens them."""
+
 
 @dataclass(slots=True)
 class Child:
@@ -164,6 +167,7 @@ class Child:
 def child_environment(threads: int) -> dict[str, str]:
     """The environment of a child: `threads` per compute library, and no download, ever."""
     environment = dict(os.environ)
+    environment.pop(SOURCES_VARIABLE, None)
     environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     environment.update(OMP_WAIT_POLICY="PASSIVE", KMP_BLOCKTIME="0", TOKENIZERS_PARALLELISM="false")
     environment.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")

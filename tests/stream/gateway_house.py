@@ -256,6 +256,7 @@ class GatewayHouse:
         )
         self.service = GatewayService(surroundings)
         self.service.set_up()
+        self.service._gateway.pages.epoch = 0  # So that tests may count from one.
         return self
 
     def __exit__(self, *_):

@@ -13,8 +13,10 @@ from stream.capture.network import NetworkInput, ensure_no_redirect
 from stream.capture.settings import CaptureSettings
 from stream.errors import SourceGone, SourceRefused
 from stream.messages.control import SourceState
+from stream.messages.media import MediaAudio
 from tests.stream.live_media import LiveServer, recorded
 from tests.stream.live_stage import LiveStage, S
+from tests.stream.rtsp_server import RtspServer
 
 pytestmark = pytest.mark.system
 QUICK = {"stall_s": 1.0, "quiet_s": 0.7, "retry_s": 0.1, "retry_max_s": 0.4, "steady_s": 0.3}
@@ -85,7 +87,7 @@ def test_a_server_that_drops_stalls_and_changes_its_size_is_opened_again_each_ti
         for gap in stage.missed("video"):
             assert not gap.gap0_ns < message.pts_ns < gap.gap1_ns
     told = stage.state()
-    assert told.opened >= 7
+    assert told.opened >= 5, "a stall may end before its connection is given up"
     assert told.audio_dropped == 0
     assert stage.end() == 0
     last = stage.of(SourceState)[-1]
@@ -197,3 +199,21 @@ def test_an_rtsp_server_that_sends_on_to_another_address_is_refused():
             ensure_no_redirect(address, 5.0)
         assert SECRET not in str(met.value)
         assert S  # Nothing was opened.
+
+
+def test_rtsp_is_played_with_its_password_lost_and_opened_again(stage, films):
+    server = RtspServer(films[0], user=f"owner:{SECRET}")
+    try:
+        uri = f"rtsp://{server.address}/live"
+        stage.start(uri, address=uri.replace("rtsp://", f"rtsp://owner:{SECRET}@"), settings=QUICK)
+        stage.until(lambda: len(stage.frames) > 2 and stage.of(MediaAudio))
+        for how in ("drop", "stall"):
+            server.does = how
+            stage.until(lambda: stage.state("lost"))
+            server.does, n = "play", len(stage.frames)
+            stage.until(lambda n=n: stage.state("reading") and len(stage.frames) > n + 1)
+        assert len(stage.until(lambda: stage.missed("video"))) >= 1
+        assert stage.end() == 0
+    finally:
+        server.close()
+    assert SECRET not in stage.log() + repr(stage.heard)

@@ -14,10 +14,13 @@ from websockets.exceptions import ConnectionClosed
 from stream.errors import ConfigError, Malformed
 from stream.gateway.browser_media import HEAD, browser_uri, read_chunk
 from stream.gateway.page import GOING_AWAY, MOST_WORDS, TOO_SLOW, Page
+from stream.gateway.pages import Pages
+from stream.gateway.settings import GatewaySettings
 from stream.messages.control import EventUtterance, EventVoice, SourceClose, SourceOpen
 from stream.messages.media import MediaPush
 from stream.messages.turn import EventTurn, TurnCancel, TurnOpen, TurnPlaying, TurnTalk
 from stream.messages.watch import WatchAlert
+from stream.process.metrics import Metrics
 from tests.stream.gateway_house import ANSWER, SOURCE_ID, WAIT_S, WORDS, GatewayHouse, item
 
 
@@ -29,10 +32,12 @@ def house(tmp_path):
 
 def until(page, kind, **wanted):
     """The first message of a type with these fields; what came before is thrown away."""
-    while True:
+    ends_s = time.monotonic() + 3 * WAIT_S  # Against a hang alone: states come for ever.
+    while time.monotonic() < ends_s:
         told = json.loads(page.recv(timeout=WAIT_S))
         if told["type"] == kind and all(told.get(key) == value for key, value in wanted.items()):
             return told
+    raise AssertionError(f"no {kind} came")
 
 
 def say(page, **told):
@@ -51,6 +56,19 @@ def test_an_answer_comes_word_by_word_and_then_whole(house):
         assert told["answer"]["citations"][0]["thumbnail"] == f"/api/v1/media/{'ab' * 16}"
     opened = house.fakes.next(TurnOpen)
     assert (opened.turn_epoch, opened.streams, len(opened.dialogue_id)) == (5, True, 16)
+
+
+def test_a_question_under_an_old_epoch_is_answered_under_the_newest(house):
+    with house.live() as page:
+        say(page, type="ask", question="Is it on?", epoch=9)
+        assert until(page, "answer")["epoch"] == 9
+        say(page, type="ask", question="Is it on?", epoch=2)
+        assert until(page, "answer")["epoch"] == 9
+
+
+def test_epochs_go_on_rising_through_a_restart():
+    pages = [Pages(GatewaySettings(), None, Metrics("gateway")) for _ in range(2)]
+    assert 0 < pages[0].epoch <= pages[1].epoch < 2**53
 
 
 def test_a_question_that_fails_is_told_by_its_error(house):
@@ -321,6 +339,35 @@ def test_a_chunk_is_read_as_it_was_written():
 def test_names_of_cameras_are_plain(name):
     with pytest.raises(ConfigError):
         browser_uri(name)
+
+
+def test_a_page_that_comes_back_finds_its_source_open(house):
+    with house.live() as page:
+        say(page, type="camera", state="open", name="phone")
+        until(page, "camera")
+    with house.live() as again:
+        say(again, type="camera", state="open", name="phone")
+        until(again, "camera", state="open")
+        again.send(chunk(2, 0))
+        until(again, "pushed", segment=2)
+        assert not [one for one in house.fakes.got.queue if isinstance(one, SourceClose)]
+
+
+def test_the_newest_page_sends_and_the_one_before_is_told(house):
+    with house.live() as first, house.live() as second:
+        say(first, type="camera", state="open", name="phone")
+        until(first, "camera")
+        say(second, type="camera", state="open", name="phone")
+        until(second, "camera", state="open")
+        assert until(first, "camera")["state"] == "closed"
+        first.send(chunk(1, 0))
+        second.send(chunk(2, 0))
+        until(second, "pushed", segment=2)
+        say(first, type="camera", state="close")
+        second.send(chunk(2, 1))
+        until(second, "pushed", through=1)
+        assert {one.segment for one in house.fakes.got.queue if isinstance(one, MediaPush)} == {2}
+        assert not [one for one in house.fakes.got.queue if isinstance(one, SourceClose)]
 
 
 # Bounds.

@@ -17,6 +17,7 @@ from stream.process.liveness import State
 from stream.process.roles import Role
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.supervisor import Supervisor
+from stream.process.surroundings import write_surroundings
 from tests.stream.test_process_room import SECTIONS
 
 SECRET = "hunter2-xyzzy"
@@ -77,6 +78,8 @@ def test_an_address_goes_to_its_process_by_the_environment_alone(make, tmp_path)
     )
     assert SECRET not in repr(child)
     assert child._secrets == {ADDRESS_VARIABLE: f"rtsp://me:{SECRET}@cam.local/live"}
+    write_surroundings(tmp_path / "surroundings.json", one.config, tmp_path / "store")
+    assert "door.local" not in (tmp_path / "surroundings.json").read_text()
     for written in tmp_path.rglob("*"):
         assert not written.is_file() or SECRET.encode() not in written.read_bytes()
 

@@ -27,7 +27,7 @@ def test_pictures_add_up_and_no_sound_is_dropped(found):
 
 
 def test_the_answer_names_the_loss_and_the_pause_with_their_reasons(found):
-    assert "127.0.0.1" in found.answer
+    assert "live.ts" in found.answer
     assert "was lost from" in found.answer
     assert "was paused from" in found.answer
     assert "guests" in found.answer
