@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from stream.capture.addresses import source_id_of
 from stream.errors import ConfigError, DeadlineExceeded, Malformed, OmniRecallError, RoleUnavailable
 from stream.gateway.processes import Processes
 from stream.messages.control import SourceClose, SourceOpen, SourceState, StatusAsk, StatusRoles
@@ -87,7 +88,8 @@ class BrowserMedia:
         self._under_way: set[asyncio.Task[None]] = set()
         self._window = FIRST_WINDOW
         self._room = asyncio.Condition()
-        self.source_id = ""
+        # A process tells its endpoint before its source: the id is made from the address alone.
+        self.source_id = source_id_of(uri).hex()
 
     async def open(self) -> SourceState:
         """Has its source read; returns once its process takes chunks.
@@ -106,7 +108,6 @@ class BrowserMedia:
             await asyncio.sleep(0.1)
             roles = await supervisor.ask_for(StatusRoles, StatusAsk())
             state = next((one for one in roles.sources if one.uri == self.uri), state)
-        self.source_id = state.source_id.hex()
         self._caller = self._processes.own_caller(state.endpoint)
         return state
 

@@ -207,12 +207,12 @@ class LivePage:
         media = BrowserMedia(
             self._gateway.processes, browser_uri(_text(told, "name", 40)), self._page.tell_state
         )
-        state = await media.open()
+        await media.open()
         await self._gateway.pages.cameras.take(media)
         self._media = media
         self._page.sources.add(media.source_id)
         self._page.tell(
-            {"type": "camera", "state": "open", "source": media.uri, "source_id": state.source_id.hex()}
+            {"type": "camera", "state": "open", "source": media.uri, "source_id": media.source_id}
         )
 
     async def _close_camera(self) -> None:

@@ -79,9 +79,14 @@ export class Camera {
     this._flush();
   }
 
-  /** The server takes chunks of this source from now on. */
-  taken({ source }) {
+  /** The server takes chunks of this source from now on, or no more: another page of the same name sends. */
+  taken({ state, source, reason }) {
     if (source && source !== this.uri) return;
+    if (state === "closed") {
+      this.rest();
+      this.hears.failed(`This camera was closed: ${reason ?? "the server closed it"}`);
+      return;
+    }
     this.isTaken = true;
     this._flush();
   }

@@ -59,7 +59,7 @@ export class Live {
   }
 
   voiceOf({ phase }) {
-    setText(byId("voice-state"), { start: "hearing…", confirm: "listening…", confirmed: "listening…", end: "" }[phase] ?? "");
+    setText(byId("voice-state"), { start: "hearing…", sure: "listening…", end: "" }[phase] ?? "");
   }
 
   _toggle(kind) {
