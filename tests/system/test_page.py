@@ -159,6 +159,15 @@ def test_words_of_older_epochs_are_discarded(browser, gateway):
     assert "Stopped." in page.inner_text("#conversation")
 
 
+def test_an_answer_under_a_later_epoch_finds_its_question(browser, gateway):
+    page = signed_in(browser, gateway)
+    asked = ask(page, gateway, "What about winter?")
+    gateway.say({"type": "answer", "turn_id": asked["turn_id"], "epoch": 9, "answer": ANSWER})
+    page.wait_for_selector(".cites .moment")
+    assert page.locator(".answered").count() == 1
+    assert ask(page, gateway, "And then?")["epoch"] == 10
+
+
 def test_epochs_by_themselves(browser, gateway):
     page = signed_in(browser, gateway)
     told = page.evaluate(EPOCHS)

@@ -57,9 +57,9 @@ export class Conversation {
     else if (phase === "ignored" && reason) setText(byId("voice-state"), "not for me");
   }
 
-  token({ epoch, text, sentence }) {
+  token({ epoch, turn_id: turnId, text, sentence }) {
     if (!this.epochs.accepts(epoch)) return;
-    const turn = this.turns.get(epoch);
+    const turn = this._turnOf(epoch, turnId);
     if (!turn || turn.isOver) return;
     if (!turn.hasWords) {
       turn.hasWords = true;
@@ -73,9 +73,9 @@ export class Conversation {
     if (whole) this._speak(turn, whole, epoch);
   }
 
-  answer({ epoch, answer }) {
+  answer({ epoch, turn_id: turnId, answer }) {
     if (!this.epochs.accepts(epoch)) return;
-    const turn = this.turns.get(epoch) ?? this._begin(epoch, "", "", "");
+    const turn = this._turnOf(epoch, turnId) ?? this._begin(epoch, "", "", "");
     if (turn.isOver) return;
     turn.isOver = true;
     if (turn.hasWords) this._speak(turn, turn.sentences.end(), epoch);
@@ -100,6 +100,18 @@ export class Conversation {
   disconnected() {
     const open = this._open();
     if (open) this._fail(open.epoch, "The connection was lost before the answer was complete. Ask again.");
+  }
+
+  /** A turn by its epoch; one that the server answers under a later epoch than it was asked, by its id. */
+  _turnOf(epoch, turnId) {
+    const known = this.turns.get(epoch);
+    if (known || !turnId) return known;
+    const moved = [...this.turns.values()].find((turn) => turn.turnId === turnId && !turn.isOver);
+    if (!moved) return undefined;
+    this.turns.delete(moved.epoch);
+    moved.epoch = epoch;
+    this.turns.set(epoch, moved);
+    return moved;
   }
 
   _askTyped() {
