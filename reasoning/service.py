@@ -25,6 +25,7 @@ from reasoning.language.choose import language_model_of, verifier_of
 from reasoning.language.model import LanguageModel
 from reasoning.language.plan import ContextPlan
 from reasoning.language.rephrase import BUSY, LOADING, Asking, Rephraser, failure, noticed
+from reasoning.live.listening import Listening
 from reasoning.question import Question
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
@@ -75,6 +76,7 @@ class ReasoningService(Service):
         self._said: queue.SimpleQueue[tuple[bytes, str]] = queue.SimpleQueue()
         """Sentences that the language lane has verified, by the key of their turn."""
         self._last: LastTurn | None = None
+        self._listening: Listening | None = None
         own = self._settings
         self._dialogues = Dialogues(own.dialogues, own.dialogue_turns, own.dialogue_idle_s)
 
@@ -84,6 +86,8 @@ class ReasoningService(Service):
         self._open_outbox()
         self._open_language()
         self.listen("reasoning")
+        if self._settings.turns.enabled:
+            self._listening = Listening(self, self._settings.turns, self._not_wanted)
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)
         self.on(CorrectPut, self._correct)
@@ -136,13 +140,17 @@ class ReasoningService(Service):
     def idle(self) -> None:
         """Tells the words that have been verified meanwhile."""
         self._tell_said()
+        if self._listening is not None:
+            self._listening.turn()
 
     def drain(self) -> bool:
         """Waits for the questions that are being answered."""
         return not self._turns
 
     def close(self) -> None:
-        """Lets go of the language model."""
+        """Lets go of the language model and of the bus."""
+        if self._listening is not None:
+            self._listening.close()
         if self._model is not None:
             self._model.close()
 
@@ -151,6 +159,8 @@ class ReasoningService(Service):
         peer = received.peer_key
         if peer is None or asked.turn_epoch < self._least_epoch(peer, asked.dialogue_id):
             raise Cancelled("a later turn of this dialogue has begun")
+        if self._listening is not None and asked.streams:
+            self._listening.opened(asked.turn_epoch)
         if asked.streams:
             self._withdraw(lambda one: _precedes(one, received))
         if len(self._turns) >= self._settings.waiting:
@@ -376,6 +386,10 @@ class ReasoningService(Service):
             return turn.received.peer_key == peer and is_there and asked.turn_epoch < cancel.turn_epoch
 
         self._withdraw(is_meant)
+
+    def _not_wanted(self, turn_id: bytes) -> None:
+        """Somebody talks over the answer to what was asked aloud."""
+        self._withdraw(lambda turn: turn.received.message.turn_id == turn_id)
 
     def _withdraw(self, is_meant: Callable[[Turn], bool]) -> None:
         """No word of these turns is told from here on."""

@@ -37,6 +37,7 @@ from stream.commands import (
     status,
     stop,
     timeline,
+    token,
     weights,
 )
 from stream.errors import OmniRecallError
@@ -86,6 +87,7 @@ app.command("restore")(snapshot.restore)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
 app.command("serve")(serve.serve)
+app.command("token")(token.token)
 app.command("mcp")(mcp.mcp)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
@@ -31,6 +32,14 @@ from stream.process.log import Log
 
 WEB = Path(__file__).parent / "web"
 API_VERSION = "1"
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI would tell requests and their bodies to whatever OpenTelemetry finds in the environment."""
 
 
 def build_app(gateway: Gateway) -> Guard:
@@ -42,6 +51,7 @@ def build_app(gateway: Gateway) -> Guard:
         redoc_url=None,
         openapi_url="/openapi.json",
         lifespan=_lifespan(gateway),
+        telemetry=NO_TELEMETRY,
     )
     _add_errors(app)
     for routes in (

@@ -31,6 +31,10 @@ SEEN_KINDS = frozenset({"shot", "caption", "seen_text", "chapter"})
 FEED_ITEMS = 64
 RETRY_S = 1.0
 _KEEP_TURNS = 256
+ANSWERS_S = 6.0
+"""Seconds that answers on their way have when all ends; the supervisor allows a little more."""
+FAREWELL_S = 1.5
+"""Seconds that pages have to take why they are closed."""
 
 
 class Pages:
@@ -54,13 +58,14 @@ class Pages:
         self._roles = StatusRoles()
         self._memory: StatusMemory | None = None
         self._reasoning: AsyncCaller | None = None
+        self._closes = False
         self.epoch = 0
         self.on_alert: Callable[[WatchAlert], Coroutine[Any, Any, None]] | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether no more pages are taken."""
-        return len(self._pages) >= self._settings.sockets
+        return self._closes or len(self._pages) >= self._settings.sockets
 
     def start(self) -> None:
         """Begins to listen and to tell."""
@@ -71,14 +76,19 @@ class Pages:
 
     async def close(self, reason: str) -> None:
         """Has every page told that it ends, once answers that are on their way are there."""
+        self._closes = True
         for task in self._tasks:
             task.cancel()
         if self._turns:
-            await asyncio.wait(self._turns, timeout=self._settings.ask_s)
+            await asyncio.wait(self._turns, timeout=ANSWERS_S)
         for page in list(self._pages):
             page.end(GOING_AWAY, reason)
+        ends_s = asyncio.get_running_loop().time() + FAREWELL_S
+        while self._pages and asyncio.get_running_loop().time() < ends_s:
+            await asyncio.sleep(0.02)
         if self._reasoning is not None:
             self._reasoning.close()
+            self._reasoning = None
 
     async def _again(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that goes on for ever, begun again when it fails."""

@@ -14,6 +14,7 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, ClassVar
 
 from stream.errors import ConfigError, OmniRecallError
@@ -31,8 +32,8 @@ GATEWAY_FILE = "gateway.json"
 TICK_S = 0.5
 STUCK_S = 20.0
 """Seconds without a sign of life of the thread that serves after which the process gives up."""
-IN_FLIGHT_S = 8.0
-"""Seconds that requests on their way have to end; the supervisor allows a little more."""
+IN_FLIGHT_S = 2.0
+"""Seconds that requests have to end once the pages are closed."""
 BACKLOG = 128
 
 
@@ -57,6 +58,8 @@ class GatewayService(Service):
         self._failed_by: BaseException | None = None
         self._server: uvicorn.Server | None = None
         self._guard: Guard | None = None
+        self._gateway: Gateway | None = None
+        self._ending: Future[None] | None = None
         self._loop_of_http: asyncio.AbstractEventLoop | None = None
         self._ticked_s = time.monotonic()
         self._thread = threading.Thread(target=self._serve_http, name="http", daemon=True)
@@ -75,14 +78,9 @@ class GatewayService(Service):
 
     def drain(self) -> bool:
         """Takes no more, closes the pages with a reason, and lets answers on their way end."""
-        loop, server = self._loop_of_http, self._server
-        if server is not None and not server.should_exit:
-            if self._guard is not None:
-                self._guard.drains = True
-            server.should_exit = True
-            if loop is not None:
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(lambda: None)
+        if self._ending is None and self._loop_of_http is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):
+                self._ending = asyncio.run_coroutine_threadsafe(self._end_http(), self._loop_of_http)
         return not self._thread.is_alive()
 
     def close(self) -> None:
@@ -117,6 +115,16 @@ class GatewayService(Service):
 
     # In the thread.
 
+    async def _end_http(self) -> None:
+        if self._guard is not None:
+            self._guard.drains = True
+        try:
+            if self._gateway is not None:
+                await self._gateway.pages.close("the processes are ending")
+        finally:
+            if self._server is not None:
+                self._server.should_exit = True
+
     def _serve_http(self) -> None:
         try:
             asyncio.run(self._serve())
@@ -135,7 +143,9 @@ class GatewayService(Service):
         self._loop_of_http = asyncio.get_running_loop()
         own, around = self._settings, self.surroundings
         processes = Processes(around.run_dir, around.store_dir, own.ask_s)
-        gateway = make_gateway(own, around.store_dir, processes, self.metrics, self._port)
+        openable = tuple(getattr(around.config.section("capture"), "sources", ()))
+        gateway = make_gateway(own, around.store_dir, processes, self.metrics, self._port, openable)
+        self._gateway = gateway
         self._guard = guard = build_app(gateway)
         config = uvicorn.Config(
             guard,

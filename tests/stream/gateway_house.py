@@ -9,6 +9,7 @@ import queue
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import httpx2
@@ -19,7 +20,7 @@ from stream.config import Config
 from stream.errors import ConfigError, OmniRecallError
 from stream.gateway.service import GatewayService
 from stream.gateway.settings import GatewaySettings
-from stream.messages import Answer, CommitAck, CommitPut, Evidence, EvidenceItem, RecallAsk, Sentence
+from stream.messages import Act, Answer, CommitAck, CommitPut, Evidence, EvidenceItem, RecallAsk, Sentence
 from stream.messages.control import (
     ErrorReply,
     RoleStatus,
@@ -37,7 +38,7 @@ from stream.messages.log import LogAsk, LogRows
 from stream.messages.media import FrameAsk, FrameTold, MediaPush, MediaPushed
 from stream.messages.observation import MemoryCommits, MemoryFeed
 from stream.messages.people import PeopleAsk, PeopleTold
-from stream.messages.places import PlacesAsk, PlacesTold
+from stream.messages.places import PlaceDone, PlacePut, PlacesAsk, PlacesTold
 from stream.messages.span import TimelineAsk, TimelineSpans
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen, TurnToken
 from stream.messages.watch import AlertsAsk, AlertsTold, WatchDrop, WatchesAsk, WatchesTold, WatchSet
@@ -196,6 +197,7 @@ class FakeProcesses:
             SourcePause: SourcesState(sources=(BROWSER,)),
             SourceOpen: BROWSER,
             SourceClose: BROWSER,
+            PlacePut: PlaceDone(act=Act(act_id=b"a" * 16, kind="label", t_ns=1), commit_no=8),
         }
         if isinstance(asked, StatusAsk):
             return None
@@ -257,9 +259,16 @@ class GatewayHouse:
         return self
 
     def __exit__(self, *_):
+        self.drained()
         self.service.close()
         self.fakes.__exit__()
         shutil.rmtree(self._short, ignore_errors=True)
+
+    def drained(self):
+        """Has it end in order, as the supervisor does."""
+        ends_s = time.monotonic() + WAIT_S
+        while not self.service.drain() and time.monotonic() < ends_s:
+            time.sleep(0.02)
 
     @property
     def port(self):
