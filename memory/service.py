@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from typing import ClassVar, cast
+from sqlite3 import Connection
+from typing import Any, ClassVar, cast
 
 import msgspec
 
@@ -38,6 +39,7 @@ from memory.recall.learner import Learner
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions
 from memory.recall.recent import RecentRecall
+from memory.recall.standing import alerts_told, watches_told
 from memory.retention import Retention
 from memory.settings import MemorySettings
 from memory.snapshot.restore import sweep
@@ -67,6 +69,7 @@ from stream.messages.log import LogAsk
 from stream.messages.observation import MarkAsk, MarkLast, MemoryCommits, MemoryFeed
 from stream.messages.retention import RetentionAsk
 from stream.messages.span import TimelineAsk
+from stream.messages.watch import AlertsAsk, WatchesAsk
 from stream.process.heap import give_back_blocks_from
 from stream.process.lanes import Lane
 from stream.process.service import Received, Service
@@ -210,14 +213,16 @@ class MemoryService(Service):
         self.on(RecallAsk, lambda received: self._query(received, self._recall))
         self.on(ClaimsAsk, lambda received: self._query(received, self._claims))
         self.on(MemoryFeed, lambda received: self._query(received, self._feed))
-        self.on(TimelineAsk, lambda received: self._query(received, self._timeline))
-        self.on(LogAsk, lambda received: self._query(received, self._log_rows))
+        self.on(TimelineAsk, self._by_log(timeline))
+        self.on(LogAsk, self._by_log(log_rows))
+        self.on(WatchesAsk, self._by_log(watches_told))
+        self.on(AlertsAsk, self._by_log(alerts_told))
         self.on(StatusAsk, self._take_status)
         self.on(ReindexAsk, self._take_reindex)
         self.on(SourcesFind, lambda received: self._query(received, self._held))
-        self.on(TurnsFind, lambda received: self._query(received, self._turns_held))
+        self.on(TurnsFind, self._by_log(turns_held))
         self.on(LikenessAsk, lambda received: self._query(received, self._alike))
-        self.on(HistoryAsk, lambda received: self._query(received, self._history))
+        self.on(HistoryAsk, self._by_log(lambda db, _: history(db, self.surroundings.store_dir)))
         self.on(WeightsAsk, self._take_weights)
         self.on(ForgetAsk, self._forget.take)
         self.listen("memory")
@@ -445,6 +450,15 @@ class MemoryService(Service):
             answer, received, done=received.reply, failed=lambda error: self._not_answered(received, error)
         )
 
+    def _by_log(self, tell: Callable[[Connection, Any], Message]) -> Callable[[Received], None]:
+        """What answers a question from a snapshot of the log alone."""
+
+        def told(received: Received) -> Message:
+            with self._reader.snapshot() as db:
+                return tell(db, received.message)
+
+        return lambda received: self._query(received, told)
+
     def _not_answered(self, received: Received, error: BaseException) -> None:
         if not isinstance(error, OmniRecallError):
             self.metrics.count("queries_failed")
@@ -471,22 +485,10 @@ class MemoryService(Service):
                 items=tuple(feed(db, ask.from_commit, ask.limit)), last_commit=last_commit(db)
             )
 
-    def _timeline(self, received: Received) -> Message:
-        with self._reader.snapshot() as db:
-            return timeline(db, cast(TimelineAsk, received.message))
-
-    def _log_rows(self, received: Received) -> Message:
-        with self._reader.snapshot() as db:
-            return log_rows(db, cast(LogAsk, received.message))
-
     def _held(self, received: Received) -> Message:
         ask = cast(SourcesFind, received.message)
         with self._reader.snapshot() as db:
             return SourcesFound(sources=held(db, ask.source_ids, ask.uris))
-
-    def _turns_held(self, received: Received) -> Message:
-        with self._reader.snapshot() as db:
-            return turns_held(db, cast(TurnsFind, received.message))
 
     def _alike(self, received: Received) -> Message:
         if self._apart is not None and (found := self._apart.likeness(received.decoded)) is not None:
@@ -494,10 +496,6 @@ class MemoryService(Service):
         here = nullcontext() if self._apart is None else self._apart.here()
         with here, self._reader.snapshot() as db:
             return LikenessFound(items=alike(db, self._shelf, cast(LikenessAsk, received.message).source_id))
-
-    def _history(self, received: Received) -> Message:
-        with self._reader.snapshot() as db:
-            return history(db, self.surroundings.store_dir)
 
     def _take_weights(self, received: Received) -> None:
         """Taking back is for the writer; looking is not."""

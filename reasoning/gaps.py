@@ -20,6 +20,8 @@ from stream.named_dates import fits
 MOST_TOLD = 3
 MEET_NS = 1_000_000_000
 """Gaps of one source that lie closer are one to a person."""
+PAUSED, LOST = "paused", "lost:"
+"""How the reasons of capture begin where a live source was closed on purpose, or could not be had."""
 SHORT_NS = 120_000_000_000
 """A gap that is shorter is told to the second."""
 
@@ -57,6 +59,7 @@ def _joined(gaps: Sequence[Gap]) -> list[Gap]:
     for gap in sorted(gaps, key=lambda gap: (gap.uri, gap.t0_ns or 0, gap.pts0_ns)):
         last = found[-1] if found else None
         is_same = last is not None and last.uri == gap.uri and (last.t0_ns is None) == (gap.t0_ns is None)
+        is_same = is_same and last is not None and _kind(last.reason) == _kind(gap.reason)
         if last is not None and is_same and gap.pts0_ns - last.pts1_ns <= MEET_NS:
             end_ns = max(last.pts1_ns, gap.pts1_ns)
             t1_ns = None if last.t0_ns is None else last.t0_ns + end_ns - last.pts0_ns
@@ -71,6 +74,11 @@ def _joined(gaps: Sequence[Gap]) -> list[Gap]:
         else:
             found.append(gap)
     return found
+
+
+def _kind(reason: str) -> str:
+    """What kind of gap a reason is of: pauses are joined with what has the same reason alone."""
+    return reason if reason.startswith(PAUSED) else ""
 
 
 def _when(gap: Gap) -> tuple[bool, int, str, int]:
@@ -88,4 +96,9 @@ def _told(gap: Gap, here: datetime) -> str:
         day = "" if begin.date() == here.date() else f"on {begin:%Y-%m-%d} "
         last = f"{end:%Y-%m-%d} at " if end.date() != begin.date() else ""
         stretch = f"{day}from {begin.strftime(form)} to {last}{end.strftime(form)}"
-    return f"nothing was perceived of {source_name(gap.uri)} {stretch} ({gap.reason})"
+    name = source_name(gap.uri)
+    if gap.reason.startswith(PAUSED):
+        return f"{name} was {PAUSED} {stretch} ({gap.reason.removeprefix(PAUSED).strip()})"
+    if gap.reason.startswith(LOST):
+        return f"{name} was lost {stretch} ({gap.reason.removeprefix(LOST).strip()})"
+    return f"nothing was perceived of {name} {stretch} ({gap.reason})"

@@ -26,6 +26,7 @@ from reasoning.language.model import LanguageModel
 from reasoning.language.plan import ContextPlan
 from reasoning.language.rephrase import BUSY, LOADING, Asking, Rephraser, failure, noticed
 from reasoning.live.listening import Listening
+from reasoning.live.watches import Watches
 from reasoning.question import Question
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
@@ -77,6 +78,7 @@ class ReasoningService(Service):
         """Sentences that the language lane has verified, by the key of their turn."""
         self._last: LastTurn | None = None
         self._listening: Listening | None = None
+        self._watches: Watches | None = None
         own = self._settings
         self._dialogues = Dialogues(own.dialogues, own.dialogue_turns, own.dialogue_idle_s)
 
@@ -88,13 +90,15 @@ class ReasoningService(Service):
         self.listen("reasoning")
         if self._settings.turns.enabled:
             self._listening = Listening(self, self._settings.turns, self._not_wanted)
+        if self._settings.watches.enabled:
+            self._watches = Watches(self, self._settings.watches)
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)
         self.on(CorrectPut, self._correct)
 
     def _open_outbox(self) -> None:
         """What an earlier process left is sent; without an outbox questions are answered all the same."""
-        if not (self._tells_citations or self._keeps_exchanges):
+        if not (self._tells_citations or self._keeps_exchanges or self._settings.watches.enabled):
             return
         try:
             _ = self.outbox
@@ -142,6 +146,8 @@ class ReasoningService(Service):
         self._tell_said()
         if self._listening is not None:
             self._listening.turn()
+        if self._watches is not None and not self.draining:
+            self._watches.turn(self.clock.monotonic_ns())
 
     def drain(self) -> bool:
         """Waits for the questions that are being answered."""
@@ -342,8 +348,10 @@ class ReasoningService(Service):
         self.metrics.count("questions_kept" if seq else "questions_lost")
 
     def committed(self, outbox_seq: int, rejects: tuple[Reject, ...]) -> None:
-        """From here on memory must have an exchange for its turn to be told of."""
+        """From here on memory must have an exchange for its turn to be told of; alerts are told."""
         self._on_the_way.pop(outbox_seq, None)
+        if self._watches is not None:
+            self._watches.committed(outbox_seq)
 
     def _tell_citations(self, cited: Citations) -> None:
         """After the answer, on the durable way to memory; a lost one does no harm."""

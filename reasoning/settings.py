@@ -210,6 +210,34 @@ class TurnSettings(BaseModel):
     )
 
 
+class WatchSettings(BaseModel):
+    """Standing questions: how they are matched with what is perceived, and how often that is looked at.
+
+    The likenesses are cosines of the text encoder between what is waited for and what was said, seen or read;
+    they were chosen on real talks (`tools.eval_watches`) for MiniLM, and another encoder needs others.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(default=True, description="whether standing questions are answered")
+    look_s: float = Field(
+        default=0.3, gt=0, le=60, description="seconds between two looks at what memory has committed"
+    )
+    most: int = Field(default=64, ge=1, le=512, description="questions that may stand at the same time")
+    named: float = Field(
+        default=0.5, gt=0, le=1, description="share of what is waited for that must be named by its words"
+    )
+    likeness_named: float = Field(
+        default=0.15, ge=-1, le=1, description="least likeness of meaning where all of it is named"
+    )
+    likeness: float = Field(
+        default=0.5, ge=-1, le=1, description="least likeness of meaning where only a part of it is named"
+    )
+    encoder_s: float = Field(
+        default=2.0, gt=0, le=60, description="seconds to wait for the encoder; without it words decide alone"
+    )
+
+
 class ReasoningSettings(BaseModel):
     """From questions to answers. `close_share` was set by hand too, and is not calibrated."""
 
@@ -337,4 +365,7 @@ class ReasoningSettings(BaseModel):
     )
     turns: TurnSettings = Field(
         default=TurnSettings(), description="when a voice stops an answer, and wants one"
+    )
+    watches: WatchSettings = Field(
+        default=WatchSettings(), description="standing questions, and when they are answered"
     )

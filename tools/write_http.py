@@ -18,7 +18,8 @@ HEAD = """# HTTP and WebSocket
 
 The gateway serves where `gateway.enabled` is set: on {host}:{port} unless the configuration says otherwise.
 `omnirecall token` tells the owner's token, `omnirecall token viewer` one that reads and asks. A program
-sends it as `Authorization: Bearer TOKEN`; the page exchanges it for a cookie. `/openapi.json` has every field.
+sends it as `Authorization: Bearer TOKEN`; the page exchanges it for a cookie. `/openapi.json` has every
+field.
 
     curl -H "Authorization: Bearer $(omnirecall token viewer)" \\
          -d '{{"question": "Where is the spare key?"}}' -H 'Content-Type: application/json' \\
@@ -49,11 +50,11 @@ Without a token, or with a wrong one: 401. With a viewer's where the owner's is 
 ## Words as they come
 
 `POST /api/v1/ask` with `"stream": true` answers with server-sent events: `token` {{"index", "text",
-"sentence"}}, then `answer` (as `ask --json`), or `error`. Only sentences that were checked against the evidence
-are told.
+"sentence"}}, then `answer` (as `ask --json`), or `error`. Only sentences that were checked against the
+evidence are told.
 
-In every answer `thumbnail` is an address or null, and `play.uri` an address of the moment or null. Such a file
-may begin before the moment, at a keyframe: `x-omnirecall-lead-s` tells by how much.
+In every answer `thumbnail` is an address or null, and `play.uri` an address of the moment or null. Such a
+file may begin before the moment, at a keyframe: `x-omnirecall-lead-s` tells by how much.
 
 ## The live socket
 

@@ -98,7 +98,7 @@ def erase(
         _take_acts(db, done, "act_id = ?", (act_id,))
     for observation_id in ids:
         db.execute("DELETE FROM act WHERE target = ?", (observation_id,))
-        _take_acts(db, done, "act_id = ? AND kind = 'correct'", (observation_id,))
+        _take_acts(db, done, "act_id = ? AND kind IN ('correct', 'watch')", (observation_id,))
     _take_claims(db, done)
     media = db.execute(
         "SELECT DISTINCT m.media_hash FROM observation_media AS m JOIN temp.doomed AS d ON d.n = m.n"

@@ -10,6 +10,7 @@ import msgpack
 from memory.log.reader import marks, pages
 from memory.people.forget import ForgottenPerson, acts_that_tell
 from stream.messages.dialogue import DIALOGUE_ID, EXCHANGE, asked_in
+from stream.messages.watch import ALERT, ALERTS_ID, alerted_in
 
 
 def ids_of(db: sqlite3.Connection, numbers: Sequence[int]) -> set[bytes]:
@@ -32,6 +33,8 @@ def exchanges_on(
 ) -> list[int]:
     """Row numbers of the exchanges whose answers cited, or whose words were taken from, what goes.
 
+    And of the alerts that rest on it, or on a standing question that goes.
+
     Args:
         db: A snapshot, or the writer's connection before anything was taken.
         ids: Observations that go.
@@ -39,15 +42,19 @@ def exchanges_on(
         person: Whose acts go.
     """
     rows = db.execute(
-        "SELECT n, payload FROM observation WHERE source_id = ? AND session = 0 AND kind = ?",
-        (DIALOGUE_ID, EXCHANGE),
+        "SELECT n, kind, payload FROM observation WHERE source_id IN (?, ?) AND session = 0"
+        " AND kind IN (?, ?)",
+        (DIALOGUE_ID, ALERTS_ID, EXCHANGE, ALERT),
     ).fetchall()
     gone = {*ids, *named}
     if rows:
         gone |= _acts_on(db, gone, person)
-    return [
-        n for n, payload in rows if not gone.isdisjoint(asked_in(msgpack.unpackb(payload or b"\x80")).ids)
-    ]
+    return [n for n, kind, payload in rows if not gone.isdisjoint(_resting(kind, payload))]
+
+
+def _resting(kind: str, payload: bytes | None) -> tuple[bytes, ...]:
+    told = msgpack.unpackb(payload or b"\x80")
+    return alerted_in(told).ids if kind == ALERT else asked_in(told).ids
 
 
 def _acts_on(db: sqlite3.Connection, gone: Collection[bytes], person: ForgottenPerson | None) -> set[bytes]:

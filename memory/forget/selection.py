@@ -128,24 +128,29 @@ def _of_ids(db: sqlite3.Connection, written: Sequence[str]) -> Selection:
 
 
 def _correction(db: sqlite3.Connection, written: str) -> bytes:
-    """The one correction of the owner's that has this id, or begins with it; empty where there is none."""
+    """The one correction, or standing question, that has this id or begins with it; empty for none."""
     try:
         low, high = (bytes.fromhex(written.lower().ljust(2 * ID_BYTES, end)) for end in "0f")
     except ValueError:
         return b""
     rows = db.execute(
-        "SELECT act_id FROM act WHERE act_id BETWEEN ? AND ? AND kind = 'correct' LIMIT 2", (low, high)
+        "SELECT act_id FROM act WHERE act_id BETWEEN ? AND ? AND kind IN ('correct', 'watch') LIMIT 2",
+        (low, high),
     ).fetchall()
     return bytes(rows[0][0]) if len(rows) == 1 and len(written) >= LEAST_DIGITS else b""
 
 
 def corrections_of(db: sqlite3.Connection, selection: Selection) -> list[str]:
-    """The first lines of the corrections that are named."""
+    """The first lines of the corrections and standing questions that are named."""
+    called = {"correct": "your correction", "watch": "your standing question"}
     rows = [
-        db.execute("SELECT text FROM act WHERE act_id = ? AND kind = 'correct'", (one,)).fetchone()
-        for one in selection.ids
+        db.execute("SELECT kind, text FROM act WHERE act_id = ?", (one,)).fetchone() for one in selection.ids
     ]
-    return [f"your correction: {shortened(row[0], NAME_CHARS)}" for row in rows if row is not None]
+    return [
+        f"{called[row[0]]}: {shortened(row[1], NAME_CHARS)}"
+        for row in rows
+        if row is not None and row[0] in called
+    ]
 
 
 def _of_spans(db: sqlite3.Connection, written: Sequence[str]) -> Selection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgpack
 import msgspec
@@ -72,7 +72,17 @@ def corrections_at(db: sqlite3.Connection, as_of: int | None, limit: int) -> lis
     return [_act(row) for row in reversed(rows)]
 
 
-def _act(row: tuple[object, ...]) -> Act:
+def acts_of_kind(db: sqlite3.Connection, kind: str) -> list[tuple[Act, int, bool]]:
+    """Every act of a kind, the oldest first, with its commit and whether it was undone."""
+    rows = db.execute(
+        f"SELECT commit_no, EXISTS (SELECT 1 FROM act AS u WHERE u.kind = 'undo' AND u.undoes = a.act_id),"  # noqa: S608
+        f" {_COLUMNS} FROM act AS a WHERE kind = ? ORDER BY commit_no, t_ns, act_id",
+        (kind,),
+    )
+    return [(_act(fields), int(commit_no), bool(is_undone)) for commit_no, is_undone, *fields in rows]
+
+
+def _act(row: Sequence[object]) -> Act:
     *fields, value = row
     named: dict[str, object] = dict(zip(_COLUMNS.split(", "), fields, strict=False))
     named["value"] = msgpack.unpackb(value) if isinstance(value, bytes) else {}

@@ -11,6 +11,7 @@ import msgspec
 
 from stream.messages import Observation
 from stream.messages.dialogue import asked_in
+from stream.messages.watch import ALERT, alerted_in
 
 LARGEST_NS = 2**62
 """Bound of every time that is stored: half of int64, so that sums and means cannot overflow."""
@@ -84,8 +85,9 @@ def check_observation(observation: Observation) -> None:
 
 
 def check_rests(db: sqlite3.Connection, observation: Observation) -> None:
-    """Raises `Refused` where an exchange rests on what is gone: it may say what that was."""
-    for one in asked_in(observation.payload).ids:
+    """Raises `Refused` where an exchange or an alert rests on what is gone: it may say what that was."""
+    told = alerted_in(observation.payload) if observation.kind == ALERT else asked_in(observation.payload)
+    for one in told.ids:
         there = db.execute(
             "SELECT 1 FROM observation WHERE observation_id = ?1"
             " UNION ALL SELECT 1 FROM act WHERE act_id = ?1",

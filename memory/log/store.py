@@ -31,6 +31,7 @@ from stream.errors import Malformed
 from stream.messages import Act, Citations, CommitAck, CommitPut, Observation, Part, SourceRecord, TrackMark
 from stream.messages.dialogue import EXCHANGE
 from stream.messages.observation import Reject
+from stream.messages.watch import ALERT
 from stream.wire.codec import Decoded
 from stream.wire.parts import read_array
 
@@ -429,7 +430,7 @@ class LogStore:
                 check_observation(one)
         except Refused:
             return False
-        if any(one.kind == EXCHANGE for one in some):
+        if any(one.kind in (EXCHANGE, ALERT) for one in some):
             return False
         known = self._db.execute(
             f"SELECT 1 FROM observation WHERE observation_id IN ({marks(some)}) LIMIT 1",  # noqa: S608
@@ -474,7 +475,7 @@ class LogStore:
             raise Refused("forgotten: a tombstone covers it")
         if source is None:
             raise Refused("unknown source: commit its record first")
-        if observation.kind == EXCHANGE:
+        if observation.kind in (EXCHANGE, ALERT):
             check_rests(self._db, observation)
         n = self._insert_observations([observation], commit_no)
         self._add_media(n, observation, parts, commit_no)

@@ -23,6 +23,7 @@ from memory.recall.gathered import Gathered
 from memory.recall.past import bm25_of, last_n_of
 from memory.recall.words import match_query
 from stream.messages.dialogue import EXCHANGE
+from stream.messages.watch import ALERT
 
 EVENTS_OPENED = 3
 """Nearest events whose observations are candidates where nothing else finds them any more."""
@@ -119,7 +120,7 @@ def in_gates(db: sqlite3.Connection, gates: Gates, limit: int) -> Candidates:
     """
     for kinds in (
         "o.kind <> 'frame' AND o.text <> ''",
-        f"o.kind NOT IN ('clip', '{EXCHANGE}')",
+        f"o.kind NOT IN ('clip', '{EXCHANGE}', '{ALERT}')",
         "o.kind = 'clip'",
     ):
         where = f"WHERE {kinds}{gates.sql}"

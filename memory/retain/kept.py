@@ -123,7 +123,12 @@ def _class_of_file(inside: Path) -> str:
     """The class of a file that is neither the log nor a medium, by where it lies."""
     if inside.name.startswith(LOG_NAME):
         return "write-ahead log"
-    named = {"views": "index files", "spool": "outboxes", "logs": "process logs"}
+    named = {
+        "views": "index files",
+        "spool": "outboxes",
+        "logs": "process logs",
+        "gateway": "keys and sessions",
+    }
     return named.get(inside.parts[0], "locks" if inside.name.endswith("lock") else "other files")
 
 

@@ -17,6 +17,7 @@ from memory.retain.steps import Decision, FramesDecision
 from memory.retain.subjects import Budget, Subject, has_facts, subjects
 from memory.settings import RetentionSettings
 from stream.messages.dialogue import EXCHANGE
+from stream.messages.watch import ALERT
 
 MOST_DECISIONS = 512
 """In one plan; then the store is looked at again, since what is redundant has changed."""
@@ -208,7 +209,7 @@ def _move(one: Subject, budget: Budget, *, in_steps: bool) -> Move | None:
         return Move(level_of("thumbnails"), one.picture_bytes, 1.0)
     if in_steps and has_facts(one):
         return Move(FACTS, one.facts_bytes, LOSSES[FACTS])
-    if one.kind == EXCHANGE:
+    if one.kind in (EXCHANGE, ALERT):
         # No event keeps a digest of it: without its payload it would be a question of no words.
         return Move(GONE, one.row_bytes, LOSSES[GONE])
     for level, n_bytes in (

@@ -38,6 +38,7 @@ from stream.commands import (
     stop,
     timeline,
     token,
+    watch,
     weights,
 )
 from stream.errors import OmniRecallError
@@ -80,6 +81,7 @@ app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
 app.command("export")(export.export)
 app.command("reindex")(reindex.reindex)
+app.command("watch")(watch.watch)
 app.command("pin")(pin.pin)
 app.command("forget")(forget.forget)
 app.command("snapshot")(snapshot.snapshot)

@@ -28,6 +28,8 @@ WEBM = 1
 OPEN_S = 15.0
 PUSH_S = 10.0
 FIRST_WINDOW = 4
+GRACE_S = 5.0
+"""Seconds in which a page that lost its connection finds its source still open."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
 
 
@@ -108,23 +110,24 @@ class BrowserMedia:
         self._caller = self._processes.own_caller(state.endpoint)
         return state
 
+    def taken_over(self) -> None:
+        """Tells its page that another one sends now."""
+        self._tell({"type": "camera", "state": "closed", "source": self.uri, "reason": "another page sends"})
+
     async def push(self, chunk: Chunk, *, last: bool = False) -> None:
         """Hands a chunk on; waits for room first, which is what holds the browser back."""
-        if self._caller is None:
-            return
         async with self._room:
             await self._room.wait_for(lambda: len(self._under_way) < max(1, self._window))
-        task = asyncio.get_running_loop().create_task(self._pushed(chunk, last))
+        if self._caller is None:
+            return  # Another page took over meanwhile.
+        task = asyncio.get_running_loop().create_task(self._pushed(self._caller, chunk, last))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _pushed(self, chunk: Chunk, last: bool) -> None:
+    async def _pushed(self, caller: AsyncCaller, chunk: Chunk, last: bool) -> None:
         push = MediaPush(uri=self.uri, segment=chunk.segment, index=chunk.index, t_ns=chunk.t_ns, last=last)
         try:
-            assert self._caller is not None  # noqa: S101 - asked in `push`
-            told = await self._caller.ask_for(
-                MediaPushed, push, [blob_part("webm", chunk.body)], timeout_s=PUSH_S
-            )
+            told = await caller.ask_for(MediaPushed, push, [blob_part("webm", chunk.body)], timeout_s=PUSH_S)
         except OmniRecallError as error:
             self._tell({"type": "error", "error": type(error).__name__, "message": error.message})
         else:
@@ -146,12 +149,42 @@ class BrowserMedia:
             async with self._room:
                 self._room.notify_all()
 
-    async def close(self) -> None:
-        """Ends its source: what was sent is read to its end."""
+    async def let_go(self) -> None:
+        """Hands nothing on any more; its source stays open for whoever sends to it next."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=PUSH_S)
         if self._caller is not None:
             self._caller.close()
             self._caller = None
+
+    async def end(self) -> None:
+        """Ends its source: what was sent is read to its end."""
         with contextlib.suppress(OmniRecallError):
             await self._processes.caller("supervisor").ask_for(SourceState, SourceClose(uri=self.uri))
+
+
+class Cameras:
+    """Which page sends to which source of a browser: one at a time, the newest.
+
+    A page that lost its connection comes back within moments, and finds its source as it was.
+    """
+
+    def __init__(self) -> None:
+        self._senders: dict[str, BrowserMedia] = {}
+
+    async def take(self, media: BrowserMedia) -> None:
+        """Makes this the one that sends to its source; another one sends no more."""
+        before = self._senders.get(media.uri)
+        self._senders[media.uri] = media
+        if before is not None and before is not media:
+            before.taken_over()
+            await before.let_go()
+
+    async def release(self, media: BrowserMedia, grace_s: float) -> None:
+        """Ends its source, unless another page takes it within the grace."""
+        await media.let_go()
+        if grace_s and self._senders.get(media.uri) is media:
+            await asyncio.sleep(grace_s)
+        if self._senders.get(media.uri) is media:
+            del self._senders[media.uri]
+            await media.end()

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from stream.errors import Unauthorised
 from stream.gateway.access import Identity
+from stream.gateway.alerting import Alerting
 from stream.gateway.keys import Keys, gateway_dir
 from stream.gateway.moments import Moments
 from stream.gateway.names import in_url, lan_addresses, machine_names
@@ -79,6 +80,8 @@ def make_gateway(
         ConfigError, DiskFull: If they cannot be read or made.
     """
     keys = Keys(store_dir)
+    pages = Pages(settings, processes, metrics)
+    pages.on_alert = Alerting(settings.webhooks, store_dir, metrics).post
     folder = gateway_dir(store_dir)
     hosts = (*machine_names(settings.host, settings.is_loopback), *settings.allowed_hosts)
     return Gateway(
@@ -92,7 +95,7 @@ def make_gateway(
         pairing=Pairing(),
         hosts=hosts,
         port=port,
-        pages=Pages(settings, processes, metrics),
+        pages=pages,
         moments=Moments(folder / "moments", processes, settings),
         openable=openable,
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from stream.commands.shapes import iso
+from stream.commands.watch import alert_json
 from stream.errors import Cancelled, OmniRecallError
+from stream.gateway.browser_media import Cameras
 from stream.gateway.forms import answer_form, error_form, items_form, picture_link, status_form
 from stream.gateway.page import GOING_AWAY, Page
 from stream.gateway.processes import Asked, Processes
@@ -59,7 +62,9 @@ class Pages:
         self._memory: StatusMemory | None = None
         self._reasoning: AsyncCaller | None = None
         self._closes = False
-        self.epoch = 0
+        self.cameras = Cameras()
+        # As those of spoken turns begin: both go on rising through a restart of either side.
+        self.epoch = time.time_ns() // 1_000_000
         self.on_alert: Callable[[WatchAlert], Coroutine[Any, Any, None]] | None = None
 
     @property
@@ -77,7 +82,7 @@ class Pages:
     async def close(self, reason: str) -> None:
         """Has every page told that it ends, once answers that are on their way are there."""
         self._closes = True
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
         if self._turns:
             await asyncio.wait(self._turns, timeout=ANSWERS_S)
@@ -125,6 +130,16 @@ class Pages:
         self._turns.add(task)
         task.add_done_callback(self._turns.discard)
         return task
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work that need not be waited for at the end."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._is_over)
+
+    def _is_over(self, task: asyncio.Task[None]) -> None:
+        with contextlib.suppress(ValueError):
+            self._tasks.remove(task)
 
     async def tell_answer(self, question: Asked, pages: Iterable[Page], caller: AsyncCaller) -> None:
         """Has a question answered, and its words told to pages as they come."""
@@ -258,7 +273,7 @@ class Pages:
         for page in self._pages:
             page.tell(form)
         if self.on_alert is not None:
-            self.spawn(self.on_alert(told))
+            self.background(self.on_alert(told))
 
     # States.
 
@@ -319,16 +334,8 @@ class Pages:
 
 
 async def alert_form(told: WatchAlert) -> dict[str, Any]:
-    """An alert, with what it rests on as citations are told."""
-    return {
-        "id": told.alert_id.hex(),
-        "watch_id": told.watch_id.hex(),
-        "t": iso(told.t_ns),
-        "question": told.question,
-        "text": told.text,
-        "spoken": told.spoken,
-        "items": await items_form(told.items),
-    }
+    """An alert as `watch --alerts --json` tells it; what it rests on as citations are told."""
+    return {**alert_json(told), "items": await items_form(told.items)}
 
 
 def _tell(pages: Iterable[Page], told: dict[str, Any], epoch: int) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.commands.dates import utc_ns
 from stream.commands.forget import would_json
 from stream.commands.shapes import iso
+from stream.commands.watch import watch_json
 from stream.errors import ConfigError
 from stream.gateway.forms import source_form
 from stream.gateway.gateway import Gateway
@@ -26,7 +27,6 @@ from stream.messages.watch import (
     WatchesAsk,
     WatchesTold,
     WatchSet,
-    WatchTold,
 )
 
 MINUTE_NS = 60_000_000_000
@@ -121,7 +121,7 @@ def _add_watches(routes: APIRouter, gateway: Gateway) -> None:
     async def watches(every: bool = False) -> dict[str, Any]:
         """Standing questions, the oldest first; with `every` ended ones, too."""
         told = await gateway.processes.memory_for(WatchesTold, WatchesAsk(every=every))
-        return {"watches": [watch_form(one) for one in told.watches]}
+        return {"watches": [watch_json(one) for one in told.watches]}
 
     @routes.post("/watches")
     async def set_watch(told: WatchIn) -> dict[str, Any]:
@@ -133,14 +133,14 @@ def _add_watches(routes: APIRouter, gateway: Gateway) -> None:
             spoken=told.spoken,
         )
         done = await gateway.processes.caller("reasoning").ask_for(WatchesTold, wanted, timeout_s=30.0)
-        return {"watches": [watch_form(one) for one in done.watches]}
+        return {"watches": [watch_json(one) for one in done.watches]}
 
     @routes.delete("/watches/{watch_id}")
     async def drop_watch(watch_id: WatchId) -> dict[str, Any]:
         """Drops one."""
         dropped = WatchDrop(watch_id=bytes.fromhex(watch_id))
         done = await gateway.processes.caller("reasoning").ask_for(WatchesTold, dropped, timeout_s=30.0)
-        return {"watches": [watch_form(one) for one in done.watches]}
+        return {"watches": [watch_json(one) for one in done.watches]}
 
     @routes.get("/alerts")
     async def alerts(
@@ -149,21 +149,6 @@ def _add_watches(routes: APIRouter, gateway: Gateway) -> None:
         """Alerts after a number, the oldest first; without one the newest."""
         told = await gateway.processes.memory_for(AlertsTold, AlertsAsk(after_n=after, limit=limit))
         return {"alerts": [await alert_form(one) for one in told.alerts], "after": told.after_n}
-
-
-def watch_form(told: WatchTold) -> dict[str, Any]:
-    """A standing question."""
-    return {
-        "id": told.watch_id.hex(),
-        "question": told.question,
-        "cool_down_s": told.cool_down_s,
-        "expires": iso(told.expires_ns or None),
-        "spoken": told.spoken,
-        "set": iso(told.set_ns or None),
-        "state": told.state,
-        "alerts": told.alerts,
-        "alerted": iso(told.alerted_ns or None),
-    }
 
 
 def _add_memory(routes: APIRouter, gateway: Gateway) -> None:

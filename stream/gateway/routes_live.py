@@ -12,7 +12,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from stream.commands import options
 from stream.errors import ConfigError, Malformed, OmniRecallError, Unauthorised
-from stream.gateway.browser_media import BrowserMedia, Chunk, browser_uri, read_chunk
+from stream.gateway.browser_media import GRACE_S, BrowserMedia, Chunk, browser_uri, read_chunk
 from stream.gateway.forms import error_form
 from stream.gateway.gateway import Gateway, identity_of
 from stream.gateway.guard import SUBPROTOCOL
@@ -103,7 +103,8 @@ class LivePage:
 
     async def _close(self) -> None:
         if self._media is not None:
-            await self._media.close()
+            # The page may be back in a moment; that it waits holds up nothing else.
+            self._gateway.pages.background(self._gateway.pages.cameras.release(self._media, GRACE_S))
         if not self._asked:
             self._reasoning.close()
             return
@@ -206,6 +207,7 @@ class LivePage:
             self._gateway.processes, browser_uri(_text(told, "name", 40)), self._page.tell_state
         )
         state = await media.open()
+        await self._gateway.pages.cameras.take(media)
         self._media = media
         self._page.sources.add(media.source_id)
         self._page.tell(
@@ -215,7 +217,7 @@ class LivePage:
     async def _close_camera(self) -> None:
         if self._media is not None:
             self._page.sources.discard(self._media.source_id)
-            await self._media.close()
+            await self._gateway.pages.cameras.release(self._media, 0.0)
             self._media = None
 
     async def _chunk(self, told: bytes) -> None:

@@ -41,7 +41,9 @@ class GatewaySettings(BaseModel):
         default=False, description="offer remember and forget to the owner's MCP clients, too"
     )
     webhooks: tuple[str, ...] = Field(
-        default=(), description="http(s) addresses that alerts of standing questions are posted to"
+        default=(),
+        description="http(s) addresses that alerts of standing questions are posted to, signed with the"
+        " secret in the store's gateway/webhook.secret",
     )
     sockets: int = Field(default=16, ge=1, le=256, description="live pages at the same time")
     connections: int = Field(default=256, ge=8, le=4_096, description="HTTP connections at the same time")

@@ -50,7 +50,8 @@ class WatchTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A standing question as it stands.
 
     It is about what was committed after `commit_no`. `alerts` were kept of it, the newest about something at
-    `alerted_ns` (UTC, or when it was committed where that has no time) from commit `alerted_commit`.
+    `alerted_ns` (UTC, or when it was committed where that has no time) from commit `alerted_commit`, at
+    `alerted_pts_ns` of `alerted_source`.
     """
 
     watch_id: bytes
@@ -64,6 +65,8 @@ class WatchTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     alerts: int = 0
     alerted_ns: int = 0
     alerted_commit: int = 0
+    alerted_source: bytes = b""
+    alerted_pts_ns: int = 0
 
 
 @topic("watches.ask")
@@ -124,11 +127,13 @@ class AlertsTold(Message, frozen=True, kw_only=True, omit_defaults=True):
 class Alerted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The payload of an alert: which standing question, and the ids of what it rests on; no words.
 
-    Where one of `cited` is forgotten, this goes too.
+    `source` and `pts_ns` are where that is. Where one of `cited` is forgotten, this goes too.
     """
 
     watch: str
     cited: tuple[str, ...] = ()
+    source: bytes = b""
+    pts_ns: int = 0
 
     @property
     def ids(self) -> tuple[bytes, ...]:

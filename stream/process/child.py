@@ -17,10 +17,20 @@ from stream.process.run import THREAD_VARIABLES
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.wire.sockets import PeerKey
 
+ADDRESS_VARIABLE = "OMNIRECALL_ADDRESS"
+"""Variable of the environment in which a capture finds the address of its live source."""
+
+SOURCES_VARIABLE = "OMNIRECALL__CAPTURE__SOURCES"
+"""Addresses with passwords, which no child needs but the one that opens them."""
+
 
 @dataclass(slots=True)
 class Child:
-    """A role's instance over all its restarts. Times are monotonic seconds."""
+    """A role's instance over all its restarts. Times are monotonic seconds.
+
+    `address` is that of a live source, which may hold a password: it goes by the environment, since all
+    users see the arguments of a process.
+    """
 
     role: str
     row: Role
@@ -30,6 +40,7 @@ class Child:
     log_file: Path
     supervision: SupervisorSettings
     cpu: CpuSettings
+    address: str = field(default="", repr=False)
     state: State = State.ENDED
     process: subprocess.Popen[bytes] | None = None
     peer_key: PeerKey | None = None
@@ -68,7 +79,8 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=child_environment(self.cpu.threads),
+                env=child_environment(self.cpu.threads)
+                | ({ADDRESS_VARIABLE: self.address} if self.address else {}),
                 # A group of its own: Ctrl-C reaches the supervisor alone, which ends them in order.
                 process_group=0,
             )
@@ -134,6 +146,10 @@ class Child:
         self.restart_at_s = now_s + backoff_s(recent, self.supervision)
         self.state = State.WAITING
 
+    @property
+    def _secrets(self) -> dict[str, str]:
+        return {ADDRESS_VARIABLE: self.address} if self.address else {}
+
     def _opened_log(self) -> IO[bytes]:
         """The log to write to; none where the disk has no room for even a name."""
         try:
@@ -151,6 +167,7 @@ class Child:
 def child_environment(threads: int) -> dict[str, str]:
     """The environment of a child: `threads` per compute library, and no download, ever."""
     environment = dict(os.environ)
+    environment.pop(SOURCES_VARIABLE, None)
     environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     environment.update(OMP_WAIT_POLICY="PASSIVE", KMP_BLOCKTIME="0", TOKENIZERS_PARALLELISM="false")
     environment.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")

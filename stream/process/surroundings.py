@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from stream.config import Config
 from stream.process.clock import Clock, RealClock
+from stream.process.roles import SECTION_OF
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,12 @@ class Surroundings:
 
 
 def write_surroundings(path: Path, config: Config, store_dir: Path) -> None:
-    """Writes what every child of a supervisor needs to know, with mode 0600."""
+    """Writes what every child of a supervisor needs to know, with mode 0600; live sources are not told."""
     path.touch(mode=0o600)
+    values = {name: dict(section) for name, section in config.overridden().items()}
+    values.get("capture", {}).pop("sources", None)
     path.write_text(
-        json.dumps({"store_dir": str(store_dir), "config": config.overridden(), "sections": config.sections}),
+        json.dumps({"store_dir": str(store_dir), "config": values, "sections": config.sections}),
         encoding="utf-8",
     )
 
@@ -56,6 +59,6 @@ def read_surroundings(path: Path, role: str, name: str, arguments: dict[str, Any
         store_dir=Path(told["store_dir"]),
         run_dir=path.parent,
         config=config,
-        settings=config.section(role),
+        settings=config.section(SECTION_OF.get(role, role)),
         arguments=arguments,
     )

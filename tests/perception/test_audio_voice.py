@@ -118,6 +118,28 @@ def test_each_segment_was_announced_once(network, speech):
     assert starts == [one.start_sample for one in segments(events)]
 
 
+def test_a_live_voice_is_told_with_its_first_windows_and_long_before_it_ends(network, speech):
+    """How many samples had come when it was told: chunks of 96 ms, as in the live preset."""
+    voice = VoiceActivity(network, VoiceSettings(), live=True)
+    told, step = [], 1536
+    for begin in range(0, len(speech), step):
+        events = voice.push(speech[begin : begin + step])
+        told += [(event, begin + step) for event in events if not isinstance(event, VoiceMark)]
+    told += [(event, len(speech)) for event in voice.flush() if not isinstance(event, VoiceMark)]
+    kinds = [event.phase if isinstance(event, VoiceStart) else "end" for event, _ in told]
+    since = None
+    for kind, (event, came) in zip(kinds, told, strict=True):
+        if kind == "heard":
+            assert since is None, "what was heard must be sure, gone or ended first"
+            since = event.sample
+            assert came - since <= BLOCK * WINDOW + step
+        if kind == "sure":
+            assert came - since <= 0.25 * HZ + BLOCK * WINDOW + step + 2 * WINDOW
+        if kind in ("gone", "end"):
+            since = None
+    assert kinds.count("sure") == kinds.count("end") >= 6
+
+
 @pytest.mark.parametrize("kind", ["silence", "noise", "tones"])
 def test_what_is_no_voice_gives_marks_alone(network, kind):
     t = np.arange(70 * HZ) / HZ

@@ -45,8 +45,8 @@ pytestmark = pytest.mark.system
 
 S = 10**9
 ENDPOINTS = ("supervisor", "memory", "video", "audio")
-EVERY_FRAME = {"OMNIRECALL__CAPTURE__DECODE": "all"}
-"""The pictures that are expected here are those of a film of which all are decoded."""
+EVERY_FRAME = {"OMNIRECALL__CAPTURE__DECODE": "all", "OMNIRECALL__CAPTURE__LEAST_RATE_HZ": "60"}
+"""The pictures that are expected here are those of a film of which all are decoded, and never slowed."""
 
 
 class Stage:

@@ -323,6 +323,35 @@ def test_names_of_cameras_are_plain(name):
         browser_uri(name)
 
 
+def test_a_page_that_comes_back_finds_its_source_open(house):
+    with house.live() as page:
+        say(page, type="camera", state="open", name="phone")
+        until(page, "camera")
+    with house.live() as again:
+        say(again, type="camera", state="open", name="phone")
+        until(again, "camera", state="open")
+        again.send(chunk(2, 0))
+        until(again, "pushed", segment=2)
+        assert not [one for one in house.fakes.got.queue if isinstance(one, SourceClose)]
+
+
+def test_the_newest_page_sends_and_the_one_before_is_told(house):
+    with house.live() as first, house.live() as second:
+        say(first, type="camera", state="open", name="phone")
+        until(first, "camera")
+        say(second, type="camera", state="open", name="phone")
+        until(second, "camera", state="open")
+        assert until(first, "camera")["state"] == "closed"
+        first.send(chunk(1, 0))
+        second.send(chunk(2, 0))
+        until(second, "pushed", segment=2)
+        say(first, type="camera", state="close")
+        second.send(chunk(2, 1))
+        until(second, "pushed", through=1)
+        assert {one.segment for one in house.fakes.got.queue if isinstance(one, MediaPush)} == {2}
+        assert not [one for one in house.fakes.got.queue if isinstance(one, SourceClose)]
+
+
 # Bounds.
 
 

@@ -1,0 +1,163 @@
+"""What a standing question waits for, and whether something that was perceived is that.
+
+"Tell me when the kettle boils" waits for an observation that says so. Its words are read like those of a
+question: what must be named, by whom it must be said, in which sense it must be perceived. An observation
+fits where it names enough of that and its key is like it; not where it denies it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from reasoning.evidence import stems_in
+from reasoning.question import KINDS, Sense
+from reasoning.settings import WatchSettings
+from reasoning.tokens import told_of
+from reasoning.words import all_stems, content_stems, word_set
+from stream.errors import ConfigError
+
+_ASKS = re.compile(
+    r"^\s*(?:please\s+|omni,?\s+)*(?:(?:can|could|will|would) you )?(?:please\s+)?"
+    r"(?:(?:tell|warn|alert|notify|inform|remind) (?:me|us)|let (?:me|us) know|say something|speak up|"
+    r"watch (?:out )?for|look out for|listen for|wait for)\b[\s,:]*"
+    r"(?:as soon as|the moment(?: that)?|the next time|each time|whenever|when|if|once|that|about)?"
+    r"\s+",
+    re.IGNORECASE,
+)
+_BEGINS = re.compile(r"^\s*(?:as soon as|whenever|when|if|once|every time|each time)\s+", re.IGNORECASE)
+_SAID = re.compile(
+    r"^(?P<who>\S.*?)\s+(?:says?|said|mentions?|mentioned|(?:is|are) mentioned|"
+    r"(?:talks?|talking|speaks?|to talk|to speak) (?:about|of)|asks? (?:about|for)?|tells?|brings? up|"
+    r"announces?|explains?)(?P<what>\s+.*|$)",
+    re.IGNORECASE,
+)
+_HEARD = re.compile(r"^(?:you|i|we) (?:can )?hears?\s+", re.IGNORECASE)
+_SEEN = re.compile(
+    r"^(?:(?:you|i|we) (?:can )?sees?\s+)|"
+    r"\s+(?:(?:can be|is|are) (?:seen|visible|shown|in view|in the picture|on (?:the )?screen)|appears?|"
+    r"shows? up|comes? into view|is there|are there)\b|^there (?:is|are)\s+",
+    re.IGNORECASE,
+)
+_READ = re.compile(
+    r"\b(?:sign|screen|label|text|title|caption|page)\s+(?:says|reads|shows)\s+|\bis written\b", re.IGNORECASE
+)
+_ANYBODY = word_set("anyone anybody someone somebody one people they he she it you we i the a an")
+_QUOTED = re.compile(r"[\"\u201c\u201d]([^\"\u201c\u201d]+)[\"\u201c\u201d]")
+_EMPTY = frozenset(content_stems("something anything thing word again now next time start begin happen"))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a standing question waits for.
+
+    `text` is it in words, as the encoder is asked; `stems` must be named, `quoted` stems all of them; `sayer`
+    are stems of whose words are meant; `is_mention`: it is enough that it is spoken of, denied or not.
+    `negated`: it is that something is not so.
+    """
+
+    text: str
+    stems: tuple[str, ...]
+    quoted: tuple[str, ...] = ()
+    sayer: tuple[str, ...] = ()
+    sense: Sense = "any"
+    is_mention: bool = False
+    negated: bool = False
+
+    @cached_property
+    def told(self) -> str:
+        """How it was understood, for people."""
+        how = {"said": "said", "seen": "seen", "written": "read", "any": "said, seen or read"}[self.sense]
+        by = f" by {' '.join(self.sayer)}" if self.sayer else ""
+        return f"{self.text} ({how}{by})"
+
+    def fits_kind(self, kind: str) -> bool:
+        """Whether an observation of a kind can be what is waited for."""
+        kinds = KINDS[self.sense]
+        return not kinds or kind in kinds or (self.sense == "said" and kind in ("message", "turn", "chat"))
+
+
+def read_condition(question: str) -> Condition:
+    """What a standing question waits for.
+
+    Raises:
+        ConfigError: If it names nothing that could be perceived.
+    """
+    text = _BEGINS.sub("", _ASKS.sub("", " ".join(question.split()))).strip(" .?!")
+    sense: Sense = "any"
+    sayer: tuple[str, ...] = ()
+    is_mention = False
+    what = text
+    if _READ.search(text):
+        sense, what, is_mention = "written", _READ.sub(" ", text), True
+    elif said := _SAID.match(text):
+        sense, is_mention = "said", True
+        named = [word for word in said["who"].split() if word.casefold() not in _ANYBODY]
+        passive = re.search(r"(?:is|are) mentioned", text)
+        sayer = () if passive else content_stems(" ".join(named))
+        what = said["who"] if passive else said["what"]
+    elif _HEARD.match(text):
+        sense, what = "said", _HEARD.sub("", text)
+    elif _SEEN.search(text):
+        sense, what = "seen", _SEEN.sub(" ", text)
+    told = told_of(what)
+    negated = any(one.is_negated for one in told.tokens)
+    stems = tuple(one for one in content_stems(what) if one not in _EMPTY)
+    quoted = tuple(stem for part in _QUOTED.findall(text) for stem in content_stems(part))
+    if not stems and not sayer:
+        raise ConfigError(
+            f"nothing is named that could be waited for: {question.strip()!r}",
+            remedy='name it: omnirecall watch "tell me when a dog is seen"',
+        )
+    return Condition(" ".join(what.split()) or text, stems, quoted, sayer, sense, is_mention, negated)
+
+
+@dataclass(frozen=True, slots=True)
+class Perceived:
+    """An observation as conditions look at it: what it says, who says it, of which kind it is."""
+
+    text: str
+    kind: str
+    speaker: str = ""
+
+
+def share_named(condition: Condition, seen: Perceived) -> float:
+    """Share of what must be named that an observation names surely, 0 to 1; 0 where it cannot fit at all."""
+    if not seen.text or not condition.fits_kind(seen.kind):
+        return 0.0
+    sure, _ = stems_in(seen.text)
+    if condition.quoted and not sure.issuperset(condition.quoted):
+        return 0.0
+    if condition.sayer and not all_stems(seen.speaker).intersection(condition.sayer):
+        return 0.0
+    if not condition.stems:
+        return 1.0
+    return sum(one in sure for one in condition.stems) / len(condition.stems)
+
+
+def is_met(condition: Condition, seen: Perceived, likeness: float | None, settings: WatchSettings) -> bool:
+    """Whether an observation is what a standing question waits for.
+
+    Args:
+        condition: What is waited for.
+        seen: What was perceived.
+        likeness: Cosine of the keys of both; None where there is no encoder.
+        settings: Thresholds.
+    """
+    share = share_named(condition, seen)
+    if share == 0.0 or share < settings.named:
+        return False
+    if not condition.is_mention and _denies(seen.text, condition.stems) != condition.negated:
+        return False
+    if not condition.is_mention and seen.kind == "utterance" and seen.text.rstrip().endswith("?"):
+        return False  # Who asks whether it is so does not say that it is.
+    if likeness is None or condition.quoted:
+        return share == 1.0
+    return likeness >= (settings.likeness_named if share == 1.0 else settings.likeness)
+
+
+def _denies(text: str, stems: tuple[str, ...]) -> bool:
+    """Whether a text says of what is waited for that it is not so."""
+    named = [one for one in told_of(text).tokens if one.stem in stems]
+    return any(one.is_negated for one in named)
