@@ -33,7 +33,7 @@ def address(house):
 @pytest.fixture
 def client(house, address):
     token = (house.store_dir / "gateway" / "viewer.token").read_text().strip()
-    with openai.OpenAI(base_url=f"{address}/v1", api_key=token, max_retries=0, timeout=60) as own:
+    with openai.OpenAI(base_url=f"{address}/v1", api_key=token, max_retries=5, timeout=60) as own:
         yield own
 
 
