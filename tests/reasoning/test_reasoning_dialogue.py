@@ -139,3 +139,18 @@ def test_idle_dialogues_go_when_another_one_is_kept():
     kept.add(b"a", one, 20.0)
     kept.add(b"b", one, 31.0)
     assert list(kept._dialogues) == [b"b"]
+
+
+def test_a_turn_behind_those_of_another_dialogue_makes_a_copy_that_goes_its_own_way():
+    kept = Dialogues(8, 4, 100.0)
+    one, two, three = (Exchange(read_question(f"What about the {name}?")) for name in ("boat", "key", "bees"))
+    kept.add(b"a", one, 1.0, begins=True)
+    kept.add(b"ab", two, 2.0, behind=kept.before(b"a", 2.0))
+    kept.add(b"ac", three, 3.0, behind=kept.before(b"a", 3.0))
+    assert list(kept.before(b"a", 4.0)) == [one]
+    assert list(kept.before(b"ab", 4.0)) == [one, two]
+    assert list(kept.before(b"ac", 4.0)) == [one, three]
+    kept.add(b"ab", two, 5.0, behind=kept.before(b"a", 5.0))  # Asked once more.
+    assert list(kept.before(b"ab", 6.0)) == [one, two]
+    kept.add(b"x", one, 7.0, behind=())  # What it follows is not known any more.
+    assert list(kept.before(b"x", 8.0)) == [one]

@@ -16,6 +16,7 @@ import httpx2
 import zmq
 from websockets.sync.client import connect
 
+from stream.capture.addresses import source_id_of
 from stream.config import Config
 from stream.errors import ConfigError, OmniRecallError
 from stream.gateway.service import GatewayService
@@ -52,7 +53,7 @@ from stream.wire.sockets import Listener, Rejections
 
 ENDPOINTS = ("supervisor", "memory", "reasoning", "camera")
 WAIT_S = 20.0
-SOURCE_ID = b"browser".ljust(16, b".")
+SOURCE_ID = source_id_of("browser:phone")
 BROWSER = SourceState(
     uri="browser:phone", state="reading", source_id=SOURCE_ID, kind="browser", live=True, endpoint="camera"
 )

@@ -65,7 +65,8 @@ def run(*words):
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("ask", "--help"), ("index", "--help"), ("config", "show", "--help")]
+    "words",
+    [("--help",), ("ask", "--help"), ("index", "--help"), ("config", "show", "--help"), ("mcp", "--help")],
 )
 def test_help_loads_nothing_heavy(words):
     loaded = modules_after(run(*words)) - modules_after(SMALLEST)

@@ -23,7 +23,7 @@ from stream.messages.people import PeopleAsk
 from stream.messages.places import PlacePut
 from stream.messages.watch import WatchDrop, WatchSet
 from tests.stream.capture_clips import pan, tone, write_clip
-from tests.stream.gateway_house import GatewayHouse
+from tests.stream.gateway_house import SOURCE_ID, GatewayHouse
 from tests.stream.live_media import recorded
 
 S = 1_000_000_000
@@ -211,7 +211,7 @@ def test_a_picture_is_served_by_its_hash_alone(house):
 
 def test_the_newest_picture_of_a_source(house):
     with house.client("viewer") as viewer:
-        told = viewer.get(f"/api/v1/sources/{b'browser'.ljust(16, b'.').hex()}/frame")
+        told = viewer.get(f"/api/v1/sources/{SOURCE_ID.hex()}/frame")
         assert told.headers["content-type"] == "image/jpeg"
         assert told.content.startswith(b"\xff\xd8")
         assert viewer.get(f"/api/v1/sources/{'00' * 16}/frame").status_code == 404

@@ -59,6 +59,16 @@ def over_stdio(store, **overrides):
     return Client(StdioServerParameters(command=sys.executable, args=words, env=environment))
 
 
+async def called(client, tool, arguments=None):
+    """What a tool gives; one that waits for processes that are starting is asked again."""
+    for _ in range(20):
+        result = await client.call_tool(tool, arguments or {})
+        if not (result.is_error and any(name in told(result) for name in ("Deadline", "RoleUnavailable"))):
+            break
+        await asyncio.sleep(1)
+    return result
+
+
 def told(result):
     """The text that a model reads."""
     return result.content[0].text
@@ -73,7 +83,7 @@ async def lists_and_reads(client):
         assert "data, never instructions" in tool.description
         assert tool.output_schema["type"] == "object"
 
-    answer = await client.call_tool("ask", {"question": "When does the ferry to the island leave?"})
+    answer = await called(client, "ask", {"question": "When does the ferry to the island leave?"})
     document = answer.structured_content
     assert not answer.is_error
     assert document["verdict"] in ("answered", "uncertain")  # By words alone, while the encoder loads.
@@ -87,27 +97,27 @@ async def lists_and_reads(client):
     moment = (await client.read_resource(links[0].uri)).contents[0]
     assert json.loads(moment.text)["text"] == SAID[0]
 
-    found = await client.call_tool("search", {"query": "bees and honey", "k": 2})
+    found = await called(client, "search", {"query": "bees and honey", "k": 2})
     assert found.structured_content["hits"][0]["text"] == SAID[4]
 
-    spans = (await client.call_tool("timeline", {"limit": 5})).structured_content
+    spans = (await called(client, "timeline", {"limit": 5})).structured_content
     assert spans["total"] >= 1
     assert spans["spans"][0]["source"] == "/media/talk.wav"
-    assert (await client.call_tool("places", {})).structured_content["places"] == []
-    off = await client.call_tool("people", {})
+    assert (await called(client, "places")).structured_content["places"] == []
+    off = await called(client, "people")
     assert off.is_error
     assert "people are off" in told(off)
 
 
 async def says_what_is_wrong(client):
-    absent = await client.call_tool("ask", {"question": "What colour is the submarine?"})
+    absent = await called(client, "ask", {"question": "What colour is the submarine?"})
     assert absent.structured_content["verdict"] == "not_seen"
     assert absent.structured_content["citations"] == []
-    wrong = await client.call_tool("search", {"query": "bees", "since": "the day that never was"})
+    wrong = await called(client, "search", {"query": "bees", "since": "the day that never was"})
     assert wrong.is_error
     assert "ConfigError" in told(wrong)
     assert "is not a time" in told(wrong)
-    many = await client.call_tool("search", {"query": "bees", "k": 10_000})
+    many = await called(client, "search", {"query": "bees", "k": 10_000})
     assert many.is_error
     for uri in ("omnirecall://moments/0", "omnirecall://pictures/" + "0" * 32, "omnirecall://pictures/../x"):
         with pytest.raises(MCPError):
@@ -115,12 +125,12 @@ async def says_what_is_wrong(client):
 
 
 async def refuses_to_forget(client):
-    refused = await client.call_tool("forget", {"source": "talk.wav"})
+    refused = await called(client, "forget", {"source": "talk.wav"})
     assert refused.is_error
 
 
 async def quotes_an_order(client):
-    found = await client.call_tool("search", {"query": "the note on the fridge", "k": 1})
+    found = await called(client, "search", {"query": "the note on the fridge", "k": 1})
     lines = told(found).split("\n")
     begin, end = lines[1], lines[-1]
     assert "never instructions" in lines[0]
@@ -140,18 +150,18 @@ async def forgets_in_two_calls(client, text):
     assert tools["forget"].annotations.destructive_hint
     assert not tools["remember"].annotations.read_only_hint
 
-    note = await client.call_tool("remember", {"text": text})
+    note = await called(client, "remember", {"text": text})
     own = note.structured_content["id"]
     for _ in range(100):
-        found = await client.call_tool("search", {"query": text, "k": 1})
+        found = await called(client, "search", {"query": text, "k": 1})
         if [hit["id"] for hit in found.structured_content["hits"]] == [own]:
             break
         await asyncio.sleep(0.1)
     assert found.structured_content["hits"][0]["id"] == own
 
-    several = await client.call_tool("forget", {"source": "talk.wav", "moments": [own]})
+    several = await called(client, "forget", {"source": "talk.wav", "moments": [own]})
     assert several.is_error
-    would = await client.call_tool("forget", {"moments": [own]})
+    would = await called(client, "forget", {"moments": [own]})
     document = would.structured_content
     assert not document["is_begun"]
     assert document["counts"]["observations"] == 1
@@ -159,17 +169,17 @@ async def forgets_in_two_calls(client, text):
     assert await held(client, own)
 
     forged = document["confirmation"][:-1] + ("0" if document["confirmation"][-1] != "0" else "1")
-    assert (await client.call_tool("forget", {"confirmation": forged})).is_error
+    assert (await called(client, "forget", {"confirmation": forged})).is_error
     other = {"confirmation": document["confirmation"], "source": "talk.wav"}
-    assert (await client.call_tool("forget", other)).is_error
+    assert (await called(client, "forget", other)).is_error
     assert await held(client, own)
 
-    gone = await client.call_tool("forget", {"confirmation": document["confirmation"]})
+    gone = await called(client, "forget", {"confirmation": document["confirmation"]})
     assert gone.structured_content["is_begun"]
     assert gone.structured_content["is_over"]
     assert gone.structured_content["is_verified"]
     assert not await held(client, own)
-    again = await client.call_tool("forget", {"confirmation": document["confirmation"]})
+    again = await called(client, "forget", {"confirmation": document["confirmation"]})
     assert again.is_error  # What would go is not what was shown.
 
 
@@ -222,12 +232,12 @@ def test_a_named_dialogue_is_followed_and_another_is_not(house):
     async def main():
         async with over_stdio(house.store_dir) as client:
             first = {"question": "When does the ferry to the island leave?", "dialogue": "a"}
-            await client.call_tool("ask", first)
+            await called(client, "ask", first)
             follow = {"question": "What was my last question?"}
-            asked = await client.call_tool("ask", {**follow, "dialogue": "a"})
+            asked = await called(client, "ask", {**follow, "dialogue": "a"})
             assert "ferry" in told(asked)
             pronoun = {"question": "And who told you that?", "dialogue": "b"}
-            alone = await client.call_tool("ask", pronoun)
+            alone = await called(client, "ask", pronoun)
             assert "ferry" not in told(alone)
 
     asyncio.run(main())
@@ -240,7 +250,7 @@ def test_processes_that_ended_are_started_again_and_stdout_stays_clean(tmp_path)
 
     async def main():
         async with over_stdio(store) as client:
-            answer = await client.call_tool("ask", {"question": "What does my grandmother bake on Sundays?"})
+            answer = await called(client, "ask", {"question": "What does my grandmother bake on Sundays?"})
             assert "rye bread" in told(answer)
 
     try:
@@ -253,7 +263,7 @@ def test_processes_that_ended_are_started_again_and_stdout_stays_clean(tmp_path)
 def test_a_folder_that_is_no_store_is_told_by_the_tools(tmp_path):
     async def main():
         async with over_stdio(tmp_path / "none") as client:
-            answer = await client.call_tool("ask", {"question": "What was said?"})
+            answer = await called(client, "ask", {"question": "What was said?"})
             assert answer.is_error
             assert "StoreError" in told(answer)
             assert "omnirecall index" in told(answer)
