@@ -22,6 +22,9 @@ TOLD = {
     "gateway__port": "0",
     # Live sources keep no clips unless the owner wants them: a citation plays where they are kept.
     "memory__clips__enabled": "true",
+    # A browser that encodes beside them leaves little of two cores: only a role that is lost is replaced.
+    "supervisor__start_s": "240",
+    "supervisor__silent_s": "60",
 }
 LONG_S = 240.0
 """Only against a hang; nothing here measures time."""
