@@ -148,7 +148,7 @@ def films_of(video: Path | None) -> list[list[bytes]]:
 
 def check(store: Path, films: list[list[bytes]], n: int, stall_s: float) -> Found:
     """Has a source fail `n` times; what was found."""
-    settings = {"capture__stall_s": stall_s, "capture__quiet_s": min(3.0, stall_s)}
+    settings: dict[str, object] = {"capture__stall_s": stall_s, "capture__quiet_s": min(3.0, stall_s)}
     server = LiveServer(films)
     try:
         with House(store, "live", settings) as house:

@@ -114,7 +114,7 @@ def stretch_of(film: Path, seconds: float, *, height_px: int, rate: int) -> tupl
     with av.open(f"file:{film.absolute()}") as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SOUND_HZ)
         for heard in container.decode(audio=0):
-            if heard.time >= seconds:
+            if (heard.time or 0.0) >= seconds:
                 break
             pieces += [one.to_ndarray().reshape(-1) for one in resampler.resample(heard)]
     sound = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)

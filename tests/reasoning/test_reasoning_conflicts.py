@@ -193,6 +193,22 @@ def test_a_gap_of_a_file_is_told_by_positions(ask, said):
     assert answer.notices == ("nothing was perceived of porch from 1:00 to 1:12 (the camera was off)",)
 
 
+def test_a_pause_and_a_loss_are_told_apart_each_with_its_reason(ask, said):
+    lost = gap_at(14, 2, 60, uri="rtsp://door.local/1", reason="lost: it ended")
+    paused = msgspec.structs.replace(
+        lost,
+        pts0_ns=lost.pts1_ns,
+        pts1_ns=lost.pts1_ns + 600 * S,
+        t0_ns=lost.t1_ns,
+        t1_ns=lost.t1_ns + 600 * S,
+        reason="paused by the owner: guests",
+    )
+    coverage = Coverage(gaps=(paused, lost))
+    told = " | ".join(ask("What was said about the parcel?", said, coverage=coverage, t0_ns=0).notices)
+    assert " was lost from 14:02:00 to 14:03:00 (it ended)" in told
+    assert " was paused from 14:03 to 14:13 (by the owner: guests)" in told
+
+
 def test_gaps_that_meet_are_one_and_many_are_counted(ask, said):
     first, second = gap_at(14, 2, 60), gap_at(14, 3, 60, pts0_ns=120 * S, pts1_ns=180 * S)
     others = [
