@@ -58,8 +58,8 @@ _EMPTY = frozenset(content_stems("something anything thing word again now next t
 class Condition:
     """What a standing question waits for.
 
-    `text` is it in words, as the encoder is asked; `stems` must be named, those of `names` and `quoted` all of
-    them, and a name also is where its bearer speaks of himself; `sayer` are stems of whose words are meant;
+    `text` is it in words, as the encoder is asked; `stems` must be named, those of `names` and `quoted` all,
+    and a name also is where its bearer speaks of himself; `sayer` are stems of whose words are meant;
     `is_mention`: it is enough that it is spoken of, denied or not. `negated`: it is that something is not so.
     """
 

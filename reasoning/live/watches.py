@@ -80,9 +80,8 @@ class _Batch:
     candidates: list[tuple[FeedItem, Perceived, list[_Standing]]] = field(default_factory=list)
 
     def texts(self) -> list[str]:
-        return list(
-            dict.fromkeys(shortened(one.observation.text, ENCODED_CHARS) for one, _ in self.candidates)
-        )
+        """What is to be encoded, each once."""
+        return list(dict.fromkeys(shortened(part.text, ENCODED_CHARS) for _, part, _ in self.candidates))
 
 
 class Watches:
