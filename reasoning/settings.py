@@ -228,10 +228,10 @@ class WatchSettings(BaseModel):
         default=0.5, gt=0, le=1, description="share of what is waited for that must be named by its words"
     )
     likeness_named: float = Field(
-        default=0.15, ge=-1, le=1, description="least likeness of meaning where all of it is named"
+        default=0.2, ge=-1, le=1, description="least likeness of meaning where all of it is named"
     )
     likeness: float = Field(
-        default=0.5, ge=-1, le=1, description="least likeness of meaning where only a part of it is named"
+        default=0.6, ge=-1, le=1, description="least likeness of meaning where only a part of it is named"
     )
     encoder_s: float = Field(
         default=2.0, gt=0, le=60, description="seconds to wait for the encoder; without it words decide alone"

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
+from reasoning.classes import labels_of
 from reasoning.evidence import stems_in
 from reasoning.question import KINDS, Sense
 from reasoning.settings import WatchSettings
 from reasoning.tokens import told_of
-from reasoning.words import all_stems, content_stems, word_set
+from reasoning.words import all_stems, content_stems, stem, word_set
 from stream.errors import ConfigError
 
 _ASKS = re.compile(
@@ -45,6 +46,11 @@ _READ = re.compile(
 )
 _ANYBODY = word_set("anyone anybody someone somebody one people they he she it you we i the a an")
 _QUOTED = re.compile(r"[\"\u201c\u201d]([^\"\u201c\u201d]+)[\"\u201c\u201d]")
+_CAPITAL = re.compile(r"\b[A-Z][^\W_]+")
+_OF_SELF = re.compile(r"\b(?:I|I'm|I've|me|my|we|our|us)\b")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+MOST_SENTENCES = 64
+"""Of a page of text, what is looked at."""
 _EMPTY = frozenset(content_stems("something anything thing word again now next time start begin happen"))
 
 
@@ -52,13 +58,14 @@ _EMPTY = frozenset(content_stems("something anything thing word again now next t
 class Condition:
     """What a standing question waits for.
 
-    `text` is it in words, as the encoder is asked; `stems` must be named, `quoted` stems all of them; `sayer`
-    are stems of whose words are meant; `is_mention`: it is enough that it is spoken of, denied or not.
-    `negated`: it is that something is not so.
+    `text` is it in words, as the encoder is asked; `stems` must be named, those of `names` and `quoted` all,
+    and a name also is where its bearer speaks of himself; `sayer` are stems of whose words are meant;
+    `is_mention`: it is enough that it is spoken of, denied or not. `negated`: it is that something is not so.
     """
 
     text: str
     stems: tuple[str, ...]
+    names: tuple[str, ...] = ()
     quoted: tuple[str, ...] = ()
     sayer: tuple[str, ...] = ()
     sense: Sense = "any"
@@ -104,13 +111,17 @@ def read_condition(question: str) -> Condition:
     told = told_of(what)
     negated = any(one.is_negated for one in told.tokens)
     stems = tuple(one for one in content_stems(what) if one not in _EMPTY)
-    quoted = tuple(stem for part in _QUOTED.findall(text) for stem in content_stems(part))
+    quoted = tuple(one for part in _QUOTED.findall(text) for one in content_stems(part))
     if not stems and not sayer:
         raise ConfigError(
             f"nothing is named that could be waited for: {question.strip()!r}",
             remedy='name it: omnirecall watch "tell me when a dog is seen"',
         )
-    return Condition(" ".join(what.split()) or text, stems, quoted, sayer, sense, is_mention, negated)
+    # Behind "tell me when" a capital is a name's; where nothing stands before, it may be a sentence's.
+    is_bare = text == " ".join(question.split()).strip(" .?!")
+    named = _CAPITAL.findall(what.partition(" ")[2] if is_bare else what)
+    names = tuple(one for one in dict.fromkeys(map(stem, map(str.casefold, named))) if one in stems)
+    return Condition(" ".join(what.split()) or text, stems, names, quoted, sayer, sense, is_mention, negated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +137,33 @@ def share_named(condition: Condition, seen: Perceived) -> float:
     """Share of what must be named that an observation names surely, 0 to 1; 0 where it cannot fit at all."""
     if not seen.text or not condition.fits_kind(seen.kind):
         return 0.0
-    sure, _ = stems_in(seen.text)
+    sure = _stems(seen.text)
+    known = sure | all_stems(seen.speaker) if _OF_SELF.search(seen.text) else sure
+    if not known.issuperset(condition.names):
+        return 0.0
     if condition.quoted and not sure.issuperset(condition.quoted):
         return 0.0
     if condition.sayer and not all_stems(seen.speaker).intersection(condition.sayer):
         return 0.0
-    if not condition.stems:
-        return 1.0
-    return sum(one in sure for one in condition.stems) / len(condition.stems)
+    rest = [one for one in condition.stems if one not in condition.names]
+    return sum(one in sure for one in rest) / len(rest) if rest else 1.0
+
+
+@lru_cache(maxsize=8192)
+def _stems(text: str) -> frozenset[str]:
+    """What a text names surely; many standing questions look at the same one."""
+    return stems_in(text)[0]
+
+
+def sentences_of(seen: Perceived) -> list[Perceived]:
+    """An observation by its sentences: what one says the next may deny, and a long text is like nothing.
+
+    Labels of a picture are one.
+    """
+    if labels_of(seen.text):
+        return [seen]
+    parts = _SENTENCE.split(seen.text)[:MOST_SENTENCES]
+    return [Perceived(part.strip(), seen.kind, seen.speaker) for part in parts if part.strip()]
 
 
 def is_met(condition: Condition, seen: Perceived, likeness: float | None, settings: WatchSettings) -> bool:

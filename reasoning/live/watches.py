@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from reasoning.live.condition import Condition, Perceived, is_met, read_condition, share_named
+from reasoning.live.condition import Condition, Perceived, is_met, read_condition, sentences_of, share_named
 from reasoning.settings import WatchSettings
 from stream.errors import ConfigError, OmniRecallError, RoleUnavailable
 from stream.messages.act import Act
@@ -77,12 +77,11 @@ class _Batch:
     """What memory fed, what of it may fit, and the commit through which it was looked at then."""
 
     through: int
-    candidates: list[tuple[FeedItem, list[_Standing]]] = field(default_factory=list)
+    candidates: list[tuple[FeedItem, Perceived, list[_Standing]]] = field(default_factory=list)
 
     def texts(self) -> list[str]:
-        return list(
-            dict.fromkeys(shortened(one.observation.text, ENCODED_CHARS) for one, _ in self.candidates)
-        )
+        """What is to be encoded, each once."""
+        return list(dict.fromkeys(shortened(part.text, ENCODED_CHARS) for _, part, _ in self.candidates))
 
 
 class Watches:
@@ -247,9 +246,10 @@ class Watches:
             seen = item.observation
             if seen.kind in NEVER_FED or not seen.text:
                 continue
-            meant = [one for one in self._standing.values() if self._may_fit(one, item)]
-            if meant:
-                batch.candidates.append((item, meant))
+            for part in sentences_of(Perceived(seen.text, seen.kind, seen.speaker)):
+                meant = [one for one in self._standing.values() if self._may_fit(one, item, part)]
+                if meant:
+                    batch.candidates.append((item, part, meant))
         if len(told.items) >= MemoryFeed(from_commit=0).limit:
             self._due_ns = 0  # More waits.
         texts = batch.texts()
@@ -266,10 +266,10 @@ class Watches:
             timeout_s=self._settings.encoder_s,
         )
 
-    def _may_fit(self, one: _Standing, item: FeedItem) -> bool:
+    def _may_fit(self, one: _Standing, item: FeedItem, part: Perceived) -> bool:
         if item.commit_no <= one.told.commit_no:
             return False
-        return share_named(one.condition, _perceived(item)) >= self._settings.named
+        return share_named(one.condition, part) >= self._settings.named
 
     def _encoded(self, batch: _Batch, unknown: list[_Standing], texts: list[str], reply: Decoded) -> None:
         if not isinstance(reply.message, EncodeKeys):
@@ -288,13 +288,11 @@ class Watches:
     def _judge(self, batch: _Batch, keys: dict[str, npt.NDArray[np.float32]]) -> None:
         self._is_busy = False
         alerts: list[Observation] = []
-        for item, meant in batch.candidates:
+        for item, part, meant in batch.candidates:
+            key = keys.get(shortened(part.text, ENCODED_CHARS))
             for one in meant:
-                key = keys.get(shortened(item.observation.text, ENCODED_CHARS))
                 alike = None if key is None or one.key is None else float(one.key @ key)
-                if is_met(one.condition, _perceived(item), alike, self._settings) and not _is_cooling(
-                    one.told, item
-                ):
+                if is_met(one.condition, part, alike, self._settings) and not _is_cooling(one.told, item):
                     alerts.append(self._alert(one, item))
         self._keep(batch.through, alerts)
 
@@ -370,16 +368,17 @@ class Watches:
         }
 
 
-def _perceived(item: FeedItem) -> Perceived:
-    seen = item.observation
-    return Perceived(seen.text, seen.kind, seen.speaker)
-
-
 def _is_cooling(told: WatchTold, item: FeedItem) -> bool:
     """Whether it gave an alert so shortly before: by UTC where both have it, else inside the source."""
     if not told.alerted_commit:
         return False
     seen = item.observation
+    if (seen.source_id, seen.pts0_ns, item.commit_no) == (
+        told.alerted_source,
+        told.alerted_pts_ns,
+        told.alerted_commit,
+    ):
+        return True  # Another sentence of the same.
     cool_down_ns = int(told.cool_down_s * S_NS)
     if seen.t0_ns is not None and told.alerted_ns:
         return abs(seen.t0_ns - told.alerted_ns) < cool_down_ns

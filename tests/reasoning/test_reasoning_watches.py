@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from reasoning.live.condition import Perceived, is_met, read_condition
+from reasoning.live.watches import Watches
 from reasoning.settings import WatchSettings
 from stream.errors import ConfigError
+from stream.messages.media import EncodeKeys
+from stream.messages.observation import FeedItem, MemoryCommits, MemoryFeed, Observation
+from stream.messages.watch import WatchesAsk, WatchesTold, WatchTold
 
 SETTINGS = WatchSettings()
 
@@ -84,3 +91,68 @@ def test_without_an_encoder_all_must_be_named():
 def test_quoted_words_must_be_said():
     assert met('tell me when anyone says "red herring"', "That is a red herring.")
     assert not met('tell me when anyone says "red herring"', "A red fish.")
+
+
+class Processes:
+    """The other roles by hand: memory tells and feeds, the encoder finds everything alike; puts are kept."""
+
+    def __init__(self, watch, feed):
+        self.watch, self.items, self.puts, self.now_ns = watch, feed, [], 0
+        self.clock = SimpleNamespace(now_ns=lambda: 1, monotonic_ns=lambda: self.now_ns)
+        self.metrics = SimpleNamespace(count=lambda *_: None, gauge=lambda *_: None)
+
+    def on(self, kind, function):
+        pass
+
+    def ask(self, endpoint, message, answered, failed, **_):
+        if isinstance(message, WatchesAsk):
+            answered(SimpleNamespace(message=WatchesTold(watches=(self.watch,))))
+        elif isinstance(message, MemoryFeed):
+            items = tuple(one for one in self.items if one.commit_no > message.from_commit)
+            answered(SimpleNamespace(message=MemoryCommits(items=items, last_commit=9)))
+        else:
+            keys = np.ones((len(message.texts), 1), np.float32)
+            told = EncodeKeys(encoder_id="one", n=len(keys), dimension=1)
+            answered(SimpleNamespace(message=told, array=lambda name: keys))
+
+    def commit(self, put):
+        self.puts.append(put)
+        return len(self.puts)
+
+
+def test_what_is_fed_twice_gives_the_same_alert_and_a_cool_down_is_kept():
+    def item(commit_no, pts_s, text):
+        said = Observation(
+            observation_id=bytes([commit_no]) * 16,
+            source_id=b"s" * 16,
+            session=0,
+            track=0,
+            kind="utterance",
+            producer_id="test",
+            pts0_ns=pts_s * 10**9,
+            pts1_ns=pts_s * 10**9,
+            text=text,
+        )
+        return FeedItem(commit_no=commit_no, observation=said)
+
+    watch = WatchTold(
+        watch_id=b"w" * 16, question="tell me when the kettle boils", cool_down_s=30, commit_no=3
+    )
+    feed = [
+        item(2, 0, "The kettle boils."),
+        item(4, 10, "Well. The kettle boils! The kettle is boiling."),
+        item(5, 20, "The kettle boils."),
+        item(6, 90, "The kettle boils."),
+    ]
+    found = []
+    for _ in range(2):
+        processes = Processes(watch, feed)
+        own = Watches(processes, SETTINGS)
+        for now_s in range(1, 4):
+            processes.now_ns = now_s * 10**9
+            own.turn(processes.now_ns)
+        (put,) = processes.puts
+        assert put.marks[0].through_pts_ns == 6
+        found.append([(one.observation_id, one.pts0_ns) for one in put.observations])
+    assert found[0] == found[1]
+    assert [commit_no for _, commit_no in found[0]] == [4, 6]
