@@ -58,6 +58,9 @@ class RoleBye(Message, frozen=True, kw_only=True):
 class SourceOpen(Message, frozen=True, kw_only=True, omit_defaults=True):
     """commands, gateway → supervisor: read this source.
 
+    `uri` is a file or, of a live source, `camera:DEVICE`, `microphone:DEVICE`, `browser:NAME`,
+    `rtsp://…`, `rtsps://…`, `http://…` or `https://…`; what it says of a user and a password is kept from
+    every other message. From the gateway only what the configuration allows is opened.
     `as_camera` plays a file in real time as if it were a camera. `as_text` reads it as a chat,
     a transcript or a meeting. `recorded_at_ns` is the owner's word for the UTC time of its
     start, and `time_zone` for the zone of times in it that tell none (IANA).
@@ -78,6 +81,21 @@ class SourceClose(Message, frozen=True, kw_only=True):
     uri: str
 
 
+@topic("source.pause")
+class SourcePause(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """commands, gateway → supervisor → capture: close the device of a live source, or open it again.
+
+    An empty `uri` means all live sources, those that are opened later included. `until_ns` is the UTC time
+    at which it resumes by itself, 0: when somebody says so. The stretch is a gap with its reason. To whom
+    it asks the supervisor answers with `sources.state`.
+    """
+
+    uri: str
+    paused: bool = True
+    reason: str = ""
+    until_ns: int = 0
+
+
 @topic("source.state")
 class SourceState(Message, frozen=True, kw_only=True, omit_defaults=True):
     """capture → supervisor → commands: how reading a source goes, or how it ended.
@@ -86,10 +104,17 @@ class SourceState(Message, frozen=True, kw_only=True, omit_defaults=True):
     count turns: those in it, and those that memory did not have before. `errors` counts
     packets that could not be decoded. `notes` tell what was left out, assumed or
     taken from beside the file, also of one that was read to its end.
+
+    A live source is `lost` while it cannot be had and is tried again, and `paused` while its device is
+    closed on purpose; `since_ns` is the UTC time since which that holds. `kind` is `file`, `text`, `camera`,
+    `microphone`, `network` or `browser`. `endpoint` is where `media.push` and `frame.ask` of it are
+    taken. `gaps` counts stretches that were missed, `opened` how often its device or address was opened.
+    `rate_hz` are the pictures per second that are wanted now, `slowed` how often they were halved
+    since they were perceived too slowly, and `lag_s` how far what is sent is behind the present.
     """
 
     uri: str
-    state: Literal["starting", "reading", "done", "partial", "rejected", "closed"]
+    state: Literal["starting", "reading", "lost", "paused", "done", "partial", "rejected", "closed"]
     source_id: bytes = b""
     session: int = 0
     reason: str = ""
@@ -104,6 +129,15 @@ class SourceState(Message, frozen=True, kw_only=True, omit_defaults=True):
     audio_dropped: int = 0
     errors: int = 0
     notes: tuple[str, ...] = ()
+    kind: str = ""
+    live: bool = False
+    endpoint: str = ""
+    since_ns: int = 0
+    gaps: int = 0
+    opened: int = 0
+    rate_hz: float = 0.0
+    slowed: int = 0
+    lag_s: float = 0.0
 
 
 @topic("source.sent")

@@ -122,6 +122,62 @@ class MediaAudio(Message, frozen=True, kw_only=True):
     t_ns: int | None
 
 
+@topic("media.push")
+class MediaPush(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """gateway → capture, at the endpoint that `source.state` names: part `webm`, a chunk from a browser.
+
+    `segment` counts starts of the recorder: each begins with a header of its own, and none goes on once a
+    later one has begun. `index` counts the chunks of a segment from 0; `last` ends it, with or without
+    bytes. `t_ns` is when the browser had it, in UTC.
+    """
+
+    uri: str
+    segment: int
+    index: int
+    t_ns: int
+    last: bool = False
+
+
+@topic("media.pushed")
+class MediaPushed(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """capture → gateway, the answer to each `media.push`: chunks up to `through_index` were taken.
+
+    Up to `window` more may be on the way. `restart`: the recorder should begin a new segment, since of
+    this one nothing more can be decoded (a chunk is missing, or its beginning was not taken). `paused`:
+    nothing is taken, by the owner's wish.
+    """
+
+    segment: int
+    through_index: int
+    window: int
+    restart: bool = False
+    paused: bool = False
+
+
+@topic("frame.ask")
+class FrameAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """gateway → capture, at the endpoint that `source.state` names: the newest picture of a live source."""
+
+    source_id: bytes
+    max_side_px: int = 640
+
+
+@topic("frame.told")
+class FrameTold(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """capture → gateway: part `jpeg`, the newest sampled picture with its masks; none if `width_px` is 0.
+
+    `reason` says why there is none.
+    """
+
+    source_id: bytes
+    session: int
+    pts_ns: int = 0
+    t_ns: int | None = None
+    width_px: int = 0
+    height_px: int = 0
+    reason: str = ""
+
+
 @topic("encode.ask")
 class EncodeAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     """video, memory → encoder: texts, or parts `image0…` (`jpeg` or `rgb24`), to be made keys.

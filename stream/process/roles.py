@@ -17,14 +17,14 @@ from stream.errors import ConfigError
 class Role:
     """One row: `service` and `settings` as `module:name`.
 
-    `starts` is `always` (with the supervisor), `media` (with the first source) or
-    `source` (one process per source). `nice` is the CPU niceness: what answers people
+    `starts` is `always` (with the supervisor), `enabled` (so, where its settings say it), `media` (with
+    the first source) or `source` (one process per source). `nice` is the CPU niceness: what answers people
     goes before what works ahead. `drains` orders the end: low numbers stop first.
     """
 
     service: str
     settings: str
-    starts: Literal["always", "media", "source"]
+    starts: Literal["always", "enabled", "media", "source"]
     nice: int
     drains: int
 
@@ -35,6 +35,10 @@ ROLES: dict[str, Role] = {
     ),
     "text": Role(
         "stream.capture.text_service:TextService", "stream.capture.settings:TextSettings", "source", 5, 0
+    ),
+    # People are told first that all ends, while those who answer them still can.
+    "gateway": Role(
+        "stream.gateway.service:GatewayService", "stream.gateway.settings:GatewaySettings", "enabled", 0, 0
     ),
     "video": Role(
         "perception.video.service:VideoService", "perception.video.settings:VideoSettings", "media", 10, 1

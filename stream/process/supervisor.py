@@ -140,7 +140,7 @@ class Supervisor:
         self._open_sockets()
         try:
             for role, row in self.roles.items():
-                if row.starts == "always":
+                if row.starts == "always" or (row.starts == "enabled" and self._is_enabled(role)):
                     self._start_role(role)
             while not self._draining:
                 self._turn()
@@ -149,6 +149,9 @@ class Supervisor:
             self._close()
         if self._broken_at_s is not None:
             raise named_error(self.children[VITAL_ROLE].last_error, f"the memory of {self.store_dir}")
+
+    def _is_enabled(self, role: str) -> bool:
+        return bool(getattr(self.config.section(role), "enabled", False))
 
     # Children.
 

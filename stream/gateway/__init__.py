@@ -1,0 +1,1 @@
+"""The gateway: the only HTTP listener; people's pages and other programs come in here."""
