@@ -6,12 +6,12 @@ made by the house's own live processes while the films (by default the demo's) p
 other; each store repeats it for a share of each hour (`--lively`) with other words (`tools.growth_store`),
 and is kept in `--store`. Then the real processes of all stores run side by side, and each question is put to
 all of them in turns, so that whatever else the machine does falls on all alike: `turn.open` to `turn.final`,
-without a model (`answer`), `recall.ask` to its evidence, of which the time within recall without the question's key is told (`recall`),
-and CPU time of all processes of a store for one answer (`cpu`). Questions are those of `--questions` (a
-`question` a line, as `qa.jsonl` has them), those that can be answered of `--dialogues` (LoCoMo format), whose
-turns `--text` has said, and some for times. Merging of events and budgets are off: both make a large store
-smaller. Ends with 1 where an answer from the largest takes more than 1.2 times as long as from the smallest,
-or recall more than 30 ms (p95) there.
+without a model (`answer`), `recall.ask` to its evidence, of which the time within
+recall without the question's key is told (`recall`), and CPU time of all processes of a store for one answer
+(`cpu`). Questions are those of `--questions` (a `question` a line, as `qa.jsonl` has them), those that can be
+answered of `--dialogues` (LoCoMo format), whose turns `--text` has said, and some for times. Merging of
+events and budgets are off: both make a large store smaller. Ends with 1 where an answer from the largest
+takes more than 1.2 times as long as from the smallest, or recall more than 30 ms (p95) there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from stream.errors import OmniRecallError
 from stream.messages import Cue, Evidence, RecallAsk
 from tools.chat_stores import keeping, text_encoder
 from tools.eval_recall import questions_of
-from tools.growth_store import GrowthStore, Pattern
+from tools.growth_store import DAY_HOURS, NS_PER_S, GrowthStore, Pattern
 from tools.house import House, film_or
 from tools.year_material import speech_of
 from tools.year_store import turns_of
@@ -189,11 +190,14 @@ def fill(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _until_ns(folder: Path) -> int:
-    """The end of the newest hour, the same for stores that are added later."""
+    """The end of the newest hour, the same for stores that are added later; a day ends with its date."""
     kept = folder / "until"
     folder.mkdir(parents=True, exist_ok=True)
     if not kept.is_file():
-        kept.write_text(str(time.time_ns()))
+        now = datetime.now().astimezone()
+        if now.hour < DAY_HOURS:
+            now = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        kept.write_text(str(round(now.timestamp()) * NS_PER_S))
     return int(kept.read_text())
 
 

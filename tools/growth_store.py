@@ -8,9 +8,10 @@ of two halves of real ones, and their keys are the means of the real keys of the
 Keys of pictures are moved a little. Eight hours make a day, and a day is one session of the camera. Hours
 are numbered from the newest back, so that the hours of a small store are also the newest of a large one;
 the newest loop of all is the films as they were perceived, so that questions for them have one answer
-in every store. Rows go straight into the tables, as the writer would have them; episodes, days and
-claims are made by the house's own steps. Rows of frames stay for the newest `frame_hours` alone: those
-are the first that retention lets go.
+in every store. Of a large store only the newest `BLOCK_HOURS` are made so; older ones are these again, some
+days further back each time, with the words of each text turned round and its keys moved. Rows go straight
+into the tables, as the writer would have them; episodes, days and claims are made by the house's own steps.
+Rows of frames stay for the newest `frame_hours` alone: those are the first that retention lets go.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ NS_PER_S = 1_000_000_000
 HOUR_NS = 3_600 * NS_PER_S
 DAY_HOURS = 8
 """Of a day that is perceived: one session of the camera."""
+BLOCK_HOURS = 96
+"""Hours that are made one by one, whole days; older ones are copies of them that are moved."""
+NOISE = 4_096
 URI = "camera:/dev/video0"
 STEPS = 50
 """Of the tree in one transaction."""
@@ -51,6 +55,39 @@ _OBSERVED = (
     "observation_id, commit_no, source_id, session, track, kind, producer_id, pts0_ns, pts1_ns, t0_ns, t1_ns,"
     " text, language, confidence, speaker, about, audience, place, payload, trace_id"
 )
+
+
+_NEWEST = "WHERE session IN (SELECT session FROM observation WHERE n <= :rows)"
+REPEATS = (
+    f"""INSERT INTO source SELECT source_id, session - :back, kind, content_hash, n_bytes, duration_ns,
+    t_origin_ns - :back, t_origin_from, time_zone, retention_class, :commit FROM source {_NEWEST}""",  # noqa: S608
+    f"""INSERT INTO source_uri (source_id, session, uri, commit_no)
+    SELECT source_id, session - :back, uri, :commit FROM source_uri {_NEWEST}""",  # noqa: S608
+    f"""INSERT INTO track SELECT source_id, session - :back, track, media, codec, language, width_px,
+    height_px, rate_hz, through_pts_ns, eof, :commit, :commit FROM track {_NEWEST}""",  # noqa: S608
+    f"""INSERT INTO progress SELECT source_id, session - :back, closed_pts_ns, :commit, done, more
+    FROM progress {_NEWEST}""",  # noqa: S608
+    f"""INSERT INTO observation (n, {_OBSERVED}) SELECT n + :k * :rows, own_id(observation_id, :k), :commit,
+    source_id, session - :back, track, kind, producer_id, pts0_ns, pts1_ns, t0_ns - :back, t1_ns - :back,
+    turned(text, :k), language, confidence, speaker, about, audience, place, payload, trace_id
+    FROM observation WHERE n <= :rows AND kind <> 'frame'""",  # noqa: S608
+    """INSERT INTO observation_fts (rowid, text, speaker, day)
+    SELECT n, text, speaker, day FROM observation_text WHERE n > :k * :rows""",
+    """INSERT INTO observation_media SELECT m.n + :k * :rows, m.ordinal, m.role, m.media_hash
+    FROM observation_media AS m JOIN observation AS o ON o.n = m.n
+    WHERE m.n <= :rows AND o.kind <> 'frame'""",
+    """INSERT INTO span (span_id, level, parent_id, source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, why,
+    digest, thumbnail, segmenter_id, made_commit, cited) SELECT own_id(span_id, :k), level,
+    own_id(parent_id, :k), source_id, CASE level WHEN 'day' THEN 0 ELSE session - :back END,
+    pts0_ns - CASE level WHEN 'day' THEN :back ELSE 0 END,
+    pts1_ns - CASE level WHEN 'day' THEN :back ELSE 0 END, t0_ns - :back, t1_ns - :back, why,
+    turned(digest, :k), thumbnail, segmenter_id, :commit, own_id(cited, :k) FROM span
+    WHERE ended_commit IS NULL AND made_commit < (SELECT MIN(commit_no) FROM observation WHERE n > :rows)""",
+    """INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit, terms)
+    SELECT own_id(owner, :k), owner_level, kind, encoder_id, dimension,
+    moved(vector, dimension, key_id * :k), :commit, terms FROM key WHERE key_id <= :keys""",
+)
+"""How everything is written again: `k` is the number of the time, `back` how much further back it lies."""
 
 
 @dataclass(slots=True)
@@ -210,19 +247,42 @@ class GrowthStore:
         db.execute("PRAGMA cache_size=-400000")
         db.executemany("INSERT OR REPLACE INTO view_state VALUES (?, ?)", self._pattern.view_state)
         with self._plain_tables():
-            for hour in reversed(range(hours)):
+            for hour in reversed(range(min(hours, BLOCK_HOURS))):
                 self._fill_hour(hour, until_ns)
+        self._settle(until_ns)
+        with self._plain_tables():
+            self._repeat(-(-hours // BLOCK_HOURS) - 1)
         with _transaction(db):
             db.execute(
                 "UPDATE media SET refs = (SELECT COUNT(*) FROM observation_media AS m"
                 " WHERE m.media_hash = media.media_hash)"
             )
-            db.execute("UPDATE progress SET through_commit = (SELECT MAX(commit_no) FROM commit_log)")
+            last = "(SELECT MAX(commit_no) FROM commit_log)"
+            db.execute(f"UPDATE progress SET through_commit = {last}")  # noqa: S608
+            db.execute(f"UPDATE view_state SET value = {last} WHERE name = 'claims.through'")  # noqa: S608
+            db.execute("DELETE FROM roll_due")
             recount(db)
-        self._settle(until_ns)
         db.execute("PRAGMA synchronous=FULL")
         db.execute("ANALYZE")
         db.close()
+
+    def _repeat(self, times: int) -> None:
+        """Writes all that is there again, so many times, each further back."""
+        db = self._db
+        (rows,) = db.execute("SELECT MAX(n) FROM observation").fetchone()
+        (keys,) = db.execute("SELECT MAX(key_id) FROM key").fetchone()
+        moved = _Moved()
+        db.create_function("own_id", 2, moved.ids, deterministic=True)
+        db.create_function("turned", 2, moved.text, deterministic=True)
+        db.create_function("moved", 3, moved.vector, deterministic=True)
+        for time in range(1, times + 1):
+            back_ns = time * (BLOCK_HOURS // DAY_HOURS) * 24 * HOUR_NS
+            with _transaction(db):
+                db.execute("INSERT INTO commit_log (t_ns) SELECT MIN(t_ns) FROM commit_log")
+                (commit,) = db.execute("SELECT MAX(commit_no) FROM commit_log").fetchone()
+                told = {"k": time, "rows": rows, "keys": keys, "back": back_ns, "commit": commit}
+                for statement in REPEATS:
+                    db.execute(statement, told)
 
     @contextlib.contextmanager
     def _plain_tables(self) -> Iterator[None]:
@@ -255,8 +315,6 @@ class GrowthStore:
         while more:
             with _transaction(self._db):
                 more = advance_claims(self._db)
-        with _transaction(self._db):
-            self._db.execute("DELETE FROM roll_due WHERE level IN ('pairs', 'prototypes')")
 
     def _fill_hour(self, hour: int, until_ns: int) -> None:
         day, place = divmod(hour, DAY_HOURS)
@@ -390,6 +448,34 @@ class GrowthStore:
                 for key, vector, body in zip(keys, vectors, packed, strict=True)
             ],
         )
+
+
+class _Moved:
+    """What is different when something is written again."""
+
+    def __init__(self) -> None:
+        self._noise: dict[int, Vectors] = {}
+
+    def ids(self, packed: bytes, number: int) -> bytes:
+        """Other ids, for any number of them one after the other."""
+        return b"".join(_id_of(one, number) for one in _ids(packed))
+
+    def text(self, text: str, number: int) -> str:
+        """The words from another one on, and then those before it."""
+        words = text.split(" ")
+        at = number * 3 % len(words)
+        return " ".join(words[at:] + words[:at])
+
+    def vector(self, body: bytes, dimension: int, number: int) -> bytes:
+        """A key a little beside it."""
+        noise = self._noise.get(dimension)
+        if noise is None:
+            made = np.random.default_rng(dimension).standard_normal((NOISE, dimension), dtype=np.float32)
+            noise = MOVED * made / np.linalg.norm(made, axis=1, keepdims=True)
+            self._noise[dimension] = noise
+        moved = np.frombuffer(body, "<f2").astype(np.float32) + noise[number % NOISE]
+        told: bytes = (moved / np.sqrt(moved @ moved)).astype("<f2").tobytes()
+        return told
 
 
 @contextlib.contextmanager

@@ -58,7 +58,8 @@ class House:
         self.store_dir = store_dir
         self.run_dir = run_dir_for(store_dir)
         self._preset = preset
-        self._environment = dict(os.environ)
+        # Several stores of tools and tests would want the same port.
+        self._environment = {"OMNIRECALL__GATEWAY__ENABLED": "false", **os.environ}
         for key, value in (overrides or {}).items():
             self._environment[f"OMNIRECALL__{key.upper()}"] = str(value)
         self._callers: dict[str, Caller] = {}

@@ -24,7 +24,9 @@ from stream.commands import (
     forget,
     import_,
     index,
+    live,
     models,
+    pair,
     people,
     pin,
     places,
@@ -84,6 +86,8 @@ app.command("snapshot")(snapshot.snapshot)
 app.command("restore")(snapshot.restore)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
+app.command("live")(live.live)
+app.command("pair")(pair.pair)
 app.command("serve")(serve.serve)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)

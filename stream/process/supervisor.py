@@ -49,7 +49,9 @@ from stream.process.child import Child
 from stream.process.clock import RealClock
 from stream.process.liveness import State
 from stream.process.log import Log
+from stream.process.notify import ServiceNotice
 from stream.process.roles import ROLES, Role
+from stream.process.run import end_with_parent
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.start import is_running, named_error
 from stream.process.surroundings import write_surroundings
@@ -114,6 +116,7 @@ class Supervisor:
         for name in (READY_FILE, BROKEN_FILE):
             (self.run_dir / name).unlink(missing_ok=True)
         self.log = Log("supervisor")
+        self._notice = ServiceNotice(os.environ)
         self.children: dict[str, Child] = {}
         self.sources: dict[str, SourceState] = {}
         self._capture_of: dict[str, str] = {}
@@ -231,6 +234,8 @@ class Supervisor:
         ready = all(child is not None and child.state is State.SERVING for child in always)
         broken = [child for child in always if child is not None and child.state is State.BROKEN]
         told = "\n".join(f"{child.name}: {child.last_error}" for child in broken)
+        if ready:
+            self._notice.serving()
         for name, holds in ((READY_FILE, ready), (BROKEN_FILE, bool(broken))):
             file = self.run_dir / name
             if holds and not file.exists():
@@ -256,6 +261,7 @@ class Supervisor:
         for peer, decoded in self.listener.receive(64):
             self._receive(peer, decoded, now_s)
         self._watch(now_s)
+        self._notice.turned(now_s)
         self._end_if_broken(now_s)
         self._end_if_idle(now_s)
 
@@ -443,6 +449,7 @@ class Supervisor:
 
     def _drain_all(self) -> None:
         self._draining = True
+        self._notice.ending()
         (self.run_dir / READY_FILE).unlink(missing_ok=True)
         for order in sorted({row.drains for row in self.roles.values()}):
             wave = [child for child in self.children.values() if self.roles[child.role].drains == order]
@@ -511,7 +518,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--preset", default="archive")
     parser.add_argument("--config", type=Path, default=None)
     parser.add_argument("--idle-exit", type=float, default=None)
+    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this process does")
     options = parser.parse_args(argv)
+    if options.with_parent is not None:
+        end_with_parent()
+        if os.getppid() != options.with_parent:
+            return 0  # It died before the kernel knew that we go with it.
     try:
         if is_running(options.store):
             raise StoreBusy(f"the processes of {options.store} are running already")
