@@ -6,17 +6,16 @@ own to memory, so that one slow recall keeps nobody else waiting.
 
 from __future__ import annotations
 
-import socket
+import queue
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, cast
 
 from reasoning.citations import citations_of
-from reasoning.claims import CORRECTION
 from reasoning.classes import classes_of
 from reasoning.corrections import Correcting, LastTurn
 from reasoning.dialogue import Dialogues, Exchange, exchange_of, to_check
@@ -26,29 +25,23 @@ from reasoning.language.choose import language_model_of, verifier_of
 from reasoning.language.model import LanguageModel
 from reasoning.language.plan import ContextPlan
 from reasoning.language.rephrase import BUSY, LOADING, Asking, Rephraser, failure, noticed
+from reasoning.live.listening import Listening
 from reasoning.question import Question
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
+from reasoning.streaming import Tokens
+from reasoning.turn import MemoryCalls, Turn
 from reasoning.verifier import Verifier
 from stream.errors import (
     Cancelled,
-    DeadlineExceeded,
-    Malformed,
     ModelFailed,
     OmniRecallError,
     RoleUnavailable,
-    SourceGone,
 )
-from stream.messages.act import Act
 from stream.messages.answer import Answer
 from stream.messages.citations import Citations
-from stream.messages.claims import ClaimsAsk, ClaimsTold, CorrectDone, CorrectPut
-from stream.messages.control import SourceStatus, StatusAsk, StatusMemory
-from stream.messages.cue import Cue, RecallAsk, Recent
-from stream.messages.dialogue import DIALOGUE, EXCHANGE
-from stream.messages.evidence import Evidence, EvidenceItem
-from stream.messages.observation import CommitAck, CommitPut, Observation, Reject
-from stream.messages.places import ObjectsAsk, ObjectsTold, PlacesAsk, PlacesTold
+from stream.messages.claims import CorrectDone, CorrectPut
+from stream.messages.observation import CommitPut, Observation, Reject
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
@@ -56,153 +49,8 @@ from stream.wire.caller import Caller
 from stream.wire.endpoints import ipc_address
 from stream.wire.sockets import PeerKey
 
-HELD_ITEMS = 50
-"""Of one kind, in the very stretch of one observation, there are not so many."""
 MAX_DIALOGUES = 1024
 """Dialogues whose newest epoch is remembered; the least recently used is forgotten first."""
-
-
-@dataclass(eq=False)
-class Turn:
-    """One question on its way.
-
-    `opened_ns` and `ends_at_ns` are UTC ns; `understood` is the question as it was read, by the turns
-    `before`; `withdrawn` is set by a cancel and looked at before each step.
-    """
-
-    received: Received
-    ends_at_ns: int
-    opened_ns: int = 0
-    understood: Question | None = None
-    before: Sequence[Exchange] = ()
-    withdrawn: threading.Event = field(default_factory=threading.Event)
-
-
-class MemoryCalls:
-    """Memory as the reasoner needs it, over one connection that belongs to one thread.
-
-    Args:
-        caller: The connection.
-        address: Path of memory's socket.
-        turn: Whose deadline and withdrawal count.
-        timeout_s: The longest wait for one reply.
-        hop: Records a hop of the turn's trace.
-    """
-
-    def __init__(
-        self, caller: Caller, address: Path, turn: Turn, timeout_s: float, hop: Callable[[str], None]
-    ) -> None:
-        self._caller = caller
-        self._address = address
-        self._turn = turn
-        self._timeout_s = timeout_s
-        self._hop = hop
-        self.shown: list[tuple[EvidenceItem, ...]] = []
-        """What memory gave so far, recall by recall."""
-
-    def recall(self, cue: Cue, k: int) -> Evidence:
-        """At most `k` items for a cue.
-
-        Raises:
-            RoleUnavailable: If nobody listens at memory's socket.
-            DeadlineExceeded: If the turn's time is up, or memory takes too long.
-            Cancelled: If the question was withdrawn.
-        """
-        evidence = self._asked(RecallAsk(cue=cue, k=k))
-        self.shown.append(evidence.items)
-        return evidence
-
-    def digest(self, cue: Cue, k: int) -> Evidence:
-        """What happened where the gates of a cue say; raises as `recall` does."""
-        return self._asked(RecallAsk(cue=cue, k=k, unit="digest"))
-
-    def dialogue(self, cue: Cue, k: int) -> Evidence:
-        """What was asked that a cue's words are about; raises as `recall` does."""
-        return self._asked(RecallAsk(cue=cue, k=k, unit="dialogue"))
-
-    def _asked(self, ask: RecallAsk) -> Evidence:
-        left_s = self._left_s()
-        self._hop("send recall.ask")
-        evidence = self._caller.ask_for(
-            Evidence, ask, timeout_s=left_s, trace_id=self._turn.received.trace_id
-        )
-        self._hop("receive recall.evidence")
-        return evidence
-
-    def recent(self, cue: Cue, k: int, stretch: Recent) -> Evidence:
-        """What live sources perceived in a stretch that is counted back from now; raises as `recall` does."""
-        return self._asked(RecallAsk(cue=cue, k=k, recent=stretch))
-
-    def sources(self) -> Sequence[SourceStatus]:
-        """What memory holds, source by source, but what was asked; raises as `recall` does."""
-        told = self._caller.ask_for(StatusMemory, StatusAsk(), timeout_s=self._left_s()).sources
-        return [source for source in told if source.kind != DIALOGUE]
-
-    def holds(self, item: EvidenceItem) -> bool:
-        """Whether a piece of evidence is still there, and was not forgotten; raises as `recall` does.
-
-        The owner's correction is of no source: it is there as long as it stands.
-        """
-        if item.kind == CORRECTION:
-            return any(act.act_id == item.observation_id for act in self.claims(Cue()).corrections)
-        cue = Cue(
-            sources=(item.source_id.hex(),),
-            kinds=(item.kind,),
-            pts0_ns=item.pts0_ns,
-            pts1_ns=max(item.pts1_ns, item.pts0_ns + 1),  # A frame begins and ends at once.
-        )
-        try:
-            if item.kind == EXCHANGE:
-                items = self.dialogue(cue, HELD_ITEMS).items
-            else:
-                items = self._asked(RecallAsk(cue=cue, k=HELD_ITEMS)).items
-        except SourceGone:
-            return False
-        return any(one.observation_id == item.observation_id for one in items)
-
-    def labels(self) -> Sequence[str]:
-        """The names that the owner gave to places; raises as `recall` does."""
-        told = self._caller.ask_for(PlacesTold, PlacesAsk(labels=True), timeout_s=self._left_s())
-        return [one.label for one in told.places]
-
-    def objects(self, ask: ObjectsAsk) -> ObjectsTold:
-        """Objects at places; raises as `recall` does."""
-        return self._caller.ask_for(ObjectsTold, ask, timeout_s=self._left_s())
-
-    def claims(self, cue: Cue) -> ClaimsTold:
-        """The slot that a question asks for, and what was put right; raises as `recall` does."""
-        return self._caller.ask_for(ClaimsTold, ClaimsAsk(cue=cue), timeout_s=self._left_s())
-
-    def commit(self, act: Act) -> int:
-        """The commit that made an act durable; raises as `recall` does, and `Malformed` if it is refused."""
-        ack = self._caller.ask_for(CommitAck, CommitPut(outbox_seq=0, acts=(act,)), timeout_s=self._left_s())
-        if ack.rejects:
-            raise Malformed(f"memory refuses the correction: {ack.rejects[0].reason}")
-        return ack.commit_no
-
-    def _left_s(self) -> float:
-        if self._turn.withdrawn.is_set():
-            raise Cancelled("the question was withdrawn")
-        left_s = (self._turn.ends_at_ns - time.time_ns()) / 1e9
-        if left_s <= 0:
-            raise DeadlineExceeded("the question's time was up before it was answered")
-        if not is_listening(self._address):
-            raise RoleUnavailable("the memory process is not running", remedy="omnirecall status")
-        return min(left_s, self._timeout_s)
-
-
-def is_listening(address: Path) -> bool:
-    """Whether a process accepts connections at a Unix socket.
-
-    A process that was killed leaves its socket file behind; only a connection tells.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0.5)
-        try:
-            probe.connect(str(address))
-        except OSError:
-            return False
-    return True
 
 
 class ReasoningService(Service):
@@ -214,7 +62,7 @@ class ReasoningService(Service):
         super().__init__(surroundings)
         self._settings = cast(ReasoningSettings, surroundings.settings)
         self._turns: dict[bytes, Turn] = {}
-        self._epochs: OrderedDict[PeerKey, int] = OrderedDict()
+        self._epochs: OrderedDict[tuple[PeerKey, bytes], int] = OrderedDict()
         self._callers = threading.local()
         self._tells_citations = self._settings.citations
         self._keeps_exchanges = self._settings.remembers_questions
@@ -224,7 +72,10 @@ class ReasoningService(Service):
         self._rephraser: Rephraser | None = None
         self._unrephrased = ""
         self._rephrasing = 0
+        self._said: queue.SimpleQueue[tuple[bytes, str]] = queue.SimpleQueue()
+        """Sentences that the language lane has verified, by the key of their turn."""
         self._last: LastTurn | None = None
+        self._listening: Listening | None = None
         own = self._settings
         self._dialogues = Dialogues(own.dialogues, own.dialogue_turns, own.dialogue_idle_s)
 
@@ -234,6 +85,8 @@ class ReasoningService(Service):
         self._open_outbox()
         self._open_language()
         self.listen("reasoning")
+        if self._settings.turns.enabled:
+            self._listening = Listening(self, self._settings.turns, self._not_wanted)
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)
         self.on(CorrectPut, self._correct)
@@ -283,20 +136,32 @@ class ReasoningService(Service):
         self._unrephrased = failure(known)
         self.log.error("no_language_model", error=type(error).__name__, message=known.message)
 
+    def idle(self) -> None:
+        """Tells the words that have been verified meanwhile."""
+        self._tell_said()
+        if self._listening is not None:
+            self._listening.turn()
+
     def drain(self) -> bool:
         """Waits for the questions that are being answered."""
         return not self._turns
 
     def close(self) -> None:
-        """Lets go of the language model."""
+        """Lets go of the language model and of the bus."""
+        if self._listening is not None:
+            self._listening.close()
         if self._model is not None:
             self._model.close()
 
     def _open(self, received: Received) -> None:
         asked: TurnOpen = received.message
         peer = received.peer_key
-        if peer is None or asked.turn_epoch < self._epochs.get(peer, 0):
+        if peer is None or asked.turn_epoch < self._least_epoch(peer, asked.dialogue_id):
             raise Cancelled("a later turn of this dialogue has begun")
+        if self._listening is not None and asked.streams:
+            self._listening.opened(asked.turn_epoch)
+        if asked.streams:
+            self._withdraw(lambda one: _precedes(one, received))
         if len(self._turns) >= self._settings.waiting:
             raise RoleUnavailable(
                 f"{len(self._turns)} questions are waiting already", remedy="ask again later"
@@ -304,6 +169,8 @@ class ReasoningService(Service):
         limit_ns = self.clock.now_ns() + int(self._settings.deadline_s * 1e9)
         turn = Turn(received, received.envelope.deadline_ns or limit_ns, self.clock.now_ns())
         key = received.envelope.message_id
+        if asked.streams:
+            turn.tokens = Tokens(asked, received.reply)
         self._turns[key] = turn
         self.metrics.count("questions")
         self.lane("questions", self._settings.threads).submit(
@@ -390,9 +257,26 @@ class ReasoningService(Service):
             rephraser.rephrased,
             answer,
             asking,
+            self._sayer(key),
             done=lambda told: self._rephrased(key, told, cited),
             failed=lambda error: self._not_rephrased(key, answer, cited, error),
         )
+
+    def _sayer(self, key: bytes) -> Callable[[str], None]:
+        """What the language lane calls with each sentence of a turn that stands."""
+
+        def say(sentence: str) -> None:
+            self._said.put((key, sentence))
+            self._wake.ring()
+
+        return say
+
+    def _tell_said(self) -> None:
+        while not self._said.empty():
+            key, sentence = self._said.get()
+            turn = self._turns.get(key)
+            if turn is not None and turn.tokens is not None:
+                turn.tokens.say(sentence)
 
     def _rephrased(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
         self._rephrasing -= 1
@@ -407,10 +291,13 @@ class ReasoningService(Service):
         self._answered(key, noticed(answer, failure(ModelFailed(""))), cited)
 
     def _answered(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
+        self._tell_said()
         turn = self._turns.pop(key, None)
         if turn is None:
             return
         asked: TurnOpen = turn.received.message
+        if turn.tokens is not None:
+            turn.tokens.finish(answer)
         self.metrics.count(f"verdict_{answer.verdict}")
         question = turn.understood
         self._last = LastTurn(question.asked if question else asked.question, asked.cue, answer)
@@ -473,18 +360,49 @@ class ReasoningService(Service):
             error = OmniRecallError(f"the question could not be answered: {type(error).__name__}")
         turn.received.fail(error)
 
+    def _least_epoch(self, peer: PeerKey, dialogue_id: bytes) -> int:
+        """Turns of a lower epoch are not to be begun."""
+        return max(self._epochs.get((peer, one), 0) for one in (b"", dialogue_id))
+
     def _cancel(self, received: Received) -> None:
-        """Withdraws the questions of this dialogue that are older than the epoch."""
-        epoch: int = received.message.turn_epoch
+        """Withdraws the questions of a dialogue, or of a connection, that are older than the epoch."""
+        cancel: TurnCancel = received.message
         peer = received.peer_key
         if peer is None:
             return
-        self._epochs[peer] = max(epoch, self._epochs.pop(peer, 0))
+        where = peer, cancel.dialogue_id
+        self._epochs[where] = max(cancel.turn_epoch, self._epochs.pop(where, 0))
         while len(self._epochs) > MAX_DIALOGUES:
             self._epochs.popitem(last=False)
+
+        def is_meant(turn: Turn) -> bool:
+            asked: TurnOpen = turn.received.message
+            is_there = not cancel.dialogue_id or asked.dialogue_id == cancel.dialogue_id
+            return turn.received.peer_key == peer and is_there and asked.turn_epoch < cancel.turn_epoch
+
+        self._withdraw(is_meant)
+
+    def _not_wanted(self, turn_id: bytes) -> None:
+        """Somebody talks over the answer to what was asked aloud."""
+        self._withdraw(lambda turn: turn.received.message.turn_id == turn_id)
+
+    def _withdraw(self, is_meant: Callable[[Turn], bool]) -> None:
+        """No word of these turns is told from here on."""
         for key, turn in list(self._turns.items()):
-            if turn.received.peer_key == peer and turn.received.message.turn_epoch < epoch:
+            if is_meant(turn):
                 del self._turns[key]
                 turn.withdrawn.set()
                 self.metrics.count("withdrawn")
                 turn.received.fail(Cancelled("the question was withdrawn"))
+
+
+def _precedes(turn: Turn, received: Received) -> bool:
+    """Whether a turn whose words are streamed is an earlier one of the dialogue that a question is of."""
+    earlier: TurnOpen = turn.received.message
+    asked: TurnOpen = received.message
+    return (
+        turn.tokens is not None
+        and turn.received.peer_key == received.peer_key
+        and earlier.dialogue_id == asked.dialogue_id
+        and earlier.turn_epoch < asked.turn_epoch
+    )

@@ -156,6 +156,60 @@ class SubgoalSettings(BaseModel):
     )
 
 
+class TurnSettings(BaseModel):
+    """When a voice that is heard stops an answer, and when what it said wants one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(default=True, description="whether voices are listened to for turns of a talk")
+    names: tuple[str, ...] = Field(
+        default=("omni", "assistant", "omnirecall"), description="what it is called by; each a single word"
+    )
+    unaddressed: bool = Field(
+        default=True,
+        description="whether questions are answered that are asked without its name and without push-to-talk",
+    )
+    bound_s: float = Field(
+        default=1.0,
+        gt=0,
+        le=10,
+        description="seconds of an unconfirmed voice after which an answer is no longer spoken softer",
+    )
+    join_s: float = Field(
+        default=1.5,
+        ge=0,
+        le=10,
+        description="seconds between two utterances in which the second goes on with an unanswered question",
+    )
+    dialogue_s: float = Field(
+        default=20.0, ge=0, le=600, description="seconds after an answer in which a dialogue goes on"
+    )
+    people_s: float = Field(
+        default=15.0,
+        ge=0,
+        le=600,
+        description="seconds in which several utterances that want no answer mean that people are talking",
+    )
+    people_utterances: int = Field(default=2, ge=1, le=20, description="how many of them")
+    echo_s: float = Field(
+        default=3.0,
+        ge=0,
+        le=30,
+        description="seconds after it was spoken for which an answer's own words are not taken for a user's",
+    )
+    echo_likeness: float = Field(
+        default=0.6,
+        gt=0,
+        le=1,
+        description="share of an utterance's words, in order, from which it is the spoken answer",
+    )
+    echo_memory_s: float = Field(
+        default=600.0,
+        ge=0,
+        description="seconds for which a source that heard the spoken answer is believed by its words alone",
+    )
+
+
 class ReasoningSettings(BaseModel):
     """From questions to answers. `close_share` was set by hand too, and is not calibrated."""
 
@@ -280,4 +334,7 @@ class ReasoningSettings(BaseModel):
     )
     inference: InferenceSettings = Field(
         default=InferenceSettings(), description="the model that checks a language model's sentences as well"
+    )
+    turns: TurnSettings = Field(
+        default=TurnSettings(), description="when a voice stops an answer, and wants one"
     )

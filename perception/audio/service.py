@@ -25,7 +25,7 @@ from perception.audio.voice_encoder import VoiceEncoder
 from perception.audio.whisper import check_language, models_of, producer_id
 from perception.intake import NANO, Intake, IntakeService, TrackId
 from stream.errors import Malformed
-from stream.messages.control import EventUtterance, EventVoice
+from stream.messages.control import EventUtterance, EventVoice, VoicePhase
 from stream.messages.media import MediaAudio, MediaState
 from stream.messages.observation import (
     CommitPut,
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 MISSING_NS = NANO
 """Sound that ends so much before its source, and not by itself, is missing: durations are not exact."""
+
+VOICE_PHASES: dict[str, VoicePhase] = {"heard": "start", "sure": "sure", "gone": "end"}
+"""What is told of a live voice; that of a file begins where it is sure."""
 
 FAILURES_IN_A_ROW = 3
 """Batches that the model may fail on one after the other: it is the model then, not the sound."""
@@ -252,7 +255,8 @@ class AudioService(IntakeService[_Track]):
             )
             return
         if isinstance(event, VoiceStart):
-            self._tell_voice(track, "start", event.sample, trace_id)
+            phase = VOICE_PHASES[event.phase] if track.is_live else "start"
+            self._tell_voice(track, phase, event.sample, trace_id)
             return
         if isinstance(event, VoiceSegment):
             self.hop(trace_id, "audio.voice")
@@ -264,13 +268,13 @@ class AudioService(IntakeService[_Track]):
             for batch in track.batcher.add(event):
                 self._recognise(track, batch, track.own.mark(batch.mark_sample * NS_PER_SAMPLE))
 
-    def _tell_voice(self, track: _Track, phase: str, sample: int, trace_id: bytes) -> None:
+    def _tell_voice(self, track: _Track, phase: VoicePhase, sample: int, trace_id: bytes) -> None:
         pts_ns = sample * NS_PER_SAMPLE
         self.publish(
             EventVoice(
                 source_id=track.own.source_id,
                 session=track.own.session,
-                phase="start" if phase == "start" else "end",
+                phase=phase,
                 pts_ns=pts_ns,
                 t_ns=None if track.utc_offset_ns is None else track.utc_offset_ns + pts_ns,
             ),

@@ -50,9 +50,14 @@ CUT_MARGIN = 0.1
 
 @dataclass(frozen=True)
 class VoiceStart:
-    """Speech has lasted long enough to be believed; it began at `sample`."""
+    """Speech has lasted long enough to be believed; it began at `sample`.
+
+    Of a live source also what came before that, for whoever must not wait: `heard` with the first window that
+    sounds like speech, and `gone` where it was a click.
+    """
 
     sample: int
+    phase: Literal["heard", "sure", "gone"] = "sure"
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,7 @@ class VoiceActivity:
             raise ValueError(f"a stream cannot begin at sample {start_sample}: not a multiple of {WINDOW}")
         self._network = network
         self._settings = settings
+        self._tells_early = live
         hang_over_s = settings.hang_over_live_s if live else settings.hang_over_archive_s
         self._hang_over = up(hang_over_s * AUDIO_RATE_HZ)
         self._min_speech = int(settings.min_speech_s * AUDIO_RATE_HZ)
@@ -259,6 +265,8 @@ class VoiceActivity:
             if probability >= self._settings.threshold:
                 self._speech = here
                 self._heard.append(probability)
+                if self._tells_early:
+                    yield VoiceStart(here, "heard")
             elif self._next - self._mark >= self._quiet:
                 self._reset(self._next - self._look_back)
                 yield VoiceMark(self._mark)
@@ -288,6 +296,8 @@ class VoiceActivity:
             return
         if not self._believed:  # a click: no mark, since the next one may follow at once
             self._calm()
+            if self._tells_early:
+                yield VoiceStart(speech, "gone")
             return
         start = self._padded(speech)
         # While the stream ends, the next multiple of a window may lie beyond its last sample.

@@ -9,7 +9,7 @@ one tells; all others fall back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -91,8 +91,15 @@ class Rephraser:
         self._verifier = verifier or Verifier()
         self._sends_pictures = model.takes_pictures and media_dir is not None
 
-    def rephrased(self, answer: Answer, asking: Asking) -> Answer:
+    def rephrased(
+        self, answer: Answer, asking: Asking, say: Callable[[str], None] = lambda sentence: None
+    ) -> Answer:
         """The answer, in other words or in its own; `notices` say which where the model failed.
+
+        Args:
+            answer: As evidence gave it.
+            asking: The question.
+            say: Called with each sentence of what is returned, in order, as soon as it stands.
 
         Raises:
             Cancelled: If the question was withdrawn.
@@ -120,7 +127,7 @@ class Rephraser:
         except OmniRecallError as error:
             return noticed(answer, failure(error), *self._without_pictures(error, pictures))
         written = read_reply(reply, prompt, len(answer.citations), self._settings.sentence_words)
-        told = self._merged(answer, written, asking.ends_at_s - own.reserve_s / 2)
+        told = self._merged(answer, written, asking, say)
         timings = {**answer.timings_ms, "language": round((time.monotonic() - began_s) * 1e3, 3)}
         return msgspec.structs.replace(told, timings_ms=timings)
 
@@ -158,46 +165,54 @@ class Rephraser:
                     found.append(picture)
         return tuple(found)
 
-    def _merged(self, answer: Answer, written: Sequence[Written], until_s: float) -> Answer:
+    def _merged(
+        self, answer: Answer, written: Sequence[Written], asking: Asking, say: Callable[[str], None]
+    ) -> Answer:
         """The model's sentences where they are supported and whole, the answer's own elsewhere.
 
-        What has not been checked at `until_s` (monotonic) is left out: long evidence takes long.
+        What has not been checked in time is left out: long evidence takes long.
         """
-        supported = []
-        for one in self._as_theirs(written, answer):
-            if time.monotonic() > until_s:
-                return noticed(answer, LATE)
-            if one.text:
-                supported.append(one)
-        draft, used = Draft(), 0
+        until_s = asking.ends_at_s - self._settings.llm.reserve_s / 2
+        looked_at = written[: LINES_PER_SENTENCE * len(answer.sentences)]
+        draft, used, is_late = Draft(), 0, False
         for sentence in answer.sentences:
-            fitting = [
-                one
-                for one in supported
-                if _is_plain(sentence) and set(one.citations) == set(sentence.citations)
-            ]
+            fitting: list[Written] = []
+            if _is_plain(sentence) and not is_late:
+                same = [one for one in looked_at if set(one.citations) == set(sentence.citations)]
+                fitting, is_late = self._supported(same, answer, until_s)
+            if asking.is_withdrawn():
+                raise Cancelled("the question was withdrawn")
             if fitting and _keeps(sentence, fitting, answer.citations):
                 used += len(fitting)
-                for one in fitting:
-                    draft.say(one.text, *(answer.citations[n] for n in one.citations))
             else:
-                draft.say(sentence.text, *(answer.citations[n] for n in sentence.citations))
+                fitting = [Written(sentence.text, sentence.citations)]
+            for one in fitting:
+                draft.say(one.text, *(answer.citations[n] for n in one.citations))
+                say(draft.sentences[-1].text)
         told = draft.finish(answer.verdict, answer.coverage, answer.conflicts)
         told = msgspec.structs.replace(
             told, timings_ms=answer.timings_ms, notices=answer.notices, confidence=answer.confidence
         )
+        if is_late:
+            return noticed(told if used else answer, LATE)
         if not used:
             return noticed(answer, NOT_SUPPORTED)
         return noticed(told, SOME_LEFT_OUT) if used < len(written) else told
 
-    def _as_theirs(self, written: Sequence[Written], answer: Answer) -> Iterator[Written]:
-        """The first sentences, each as the words of whom it tells; empty where it is not supported."""
-        for one in written[: LINES_PER_SENTENCE * len(answer.sentences)]:
-            text = ""
-            if len(one.citations) == 1 and self._is_supported(one, answer.citations):
+    def _supported(
+        self, written: Sequence[Written], answer: Answer, until_s: float
+    ) -> tuple[list[Written], bool]:
+        """What is supported, each as the words of whom it tells; none where the time ran out (True)."""
+        found: list[Written] = []
+        for one in written:
+            is_supported = len(one.citations) == 1 and self._is_supported(one, answer.citations)
+            if time.monotonic() > until_s:
+                return [], True
+            if is_supported:
                 text = told_as_theirs(one.text, answer.citations[one.citations[0]])
-            fits = len(text.split()) <= self._settings.sentence_words
-            yield Written(text if fits else "", one.citations)
+                if text and len(text.split()) <= self._settings.sentence_words:
+                    found.append(Written(text, one.citations))
+        return found, False
 
     def _is_supported(self, written: Written, citations: Sequence[EvidenceItem]) -> bool:
         premises = [premise_of(citations[n]) for n in written.citations]

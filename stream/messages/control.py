@@ -430,13 +430,20 @@ class ErrorReply(Message, frozen=True, kw_only=True):
     remedy: str = ""
 
 
+VoicePhase = Literal["start", "sure", "end"]
+
+
 @topic("event.voice")
 class EventVoice(Message, frozen=True, kw_only=True):
-    """audio → bus: voice activity began or ended at `pts_ns`."""
+    """audio → bus: voice activity began or ended at `pts_ns`.
+
+    Of a live source `start` is told with the first window that sounds like a voice, and `sure` once it has
+    lasted long enough to be one; where it was none, `end` follows `start`.
+    """
 
     source_id: bytes
     session: int
-    phase: Literal["start", "end"]
+    phase: VoicePhase
     pts_ns: int
     t_ns: int | None
 

@@ -36,8 +36,9 @@ class TurnToken(Message, frozen=True, kw_only=True, omit_defaults=True):
     """reasoning → gateway: the next words of an answer, in order, of a sentence that was checked whole.
 
     `index` counts the tokens of the turn from 0, `sentence` the sentences of its answer from 0. The texts
-    of one sentence, joined as they are, are that sentence of `turn.final`; what ends a sentence but the
-    last one ends with a space. Whoever reads them discards those of an epoch lower than its newest.
+    of one sentence, joined as they are, are that sentence of `turn.final`, with a space before it from the
+    second on. What `turn.final` says beyond its sentences is not among them. Whoever reads them discards
+    those of an epoch lower than its newest.
     """
 
     turn_id: bytes
@@ -57,11 +58,15 @@ class TurnFinal(Message, frozen=True, kw_only=True):
 
 
 @topic("turn.cancel")
-class TurnCancel(Message, frozen=True, kw_only=True):
-    """gateway, audio → reasoning: stop; only turns of `turn_epoch` or later may go on."""
+class TurnCancel(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """gateway, audio → reasoning: stop; only turns of `turn_epoch` or later may go on.
+
+    Those of `dialogue_id` alone, where it is named; else all that came over the same connection.
+    """
 
     turn_epoch: int
     reason: str = ""
+    dialogue_id: bytes = b""
 
 
 @topic("turn.playing")

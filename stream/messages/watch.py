@@ -68,7 +68,7 @@ class WatchTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @topic("watches.ask")
 class WatchesAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
-    """reasoning, gateway, commands → memory: standing questions, the oldest first; `every`: ended ones too."""
+    """reasoning, gateway, commands → memory: standing questions, oldest first; `every`: ended ones too."""
 
     every: bool = False
 

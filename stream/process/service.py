@@ -178,6 +178,10 @@ class Service:
             self._poller.register(peer.socket, zmq.POLLIN)
         return self._peers[endpoint]
 
+    def wake_at(self, socket: zmq.Socket[bytes]) -> None:
+        """Has the loop turn, and call `idle`, when something can be read at a socket of the role's own."""
+        self._poller.register(socket, zmq.POLLIN)
+
     def on(self, kind: type[Message], function: Function) -> None:
         """Registers what happens to messages of a type. Errors of the tree are replied to the sender."""
         self._functions[kind] = function

@@ -14,12 +14,13 @@ import msgspec
 import pytest
 
 from memory.recall.gates import PositionGate
-from reasoning import service
+from reasoning import turn as turn_module
 from reasoning.corrections import act_item
 from reasoning.dialogue import Dialogues, Exchange, exchange_of, to_check
 from reasoning.question import read_question
 from reasoning.question.follow_up import resolved
-from reasoning.service import MemoryCalls, ReasoningService, Turn
+from reasoning.service import ReasoningService
+from reasoning.turn import MemoryCalls, Turn
 from stream.messages import Act, Answer, ClaimsTold, Evidence
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=ZoneInfo("Europe/Berlin"))
@@ -48,7 +49,7 @@ class Held:
 
 @pytest.fixture
 def memory(monkeypatch):
-    monkeypatch.setattr(service, "is_listening", lambda address: True)
+    monkeypatch.setattr(turn_module, "is_listening", lambda address: True)
 
     def memory(*items, corrections=()):
         turn = Turn(SimpleNamespace(trace_id=b""), time.time_ns() + 60_000_000_000)

@@ -118,6 +118,23 @@ def test_each_sentence_falls_back_by_itself(server, rent):
     assert SOME_LEFT_OUT in told.notices
 
 
+def test_sentences_are_told_one_by_one_as_each_was_verified(server, rent, monkeypatch):
+    own = rent(RENT, "The rent is due when the bank opens, said the landlord.")
+    server.reply = lambda prompt: (
+        "Anna said that the rent is due on Friday and is 900 euros. [1]\nThe bank never opens. [2]"
+    )
+    asks, happened = rephraser(server.url), []
+
+    def check(told, premises):
+        happened.append("checked")
+        return Verifier().check(told, premises)
+
+    monkeypatch.setattr(asks, "_verifier", SimpleNamespace(check=check))
+    told = asks.rephrased(own, asking(), happened.append)
+    first, second = (one.text for one in told.sentences)
+    assert happened == ["checked", first, "checked", second]
+
+
 def test_words_that_come_too_late_to_be_checked_are_left_out(server, rent, monkeypatch):
     own, asks = rent(), rephraser(server.url)
     server.reply = lambda prompt: "Anna said that the rent is 900 euros and due on Friday. [1]"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from reasoning.service import is_listening
+from reasoning.turn import is_listening
 from stream.errors import Cancelled, DeadlineExceeded, RoleUnavailable
-from stream.messages.control import StatusAsk, StatusRoles
+from stream.messages.control import ErrorReply, StatusAsk, StatusRoles
 from stream.messages.envelope import new_id
-from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
+from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen, TurnToken
 from stream.process.clock import RealClock
 from stream.wire.caller import Caller
 from stream.wire.codec import decode, encode
@@ -169,6 +169,49 @@ def test_a_withdrawn_question_ends_at_once_and_older_ones_are_refused(house):
         assert not socket.poll(2500), "an answer came to a question that was withdrawn"
         later = TurnOpen(turn_id=new_id(), question="When is the rent due?", turn_epoch=2)
         assert caller.ask_for(TurnFinal, later, timeout_s=5).turn_epoch == 2
+
+
+def test_words_come_in_order_before_the_answer_and_are_its_sentences(house):
+    sender = Sender("test", RealClock())
+    with Caller(house, "reasoning", "test") as caller:
+        turn = TurnOpen(turn_id=new_id(), question="When is the rent due?", turn_epoch=4, streams=True)
+        envelope = sender.envelope(turn)
+        caller._socket.send_multipart(encode(turn, envelope))
+        told = []
+        while not told or isinstance(told[-1], TurnToken):
+            assert caller._socket.poll(10_000)
+            got = decode(caller._socket.recv_multipart())
+            assert got.envelope.reply_to == envelope.message_id
+            told.append(got.message)
+    *tokens, final = told
+    assert isinstance(final, TurnFinal)
+    assert [one.index for one in tokens] == list(range(len(tokens)))
+    assert len(tokens) > 1
+    assert {one.turn_epoch for one in tokens} == {4}
+    assert [one.sentence for one in tokens] == sorted(one.sentence for one in tokens)
+    assert "".join(one.text for one in tokens) == " ".join(one.text for one in final.answer.sentences)
+
+
+def test_no_word_of_a_turn_comes_once_a_later_one_of_its_dialogue_has_begun(house):
+    sender = Sender("test", RealClock())
+    with Caller(house, "reasoning", "test") as caller:
+        early, late = (
+            TurnOpen(
+                turn_id=new_id(), question=question, turn_epoch=epoch, dialogue_id=b"d" * 16, streams=True
+            )
+            for question, epoch in (("Why is the slow rent due?", 7), ("When is the rent due?", 8))
+        )
+        other = TurnOpen(turn_id=new_id(), question="Why is the slow rent due?", turn_epoch=1, streams=True)
+        for turn in (early, other, late):
+            caller._socket.send_multipart(encode(turn, sender.envelope(turn)))
+        told = []
+        while sum(isinstance(one, TurnFinal) for one in told) < 2:
+            assert caller._socket.poll(10_000)
+            told.append(decode(caller._socket.recv_multipart()).message)
+    assert [one.error for one in told if isinstance(one, ErrorReply)] == ["Cancelled"]
+    finals = {one.turn_id for one in told if isinstance(one, TurnFinal)}
+    assert finals == {late.turn_id, other.turn_id}, "a turn of another dialogue goes on"
+    assert {one.turn_id for one in told if isinstance(one, TurnToken)} == finals
 
 
 def test_zz_without_memory_the_error_comes_at_once(house):
