@@ -13,14 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from stream.capture.container import opened
 from stream.capture.decoding import NS_PER_S, TrackHealth, decoded, set_up_decoder, stream_of, to_ns
 from stream.capture.picture import Converters, DecodedFrame
 from stream.capture.probe import LONGEST_NS, Probe, last_written, start_ns
+from stream.capture.resampling import Run, form_of
 from stream.capture.settings import CaptureSettings
-from stream.capture.sound import AudioChunk, SampleGrid, Samples, sample_near
+from stream.capture.sound import AudioChunk, SampleGrid, Samples
 from stream.messages.media import AUDIO_RATE_HZ
 from stream.process.clock import Clock
 
@@ -370,39 +369,6 @@ def _promised_ns(container: InputContainer, stream: Stream) -> int:
 # Sound.
 
 
-class _Run:
-    """Sound without a break, through one resampler: positions are counted, not read, within it."""
-
-    def __init__(self, frame: AudioFrame, pts_ns: int) -> None:
-        from av.audio.resampler import AudioResampler
-
-        self.form = _form(frame)
-        self._began_ns = pts_ns
-        self._taken = 0
-        self._next = sample_near(pts_ns)
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE_HZ)
-
-    @property
-    def end_ns(self) -> int:
-        """Where the next frame should begin."""
-        return self._began_ns + self._taken * NS_PER_S // self.form[2]
-
-    def take(self, frame: AudioFrame | None) -> Iterator[tuple[int, Samples]]:
-        """Resamples a frame, or with None what is left; gives samples and where they begin."""
-        if frame is not None:
-            self._taken += frame.samples
-            frame.pts = None
-        for resampled in self._resampler.resample(frame):
-            samples = np.asarray(resampled.to_ndarray(), dtype=np.int16).reshape(-1)
-            yield self._next, samples
-            self._next += len(samples)
-
-
-def _form(frame: AudioFrame) -> tuple[str, str, int]:
-    """Sample format, layout and rate: a resampler takes only one of each."""
-    return frame.format.name, frame.layout.name, frame.sample_rate
-
-
 def _resampled(
     container: InputContainer,
     stream: Stream,
@@ -413,12 +379,12 @@ def _resampled(
     """Sound at 16 kHz with its position in samples, in the order of the decoder."""
     drift_ns = int(settings.drift_s * NS_PER_S)
     placed = _placed_sound(container, stream, settings, health, tap)
-    run: _Run | None = None
+    run: Run | None = None
     for pts_ns, frame in _settled(placed, lambda item: item[0], health):
-        if run is None or run.form != _form(frame) or abs(pts_ns - run.end_ns) > drift_ns:
+        if run is None or run.form != form_of(frame) or abs(pts_ns - run.end_ns) > drift_ns:
             if run is not None:
                 yield from run.take(None)
-            run = _Run(frame, pts_ns)
+            run = Run(frame, pts_ns)
         try:
             yield from run.take(frame)
         except Exception:  # What libswresample refuses; the next frame begins a new run.

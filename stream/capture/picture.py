@@ -7,12 +7,14 @@ conversion to RGB is made for those that are sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from stream.capture.privacy import Mask, blacken
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -118,10 +120,16 @@ class DecodedFrame:
     pts_ns: int
     _frame: VideoFrame
     _converters: Converters
+    _masks: tuple[Mask, ...] = ()
+
+    def masked(self, masks: tuple[Mask, ...]) -> DecodedFrame:
+        """The same with rectangles of the upright picture black."""
+        return replace(self, _masks=masks)
 
     def luma(self) -> Pixels:
         """Its brightness, (90, 160) uint8. Not turned: it is compared with its like only."""
-        return self._converters.luma(self._frame)
+        whole = self._converters.luma(self._frame)
+        return blacken(whole, self._masks, turn_of(self._frame)) if self._masks else whole
 
     def rgb(self, max_side_px: int = 0) -> Pixels:
         """The picture, upright: (H, W, 3) uint8 RGB, C-contiguous, square pixels.
@@ -138,7 +146,7 @@ class DecodedFrame:
 
             resized = cv2.resize(pixels, (width_px, height_px), interpolation=cv2.INTER_AREA)
             pixels = np.asarray(resized, dtype=np.uint8)
-        return np.ascontiguousarray(turn_of(stored).apply(pixels))
+        return blacken(np.ascontiguousarray(turn_of(stored).apply(pixels)), self._masks)
 
 
 def turn_of(frame: VideoFrame) -> Turn:

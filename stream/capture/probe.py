@@ -248,6 +248,12 @@ def _inspected(
     )
 
 
+def main_stream(container: InputContainer, media: str) -> Stream | None:
+    """The main stream of moving pictures (`video`) or of sound (`audio`) that can be decoded, if any."""
+    suits = _is_film if media == "video" else _is_sound
+    return _main([stream for stream in container.streams if suits(stream)])
+
+
 def _is_film(stream: Stream) -> bool:
     """Whether a stream has moving pictures: cover art and thumbnails are streams of video as well."""
     from av.stream import Disposition

@@ -11,9 +11,11 @@ from typing import Generic, Literal, Self, TypeVar
 from stream.capture.container import ensure_readable, ensure_same
 from stream.capture.decoding import TrackHealth
 from stream.capture.file import chunks, frames, paced
+from stream.capture.missed import MissedStretches
 from stream.capture.packets import Tap
 from stream.capture.photo import pixels
 from stream.capture.picture import Pixels
+from stream.capture.privacy import Mask
 from stream.capture.ring import Overflow, Ring, RingItem
 from stream.capture.sampler import Choice, Sampler, join_curves
 from stream.capture.settings import CaptureSettings
@@ -95,7 +97,7 @@ class Reading:
     `max_side_px` are what perception wants. `began_ns` is the monotonic time of position
     0 for a file that is played as a camera, None for one that is read as fast as it goes.
     `lat` and `lon` are where its pictures were taken, as far as is known. `is_again`: it was
-    read before, and must be the same file still. `tap` sees its encoded packets.
+    read before, and must be the same file still. `tap` sees its encoded packets. `masks` are black.
     """
 
     path: Path
@@ -109,6 +111,7 @@ class Reading:
     lon: float | None = None
     is_again: bool = False
     tap: Tap | None = None
+    masks: tuple[Mask, ...] = ()
 
 
 class Reader(Generic[I]):
@@ -133,6 +136,7 @@ class Reader(Generic[I]):
         self.settings = settings
         self.ring = ring
         self.health = TrackHealth()
+        self.missed = MissedStretches()
         self.gone: SourceGone | None = None
         self.failure: Exception | None = None
         self._clock = clock
@@ -212,6 +216,8 @@ class VideoReader(Reader[FrameItem]):
         )
         super().__init__(reading, settings, clock, hop, ring)
         self._max_side_px = reading.max_side_px
+        self._wanted_hz = reading.rate_hz
+        self._divisor = 1
         self._sampler = Sampler(
             reading.rate_hz,
             settings.change_threshold,
@@ -222,8 +228,20 @@ class VideoReader(Reader[FrameItem]):
 
     def want(self, rate_hz: float, max_side_px: int) -> None:
         """Changes spacing and size on the way (0: the settings'); for live sources alone."""
-        self._sampler.rate_hz = rate_hz or self.settings.rate_hz
+        self._wanted_hz = rate_hz or self.settings.rate_hz
         self._max_side_px = max_side_px or self.settings.max_side_px
+        self.slow(self._divisor)
+
+    def slow(self, divisor: int) -> None:
+        """Chooses pictures less often than wanted by a divisor, yet not below `least_rate_hz`; live alone."""
+        self._divisor = divisor
+        least_hz = min(self._wanted_hz, self.settings.least_rate_hz)
+        self._sampler.rate_hz = max(least_hz, self._wanted_hz / divisor)
+
+    @property
+    def rate_hz(self) -> float:
+        """Pictures per second that are chosen now though nothing changes."""
+        return self._sampler.rate_hz
 
     def items(self) -> Iterator[FrameItem]:
         """The frames that the sampler chooses."""
@@ -237,9 +255,10 @@ class VideoReader(Reader[FrameItem]):
             reading.tap,
         )
         for frame in self.in_time(decoded, lambda frame: frame.pts_ns):
-            choice = self._sampler.look(frame.pts_ns, frame.luma())
+            shown = frame.masked(reading.masks) if reading.masks else frame
+            choice = self._sampler.look(frame.pts_ns, shown.luma())
             if choice is not None:
-                yield self._item(frame.pts_ns, frame.rgb, choice)
+                yield self._item(frame.pts_ns, shown.rgb, choice)
 
     def _item(self, pts_ns: int, rgb: Callable[[int], Pixels], choice: Choice) -> FrameItem:
         """A frame that was chosen; `rgb` gives its pixels of at most a longer side."""

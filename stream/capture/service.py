@@ -14,10 +14,13 @@ from typing import ClassVar, Literal, cast
 
 import msgspec
 
+from stream.capture.addresses import public
 from stream.capture.container import hold, path_of
 from stream.capture.file import shortfall
 from stream.capture.live_clips import LiveClips
+from stream.capture.load import Pace
 from stream.capture.observations import Plan, decided, first_cue_id, planned
+from stream.capture.privacy import Mask, masks_of
 from stream.capture.probe import ContentHash, Probe, inspect
 from stream.capture.reader import AudioReader, Reading, StillReader, VideoReader
 from stream.capture.ring import RingCounts
@@ -61,12 +64,14 @@ ASK_END_S = 0.1
 ASK_UNHEARD_S = 2.0
 """The same for tracks that nobody grants credit: another capture of this content may be read."""
 
+ADAPT_NS = 500_000_000
+"""Between two looks at whether a live source sends too many pictures."""
 ASK_HELD_S = 5.0
 """Seconds after which memory is asked again what it has of a file."""
 MOST_NOTES = 32
 NOTE_CHARS = 200
 
-Stage = Literal["starting", "reading", "done", "partial", "rejected", "closed"]
+Stage = Literal["starting", "reading", "lost", "paused", "done", "partial", "rejected", "closed"]
 
 
 class CaptureService(Service):
@@ -87,6 +92,8 @@ class CaptureService(Service):
         self._notes: list[str] = []
         self._tracks: dict[int, Track] = {}
         self._clips: LiveClips | None = None
+        self._paces: dict[int, Pace] = {}
+        self._pace_due_ns = 0
         self._flows = False
         self._begun: set[int] = set()
         self._asking: set[int] = set()
@@ -117,6 +124,7 @@ class CaptureService(Service):
             self._ask_until(ask, answered)
         for track in self._tracks.values():
             track.turn(now_ns)
+        self._adapt(now_ns)
         if self._clips is not None:
             self._clips.turn(now_ns)
         gone = next((track.gone for track in self._tracks.values() if track.gone is not None), None)
@@ -126,7 +134,7 @@ class CaptureService(Service):
         all_sent = bool(self._tracks) and all(t.ended or t.finished for t in self._tracks.values())
         if now_ns >= self._report_due_ns:
             self._report_due_ns = now_ns + int(REPORT_S * NS_PER_S)
-            self._report("reading" if self._tracks else "starting")
+            self._report(self._stage())
         if all_sent != self._all_sent:
             self._all_sent = all_sent
             self.connect("supervisor").send(SourceSent(uri=self._open.uri, all_sent=all_sent))
@@ -154,8 +162,17 @@ class CaptureService(Service):
             track.stop()
         if self._clips is not None:
             self._clips.close()
-        if self._over and not (self._open.as_camera or self.draining or self.outbox.waiting):
+        if self._over and not (self._is_live or self.draining or self.outbox.waiting):
             remove_spool(self.outbox)
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether the newest matters, and what was missed cannot be read again."""
+        return self._open.as_camera
+
+    def _stage(self) -> Stage:
+        """How it goes while it goes on."""
+        return "reading" if self._tracks else "starting"
 
     @property
     def _files(self) -> Lane:
@@ -339,7 +356,7 @@ class CaptureService(Service):
             return
         self._flows = True
         media = {record.track: record.media for record in self._plan.tracks if record.media != "stills"}
-        if self._open.as_camera and media and self._settings.packet_ring_bytes:
+        if self._is_live and media and self._settings.packet_ring_bytes and not self._masks:
             self._clips = LiveClips(self, self._origin, media, self._settings)
         for record in self._plan.tracks:
             self._tracks[record.track] = self._new_track(self._origin, record)
@@ -373,11 +390,39 @@ class CaptureService(Service):
             lon=self._probe.lon,
             is_again=record.track in self._begun,
             tap=self._clips.tap(record.track) if self._clips is not None else None,
+            masks=self._masks,
         )
         self._begun.add(record.track)
         kinds: dict[str, type[AnyReader]] = {"video": VideoReader, "stills": StillReader}
         kind = kinds.get(record.media, AudioReader)
         return kind(reading, self._settings, self.clock, self.hop, self._wake.ring)
+
+    @property
+    def _masks(self) -> tuple[Mask, ...]:
+        """What is black in the pictures of a live source."""
+        return masks_of(public(self._open.uri), self._settings.masks) if self._is_live else ()
+
+    # Load.
+
+    def _adapt(self, now_ns: int) -> None:
+        """Sends fewer pictures of a live source while they are dropped or late, more when it is calm."""
+        if not self._is_live or now_ns < self._pace_due_ns:
+            return
+        self._pace_due_ns = now_ns + ADAPT_NS
+        for number, track in self._tracks.items():
+            if isinstance(track.reader, VideoReader):
+                behind_ns, calm_ns = int(self._settings.behind_s * 1e9), int(self._settings.calm_s * 1e9)
+                pace = self._paces.setdefault(number, Pace(behind_ns, calm_ns))
+                before = pace.divisor
+                track.reader.slow(pace.look(now_ns, track.counts().dropped, self._lag_ns(track)))
+                if pace.divisor != before:
+                    self.log.info("rate", divisor=pace.divisor, slowed=pace.slowed)
+
+    def _lag_ns(self, track: Track) -> int:
+        """How far what is sent of a live track is behind the present, where something waits to be sent."""
+        if self._began_ns is None or not track.counts().waiting:
+            return 0
+        return max(0, self.clock.monotonic_ns() - self._began_ns - track.position_ns)
 
     # Credit, and the end.
 
@@ -445,7 +490,7 @@ class CaptureService(Service):
         self.end()
 
     def _shortfalls(self) -> list[str]:
-        if self._probe is None or self._open.as_camera:
+        if self._probe is None or self._is_live:
             return []
         ends_ns = [track.reader.health.end_pts_ns for track in self._tracks.values() if track.reader]
         told = shortfall(self._probe, ends_ns, len(self._tracks))
@@ -469,25 +514,34 @@ class CaptureService(Service):
             self.metrics.gauge(f"{name}_read", counts.read)
             self.metrics.gauge(f"{name}_sent", counts.sent)
             self.metrics.gauge(f"{name}_dropped", counts.dropped)
-        self.connect("supervisor").send(
-            SourceState(
-                uri=self._open.uri,
-                state=state,
-                source_id=self._origin.source_id if self._origin else b"",
-                session=self._origin.session if self._origin else 0,
-                reason=reason,
-                remedy=remedy,
-                duration_ns=self._probe.duration_ns if self._probe else None,
-                position_ns=self._position_ns(),
-                read=frames.read,
-                sent=frames.sent,
-                dropped=frames.dropped,
-                audio_read=sound.read,
-                audio_sent=sound.sent,
-                audio_dropped=sound.dropped,
-                errors=sum(track.errors for track in self._tracks.values()),
-                notes=tuple(shortened(note, NOTE_CHARS) for note in self._notes[:MOST_NOTES]),
-            )
+        self.connect("supervisor").send(self._state(state, reason, remedy, frames, sound))
+
+    def _state(
+        self, state: Stage, reason: str, remedy: str, frames: RingCounts, sound: RingCounts
+    ) -> SourceState:
+        rates = [t.reader.rate_hz for t in self._tracks.values() if isinstance(t.reader, VideoReader)]
+        return SourceState(
+            uri=self._open.uri,
+            state=state,
+            source_id=self._origin.source_id if self._origin else b"",
+            session=self._origin.session if self._origin else 0,
+            reason=reason,
+            remedy=remedy,
+            duration_ns=self._probe.duration_ns if self._probe else None,
+            position_ns=self._position_ns(),
+            read=frames.read,
+            sent=frames.sent,
+            dropped=frames.dropped,
+            audio_read=sound.read,
+            audio_sent=sound.sent,
+            audio_dropped=sound.dropped,
+            errors=sum(track.errors for track in self._tracks.values()),
+            notes=tuple(shortened(note, NOTE_CHARS) for note in self._notes[:MOST_NOTES]),
+            kind="camera" if self._open.as_camera else "file",
+            live=self._is_live,
+            rate_hz=max(rates, default=0.0) if self._is_live else 0.0,
+            slowed=sum(pace.slowed for pace in self._paces.values()),
+            lag_s=max((self._lag_ns(track) for track in self._tracks.values()), default=0) / NS_PER_S,
         )
 
     def _position_ns(self) -> int:

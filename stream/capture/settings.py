@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from stream.capture.privacy import Hours, Mask
 
 VOICE_WINDOW_SAMPLES = 512
 """Samples that Silero's voice detector takes at a time; chunks are whole multiples of it."""
@@ -160,10 +162,65 @@ class CaptureSettings(BaseModel):
         default=1.0, gt=0, description="seconds between two announcements of a track that has no credit"
     )
 
+    sources: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="live sources that are opened with the processes: camera:/dev/video0,"
+        " microphone:default, rtsp://…, https://…; passwords stand in the address and are not shown",
+    )
+    allow_schemes: tuple[str, ...] = Field(
+        default=("browser",),
+        description="schemes of live sources that the page may have opened, beside those of sources",
+    )
+    allow_hosts: tuple[str, ...] = Field(
+        default=(), description="hosts whose addresses the page may have opened, if the scheme is allowed"
+    )
+    masks: tuple[Mask, ...] = Field(
+        default=(),
+        description="parts of the picture of a live source that are black; no clips of it are kept then",
+    )
+    schedule: tuple[Hours, ...] = Field(
+        default=(), description="when live sources may be open; one that none of them names always may"
+    )
+    open_s: float = Field(
+        default=10.0, gt=0, le=120, description="seconds that a live source may take to open"
+    )
+    stall_s: float = Field(
+        default=5.0, gt=0, le=120, description="seconds of silence after which a live source is opened anew"
+    )
+    quiet_s: float = Field(
+        default=3.0, gt=0, le=120, description="seconds of silence after which a live source counts as lost"
+    )
+    retry_s: float = Field(
+        default=0.5, gt=0, le=60, description="wait before a lost source is opened again; doubles"
+    )
+    retry_max_s: float = Field(default=30.0, gt=0, le=3600, description="longest such wait")
+    steady_s: float = Field(
+        default=2.0, ge=0, le=600, description="seconds of media after which the wait is short again"
+    )
+    browser_ends_s: float = Field(
+        default=900.0, gt=0, description="seconds after which a browser that sends nothing more is closed"
+    )
+    behind_s: float = Field(
+        default=1.0, gt=0, le=60, description="lag in seconds at which a live source sends half the pictures"
+    )
+    calm_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="seconds without lag after which it sends twice as many again",
+    )
+    least_rate_hz: float = Field(
+        default=0.25, gt=0, le=60, description="pictures per second below which the rate is not halved"
+    )
+
     @field_validator("photo_time_zone")
     @classmethod
     def _is_time_zone(cls, name: str) -> str:
         return zone_name(name)
+
+    def plain_sources(self) -> tuple[str, ...]:
+        """The configured live sources with their passwords, for who opens them."""
+        return tuple(source.get_secret_value() for source in self.sources)
 
     @model_validator(mode="after")
     def _ring_holds_a_chunk(self) -> CaptureSettings:

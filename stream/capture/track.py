@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from stream.capture.missed import Missed
 from stream.capture.reader import AudioReader, FrameItem, SoundItem, VideoReader
 from stream.capture.ring import RingCounts
 from stream.errors import SourceGone
@@ -29,7 +30,7 @@ OVERLOAD = "overload"
 AnyReader = VideoReader | AudioReader
 UNHEARD = 3
 """Announcements without an answer after which somebody else may be read instead."""
-State = Literal["open", "lost", "eof", "closed"]
+State = Literal["open", "lost", "paused", "eof", "closed"]
 
 
 class Send(Protocol):
@@ -175,12 +176,8 @@ class Track:
                 self._announced += 1
                 self._tell("open")
             return
-        while self._gate.left > 0 and self.reader is not None:
-            item = self.reader.ring.take()
-            if item is None:
-                break
-            self._gate.spend()
-            self._send_item(item)
+        while self._send_next():
+            pass
         self._end_if_read()
 
     def finish(self) -> None:
@@ -197,6 +194,8 @@ class Track:
         """Stops, and tells perception that nothing more will come."""
         self.stop()
         if not self.finished and not self.ended and self._gate.stream_epoch:
+            if self.reader is not None:
+                self._tell_missed(self.reader.missed.waiting(), None)
             self._tell("closed", reason)
 
     def _read(self, after_pts_ns: int | None, rate_hz: float, max_side_px: int) -> None:
@@ -215,6 +214,35 @@ class Track:
         lost = self.reader.ring.take_lost()
         gap_ns = lost.stretch_ns if isinstance(lost, SoundItem) else None
         self._tell("eof", self.partial or (OVERLOAD if gap_ns else ""), gap_ns)
+
+    def _send_next(self) -> bool:
+        """Sends what was missed and the next item, in order, as far as credit allows; whether it was one."""
+        if self.reader is None:
+            return False
+        missed = self.reader.missed.waiting()  # Before the item: what is missed after it is told after it.
+        item = self.reader.ring.take() if self._gate.left > 0 else None
+        if item is None and self.counts().waiting:
+            self.reader.missed.give_back(missed)
+            return False
+        self._tell_missed(missed, item)
+        if item is None:
+            return False
+        self._gate.spend()
+        self._send_item(item)
+        return True
+
+    def _tell_missed(self, missed: list[Missed], before: FrameItem | SoundItem | None) -> None:
+        """Tells the stretches that end before an item, which comes next; all of them where none does."""
+        if before is None:
+            until_ns = None
+        else:
+            until_ns = before.pts_ns if isinstance(before, FrameItem) else before.chunk.pts_ns
+        due = [one for one in missed if until_ns is None or one.pts1_ns <= until_ns]
+        if self.reader is not None and len(due) < len(missed):
+            self.reader.missed.give_back(missed[len(due) :])
+        for one in due:
+            state: State = "paused" if one.state == "paused" else "lost"
+            self._tell(state, one.reason, (one.pts0_ns, one.pts1_ns))
 
     def _send_item(self, item: FrameItem | SoundItem) -> None:
         if isinstance(item, FrameItem):

@@ -17,10 +17,17 @@ from stream.process.run import THREAD_VARIABLES
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.wire.sockets import PeerKey
 
+ADDRESS_VARIABLE = "OMNIRECALL_ADDRESS"
+"""Variable of the environment in which a capture finds the address of its live source."""
+
 
 @dataclass(slots=True)
 class Child:
-    """A role's instance over all its restarts. Times are monotonic seconds."""
+    """A role's instance over all its restarts. Times are monotonic seconds.
+
+    `address` is that of a live source, which may hold a password: it goes by the environment, since all
+    users see the arguments of a process.
+    """
 
     role: str
     row: Role
@@ -30,6 +37,7 @@ class Child:
     log_file: Path
     supervision: SupervisorSettings
     cpu: CpuSettings
+    address: str = field(default="", repr=False)
     state: State = State.ENDED
     process: subprocess.Popen[bytes] | None = None
     peer_key: PeerKey | None = None
@@ -68,7 +76,8 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=child_environment(self.cpu.threads),
+                env=child_environment(self.cpu.threads)
+                | ({ADDRESS_VARIABLE: self.address} if self.address else {}),
                 # A group of its own: Ctrl-C reaches the supervisor alone, which ends them in order.
                 process_group=0,
             )
@@ -133,6 +142,10 @@ class Child:
         recent = sum(now_s - at_s <= self.supervision.breaker_s for at_s in self.restarted_at_s)
         self.restart_at_s = now_s + backoff_s(recent, self.supervision)
         self.state = State.WAITING
+
+    @property
+    def _secrets(self) -> dict[str, str]:
+        return {ADDRESS_VARIABLE: self.address} if self.address else {}
 
     def _opened_log(self) -> IO[bytes]:
         """The log to write to; none where the disk has no room for even a name."""

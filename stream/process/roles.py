@@ -33,6 +33,9 @@ ROLES: dict[str, Role] = {
     "capture": Role(
         "stream.capture.service:CaptureService", "stream.capture.settings:CaptureSettings", "source", 5, 0
     ),
+    "live": Role(
+        "stream.capture.live_service:LiveService", "stream.capture.settings:CaptureSettings", "source", 5, 0
+    ),
     "text": Role(
         "stream.capture.text_service:TextService", "stream.capture.settings:TextSettings", "source", 5, 0
     ),
@@ -59,10 +62,13 @@ ROLES: dict[str, Role] = {
     ),
 }
 
+SECTION_OF = {"live": "capture"}
+"""Roles that share the section of another."""
+
 SECTIONS: dict[str, str] = {
     "cpu": "stream.process.settings:CpuSettings",
     "supervisor": "stream.process.settings:SupervisorSettings",
-    **{name: role.settings for name, role in ROLES.items()},
+    **{name: role.settings for name, role in ROLES.items() if name not in SECTION_OF},
 }
 """Every section of the configuration and the class of its schema."""
 

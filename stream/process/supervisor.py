@@ -25,9 +25,11 @@ from typing import IO
 import msgspec
 import zmq
 
+from stream.capture.addresses import kind_of, public
+from stream.capture.settings import CaptureSettings
 from stream.config import Config, load_config
 from stream.disk import free_bytes
-from stream.errors import DiskFull, OmniRecallError, StoreBusy, WireError
+from stream.errors import DiskFull, OmniRecallError, SourceRefused, StoreBusy, WireError
 from stream.messages.control import (
     ErrorReply,
     RoleBeat,
@@ -37,6 +39,7 @@ from stream.messages.control import (
     RoleStatus,
     SourceClose,
     SourceOpen,
+    SourcePause,
     SourcesAsk,
     SourceSent,
     SourcesState,
@@ -47,11 +50,13 @@ from stream.messages.control import (
 from stream.messages.envelope import Message
 from stream.process.child import Child
 from stream.process.clock import RealClock
+from stream.process.live_sources import ALL, LiveSources
 from stream.process.liveness import State
 from stream.process.log import Log
 from stream.process.notify import ServiceNotice
 from stream.process.roles import ROLES, Role
 from stream.process.run import end_with_parent
+from stream.process.service import COMMAND_SENDER
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.start import is_running, named_error
 from stream.process.surroundings import write_surroundings
@@ -78,7 +83,7 @@ VITAL_ROLE = "memory"
 """Without it nothing can be asked or kept: where it cannot serve, all end."""
 BROKEN_S = 3.0
 """How long that is told before: commands that wait look several times a second."""
-SOURCE_ROLES = ("capture", "text")
+SOURCE_ROLES = ("capture", "live", "text")
 """Roles of which there is a process per source."""
 
 
@@ -117,6 +122,10 @@ class Supervisor:
             (self.run_dir / name).unlink(missing_ok=True)
         self.log = Log("supervisor")
         self._notice = ServiceNotice(os.environ)
+        known = "capture" in config.sections
+        self.live = LiveSources(
+            store_dir, config.typed("capture", CaptureSettings) if known else CaptureSettings()
+        )
         self.children: dict[str, Child] = {}
         self.sources: dict[str, SourceState] = {}
         self._capture_of: dict[str, str] = {}
@@ -145,6 +154,7 @@ class Supervisor:
             for role, row in self.roles.items():
                 if row.starts == "always" or (row.starts == "enabled" and self._is_enabled(role)):
                     self._start_role(role)
+            self._open_configured()
             while not self._draining:
                 self._turn()
         finally:
@@ -171,6 +181,7 @@ class Supervisor:
                 log_file=self.store_dir / "logs" / f"{name}.log",
                 supervision=self.supervision,
                 cpu=self.cpu,
+                address=self.live.address_of(str((arguments or {}).get("uri", ""))) if role == "live" else "",
             )
             self.children[name] = child
         if not child.is_running and child.state is not State.WAITING:
@@ -193,8 +204,16 @@ class Supervisor:
     def _ended(self, child: Child, now_s: float, why: str = "") -> None:
         child.ended(now_s, wanted=self._draining or child.state is State.DRAINING, why=why)
         self.log.info("ended", role=child.name, state=child.state.value, why=child.last_error)
+        uri = str(child.arguments.get("uri", ""))
         if child.role in SOURCE_ROLES:
-            self._all_sent.discard(str(child.arguments.get("uri", "")))
+            self._all_sent.discard(uri)
+        if child.role == "live" and child.state is State.WAITING and uri in self.sources:
+            self.sources[uri] = msgspec.structs.replace(
+                self.sources[uri],
+                state="lost",
+                reason=f"its process {child.last_error}",
+                remedy="it is started again",
+            )
         if child.role in SOURCE_ROLES and child.state in (State.ENDED, State.BROKEN):
             self._capture_ended(child)
         if child.row.starts == "media" and child.state is State.BROKEN:
@@ -215,7 +234,7 @@ class Supervisor:
     def _capture_ended(self, child: Child) -> None:
         uri = str(child.arguments.get("uri", ""))
         state = self.sources.get(uri)
-        if state is not None and state.state in ("starting", "reading"):
+        if state is not None and state.state in ("starting", "reading", "lost", "paused"):
             broken = child.state is State.BROKEN
             self.sources[uri] = msgspec.structs.replace(
                 state,
@@ -278,7 +297,8 @@ class Supervisor:
             self._active(now_s)
             reply_to = decoded.envelope.message_id
             try:
-                self.listener.send(peer, self._answer(message), reply_to=reply_to)
+                told = self._answer(message, decoded.envelope.sender)
+                self.listener.send(peer, told, reply_to=reply_to)
             except OmniRecallError as error:
                 refusal = ErrorReply(error=type(error).__name__, message=error.message, remedy=error.remedy)
                 self.listener.send(peer, refusal, reply_to=reply_to)
@@ -301,15 +321,17 @@ class Supervisor:
             child.rss_bytes = message.rss_bytes
             child.counters = message.counters
 
-    def _answer(self, message: Message) -> Message:
+    def _answer(self, message: Message, sender: str = COMMAND_SENDER) -> Message:
         if isinstance(message, StatusAsk):
             return self._status()
         if isinstance(message, SourcesAsk):
             return self._sources_state(message)
         if isinstance(message, SourceOpen):
-            return self._open_source(message)
+            return self._open_source(self._admitted(message, sender))
         if isinstance(message, SourceClose):
             return self._close_source(message)
+        if isinstance(message, SourcePause):
+            return self._pause_sources(message)
         raise WireError(f"the supervisor does not answer {message.TOPIC}")
 
     def _status(self) -> StatusRoles:
@@ -352,7 +374,8 @@ class Supervisor:
         Nor may there be ever more of those: as many again as are read. Cameras, which never end, take
         none of the places of files.
         """
-        captures = [child.arguments for child in self.children.values() if child.role in SOURCE_ROLES]
+        files = [role for role in SOURCE_ROLES if role != "live"]
+        captures = [child.arguments for child in self.children.values() if child.role in files]
         uris = [str(told.get("uri", "")) for told in captures if not told.get("as_camera")]
         reading = sum(uri not in self._all_sent for uri in uris)
         return min(self.supervision.captures - reading, 2 * self.supervision.captures - len(uris))
@@ -367,13 +390,45 @@ class Supervisor:
             f" {least / 1e6:.0f} MB stay so"
         )
 
+    def _open_configured(self) -> None:
+        """Opens the live sources of the configuration, where the processes serve until they are ended."""
+        for uri in self.live.settings.plain_sources() if self.idle_exit_s is None else ():
+            try:
+                self._open_source(self._admitted(SourceOpen(uri=uri), COMMAND_SENDER))
+            except OmniRecallError as error:
+                self.log.error("not_opened", error=type(error).__name__, message=error.message)
+
+    def _admitted(self, message: SourceOpen, sender: str) -> SourceOpen:
+        """A request to read a source that may be followed, an address of a live one without its password."""
+        is_owner = sender.startswith(COMMAND_SENDER)
+        if kind_of(message.uri) is not None:
+            return self.live.admitted(message, is_owner=is_owner)
+        if sender.startswith("gateway"):
+            raise SourceRefused("files are not opened from here", remedy="omnirecall index opens them")
+        return message
+
+    def _pause_sources(self, message: SourcePause) -> SourcesState:
+        """Tells the captures of live sources, and keeps it for those that are started later."""
+        told = self.live.pause(message)
+        for child in [one for one in self.children.values() if one.role == "live"]:
+            uri = str(child.arguments.get("uri", ""))
+            if told.uri in (ALL, uri):
+                pause = self.live.pause_of(uri)
+                child.arguments["pause"] = msgspec.to_builtins(pause) if pause is not None else None
+                if child.peer_key is not None:
+                    now = pause or SourcePause(uri=uri, paused=False)
+                    self.listener.send(child.peer_key, msgspec.structs.replace(now, uri=uri))
+        live = [uri for uri, state in self.sources.items() if state.live and told.uri in (ALL, uri)]
+        return self._sources_state(SourcesAsk(uris=tuple(live)))
+
     def _open_source(self, message: SourceOpen) -> SourceState:
         if self._draining:
             raise StoreBusy("the processes are ending", remedy="try again in a moment")
         name = self._capture_of.get(message.uri)
         if name is not None and name in self.children:
             return self.sources[message.uri]
-        if not message.as_camera and self._room() <= 0:
+        is_live = kind_of(message.uri) is not None
+        if not (message.as_camera or is_live) and self._room() <= 0:
             raise StoreBusy(
                 f"{self.supervision.captures} source(s) are being read already",
                 remedy="wait, or raise supervisor.captures",
@@ -388,15 +443,22 @@ class Supervisor:
         name = f"capture-{digest}"
         self._capture_of[message.uri] = name
         self.sources.pop(message.uri, None)
-        self.sources[message.uri] = SourceState(uri=message.uri, state="starting")
-        self._start_role("text" if message.as_text else "capture", name, msgspec.to_builtins(message))
+        kind = kind_of(message.uri) or ""
+        self.sources[message.uri] = SourceState(uri=message.uri, state="starting", kind=kind, live=is_live)
+        arguments = msgspec.to_builtins(message)
+        if is_live:
+            pause = self.live.pause_of(message.uri)
+            arguments["pause"] = msgspec.to_builtins(pause) if pause is not None else None
+        role = "live" if is_live else "text" if message.as_text else "capture"
+        self._start_role(role, name, arguments)
         return self.sources[message.uri]
 
     def _close_source(self, message: SourceClose) -> SourceState:
-        state = self.sources.get(message.uri)
+        uri = public(message.uri)
+        state = self.sources.get(uri)
         if state is None:
-            raise WireError(f"{message.uri} is not being read")
-        child = self.children.get(self._capture_of.get(message.uri, ""))
+            raise WireError(f"{uri} is not being read")
+        child = self.children.get(self._capture_of.get(uri, ""))
         if child is not None:
             self._drain(child, "closed by the owner")
         return state

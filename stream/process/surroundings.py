@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from stream.config import Config
 from stream.process.clock import Clock, RealClock
+from stream.process.roles import SECTION_OF
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,6 @@ def read_surroundings(path: Path, role: str, name: str, arguments: dict[str, Any
         store_dir=Path(told["store_dir"]),
         run_dir=path.parent,
         config=config,
-        settings=config.section(role),
+        settings=config.section(SECTION_OF.get(role, role)),
         arguments=arguments,
     )

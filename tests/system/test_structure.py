@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.process.roles import ROLES, SECTIONS, resolve
+from stream.process.roles import ROLES, SECTION_OF, SECTIONS, resolve
 from stream.process.service import Service
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +91,7 @@ def test_every_row_of_the_table_of_roles_resolves(name):
     service = resolve(ROLES[name].service)
     assert issubclass(service, Service)
     assert service.role == name
-    schema = resolve(SECTIONS[name])
+    schema = resolve(SECTIONS[SECTION_OF.get(name, name)])
     assert schema.model_config["extra"] == "forbid"
     for key, field in schema.model_fields.items():
         assert field.description, f"{name}.{key} has no description"
