@@ -123,15 +123,31 @@ class Dialogues:
             known = self._dialogues.get(dialogue_id) if dialogue_id else None
             return tuple(known.exchanges) if known else ()
 
-    def add(self, dialogue_id: bytes, exchange: Exchange, now_s: float, *, begins: bool = False) -> None:
-        """Keeps a turn, as the only one where it `begins` a dialogue; one without an id belongs to none."""
+    def add(
+        self,
+        dialogue_id: bytes,
+        exchange: Exchange,
+        now_s: float,
+        *,
+        begins: bool = False,
+        behind: Sequence[Exchange] | None = None,
+    ) -> None:
+        """Keeps a turn; one without an id belongs to no dialogue.
+
+        Args:
+            dialogue_id: Of its dialogue.
+            exchange: The turn.
+            now_s: Monotonic.
+            begins: It is the only one from now on.
+            behind: It and these, which are turns of another dialogue, are the only ones from now on.
+        """
         with self._lock:
             self._forget_idle(now_s)
             if not dialogue_id:
                 return
-            if begins:
+            if begins or behind is not None:
                 self._dialogues.pop(dialogue_id, None)
-            dialogue = self._dialogues.setdefault(dialogue_id, _Dialogue(now_s))
+            dialogue = self._dialogues.setdefault(dialogue_id, _Dialogue(now_s, deque(behind or ())))
             dialogue.used_s = now_s
             dialogue.exchanges.append(exchange)
             while len(dialogue.exchanges) > self._turns:

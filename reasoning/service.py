@@ -49,6 +49,7 @@ from stream.wire.caller import Caller
 from stream.wire.endpoints import ipc_address
 from stream.wire.sockets import PeerKey
 
+NOT_KNOWN = "what was asked before is not known any more: the question was read by itself"
 MAX_DIALOGUES = 1024
 """Dialogues whose newest epoch is remembered; the least recently used is forgotten first."""
 
@@ -189,9 +190,12 @@ class ReasoningService(Service):
 
         memory = self._memory_for(turn, hop)
         reasoner = Reasoner(memory, self._settings, hop, labels=memory.labels, objects=memory.objects)
-        before = turn.before = () if asked.begins else self._before(asked.dialogue_id, memory)
+        known = asked.follows or asked.dialogue_id
+        before = turn.before = () if asked.begins else self._before(known, memory)
         question = turn.understood = reasoner.read(asked.question, before)
         answer = reasoner.answer_read(asked.question, question, asked.cue, asked.k, before)
+        if asked.follows and not before:
+            answer = noticed(answer, NOT_KNOWN)
         return answer, citations_of(asked.turn_id, answer, memory.shown)
 
     def _before(self, dialogue_id: bytes, memory: MemoryCalls) -> Sequence[Exchange]:
@@ -320,7 +324,10 @@ class ReasoningService(Service):
             opened_ns, now_ns = turn.opened_ns, self.clock.now_ns()
             exchange = exchange_of_turn(asked.turn_id, asked.question, told, answer, opened_ns, now_ns)
             told = replace(told, kept=item_of(exchange, asked.question))
-        self._dialogues.add(asked.dialogue_id, told, time.monotonic(), begins=asked.begins)
+        behind = turn.before if asked.follows else None
+        self._dialogues.add(
+            asked.dialogue_id, told, time.monotonic(), begins=asked.begins, behind=behind
+        )
         return exchange
 
     def _keep_exchange(self, exchange: Observation) -> None:

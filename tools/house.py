@@ -16,6 +16,7 @@ from stream.errors import DeadlineExceeded, OmniRecallError, RoleUnavailable
 from stream.messages.answer import Answer
 from stream.messages.control import (
     RoleStatus,
+    SourceClose,
     SourceOpen,
     SourceState,
     SourceStatus,
@@ -125,6 +126,18 @@ class House:
         message = SourceOpen(uri=uri, policy=policy, as_camera=as_camera)
         self.caller("supervisor").ask_for(SourceState, message, timeout_s=10)
         return uri
+
+    def open_as_is(self, path: Path) -> str:
+        """Has a file play as a camera under the very name that it is given; returns its uri."""
+        message = SourceOpen(uri=str(path), policy="latest", as_camera=True)
+        self.caller("supervisor").ask_for(SourceState, message, timeout_s=10)
+        return str(path)
+
+    def close_source(self, uri: str, timeout_s: float = 60.0) -> SourceState:
+        """Ends the reading of a source, and waits until it has ended; how it went."""
+        self.caller("supervisor").ask_for(SourceState, SourceClose(uri=uri), timeout_s=10)
+        self.wait_for(lambda: self.source(uri).state in ENDED, timeout_s, f"{uri} is closed")
+        return self.source(uri)
 
     def follow(
         self,

@@ -19,7 +19,7 @@ from typing import Any
 from stream.errors import OmniRecallError
 from stream.messages.control import EventUtterance, EventVoice
 from stream.messages.envelope import new_id
-from stream.messages.turn import EventTurn, TurnFinal, TurnOpen, TurnToken
+from stream.messages.turn import EventTurn, TurnFinal, TurnOpen, TurnPlaying, TurnToken
 from stream.wire.async_caller import AsyncCaller, AsyncSubscriber
 from tools.live_talk import Spoken
 
@@ -58,6 +58,7 @@ class Page:
         typed: Questions that are typed meanwhile, in turns.
         every_s: Seconds between two of these.
         asks_what_is_said: Whether each utterance is put as a question.
+        speaks: Whether an answer is told aloud all the while, which who talks interrupts.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Page:
     ) -> None:
         self.heard = Heard()
         self._run_dir, self._typed, self._every_s = run_dir, typed, every_s
-        self._asks_what_is_said = asks_what_is_said
+        self._asks_what_is_said, self._speaks = asks_what_is_said, speaks
         self._ends = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -96,9 +97,13 @@ class Page:
             async for event in events.events():
                 self._note(event.message)
                 said = event.message
+                if self._speaks and isinstance(said, EventTurn) and said.phase == "cancel":
+                    await callers[0].send(TurnPlaying(turn_epoch=said.turn_epoch, state="started"))
                 if isinstance(said, EventUtterance) and self._asks_what_is_said:
                     begin(said.text, callers[0], said)
 
+        if self._speaks:
+            await callers[0].send(TurnPlaying(turn_epoch=1, state="started"))
         listening = asyncio.create_task(listen())
         number, due_s = 0, time.monotonic() + self._every_s
         while not self._ends.is_set():

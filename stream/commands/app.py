@@ -25,6 +25,7 @@ from stream.commands import (
     import_,
     index,
     live,
+    mcp,
     models,
     pair,
     people,
@@ -89,6 +90,7 @@ app.command("weights")(weights.weights)
 app.command("live")(live.live)
 app.command("pair")(pair.pair)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.command("stop")(stop.stop)
 app.command("doctor")(doctor.doctor)
 app.add_typer(places.app, name="places")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +15,7 @@ from stream.commands import options
 if TYPE_CHECKING:
     from stream.capture.clip import Clip
     from stream.commands.connection import Connection
-    from stream.messages.log import LogSource
-    from stream.messages.observation import Observation
-    from stream.messages.span import Span
-
-LIVE_KINDS = ("camera", "microphone", "network")
-MOST_TOLD = 8
-"""Matches of an ambiguous id that are told."""
+    from stream.commands.moment import Moment
 
 
 def clip(
@@ -75,7 +69,7 @@ def clip(
     with to_store(options.store_dir(store), preset, config, idle_exit) as connection:
         found = named_moment(connection, moment)
         wanted_ns = found.pts0_ns - round(before * 1e9), found.pts1_ns + round(after * 1e9)
-        kept = _kept(connection, found, *wanted_ns) if found.source.kind in LIVE_KINDS else None
+        kept = _kept(connection, found, *wanted_ns) if found.is_live else None
     original, begins_ns = kept if kept is not None else (_original(found, verify=not no_verify), 0)
     with _progress("cutting") as report:
         made = cut(
@@ -107,21 +101,13 @@ def _kept(connection: Connection, found: Moment, pts0_ns: int, pts1_ns: int) -> 
     Raises:
         SourceGone: If none was kept; the error says why.
     """
-    from stream.commands.terminal import position
-    from stream.errors import SourceGone
+    from stream.commands.moment import best_clip
     from stream.messages.media import ClipFind, ClipFound
 
     ask = ClipFind(
         source_id=found.source.source_id, session=found.source.session, pts0_ns=pts0_ns, pts1_ns=pts1_ns
     )
-    told = connection.ask("memory", ClipFound, ask)
-    if not told.clips:
-        uri = found.source.uris[0] if found.source.uris else found.source.source_id.hex()
-        raise SourceGone(
-            f"no clip of {uri} at {position(found.pts0_ns)} was kept: {told.reason}",
-            remedy="memory.clips in the configuration says which moments of live sources are kept",
-        )
-    best = max(told.clips, key=lambda clip: min(clip.pts1_ns, pts1_ns) - max(clip.pts0_ns, pts0_ns))
+    best = best_clip(connection.ask("memory", ClipFound, ask), found, pts0_ns, pts1_ns)
     return connection.store_dir / "media" / best.path, best.pts0_ns
 
 
@@ -136,47 +122,12 @@ def _later(made: Clip, by_ns: int) -> Clip:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What an id names: an observation or a span, and where it is in its source."""
-
-    own_id: bytes
-    kind: str
-    pts0_ns: int
-    pts1_ns: int
-    source: LogSource
-
-
 def named_moment(connection: Connection, named: str) -> Moment:
-    """The observation or span that an id names, or its beginning.
-
-    Raises:
-        ConfigError: If it is no id, nothing has it, or several do.
-    """
-    from stream.commands.terminal import position
-    from stream.errors import ConfigError
+    """The observation or span that an id names, or its beginning. Raises as `the_moment`."""
+    from stream.commands.moment import MOST_TOLD, the_moment
     from stream.messages.log import LogAsk, LogRows
 
-    told = connection.ask("memory", LogRows, LogAsk(ids=(named,), limit=MOST_TOLD))
-    sources = {(source.source_id, source.session): source for source in told.sources}
-    seen = [(row.observation.observation_id, row.observation.kind, row.observation) for row in told.rows]
-    spans = [(span.span_id, span.level, span) for span in told.spans]
-    matches = [_moment(*one, sources) for one in seen] + [_moment(*one, sources) for one in spans]
-    if not matches:
-        raise ConfigError(
-            f"nothing in this store has the id {named!r}",
-            remedy="omnirecall search tells ids; those of spans change when they are made anew",
-        )
-    if len(matches) > 1:
-        several = ", ".join(f"{one.own_id.hex()} ({one.kind} at {position(one.pts0_ns)})" for one in matches)
-        raise ConfigError(f"{named!r} is the beginning of several ids: {several}", remedy="give more digits")
-    return matches[0]
-
-
-def _moment(
-    own_id: bytes, kind: str, one: Observation | Span, sources: dict[tuple[bytes, int], LogSource]
-) -> Moment:
-    return Moment(own_id, kind, one.pts0_ns, one.pts1_ns, sources[one.source_id, one.session])
+    return the_moment(named, connection.ask("memory", LogRows, LogAsk(ids=(named,), limit=MOST_TOLD)))
 
 
 @contextmanager

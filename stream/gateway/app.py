@@ -81,9 +81,10 @@ def _add_other_clients(app: FastAPI, gateway: Gateway) -> None:
 
         app.include_router(openai_api.router(gateway))
     if importlib.util.find_spec("stream.gateway.mcp_server"):
-        from stream.gateway import mcp_server  # type: ignore[attr-defined]
+        from stream.gateway import mcp_server
 
-        mcp_server.mount(app, gateway)
+        if hasattr(mcp_server, "mount"):
+            mcp_server.mount(app, gateway)
 
 
 def _add_page(app: FastAPI) -> None:

@@ -27,7 +27,8 @@ DAY_S = 86_400.0
 class Gateway:
     """One per process. Belongs to the event loop that serves.
 
-    `hosts` are the names that it is called by, `port` where it listens. `lifespans` are entered before the
+    `hosts` are the names that it is called by, `port` where it listens. `openable` are sources
+    that the configuration lets the page open. `lifespans` are entered before the
     first request and left after the last.
     """
 
@@ -43,6 +44,7 @@ class Gateway:
     port: int
     pages: Pages
     moments: Moments
+    openable: tuple[str, ...] = ()
     lifespans: list[AbstractAsyncContextManager[None]] = field(default_factory=list)
 
     @property
@@ -64,7 +66,12 @@ class Gateway:
 
 
 def make_gateway(
-    settings: GatewaySettings, store_dir: Path, processes: Processes, metrics: Metrics, port: int
+    settings: GatewaySettings,
+    store_dir: Path,
+    processes: Processes,
+    metrics: Metrics,
+    port: int,
+    openable: tuple[str, ...] = (),
 ) -> Gateway:
     """A gateway with the keys of its store, which are made where there are none.
 
@@ -87,6 +94,7 @@ def make_gateway(
         port=port,
         pages=Pages(settings, processes, metrics),
         moments=Moments(folder / "moments", processes, settings),
+        openable=openable,
     )
 
 

@@ -83,7 +83,7 @@ def new_token(store_dir: Path, identity: Identity) -> str:
 
 def digest_of(secret: str) -> bytes:
     """What is kept and compared in place of a secret."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 class Keys:

@@ -89,7 +89,7 @@ class Asked:
 
 def dialogue_id(name: str) -> bytes:
     """The id of a dialogue of this name."""
-    return blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 async def asked(

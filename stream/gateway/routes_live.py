@@ -96,7 +96,7 @@ class LivePage:
             "settings": {
                 "browser_sources": own.browser_sources and self._page.is_owner,
                 "remember": own.remember,
-                "sources": list(own.sources) if self._page.is_owner else [],
+                "sources": list(self._gateway.openable) if self._page.is_owner else [],
                 "chunk_bytes": own.chunk_bytes,
             },
         }

@@ -135,7 +135,8 @@ class GatewayService(Service):
         self._loop_of_http = asyncio.get_running_loop()
         own, around = self._settings, self.surroundings
         processes = Processes(around.run_dir, around.store_dir, own.ask_s)
-        gateway = make_gateway(own, around.store_dir, processes, self.metrics, self._port)
+        openable = tuple(getattr(around.config.section("capture"), "sources", ()))
+        gateway = make_gateway(own, around.store_dir, processes, self.metrics, self._port, openable)
         self._guard = guard = build_app(gateway)
         config = uvicorn.Config(
             guard,

@@ -33,10 +33,6 @@ class GatewaySettings(BaseModel):
         default=(),
         description="further names by which it may be called (Host header), without port: those of a proxy",
     )
-    sources: tuple[str, ...] = Field(
-        default=(),
-        description="addresses of sources that the page may open, as camera:/dev/video0; no others",
-    )
     browser_sources: bool = Field(
         default=True, description="take the camera and microphone of the owner's browser"
     )

@@ -17,7 +17,8 @@ class TurnOpen(Message, frozen=True, kw_only=True, omit_defaults=True):
     `text` is empty, since the question is made into one by reasoning. `turn_epoch`
     orders turns of one dialogue; words of an earlier epoch are to be discarded. `dialogue_id`
     names the dialogue whose earlier turns the question may lean on ("and after that?"); empty
-    for none. One that `begins` it leans on none. One that `streams` is answered by `turn.token`
+    for none. One that `begins` it leans on none. One that `follows` another leans on the turns of that one,
+    which stays as it is; `dialogue_id` then names a dialogue of these turns and this. One that `streams` is answered by `turn.token`
     before `turn.final`, all in reply to it. Fields at their default stay away.
     """
 
@@ -29,6 +30,7 @@ class TurnOpen(Message, frozen=True, kw_only=True, omit_defaults=True):
     dialogue_id: bytes = b""
     begins: bool = False
     streams: bool = False
+    follows: bytes = b""
 
 
 @topic("turn.token")

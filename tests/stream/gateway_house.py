@@ -9,6 +9,7 @@ import queue
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import httpx2
@@ -257,9 +258,16 @@ class GatewayHouse:
         return self
 
     def __exit__(self, *_):
+        self.drained()
         self.service.close()
         self.fakes.__exit__()
         shutil.rmtree(self._short, ignore_errors=True)
+
+    def drained(self):
+        """Has it end in order, as the supervisor does."""
+        ends_s = time.monotonic() + WAIT_S
+        while not self.service.drain() and time.monotonic() < ends_s:
+            time.sleep(0.02)
 
     @property
     def port(self):

@@ -1,0 +1,84 @@
+// The moment itself, in a sheet over the page: it plays, or says plainly that only a picture and words are left.
+
+import { momentUrl, pictureUrl } from "./api.js";
+import { byId, el, icon, setText } from "./dom.js";
+import { momentTime, sourceName } from "./times.js";
+
+const WITHOUT_CLIP = new Set(["exchange", "note", "turn", "message"]);
+
+/** Wire the sheet once. */
+export function startPlayer() {
+  const sheet = byId("player");
+  byId("player-close").addEventListener("click", () => sheet.close());
+  sheet.addEventListener("close", () => {
+    const video = byId("player-video");
+    video.pause();
+    video.removeAttribute("src");
+    video.load();
+  });
+  // A click beside the sheet closes it, as Escape does.
+  sheet.addEventListener("click", (event) => event.target === sheet && sheet.close());
+  byId("player-video").addEventListener("error", () => byId("player-video").hasAttribute("src") && tellPlain());
+}
+
+let shown = null;
+
+/** Show and play the moment of an item (a citation, a hit, something remembered). */
+export function playMoment(item) {
+  shown = item;
+  const video = byId("player-video");
+  setText(byId("player-title"), titleOf(item));
+  setText(byId("player-when"), [momentTime(item), sourceName(item.source)].filter(Boolean).join(" · "));
+  setText(byId("player-words"), item.text ?? "");
+  byId("player-picture").hidden = true;
+  byId("player-plain").hidden = true;
+  video.hidden = false;
+  byId("player").showModal();
+  if (WITHOUT_CLIP.has(item.kind) || !item.id) return tellPlain();
+  const poster = pictureUrl(item.thumbnail);
+  if (poster) video.poster = poster;
+  else video.removeAttribute("poster");
+  video.src = momentUrl(item.id);
+  // Where sound may not begin by itself, the controls are there.
+  video.play().catch(() => {});
+}
+
+function titleOf(item) {
+  return { utterance: "Said", seen_text: "Written", frame: "Seen", shot: "Seen", view: "Seen", gap: "Not recorded", exchange: "Asked before" }[item.kind] ?? "Moment";
+}
+
+function tellPlain() {
+  const video = byId("player-video");
+  video.hidden = true;
+  video.removeAttribute("src");
+  const picture = byId("player-picture");
+  const url = pictureUrl(shown?.thumbnail);
+  picture.hidden = !url;
+  if (url) {
+    picture.src = url;
+    picture.alt = `Picture of ${momentTime(shown)}`;
+  }
+  byId("player-plain").hidden = false;
+  setText(byId("player-plain"), url ? "No clip was kept of this moment. This is its picture, with its time and words." : "No clip and no picture were kept of this moment. These are its time and words.");
+}
+
+/** A card for a moment: thumbnail, time, words; it plays when pressed. */
+export function momentCard(item, number = null) {
+  const url = pictureUrl(item.thumbnail);
+  const thumb = el("span", { class: "thumb" });
+  if (url) thumb.append(el("img", { src: url, alt: "", loading: "lazy", decoding: "async" }));
+  else thumb.append(icon("words"));
+  thumb.append(el("span", { class: "go" }, icon("play")));
+  if (number !== null) thumb.append(el("span", { class: "no" }, String(number)));
+  const told = el("span", { class: "told" }, el("span", { class: "when" }, momentTime(item)));
+  const words = wordsOf(item);
+  if (words) told.append(el("span", { class: "text" }, words));
+  if (item.source) told.append(el("span", { class: "from" }, [sourceName(item.source), item.place].filter(Boolean).join(" · ")));
+  const label = `${number === null ? "" : `Citation ${number}. `}Play ${momentTime(item)}${words ? `: ${words}` : ""}`;
+  return el("button", { type: "button", class: "moment", "aria-label": label, onclick: () => playMoment(item) }, thumb, told);
+}
+
+function wordsOf(item) {
+  if (item.text) return item.text;
+  return (item.lines ?? []).join(" ") || item.digest || "";
+}
