@@ -67,13 +67,14 @@ REPEATS = (
     height_px, rate_hz, through_pts_ns, eof, :commit, :commit FROM track {_NEWEST}""",  # noqa: S608
     f"""INSERT INTO progress SELECT source_id, session - :back, closed_pts_ns, :commit, done, more
     FROM progress {_NEWEST}""",  # noqa: S608
-    f"""INSERT INTO observation (n, {_OBSERVED}) SELECT n + :k * :rows, own_id(observation_id, :k), :commit,
+    f"""INSERT INTO observation (n, {_OBSERVED}) SELECT n + :k * :most, own_id(observation_id, :k), :commit,
     source_id, session - :back, track, kind, producer_id, pts0_ns, pts1_ns, t0_ns - :back, t1_ns - :back,
     turned(text, :k), language, confidence, speaker, about, audience, place, payload, trace_id
     FROM observation WHERE n <= :rows AND kind <> 'frame'""",  # noqa: S608
     """INSERT INTO observation_fts (rowid, text, speaker, day)
-    SELECT n, text, speaker, day FROM observation_text WHERE n > :k * :rows""",
-    """INSERT INTO observation_media SELECT m.n + :k * :rows, m.ordinal, m.role, m.media_hash
+    SELECT o.n, o.text, o.speaker, o.day FROM observation AS w JOIN observation_text AS o ON o.n = w.n
+    WHERE w.commit_no = :commit""",
+    """INSERT INTO observation_media SELECT m.n + :k * :most, m.ordinal, m.role, m.media_hash
     FROM observation_media AS m JOIN observation AS o ON o.n = m.n
     WHERE m.n <= :rows AND o.kind <> 'frame'""",
     """INSERT INTO span (span_id, level, parent_id, source_id, session, pts0_ns, pts1_ns, t0_ns, t1_ns, why,
@@ -82,7 +83,8 @@ REPEATS = (
     pts0_ns - CASE level WHEN 'day' THEN :back ELSE 0 END,
     pts1_ns - CASE level WHEN 'day' THEN :back ELSE 0 END, t0_ns - :back, t1_ns - :back, why,
     turned(digest, :k), thumbnail, segmenter_id, :commit, own_id(cited, :k) FROM span
-    WHERE ended_commit IS NULL AND made_commit < (SELECT MIN(commit_no) FROM observation WHERE n > :rows)""",
+    WHERE ended_commit IS NULL AND made_commit < :first
+    AND (level IN ('episode', 'day') OR t0_ns < :newest)""",
     """INSERT INTO key (owner, owner_level, kind, encoder_id, dimension, vector, made_commit, terms)
     SELECT own_id(owner, :k), owner_level, kind, encoder_id, dimension,
     moved(vector, dimension, key_id * :k), :commit, terms FROM key WHERE key_id <= :keys""",
@@ -234,6 +236,8 @@ class GrowthStore:
         self._source_id = hashlib.blake2b(URI.encode(), digest_size=16).digest()
         self._loops = max(1, round(lively * HOUR_NS / pattern.length_ns))
         self._n = 0
+        self._before_newest = (0, 0, 0)
+        """Row number, key and UTC ns before the newest loop."""
 
     def fill(self, hours: int, until_ns: int) -> None:
         """Everything, the oldest hour first.
@@ -267,10 +271,10 @@ class GrowthStore:
         db.close()
 
     def _repeat(self, times: int) -> None:
-        """Writes all that is there again, so many times, each further back."""
+        """Writes all that is there but the newest loop again, so many times, each further back."""
         db = self._db
-        (rows,) = db.execute("SELECT MAX(n) FROM observation").fetchone()
-        (keys,) = db.execute("SELECT MAX(key_id) FROM key").fetchone()
+        rows, keys, newest_ns = self._before_newest
+        (last,) = db.execute("SELECT MAX(commit_no) FROM commit_log").fetchone()
         moved = _Moved()
         db.create_function("own_id", 2, moved.ids, deterministic=True)
         db.create_function("turned", 2, moved.text, deterministic=True)
@@ -281,6 +285,7 @@ class GrowthStore:
                 db.execute("INSERT INTO commit_log (t_ns) SELECT MIN(t_ns) FROM commit_log")
                 (commit,) = db.execute("SELECT MAX(commit_no) FROM commit_log").fetchone()
                 told = {"k": time, "rows": rows, "keys": keys, "back": back_ns, "commit": commit}
+                told |= {"most": self._n, "first": last + 1, "newest": newest_ns}
                 for statement in REPEATS:
                     db.execute(statement, told)
 
@@ -329,6 +334,8 @@ class GrowthStore:
             for loop in range(self._loops):
                 number = hour * self._loops + self._loops - 1 - loop
                 at_ns = begin_ns + HOUR_NS - (self._loops - loop) * self._pattern.length_ns
+                (keys,) = self._db.execute("SELECT COALESCE(MAX(key_id), 0) FROM key").fetchone()
+                self._before_newest = (self._n, keys, session + at_ns)
                 self._add_loop(number, session, at_ns, commit, with_frames=hour < self._frame_hours)
             self._db.execute(
                 "INSERT INTO observation_fts (rowid, text, speaker, day)"

@@ -68,6 +68,7 @@ class Page:
         every_s: float = 5.0,
         *,
         asks_what_is_said: bool = True,
+        speaks: bool = False,
     ) -> None:
         self.heard = Heard()
         self._run_dir, self._typed, self._every_s = run_dir, typed, every_s

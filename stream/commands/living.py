@@ -21,7 +21,7 @@ from stream.wire.endpoints import run_dir_for
 if TYPE_CHECKING:
     from stream.messages.media import Policy
 
-START_S = 90.0
+START_S = 120.0
 LOOK_S = 0.05
 END_S = 60.0
 """Seconds that the processes may take to finish what is in hand."""
@@ -112,6 +112,7 @@ class LiveRun:
             command += ["--config", str(self._config_file)]
         logs = self.store_dir / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (logs / "supervisor.log").touch(mode=0o600)
         with (logs / "supervisor.log").open("ab") as log:
             self._log_from = log.tell()
             # A session of its own: Ctrl-C in the terminal is for this command, which then tells them.
