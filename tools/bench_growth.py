@@ -42,6 +42,8 @@ from tools.house import House, film_or
 from tools.year_material import speech_of
 from tools.year_store import turns_of
 
+FILLED = "filled"
+"""In a store that is whole: how many hours it holds."""
 MOST_RATIO, MOST_RECALL_MS = 1.2, 30.0
 OF_TIMES = (
     "What did you see in the last hour?",
@@ -176,15 +178,16 @@ def fill(options: argparse.Namespace) -> dict[str, Any]:
     until_ns, speech = _until_ns(options.store), None
     for hours in options.hours:
         store_dir = options.store / f"{hours}h"
-        if (store_dir / "filled").is_file():
+        if (store_dir / FILLED).is_file():
             continue
         if speech is None:
             encode = text_encoder() if options.keys is None else keeping(text_encoder(), options.keys)
             speech = speech_of(turns_of(options.text), encode, options.most_turns)
         began_s = time.perf_counter()
-        GrowthStore(store_dir, pattern, speech, options.frame_hours, options.lively).fill(hours, until_ns)
+        store = GrowthStore(store_dir, pattern, speech, options.frame_hours, options.lively)
+        written = store.fill(hours, until_ns)
         filled_s, views_s = round(time.perf_counter() - began_s, 1), make_views(store_dir)
-        (store_dir / "filled").touch()
+        (store_dir / FILLED).write_text(str(written))
         print(f"{hours} h: filled in {filled_s} s, views in {views_s} s", flush=True)
     return {"seconds": pattern.length_ns / 1e9, "per_hour": pattern.per_hour(), "lively": options.lively}
 
@@ -206,8 +209,10 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     questions = questions_for(options)
     with ExitStack() as stack:
         every = []
-        for hours in options.hours:
-            house = House(options.store / f"{hours}h", preset="live", overrides=OVERRIDES)
+        for size in options.hours:
+            folder = options.store / f"{size}h"
+            hours = int((folder / FILLED).read_text())
+            house = House(folder, preset="live", overrides=OVERRIDES)
             every.append(Asked(stack.enter_context(house), hours))
         for one in every:
             one.wait_until_loaded()

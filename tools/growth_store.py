@@ -239,11 +239,11 @@ class GrowthStore:
         self._before_newest = (0, 0, 0)
         """Row number, key and UTC ns before the newest loop."""
 
-    def fill(self, hours: int, until_ns: int) -> None:
-        """Everything, the oldest hour first.
+    def fill(self, hours: int, until_ns: int) -> int:
+        """Everything, the oldest hour first; how many hours that are, whole blocks beyond the first.
 
         Args:
-            hours: How many.
+            hours: How many at least.
             until_ns: UTC of the end of the newest.
         """
         db = self._db
@@ -254,8 +254,9 @@ class GrowthStore:
             for hour in reversed(range(min(hours, BLOCK_HOURS))):
                 self._fill_hour(hour, until_ns)
         self._settle(until_ns)
+        times = -(-hours // BLOCK_HOURS) - 1
         with self._plain_tables():
-            self._repeat(-(-hours // BLOCK_HOURS) - 1)
+            self._repeat(times)
         with _transaction(db):
             db.execute(
                 "UPDATE media SET refs = (SELECT COUNT(*) FROM observation_media AS m"
@@ -269,6 +270,7 @@ class GrowthStore:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("ANALYZE")
         db.close()
+        return hours if times <= 0 else (times + 1) * BLOCK_HOURS
 
     def _repeat(self, times: int) -> None:
         """Writes all that is there but the newest loop again, so many times, each further back."""
@@ -299,9 +301,11 @@ class GrowthStore:
             if (kind == "trigger" and name.startswith(UNWATCHED)) or (kind == "index" and table in LARGE):
                 db.execute(f"DROP {kind} {name}")
                 stopped.append(sql)
-        yield
-        for sql in stopped:
-            db.execute(sql)
+        try:
+            yield
+        finally:
+            for sql in stopped:
+                db.execute(sql)
 
     def _settle(self, until_ns: int) -> None:
         """Episodes, days and claims, by the house's own steps."""
@@ -488,7 +492,11 @@ class _Moved:
 @contextlib.contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
-    yield
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
     db.execute("COMMIT")
 
 

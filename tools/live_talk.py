@@ -59,8 +59,8 @@ def samples_of(path: Path) -> Samples:
     parts: list[Samples] = []
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
-            parts += [one.to_ndarray().reshape(-1) for one in resampler.resample(frame)]
-    parts += [one.to_ndarray().reshape(-1) for one in resampler.resample(None)]
+            parts += [np.asarray(one.to_ndarray().reshape(-1), np.int16) for one in resampler.resample(frame)]
+    parts += [np.asarray(one.to_ndarray().reshape(-1), np.int16) for one in resampler.resample(None)]
     return np.concatenate(parts).astype(np.int16)
 
 

@@ -24,6 +24,7 @@ from tools.year_material import speech_of
 
 S = 1_000_000_000
 SESSION = 1_790_000_000 * S
+END_NS = SESSION + 10**6 * S
 CAMERA = b"camera".ljust(16, b".")
 TURNS = [
     ("", f"Somebody tells a story of number {n}, which is about things {n * 7} miles away.")
@@ -96,7 +97,7 @@ def grown(pattern, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(growth_store, "BLOCK_HOURS", 8)
         speech = speech_of(TURNS, encode, 40)
-        GrowthStore(folder, pattern, speech, frame_hours=2, lively=0.25).fill(16, SESSION + 10**6 * S)
+        assert GrowthStore(folder, pattern, speech, frame_hours=2, lively=0.25).fill(12, END_NS) == 16
     return folder
 
 
