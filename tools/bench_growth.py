@@ -32,15 +32,21 @@ import numpy as np
 from memory.keys.index import IndexShelf
 from memory.log.database import RECALL_CACHE_KIB
 from memory.log.reader import LogReader
+from memory.recall.candidates import QuestionKey
+from memory.recall.pipeline import Recall
+from memory.settings import MemorySettings
+from reasoning.reasoner import Reasoner
+from reasoning.settings import ReasoningSettings
 from stream.capture.text import read
 from stream.errors import OmniRecallError
 from stream.messages import Cue, Evidence, RecallAsk
-from tools.chat_stores import keeping, text_encoder
+from tools.bench_apart import Took, took
+from tools.chat_stores import ENCODER, Encode, keeping, remembering, text_encoder
 from tools.eval_recall import questions_of
 from tools.growth_store import DAY_HOURS, NS_PER_S, GrowthStore, Pattern
 from tools.house import House, film_or
 from tools.year_material import speech_of
-from tools.year_store import turns_of
+from tools.year_store import AskedHere, turns_of
 
 FILLED = "filled"
 """In a store that is whole: how many hours it holds."""
@@ -224,6 +230,87 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         return [one.figures() for one in every]
 
 
+class AskedInside(AskedHere):
+    """A store in this process, asked by words and by the keys of a real encoder; nothing is sent."""
+
+    def __init__(self, folder: Path, hours: int, encode: Encode) -> None:
+        self._reader = LogReader(folder, RECALL_CACHE_KIB, is_mapped=True)
+        self._shelf = IndexShelf(folder / "views")
+        self._pipeline = Recall(self._shelf, MemorySettings().recall)
+        super().__init__(self._pipeline, self._reader)
+        self.hours, self._encode = hours, encode
+        self.answer: list[Took] = []
+        self.recalled: list[Took] = []
+        self._notes = False
+        with self._reader.snapshot() as db:
+            for (encoder_id,) in db.execute("SELECT DISTINCT encoder_id FROM key").fetchall():
+                self._shelf.keep_up(db, encoder_id)
+            while True:  # Of large indexes a child maps the vectors anew.
+                self._shelf.tend(db)
+                if not self._shelf.is_building:
+                    break
+                time.sleep(0.2)
+            self._shelf.tend(db)
+
+    def recall(self, cue: Cue, k: int) -> Evidence:
+        """As memory answers it, but for the key of the question, which was made before."""
+        keys = [QuestionKey("dense", ENCODER, self._encode([cue.text])[0])] if cue.text else []
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        with self._reader.snapshot() as db:
+            told = self._pipeline(db, cue, k, keys)
+        if self._notes:
+            spent = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+            self.recalled.append((spent[0] * 1e3, spent[1] * 1e3))
+        return told
+
+    def put(self, question: str, *, counts: bool) -> None:
+        """One question, as reasoning answers it."""
+        self._encode([question])
+        self._notes = counts
+        spent = took(lambda one: Reasoner(self, ReasoningSettings()).answer(one, Cue()), question)
+        if counts:
+            self.answer.append(spent)
+
+    def figures(self) -> dict[str, Any]:
+        """By name; `answer` and `recall` are CPU time here."""
+        told: dict[str, Any] = {"hours": self.hours, "questions": len(self.answer)}
+        for name, spent in (("answer", self.answer), ("recall", self.recalled)):
+            for share in (50, 95):
+                for place, clock in enumerate(("wall_", "")):
+                    values = [one[place] for one in spent]
+                    told[f"{name}_{clock}p{share}_ms"] = round(float(np.percentile(values, share)), 1)
+        told |= {f"cpu_p{share}_ms": told[f"answer_p{share}_ms"] for share in (50, 95)}
+        with self._reader.snapshot() as db:
+            for name in ("observation", "key"):
+                (told[f"{name}s"],) = db.execute(f"SELECT COUNT(*) FROM {name}").fetchone()  # noqa: S608
+            (pages,) = db.execute("PRAGMA page_count").fetchone()
+        return told | {"log_mb": round(pages * 4096 / 1e6), "index": self._shelf.describe()}
+
+    def close(self) -> None:
+        """Ends what was opened."""
+        self._shelf.close()
+        self._reader.close()
+
+
+def measure_inside(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The same in this process: what machines that do other things as well do not disturb is CPU time."""
+    questions, encode = questions_for(options), remembering(text_encoder())
+    every = []
+    for size in options.hours:
+        folder = options.store / f"{size}h"
+        every.append(AskedInside(folder, int((folder / FILLED).read_text()), encode))
+    try:
+        for number in range(-1, options.rounds):
+            for place, question in enumerate(questions):
+                for at in range(len(every)):
+                    every[(at + place) % len(every)].put(question, counts=number >= 0)
+            print(f"round {number + 1} of {options.rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
+        return [one.figures() for one in every]
+    finally:
+        for one in every:
+            one.close()
+
+
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """The figures, one store a line."""
     print(
@@ -301,6 +388,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keys", type=Path, help="folder in which keys of texts are kept")
+    parser.add_argument(
+        "--inside",
+        action="store_true",
+        help="recall and reasoning in this process, and CPU time in the place of wall time",
+    )
     parser.add_argument("--fill-only", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--svg", type=Path)
@@ -309,11 +401,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told: dict[str, Any] = {"tool": "bench_growth", "pattern": fill(options)}
         if options.fill_only:
             return 0
-        rows = measure(options)
+        rows = measure_inside(options) if options.inside else measure(options)
     except OmniRecallError as error:
         print(f"{error.message}: {error.remedy}", file=sys.stderr)
         return 1
     print_table(rows)
+    told["inside"] = options.inside
     told["history_ratio"] = round(rows[-1]["answer_p50_ms"] / rows[0]["answer_p50_ms"], 3)
     told["history_ratio_p95"] = round(rows[-1]["answer_p95_ms"] / rows[0]["answer_p95_ms"], 3)
     told["recall_p95_ms"] = rows[-1]["recall_p95_ms"]

@@ -41,6 +41,8 @@ def film_or(video: Path | None) -> Path:
     return assemble_film(demo_media())
 
 
+START_S = 180.0
+"""Seconds that the processes may take until they serve, on a machine that does other things as well."""
 ENDED = ("done", "partial", "rejected", "closed")
 
 
@@ -72,7 +74,7 @@ class House:
         self.store_dir.mkdir(parents=True, exist_ok=True)
         with (self.store_dir / "house.log").open("ab") as log:
             self._supervisor = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
-        self.wait_for(lambda: (self.run_dir / "ready").exists(), 60.0, "the processes serve")
+        self.wait_for(lambda: (self.run_dir / "ready").exists(), START_S, "the processes serve")
         return self
 
     def __exit__(
