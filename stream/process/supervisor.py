@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import os
@@ -20,7 +19,6 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import zmq
@@ -59,6 +57,7 @@ from stream.process.run import end_with_parent
 from stream.process.service import COMMAND_SENDER
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.start import is_running, named_error
+from stream.process.store_lock import take_lock
 from stream.process.surroundings import write_surroundings
 from stream.wire.bounds import fitting
 from stream.wire.bus import BusProxy
@@ -69,7 +68,6 @@ from stream.wire.sockets import Listener, PeerKey, Rejections
 
 READY_FILE = "ready"
 BROKEN_FILE = "broken"
-LOCK_FILE = "lock"
 SURROUNDINGS_FILE = "surroundings.json"
 POLL_MS = 100
 ENDED_SOURCES_KEPT = 10_000
@@ -77,8 +75,6 @@ MOST_SOURCES_TOLD = 500
 """Sources in one status, the newest; fewer where they have much to say."""
 FIRST_QUESTION_S = 5.0
 """Who had the processes started asks within this long of their being ready."""
-LOCK_ATTEMPTS = 5
-LOCK_PAUSE_S = 0.02
 VITAL_ROLE = "memory"
 """Without it nothing can be asked or kept: where it cannot serve, all end."""
 BROKEN_S = 3.0
@@ -548,29 +544,6 @@ def remove_capture_spools(spool_dir: Path) -> None:
     for path in spool_dir.glob("capture-*.sqlite*"):
         path.unlink(missing_ok=True)
     shutil.rmtree(spool_dir / "clips", ignore_errors=True)
-
-
-def take_lock(store_dir: Path) -> IO[str]:
-    """Locks a store for this process; the lock ends with the process.
-
-    Raises:
-        StoreBusy: If another process holds it.
-    """
-    file = (store_dir / LOCK_FILE).open("a", encoding="ascii")
-    for attempt in range(LOCK_ATTEMPTS):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")  # Whom `stop` tells to end.
-            file.flush()
-            return file
-        except BlockingIOError as error:
-            # Whoever asks `is_running` shares the lock for microseconds; that is no owner.
-            if attempt == LOCK_ATTEMPTS - 1:
-                file.close()
-                raise StoreBusy(f"the processes of {store_dir} are running already") from error
-            time.sleep(LOCK_PAUSE_S)
-    raise AssertionError("unreachable")
 
 
 def main(argv: list[str] | None = None) -> int:
