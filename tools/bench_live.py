@@ -1,20 +1,31 @@
-"""Staleness of what memory knows while a film plays in real time as a camera.
+"""What a live assistant takes: staleness of what it knows, transcripts, first words, and memory over time.
 
-`python -m tools.bench_live [--video FILE] [--rate-hz 2] [--json FILE]`. Ten times a second
-it asks memory for the newest picture that a committed observation describes, and takes
-the age of that picture: the wait for the next sample is part of it. Once a second it asks
-what is seen and said now, with and without the short-term memory, and takes the age of the
-newest that the evidence has. Afterwards the frames must add up: read = processed + dropped.
+`python -m tools.bench_live [--video FILE] [--rate-hz 2] [--manifest FILE] [--pause-s 2] [--parts NAME…]
+[--minutes 30 --sources 2] [--json FILE]`, each part with real processes in real time:
+
+`now`: a film plays as a camera. Ten times a second memory is asked for the newest picture that a committed
+observation describes; its age is the staleness, the wait for the next sample included. Once a second it asks
+what is seen and said now, with and without the short-term memory.
+`talk`: recordings with silence between them (`tools.live_talk`) play as a microphone beside the film. From
+the true end of each utterance to the last word of its transcript; to the first word of the first cited
+sentence of an answer to what was said (`spoken`), or from a question that is typed (`typed`); no model.
+With `--barge-in` from the word that a voice is one, or what it said, to the word that an answer is to stop.
+`long`: with `--minutes`, films play as `--sources` cameras; how much the processes grow after the first
+five minutes, all together.
+Everywhere the frames must add up, read = processed + dropped, and no sound may be dropped: else it ends
+with 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +34,9 @@ from stream.messages import Cue, Evidence, RecallAsk
 from stream.messages.control import SourceState
 from stream.messages.cue import Recent
 from tools.house import House, film_or
+from tools.live_talk import recordings_of, write_talk
+from tools.live_turns import Page, cancels_ms, first_words_s, transcripts_s, voice_starts_s
+from tools.long_film import long_film
 
 NOW = {"seen": "What do you see now?", "said": "What did she just say?"}
 KINDS = {"seen": ("shot", "frame", "caption"), "said": ("utterance",)}
@@ -30,6 +44,14 @@ NOW_EVERY_S = 1.0
 BACK_S = 90.0
 NOT_KNOWN_S = float("inf")
 """The age of the newest where the evidence has nothing."""
+TYPED = (
+    "What did you see?",
+    "What was said?",
+    "What was it the age of?",
+    "What did you see in the last minute?",
+)
+PARTS = ("now", "talk", "long")
+SETTLED_S, RSS_EVERY_S, RSS_MEAN_S = 300.0, 5.0, 60.0
 
 
 class Now:
@@ -132,22 +154,116 @@ def measure(video: Path, rate_hz: float, store: Path) -> dict[str, Any]:
         }
 
 
+def measure_talk(
+    video: Path, store: Path, manifest: Path | None, options: argparse.Namespace
+) -> dict[str, Any]:
+    """A talk as a microphone, with a film beside it; figures by name."""
+    store.mkdir(parents=True)
+    sound = store.parent / "talk.wav"
+    spoken = write_talk(sound, recordings_of(manifest, options.most_recordings), options.pause_s)
+    with House(store, preset="live", overrides={"capture__rate_hz": options.rate_hz}) as house:
+        house.open(video, as_camera=True)
+        with Page(house.run_dir, TYPED, speaks=options.barge_in) as page:
+            state = house.follow(house.open(sound, as_camera=True), timeout_s=3_600)
+        heard, told = page.heard, {"utterances": len(spoken), "audio_dropped": state.audio_dropped}
+        lists = {
+            "transcript": transcripts_s(heard, spoken, state.session),
+            "voice_start": voice_starts_s(heard, spoken, state.session),
+        }
+        first = first_words_s(heard, spoken, state.session)
+        lists |= {f"first_word_{name}": values for name, values in first.items()}
+        told |= {f"{name}_n": len(values) for name, values in lists.items()}
+        figures: dict[str, Any] = {**told, "questions_failed": heard.failed}
+        for name, values in lists.items():
+            for share in (0.5, 0.95):
+                figures[f"{name}_p{share * 100:.0f}_s"] = round(percentile(values, share), 3)
+        cancels = cancels_ms(heard)
+        return figures | {"cancels": len(cancels), "cancel_p95_ms": round(percentile(cancels, 0.95), 1)}
+
+
+def measure_long(store: Path, videos: Sequence[Path], options: argparse.Namespace) -> dict[str, Any]:
+    """Films as cameras for minutes; how the processes grow. Figures by name."""
+    film = long_film(videos, options.minutes)
+    files = []
+    for number in range(options.sources):
+        files.append(store.parent / f"camera-{number}.mp4")
+        files[-1].symlink_to(film)
+    rss: list[tuple[float, float]] = []
+    with House(store, preset="live", overrides={"capture__rate_hz": options.rate_hz}) as house:
+        uris = [house.open_as_is(file) for file in files]
+        began_s = time.monotonic()
+        while time.monotonic() - began_s < options.minutes * 60:
+            time.sleep(RSS_EVERY_S)
+            held = sum(role.rss_bytes for role in house.roles().values()) / 1e6
+            rss.append((time.monotonic() - began_s, held))
+        states = [house.close_source(uri) for uri in uris]
+        time.sleep(1.5)  # The last heartbeats tell the last counters.
+        counters = house.roles()["video"].counters
+        memory = house.memory()
+    read, dropped = (sum(getattr(one, name) for one in states) for name in ("read", "dropped"))
+    processed = int(counters.get("processed", 0))
+    return {
+        "minutes": options.minutes,
+        "sources": options.sources,
+        "rss_first_mb": round(_mean_mb(rss, SETTLED_S)),
+        "rss_last_mb": round(_mean_mb(rss, options.minutes * 60 - RSS_MEAN_S)),
+        "growth_mb": round(_mean_mb(rss, options.minutes * 60 - RSS_MEAN_S) - _mean_mb(rss, SETTLED_S), 1),
+        "read": read,
+        "processed": processed,
+        "dropped": dropped,
+        "adds_up": read == processed + dropped,
+        "audio_read": sum(one.audio_read for one in states),
+        "speech_dropped": sum(one.audio_dropped for one in states),
+        "observations": memory.counts["observations"],
+    }
+
+
+def _mean_mb(rss: Sequence[tuple[float, float]], from_s: float) -> float:
+    """The mean of a minute, of what there is behind it if it is shorter."""
+    some = [mb for at_s, mb in rss if from_s <= at_s < from_s + RSS_MEAN_S] or [mb for _, mb in rss[-3:]]
+    return statistics.fmean(some) if some else float("nan")
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Runs, prints, and ends with 1 if the frames do not add up or audio was dropped."""
-    parser = argparse.ArgumentParser(prog="python -m tools.bench_live", description=__doc__)
+    """Runs, prints, and ends with 1 if the frames do not add up or sound was dropped."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.bench_live",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--video", type=Path, default=None)
     parser.add_argument("--rate-hz", type=float, default=2.0)
+    parser.add_argument("--manifest", type=Path, help="recordings of the talk; without it the demo's")
+    parser.add_argument("--most-recordings", type=int, default=20)
+    parser.add_argument("--pause-s", type=float, default=2.0, help="silence between two utterances")
+    parser.add_argument("--barge-in", action="store_true", help="in the talk an answer is told all the while")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["now", "talk"])
+    parser.add_argument("--minutes", type=float, default=0.0, help="of the part `long`, which it adds")
+    parser.add_argument("--sources", type=int, default=2)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args(argv)
-    video = film_or(options.video)
-    with tempfile.TemporaryDirectory(prefix="omnirecall-live-") as folder:
-        figures = measure(video, options.rate_hz, Path(folder) / "store")
+    parts = [*dict.fromkeys([*options.parts, *(["long"] if options.minutes else [])])]
+    video, figures = film_or(options.video), dict[str, Any]()
+    for part in parts:
+        with tempfile.TemporaryDirectory(prefix="omnirecall-live-") as folder:
+            store = Path(folder) / part / "store"
+            store.parent.mkdir()
+            if part == "now":
+                figures |= measure(video, options.rate_hz, store)
+            elif part == "talk":
+                figures |= measure_talk(video, store, options.manifest, options)
+            else:
+                figures |= {
+                    f"long_{name}": told for name, told in measure_long(store, [video], options).items()
+                }
+    figures["load"] = round(os.getloadavg()[0], 1)
     for name, value in figures.items():
-        print(f"{name:20s} {value}")
+        print(f"{name:24s} {value}")
     if options.json is not None:
         report = {"tool": "bench_live", "data": str(video), "config": {"rate_hz": options.rate_hz}}
         options.json.write_text(json.dumps(report | {"systems": {"ours": figures}}, indent=1))
-    return 0 if figures["adds_up"] and not figures["audio_dropped"] else 1
+    adds_up = figures.get("adds_up", True) and figures.get("long_adds_up", True)
+    return 0 if adds_up and not (figures.get("audio_dropped") or figures.get("long_speech_dropped")) else 1
 
 
 if __name__ == "__main__":

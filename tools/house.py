@@ -16,6 +16,7 @@ from stream.errors import DeadlineExceeded, OmniRecallError, RoleUnavailable
 from stream.messages.answer import Answer
 from stream.messages.control import (
     RoleStatus,
+    SourceClose,
     SourceOpen,
     SourceState,
     SourceStatus,
@@ -40,6 +41,8 @@ def film_or(video: Path | None) -> Path:
     return assemble_film(demo_media())
 
 
+START_S = 180.0
+"""Seconds that the processes may take until they serve, on a machine that does other things as well."""
 ENDED = ("done", "partial", "rejected", "closed")
 
 
@@ -58,7 +61,8 @@ class House:
         self.store_dir = store_dir
         self.run_dir = run_dir_for(store_dir)
         self._preset = preset
-        self._environment = dict(os.environ)
+        # Several stores of tools and tests would want the same port.
+        self._environment = {"OMNIRECALL__GATEWAY__ENABLED": "false", **os.environ}
         for key, value in (overrides or {}).items():
             self._environment[f"OMNIRECALL__{key.upper()}"] = str(value)
         self._callers: dict[str, Caller] = {}
@@ -70,7 +74,7 @@ class House:
         self.store_dir.mkdir(parents=True, exist_ok=True)
         with (self.store_dir / "house.log").open("ab") as log:
             self._supervisor = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
-        self.wait_for(lambda: (self.run_dir / "ready").exists(), 60.0, "the processes serve")
+        self.wait_for(lambda: (self.run_dir / "ready").exists(), START_S, "the processes serve")
         return self
 
     def __exit__(
@@ -124,6 +128,18 @@ class House:
         message = SourceOpen(uri=uri, policy=policy, as_camera=as_camera)
         self.caller("supervisor").ask_for(SourceState, message, timeout_s=10)
         return uri
+
+    def open_as_is(self, path: Path) -> str:
+        """Has a file play as a camera under the very name that it is given; returns its uri."""
+        message = SourceOpen(uri=str(path), policy="latest", as_camera=True)
+        self.caller("supervisor").ask_for(SourceState, message, timeout_s=10)
+        return str(path)
+
+    def close_source(self, uri: str, timeout_s: float = 60.0) -> SourceState:
+        """Ends the reading of a source, and waits until it has ended; how it went."""
+        self.caller("supervisor").ask_for(SourceState, SourceClose(uri=uri), timeout_s=10)
+        self.wait_for(lambda: self.source(uri).state in ENDED, timeout_s, f"{uri} is closed")
+        return self.source(uri)
 
     def follow(
         self,

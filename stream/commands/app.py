@@ -24,8 +24,10 @@ from stream.commands import (
     forget,
     import_,
     index,
+    live,
     mcp,
     models,
+    pair,
     people,
     pin,
     places,
@@ -88,6 +90,8 @@ app.command("snapshot")(snapshot.snapshot)
 app.command("restore")(snapshot.restore)
 app.command("status")(status.status)
 app.command("weights")(weights.weights)
+app.command("live")(live.live)
+app.command("pair")(pair.pair)
 app.command("serve")(serve.serve)
 app.command("token")(token.token)
 app.command("mcp")(mcp.mcp)

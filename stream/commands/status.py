@@ -70,6 +70,7 @@ def _document(
         "exists": (store_dir / "log.sqlite").is_file(),
         "running": roles is not None,
         "ready": roles is not None and roles.ready,
+        "page": _page(store_dir) if roles is not None else None,
         "processes": [role_json(role) for role in roles.roles] if roles else [],
         "reading": [reading_json(source) for source in roles.sources] if roles else [],
     }
@@ -114,6 +115,8 @@ def _show(
         for role in roles.roles
     ]
     table(("process", "state", "pid", "age", "memory", "restarts", "last error"), rows)
+    if page := _page(store_dir):
+        say(f"the page: {page}; omnirecall pair makes a link that logs you in")
     if error is not None:
         say(f"memory does not answer: {clean(error.message)}")
     if memory is not None:
@@ -121,6 +124,14 @@ def _show(
     for source in roles.sources:
         if source.state in ("starting", "reading"):
             say(_reading(source))
+
+
+def _page(store_dir: Path) -> str | None:
+    """Where the gateway listens; None where none serves."""
+    from stream.commands.gateway_link import address_of
+
+    address = address_of(store_dir)
+    return address.url if address is not None else None
 
 
 def _show_memory(memory: StatusMemory) -> None:

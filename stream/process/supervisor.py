@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import os
@@ -20,7 +19,6 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import zmq
@@ -53,10 +51,13 @@ from stream.process.clock import RealClock
 from stream.process.live_sources import ALL, LiveSources
 from stream.process.liveness import State
 from stream.process.log import Log
+from stream.process.notify import ServiceNotice
 from stream.process.roles import ROLES, Role
+from stream.process.run import end_with_parent
 from stream.process.service import COMMAND_SENDER
 from stream.process.settings import CpuSettings, SupervisorSettings
 from stream.process.start import is_running, named_error
+from stream.process.store_lock import take_lock
 from stream.process.surroundings import write_surroundings
 from stream.wire.bounds import fitting
 from stream.wire.bus import BusProxy
@@ -67,7 +68,6 @@ from stream.wire.sockets import Listener, PeerKey, Rejections
 
 READY_FILE = "ready"
 BROKEN_FILE = "broken"
-LOCK_FILE = "lock"
 SURROUNDINGS_FILE = "surroundings.json"
 POLL_MS = 100
 ENDED_SOURCES_KEPT = 10_000
@@ -75,8 +75,6 @@ MOST_SOURCES_TOLD = 500
 """Sources in one status, the newest; fewer where they have much to say."""
 FIRST_QUESTION_S = 5.0
 """Who had the processes started asks within this long of their being ready."""
-LOCK_ATTEMPTS = 5
-LOCK_PAUSE_S = 0.02
 VITAL_ROLE = "memory"
 """Without it nothing can be asked or kept: where it cannot serve, all end."""
 BROKEN_S = 3.0
@@ -119,6 +117,7 @@ class Supervisor:
         for name in (READY_FILE, BROKEN_FILE):
             (self.run_dir / name).unlink(missing_ok=True)
         self.log = Log("supervisor")
+        self._notice = ServiceNotice(os.environ)
         known = "capture" in config.sections
         self.live = LiveSources(
             store_dir, config.typed("capture", CaptureSettings) if known else CaptureSettings()
@@ -250,6 +249,8 @@ class Supervisor:
         ready = all(child is not None and child.state is State.SERVING for child in always)
         broken = [child for child in always if child is not None and child.state is State.BROKEN]
         told = "\n".join(f"{child.name}: {child.last_error}" for child in broken)
+        if ready:
+            self._notice.serving()
         for name, holds in ((READY_FILE, ready), (BROKEN_FILE, bool(broken))):
             file = self.run_dir / name
             if holds and not file.exists():
@@ -275,6 +276,7 @@ class Supervisor:
         for peer, decoded in self.listener.receive(64):
             self._receive(peer, decoded, now_s)
         self._watch(now_s)
+        self._notice.turned(now_s)
         self._end_if_broken(now_s)
         self._end_if_idle(now_s)
 
@@ -505,6 +507,7 @@ class Supervisor:
 
     def _drain_all(self) -> None:
         self._draining = True
+        self._notice.ending()
         (self.run_dir / READY_FILE).unlink(missing_ok=True)
         for order in sorted({row.drains for row in self.roles.values()}):
             wave = [child for child in self.children.values() if self.roles[child.role].drains == order]
@@ -543,29 +546,6 @@ def remove_capture_spools(spool_dir: Path) -> None:
     shutil.rmtree(spool_dir / "clips", ignore_errors=True)
 
 
-def take_lock(store_dir: Path) -> IO[str]:
-    """Locks a store for this process; the lock ends with the process.
-
-    Raises:
-        StoreBusy: If another process holds it.
-    """
-    file = (store_dir / LOCK_FILE).open("a", encoding="ascii")
-    for attempt in range(LOCK_ATTEMPTS):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")  # Whom `stop` tells to end.
-            file.flush()
-            return file
-        except BlockingIOError as error:
-            # Whoever asks `is_running` shares the lock for microseconds; that is no owner.
-            if attempt == LOCK_ATTEMPTS - 1:
-                file.close()
-                raise StoreBusy(f"the processes of {store_dir} are running already") from error
-            time.sleep(LOCK_PAUSE_S)
-    raise AssertionError("unreachable")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Runs a supervisor in this process; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m stream.process.supervisor")
@@ -573,7 +553,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--preset", default="archive")
     parser.add_argument("--config", type=Path, default=None)
     parser.add_argument("--idle-exit", type=float, default=None)
+    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this process does")
     options = parser.parse_args(argv)
+    if options.with_parent is not None:
+        end_with_parent()
+        if os.getppid() != options.with_parent:
+            return 0  # It died before the kernel knew that we go with it.
     try:
         if is_running(options.store):
             raise StoreBusy(f"the processes of {options.store} are running already")
