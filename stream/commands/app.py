@@ -35,6 +35,7 @@ from stream.commands import (
     snapshot,
     status,
     stop,
+    story,
     timeline,
     weights,
 )
@@ -76,6 +77,7 @@ app.command("correct")(correct.correct)
 app.command("search")(search.search)
 app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
+app.command("story")(story.story)
 app.command("export")(export.export)
 app.command("reindex")(reindex.reindex)
 app.command("pin")(pin.pin)
