@@ -49,8 +49,11 @@ class Caption:
 
     @property
     def stems(self) -> frozenset[str]:
-        """Stems of all words that were read, heard, or written of it by a captioning model."""
-        told = " ".join((*self.texts, *self.speech, *self.written))
+        """Stems of all words that a captioning model wrote of it.
+
+        What was read or heard bears quotations alone: it is somebody's words, and may say anything.
+        """
+        told = " ".join(self.written)
         return frozenset(stem(word) for word in words(told))
 
     @property

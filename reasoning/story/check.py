@@ -73,7 +73,8 @@ def check(text: str, cited: Sequence[Caption], setting: Setting) -> Finding:
     names = {word for town in towns for word in town.split()}
     names |= {w.lower() for one in setting.album for name in one.picture.people for w in name.split()}
     claims = claims_of(text, frozenset(names))
-    look = _Look(sorted(cited, key=lambda one: one.number), setting, claims)
+    among = re.search(r"\bamong\b", text)
+    look = _Look(sorted(cited, key=lambda one: one.number), setting, claims, among.start() if among else len(text))
     told = []
     for claim in claims:
         verdict, why = look.at(claim)
@@ -86,7 +87,10 @@ def check(text: str, cited: Sequence[Caption], setting: Setting) -> Finding:
 class _Look:
     """One look at the pictures of a sentence."""
 
-    def __init__(self, cited: Sequence[Caption], setting: Setting, claims: Sequence[Claim]) -> None:
+    def __init__(
+        self, cited: Sequence[Caption], setting: Setting, claims: Sequence[Claim], among: int
+    ) -> None:
+        self._among = among
         self._cited = cited
         self._setting = setting
         self._claims = claims
@@ -124,7 +128,7 @@ class _Look:
 
     @staticmethod
     def _is_written(captions: Sequence[Caption], noun: str) -> bool:
-        """Whether a captioning model, or a text in the picture, has the word."""
+        """Whether a captioning model wrote the word."""
         stems = [stem(word) for word in words(noun)]
         return bool(stems) and any(set(stems) <= one.stems for one in captions)
 
@@ -158,7 +162,8 @@ class _Look:
         if first == self._setting.album[0].number and last == self._setting.album[-1].number:
             counts.add(float(len(self._setting.album)))
         for claim in self._claims:
-            if claim.kind == "thing":
+            # What stands behind "among them" is of some of the pictures, and limits no number of them.
+            if claim.kind == "thing" and claim.at < self._among:
                 least = least_share(claim.noun, hedged=claim.hedged)
                 showing = sum(self._shows(one, claim.noun, least) for one in self._cited)
                 if showing != len(self._cited):

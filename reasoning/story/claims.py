@@ -18,6 +18,7 @@ from reasoning.story.lexicon import (
     NEUTRAL,
     PEOPLE,
     PICTURE_NOUNS,
+    READING,
     SAYING,
     SEASONS,
     UNIT_M,
@@ -341,6 +342,8 @@ class _Reading:
                 continue
             if low in PEOPLE:
                 yield Claim("person", one.text, "kind", noun=low, at=one.at)
+            elif self._has_quote and low in READING:
+                continue
             elif low in SAYING and not self._has_quote and low not in NEUTRAL:
                 yield Claim("words", one.text, "saying", at=one.at)
             elif low in NARRATOR or low in FUNCTION_WORDS or low in NEUTRAL or low in SAYING or low in NUMBER_WORDS or low in MONTH_NAMES:

@@ -8,7 +8,7 @@ does not find true: what a caption is not sure of is told as a likeness or not a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,17 +75,19 @@ class Composer:
         n = len(self._album)
         return f"An album of {count_words(n)} {'picture' if n == 1 else 'pictures'}"
 
-    def chapter_title(self, chapter: Chapter, place: int, before: str) -> str:
+    def chapter_title(self, chapter: Chapter, place: int, taken: Collection[str]) -> str:
         """By place and time of its first picture; by number where neither is known."""
         first = chapter.captions[0]
         town = self._town(first)
         if first.local is None:
-            return f"Part {place + 1}" if not town else f"Near {town}"
+            return f"Near {town}" if town and f"Near {town}" not in taken else f"Part {place + 1}"
         days = {one.local.date() for one in self._album if one.local is not None}
         part = _day_part(first.local)
         day = f"{first.local:%A} {part}" if len(days) > 1 else part.title()
         title = f"{day} near {town}" if town else day
-        return title if title != before else f"From {_hour(first.local)}"
+        if title in taken:
+            title = f"{title}, {_hour(first.local)}"
+        return title
 
     def chapter(self, chapter: Chapter, place: int) -> list[Line]:
         """The sentences of a chapter; every picture of it is in one of them."""
@@ -99,12 +101,22 @@ class Composer:
         if self._wish.length == "short":
             lines += self._in_short(chapter, runs)
         else:
-            lines += self._in_full(runs)
+            lines += self._first(runs[0]) + self._in_full(runs[1:])
         return lines + self._people(chapter) + self._closing(chapter)
 
     def instead(self, captions: Sequence[Caption]) -> list[Line]:
-        """What can be said of these pictures, for a sentence of a draft that was not true."""
-        return [line for run in _runs(captions) for line in [self._run(run)]]
+        """What can be said of these pictures, for a sentence of a draft that was not true.
+
+        In words that claim no place in the story: a sentence may be put anywhere.
+        """
+        return [self._anywhere(run) for run in _runs(captions)]
+
+    def _anywhere(self, run: _Run) -> Line:
+        n = len(run.captions)
+        if run.noun and not (run.written or run.speech or run.quote):
+            shown = with_article(run.noun) if run.is_sure else f"what looks like {with_article(run.noun)}"
+            return self._line("anywhere" if n == 1 else "things", run.captions, thing=shown, n=count_words(n))
+        return self._run(run)
 
     # Openings and endings.
 
@@ -161,6 +173,19 @@ class Composer:
 
     # Pictures.
 
+    def _first(self, run: _Run) -> list[Line]:
+        """What the picture of the opening shows, and those after it that show the same."""
+        rest = run.captions[1:]
+        if run.written or run.speech or run.quote:
+            return [self._run(run)]
+        shown = with_article(run.noun) if run.is_sure else f"what looks like {with_article(run.noun)}"
+        if not run.noun:
+            return [self._run(_Run(rest))] if rest else []
+        if rest:
+            # The first is told with the others, by number: it was only dated before.
+            return [self._line("things", run.captions, thing=shown, n=count_words(len(run.captions)))]
+        return [self._line("first_thing", run.captions, thing=shown)]
+
     def _in_full(self, runs: Sequence[_Run]) -> list[Line]:
         lines: list[Line] = []
         held: list[_Run] = []
@@ -209,6 +234,8 @@ class Composer:
         if run.quote:
             return self._line("thing_quote" if run.noun else "quote", captions, thing=shown, quote=run.quote)
         if run.noun:
+            if n > 1 and not run.is_sure:
+                return self._line("things", captions, thing=shown, n=count_words(n))
             key = "clip_thing" if captions[0].picture.media == "clip" else "thing" if n == 1 else "things"
             return self._line(key, captions, thing=shown, n=count_words(n))
         times = [one.local for one in captions if one.local is not None]
@@ -219,7 +246,7 @@ class Composer:
                 else (f"between {_hour(times[0])} and {_hour(times[-1])}")
             )
             return self._line("unknown_timed", captions, n=_pictures(n), when=hours)
-        return self._line("unknown", captions, n=_pictures(n))
+        return self._line("unknown", captions, n="one picture" if n == 1 else _pictures(n))
 
     # Words.
 
@@ -291,6 +318,8 @@ def _pictures(n: int) -> str:
 
 
 def _joined(parts: Sequence[str]) -> str:
+    if not parts:
+        return ""
     *before, last = parts
     return f"{', '.join(before)} and {last}" if before else last
 

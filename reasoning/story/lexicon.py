@@ -22,6 +22,7 @@ NEUTRAL = word_set(
     spoken heard hear hears say says said called name named of it its front view close-up closeup detail middle whole
     number numbers total together most rest left right length long short present own put run runs give gives gave
     bring brings brought add adds added leave leaves let once twice meanwhile afterwards soon
+    stopped goes place's parts shows kept keeping it's another's
     still just note notes known unknown could can be made out only too also
     """
 )
@@ -80,4 +81,5 @@ SAYING = word_set(
     "says said say saying shouts shouted asks asked tells told whispers whispered sings sang sung singing calls cries "
     "cried explains explained answers answered talks talked talking laughs laughed speaks spoke"
 )
-READING = word_set("read reads writing written words word text sign letters says say")
+READING = word_set("read reads writing written words word text sign signs letters letter says say")
+"""What stands around a quotation of a text in a picture."""

@@ -121,7 +121,7 @@ def _drafted(composer: Composer, writer: Writer | None, chapter: Chapter, place:
     told = {number for one in written for number in one.numbers}
     # What the model leaves out is told all the same: no picture gets lost in its choice.
     rest = [one for one in composed if not set(one.numbers) <= told] if written else composed
-    return sorted([*written, *rest], key=lambda one: min(one.numbers))
+    return sorted([*written, *rest], key=lambda one: (max(one.numbers), min(one.numbers)))
 
 
 def _given(ask: StoryAsk, chapter: Chapter) -> list[Draft]:
@@ -150,7 +150,7 @@ def _cover(loop: Loop, composer: Composer, chapters: Sequence[Chapter], drafts: 
             draft.round = len(loop.rounds) + 1
             draft.finding = check(draft.text, line.captions, Setting(album, own))
             drafts[place].append(draft)
-        drafts[place].sort(key=lambda one: min(one.numbers))
+        drafts[place].sort(key=lambda one: (max(one.numbers), min(one.numbers)))
 
 
 def _story(
@@ -166,7 +166,7 @@ def _story(
     for place, chapter in enumerate(chapters):
         own = [loop.captions[one.number] for one in chapter.captions]
         title = composer.chapter_title(
-            replace(chapter, captions=tuple(own)), place, told[-1].title if told else ""
+            replace(chapter, captions=tuple(own)), place, {one.title for one in told}
         )
         first = own[:1]
         if not title.startswith("Part ") and not check(title, first, Setting(album, own)).is_true:

@@ -60,7 +60,8 @@ a.s:focus-visible { outline: 2px solid var(--mark); outline-offset: 2px; }
 figure { margin: 0; position: relative; grid-column: span 2; border-radius: .35rem; overflow: hidden;
   background: var(--line); transition: opacity .25s, box-shadow .25s; scroll-margin: 20vh 0; }
 figure img { display: block; width: 100%; height: 100%; object-fit: cover; aspect-ratio: 4 / 3; }
-.n1 figure { grid-column: span 6; } .n1 img { aspect-ratio: auto; max-height: 34rem; object-fit: contain; }
+.n1 figure { grid-column: span 6; justify-self: center; }
+.n1 img { aspect-ratio: auto; width: auto; max-width: 100%; max-height: 32rem; }
 .n2 figure, .n4 figure { grid-column: span 3; }
 figcaption { position: absolute; left: 0; bottom: 0; padding: .1rem .5rem; font: .75rem/1.5 system-ui, sans-serif;
   color: #fff; background: rgb(0 0 0 / 72%); border-top-right-radius: .35rem; }
@@ -94,10 +95,11 @@ def page_of(document: Document, settings: CaptureSettings, max_bytes: int, told:
     """
     images = _images(document, settings, max_bytes, told)
     parts = [_head(document)]
+    shown: set[int] = set()
     if document.kept.places:
         parts.append(route_of(document))
     for number, chapter in enumerate(document.story.chapters, start=1):
-        parts.append(_chapter(document, number, chapter, images))
+        parts.append(_chapter(document, number, chapter, images, shown))
     parts.append(_foot(document))
     return "".join(parts)
 
@@ -188,10 +190,12 @@ def _marks(document: Document) -> str:
     return "\n".join(rules)
 
 
-def _chapter(document: Document, number: int, chapter: StoryChapter, images: dict[int, bytes]) -> str:
+def _chapter(
+    document: Document, number: int, chapter: StoryChapter, images: dict[int, bytes], shown: set[int]
+) -> str:
+    """A chapter with the pictures that none before it has `shown`."""
     before = sum(len(one.sentences) for one in document.story.chapters[: number - 1])
     parts = [f'<section class="chapter">\n<h2 data-n="{number}">{_text(chapter.title)}</h2>\n']
-    shown: set[int] = set()
     for sentences, pictures in _blocks(chapter):
         parts.append('<p class="told">')
         for sentence in sentences:

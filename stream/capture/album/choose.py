@@ -17,6 +17,8 @@ BURST_S = 10.0
 """Seconds between two shots of one burst, at most."""
 MOST_BEHIND = 12
 """Pictures back that one is compared with, for bursts: a burst is taken in one go."""
+LARGE_SHARE = 0.75
+"""Share of the longest side from which a picture is as good as the largest one of several alike."""
 PAIR_S = 10.0
 """A clip that is called like a photo and is no longer than this is the moving part of it (Live photo: 3 s)."""
 
@@ -105,7 +107,7 @@ def _best_of_alike(
     members: dict[int, list[AlbumPicture]] = defaultdict(list)
     for place, one in enumerate(pictures):
         members[root(place)].append(one)
-    best = {place: max(alike, key=_value) for place, alike in members.items()}
+    best = {place: _best(alike) for place, alike in members.items()}
     for place, alike in members.items():
         for one in alike:
             if one is not best[place]:
@@ -115,8 +117,11 @@ def _best_of_alike(
     return [one for one in pictures if one.order in told]
 
 
-def _value(one: AlbumPicture) -> tuple[float, int]:
-    return (one.looks.value if one.looks else 0.0, -one.order)
+def _best(alike: Sequence[AlbumPicture]) -> AlbumPicture:
+    """The best of those that are as large as the largest: a small copy looks sharper than what it was made of."""
+    side_px = max(one.side_px for one in alike)
+    large = [one for one in alike if one.side_px >= LARGE_SHARE * side_px]
+    return max(large, key=lambda one: (one.looks.value if one.looks else 0.0, -one.order))
 
 
 def _is_alike(one: AlbumPicture, other: AlbumPicture, behind: int) -> bool:

@@ -41,7 +41,7 @@ def in_order(pictures: Sequence[AlbumPicture]) -> tuple[list[AlbumPicture], list
         if len(unknown) > 1:
             notes.append("no picture has a time: they are told in the order of their file names")
     elif unknown:
-        notes.append(f"{_pictures(len(unknown))} without a time stand at the end")
+        notes.append(f"at the end: {_pictures(len(unknown))} without a time")
     known = [one for one in all_of_them if one.taken is not None]
     known.sort(key=lambda one: (one.t_ns or 0, one.order))
     return known + unknown, notes
@@ -88,7 +88,7 @@ def _put_right(series: list[AlbumPicture], notes: list[str]) -> list[AlbumPictur
             "their neighbours"
         )
     if missing:
-        notes.append(f"{_pictures(len(missing))} without a time were set between their neighbours by number")
+        notes.append(f"{_pictures(len(missing))} without a time set between their neighbours, by number")
     filled = []
     for place in (*wrong, *missing):
         time = _between(place, sorted(trusted), times)

@@ -27,7 +27,7 @@ BLURRED = 12.0
 of focus has 12.7, one with motion 26, all others 39 and more; under a Gaussian of 4 px none has more than 8.0."""
 DARK_LUMA = 40.0
 """The 99th percentile of luma (0 to 255) below which nothing can be made out; a night with one lamp has more."""
-FLAT = 4.0
+FLAT = 2.0
 """Standard deviation of luma below which a picture shows nothing: a lens cap, a wall."""
 SAME_BITS = 6
 """Bits of 64 that two files of one picture differ in at most: half the size at JPEG quality 50 changed 0 to 6 (55

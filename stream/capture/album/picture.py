@@ -34,7 +34,7 @@ class AlbumPicture:
     """A readable photo or clip of the album.
 
     `taken` has a zone where a time is known. `owner_time`: the time is from the owner's files beside it, not from
-    the picture. `order` is its place among the files of the folder.
+    the picture. `order` is its place among the files of the folder, `side_px` its longer side.
     """
 
     path: Path
@@ -48,6 +48,7 @@ class AlbumPicture:
     camera: str = ""
     people: tuple[str, ...] = ()
     looks: Looks | None = None
+    side_px: int = 0
     length_s: float = 0.0
     source_id: bytes = b""
     notes: tuple[str, ...] = field(default=())
@@ -105,6 +106,7 @@ def _photo(path: Path, order: int, settings: CaptureSettings) -> AlbumPicture:
         lat=photo.lat,
         lon=photo.lon,
         camera=photo.camera,
+        side_px=max(photo.width_px, photo.height_px),
         looks=looks_of(pixels(path, LOOKED_AT_PX, settings)),
         notes=photo.notes[1:] if photo.zone_from else photo.notes,
     )
