@@ -243,7 +243,7 @@ class ReasoningService(Service):
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)
         self.on(CorrectPut, self._correct)
-        self.on(StoryAsk, self._tell)
+        self.on(StoryAsk, self._tell_story)
 
     def _open_outbox(self) -> None:
         """What an earlier process left is sent; without an outbox questions are answered all the same."""
@@ -378,7 +378,7 @@ class ReasoningService(Service):
             error = OmniRecallError(f"the correction could not be made: {type(error).__name__}")
         received.fail(error)
 
-    def _tell(self, received: Received) -> None:
+    def _tell_story(self, received: Received) -> None:
         """Tells an album, a step at a time: what is asked meanwhile waits for no story."""
         self.metrics.count("stories")
         self._telling += 1
@@ -390,15 +390,15 @@ class ReasoningService(Service):
 
         wish, breaker = received.message.wish, self._breaker
         writer = Writer(breaker, wish, own.deadline_s, own.max_tokens, is_late) if breaker is not None else None
-        self._tell_on(received, telling(received.message, self._rows, writer))
+        self._tell_story_on(received, telling(received.message, self._rows, writer))
 
-    def _tell_on(self, received: Received, steps: Iterator[StoryProgress | StoryFinal]) -> None:
+    def _tell_story_on(self, received: Received, steps: Iterator[StoryProgress | StoryFinal]) -> None:
         def stepped(told: StoryProgress | StoryFinal) -> None:
             received.reply(told)
             if isinstance(told, StoryFinal) or self.draining:
                 self._telling -= 1
             else:
-                self._tell_on(received, steps)
+                self._tell_story_on(received, steps)
 
         def failed(error: BaseException) -> None:
             self._telling -= 1

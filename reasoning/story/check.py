@@ -15,7 +15,7 @@ from reasoning.story.captions import Caption
 from reasoning.story.claims import Claim, claims_of
 from reasoning.story.lexicon import DAY_PARTS, SEASONS, UNIT_S, WEEKDAYS
 from reasoning.story.outline import distance_m
-from reasoning.story.things import least_share
+from reasoning.story.things import least_share, stem_of_noun
 from reasoning.words import NUMBER_WORDS, stem, words
 from stream.messages.story import ClaimVerdict, StoryClaim
 
@@ -113,7 +113,9 @@ class _Look:
 
     def _thing(self, claim: Claim) -> Found:
         least = least_share(claim.noun, hedged=claim.hedged)
-        showing = [one for one in self._cited if self._shows(one, claim.noun, least)]
+        showing = [
+            one for one in self._cited if self._shows(one, claim.noun, least) or is_likeliest(one, claim.noun)
+        ]
         if not showing:
             best = max(one.shares.of(claim.noun) for one in self._cited)
             if best >= least_share(claim.noun, hedged=True):
@@ -165,7 +167,9 @@ class _Look:
             # What stands behind "among them" is of some of the pictures, and limits no number of them.
             if claim.kind == "thing" and claim.at < self._among:
                 least = least_share(claim.noun, hedged=claim.hedged)
-                showing = sum(self._shows(one, claim.noun, least) for one in self._cited)
+                showing = sum(
+                    self._shows(one, claim.noun, least) or is_likeliest(one, claim.noun) for one in self._cited
+                )
                 if showing != len(self._cited):
                     counts = {float(showing)} | ({c for c in counts if c == showing})
         return counts
@@ -295,13 +299,21 @@ class _Look:
         return self._is_before(other, one) if claim.sort == "after" else self._is_before(one, other)
 
     def _is_before(self, one: Claim, other: Claim) -> Found:
-        earlier = [c.number for c in self._cited if self._shows(c, one.noun, least_share(one.noun, hedged=True))]
-        later = [c.number for c in self._cited if self._shows(c, other.noun, least_share(other.noun, hedged=True))]
+        earlier, later = self._showing(one.noun, other.noun), self._showing(other.noun, one.noun)
         if not earlier or not later:
             return "unknown", "the pictures do not show both"
         if min(earlier) <= min(later) and (min(earlier) < max(later) or one.noun == other.noun):
             return "supported", ""
         return "contradicted", f"the {other.noun} comes first"
+
+    def _showing(self, noun: str, other: str) -> list[int]:
+        """The pictures that show a thing, and rather it than the other."""
+        return [
+            one.number
+            for one in self._cited
+            if self._shows(one, noun, least_share(noun, hedged=True))
+            and (noun == other or one.shares.of(noun) >= one.shares.of(other))
+        ]
 
     # Who, and what was said.
 
@@ -326,6 +338,11 @@ class _Look:
         if any(is_quoted(claim.text, text) for text in told):
             return "supported", ""
         return "contradicted", "these words were neither read nor heard"
+
+
+def is_likeliest(one: Caption, noun: str) -> bool:
+    """Whether the first thing that labels make likely in a picture is this one."""
+    return one.thing is not None and stem_of_noun(one.thing.noun) == stem_of_noun(noun)
 
 
 def is_quoted(quote: str, text: str) -> bool:

@@ -340,6 +340,8 @@ class _Reading:
             low = one.low.removesuffix("'s")
             if place in self._taken or not low or not low[0].isalnum():
                 continue
+            if low in ("them", "these") and place and self._words[place - 1].low in ("among", "of"):
+                continue
             if low in PEOPLE:
                 yield Claim("person", one.text, "kind", noun=low, at=one.at)
             elif self._has_quote and low in READING:

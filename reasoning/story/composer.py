@@ -349,6 +349,8 @@ def _duration_words(seconds: float) -> str:
         minutes = round(seconds / 60)
         return f"{count_words(minutes)} minutes"
     hours = round(seconds / 3600)
+    if abs(seconds - hours * 3600) > 300 and hours < 48:
+        return f"about {count_words(hours)} hours"
     return f"{count_words(hours)} hours" if hours < 48 else f"{count_words(round(seconds / 86_400))} days"
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SIZES: tuple[tuple[int, int], ...] = ((1280, 80), (1024, 76), (800, 74), (640, 70), (480, 66), (320, 60), (200, 50))
 """Longer side in pixels and JPEG quality, the best first: the first pair with which the page fits is taken."""
-MARKUP_BYTES = 1200
-"""What a picture takes beside its pixels, and its share of the text, at most."""
+IMAGE_MARKUP_BYTES = 64
+"""What an image's element takes beside its data and its words, padding of base64 with it."""
 TRIED = 6
 """Pictures by which the size of all is estimated before all are drawn."""
 
@@ -93,7 +93,13 @@ def page_of(document: Document, settings: CaptureSettings, max_bytes: int, told:
         max_bytes: Of the page; pictures are made as small as that asks for.
         told: Progress.
     """
-    images = _images(document, settings, max_bytes, told)
+    # base64 takes a third more, and each picture some markup of its own.
+    markup_bytes = len(_assembled(document, {}).encode()) + IMAGE_MARKUP_BYTES * len(document.pictures)
+    images = _images(document, settings, max(0, max_bytes - markup_bytes) * 3 // 4, told)
+    return _assembled(document, images)
+
+
+def _assembled(document: Document, images: dict[int, bytes]) -> str:
     parts = [_head(document)]
     shown: set[int] = set()
     if document.kept.places:
@@ -107,9 +113,8 @@ def page_of(document: Document, settings: CaptureSettings, max_bytes: int, told:
 # Pictures.
 
 
-def _images(document: Document, settings: CaptureSettings, max_bytes: int, told: Told) -> dict[int, bytes]:
-    """JPEGs by number, as large as the page may be; what cannot be drawn (any more) is missing."""
-    room = max(0, max_bytes - MARKUP_BYTES * len(document.pictures)) * 3 // 4  # base64 takes a third more.
+def _images(document: Document, settings: CaptureSettings, room: int, told: Told) -> dict[int, bytes]:
+    """JPEGs by number, of `room` bytes at most; what cannot be drawn (any more), or has no room, is missing."""
     numbers = [one.number for one in document.pictures]
     first = _size_for(document, numbers, settings, room)
     for size in SIZES[first:]:

@@ -29,7 +29,7 @@ NOON = datetime(2024, 5, 1, 10, 0, tzinfo=UTC)  # A Wednesday, 12:00 on the wall
 DOG = [("beagle", 0.5), ("basset", 0.3)]
 CAT = [("tabby", 0.4), ("Egyptian cat", 0.4)]
 CUP = [("espresso", 0.9)]
-MAYBE_CAT = [("tabby", 0.4)]
+MAYBE_CAT = [("lynx", 0.3), ("tabby", 0.3)]
 
 
 def source(name):
@@ -135,7 +135,7 @@ FALSE = [
     ("My grandmother is beside the dog.", (1,), "person"),
     ("We see a dog.", (1,), "person"),
     ("A happy dog.", (1,), "other"),
-    ("It is a cat.", (5,), "thing"),
+    ("It is a lynx.", (5,), "thing"),
     ("The dog is asleep in the rain.", (1,), "other"),
     ("There is no cat.", (1,), "thing"),
     ("Maria smiles.", (1,), "person"),
@@ -220,7 +220,7 @@ def test_numbers_of_words_are_claims_only_where_they_count():
 
 
 def test_other_shots_of_the_moment_are_looked_at_where_the_draft_asks_for_it():
-    made = Made().add(MAYBE_CAT, beside=(source("burst"),)).add(CUP)
+    made = Made().add([("tabby", 0.1)], beside=(source("burst"),)).add(CUP)
     made.observations[source("burst")] = [seen("burst", "shot", labels=CAT)]
     assert not made.check("There is a cat.", 1).is_true
     story = made.tell([StoryLine(text="There is a cat.", pictures=(1,))])
