@@ -389,7 +389,9 @@ class ReasoningService(Service):
             return self.draining or bool(ends_at_ns and self.clock.now_ns() > ends_at_ns)
 
         wish, breaker = received.message.wish, self._breaker
-        writer = Writer(breaker, wish, own.deadline_s, own.max_tokens, is_late) if breaker is not None else None
+        writer = (
+            Writer(breaker, wish, own.deadline_s, own.max_tokens, is_late) if breaker is not None else None
+        )
         self._tell_story_on(received, telling(received.message, self._rows, writer))
 
     def _tell_story_on(self, received: Received, steps: Iterator[StoryProgress | StoryFinal]) -> None:

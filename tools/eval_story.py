@@ -1,10 +1,12 @@
-"""Whether false sentences leave a story and true ones stay: `python -m tools.eval_story --photos DIR --json out.json`.
+"""Whether false sentences leave a story and true ones stay: `python -m tools.eval_story --photos DIR`.
 
-Errors (wrong count, object, place, time, order; invented person, speech) are planted into drafts over real photos;
-the loop checks every sentence against the pictures. Beside it the control: as many sentences rewritten, without
-looking at the pictures: those that the rest of the draft supports least (`reasoning.verifier`). What perception says
-of the photos is made here by the same networks as in the video process. `--album DIR` (repeatable) adds folders with
-times of their own: their composed stories are looked at for coverage, order and stops.
+Errors (wrong count, object, place, time, order; invented person, speech) are planted into drafts over real
+photos; the loop checks every sentence against the pictures. Beside it the control: as many sentences
+rewritten, without looking at the pictures: those that the rest of the draft supports least
+(`reasoning.verifier`). What
+    perception says of the photos is made here by the same networks as in the video process. `--album DIR`
+    (repeatable) adds folders with times of their own: their composed stories are looked at for coverage,
+    order and stops.
 """
 
 from __future__ import annotations
@@ -30,9 +32,7 @@ from tools.story_pictures import Perceived
 
 def told(pictures: Sequence[StoryPicture], seen: Perceived, **asked: Any) -> Story:
     """The story of some pictures."""
-    last = None
-    for last in told_of(StoryAsk(pictures=tuple(pictures), **asked), seen.by_source):
-        pass
+    *_, last = told_of(StoryAsk(pictures=tuple(pictures), **asked), seen.by_source)
     assert isinstance(last, StoryFinal)
     return last.story
 
@@ -70,7 +70,9 @@ def measured(album: TestAlbum, seen: Perceived) -> dict[str, Any]:
         "used": len({n for one in sentences for n in one.pictures}),
         "pictures": len(album.pictures),
         "survived": [one.line.text for one, stays in by_ours if one.error and stays],
-        "lost": [(d.text, [f"{c.text}: {c.why}" for c in d.claims]) for d in story.dropped if d.text in untrue],
+        "lost": [
+            (d.text, [f"{c.text}: {c.why}" for c in d.claims]) for d in story.dropped if d.text in untrue
+        ],
         "seconds": seconds,
     }
 
@@ -133,9 +135,7 @@ def summed(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "control_true_kept": share([kept for one in results for kept in one["control_true"]]),
         "uncited": sum(one["uncited"] for one in results),
         "used": sum(one["used"] for one in results) / max(1, sum(one["pictures"] for one in results)),
-        "by_error": {
-            error: share([gone for kind, gone in planted if kind == error]) for error in ERRORS
-        },
+        "by_error": {error: share([gone for kind, gone in planted if kind == error]) for error in ERRORS},
         "n_planted": len(planted),
         "n_true": sum(len(one["true"]) for one in results),
     }
@@ -159,15 +159,23 @@ def main() -> int:
     results = [measured(album, seen) for album in albums_of(photos, asked.albums, asked.seed)]
     figures = summed(results)
     stories = [composed(folder, seen) for folder in asked.album]
-    print(f"{len(results)} albums of {len(photos)} photos; {figures['n_planted']} planted, {figures['n_true']} true")
+    print(
+        f"{len(results)} albums of {len(photos)} photos; "
+        f"{figures['n_planted']} planted, {figures['n_true']} true"
+    )
     print(f"{'':24}{'planted removed':>16}{'true kept':>12}")
     print(f"{'ours':24}{figures['planted_removed']:>16.3f}{figures['true_kept']:>12.3f}")
-    print(f"{'rewrite-only':24}{figures['control_planted_removed']:>16.3f}{figures['control_true_kept']:>12.3f}")
+    print(
+        f"{'rewrite-only':24}{figures['control_planted_removed']:>16.3f}{figures['control_true_kept']:>12.3f}"
+    )
     for error, value in figures["by_error"].items():
         print(f"  {error:22}{value:>16.3f}")
     print(f"sentences without a picture {figures['uncited']}; pictures used {figures['used']:.3f}")
     for one in stories:
-        print(f"{one['folder']}: {one['told']} of {one['files']} told, tau {one['kendall_tau']}, {one['chapters']}")
+        print(
+            f"{one['folder']}: {one['told']} of {one['files']} told, tau {one['kendall_tau']}, "
+            f"{one['chapters']}"
+        )
     if asked.labels:
         for least, right, told_share, n in label_table(photos, seen):
             print(f"share >= {least}: right {right:.2f}, told {told_share:.2f} ({n})")

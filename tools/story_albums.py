@@ -1,7 +1,8 @@
-"""Albums for measuring stories: real photos of public packages with what people see in them, and errors to plant.
+"""Albums for measuring stories: real photos with what people see in them, and errors to plant.
 
-The photos are named by file; their truths were written by looking at them. Albums are drawn from a folder that holds
-some of these files (`--photos DIR`), with times and places that are made up: pictures of packages have none.
+The photos are named by file; their truths were written by looking at them. Albums are drawn from a folder
+that holds some of these files (`--photos DIR`), with times and places that are made up: pictures of packages
+have none.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from stream.capture.album.read import content_id
@@ -46,7 +48,19 @@ SEEN: Mapping[str, str] = {
     "DSCN0042.jpg": "building",
 }
 """The main thing in a photo, by people who looked, in a word that the label model could say."""
-ABSENT = ("elephant", "piano", "shark", "bus", "bicycle", "sofa", "umbrella", "pizza", "guitar", "volcano", "snake")
+ABSENT = (
+    "elephant",
+    "piano",
+    "shark",
+    "bus",
+    "bicycle",
+    "sofa",
+    "umbrella",
+    "pizza",
+    "guitar",
+    "volcano",
+    "snake",
+)
 """Things that none of the photos shows."""
 TOWNS = (("Arezzo", "Siena", "Italy", 43.46, 11.88), ("Bruges", "Antwerp", "Belgium", 51.21, 3.22))
 ERRORS = ("count", "object", "place", "time", "order", "person", "speech")
@@ -54,7 +68,7 @@ ERRORS = ("count", "object", "place", "time", "order", "person", "speech")
 
 @dataclass(frozen=True)
 class Planted:
-    """A sentence of a draft: true (`error` empty), or with an error of a kind, told by the words that are wrong."""
+    """A sentence of a draft: true (`error` empty), or with an error and the words that are wrong."""
 
     line: StoryLine
     error: str = ""
@@ -63,7 +77,7 @@ class Planted:
 
 @dataclass(frozen=True)
 class TestAlbum:
-    """An album with a draft. `things` are the truths of its pictures by number, empty where nobody named one."""
+    """An album with a draft. `things` are the truths of its pictures by number, empty for none."""
 
     pictures: tuple[StoryPicture, ...]
     files: tuple[Path, ...]
@@ -101,17 +115,21 @@ def _album(photos: Sequence[Path], rng: random.Random) -> TestAlbum:
         )
     things = {n: SEEN.get(path.name, "") for n, path in enumerate(files, start=1)}
     return TestAlbum(
-        tuple(pictures), tuple(files), things, tuple(_draft(pictures, things, (town, other), rng)), (town, other)
+        tuple(pictures),
+        tuple(files),
+        things,
+        tuple(_draft(pictures, things, (town, other), rng)),
+        (town, other),
     )
 
 
 def _draft(
     pictures: Sequence[StoryPicture], things: Mapping[int, str], towns: tuple[str, str], rng: random.Random
 ) -> list[Planted]:
-    """True sentences in the order of the pictures, and among them as many as there are kinds of errors, twice."""
+    """True sentences in the order of the pictures, and among them two errors of each kind."""
     named = [one.number for one in pictures if things[one.number]]
     draft = [Planted(StoryLine(text=_true(n, pictures, things, towns, rng), pictures=(n,))) for n in named]
-    for left, right in zip(named, named[1:], strict=False):
+    for left, right in pairwise(named):
         if things[left] != things[right] and rng.random() < 0.3:
             text = f"{_a(things[left]).capitalize()} was photographed before {_a(things[right])}."
             draft.append(Planted(StoryLine(text=text, pictures=(left, right))))
@@ -154,7 +172,7 @@ def _wrong(
     n = rng.choice(list(named) or [1])
     thing, local = things[n] or "picture", _local(pictures[n - 1])
     if error == "order":
-        pairs = [(a, b) for a, b in zip(named, named[1:], strict=False) if things[a] != things[b]]
+        pairs = [(a, b) for a, b in pairwise(named) if things[a] != things[b]]
         pairs = [pair for pair in pairs if len({things[pair[0]], things[pair[1]]}) == 2]
         if not pairs:
             return None
@@ -162,10 +180,16 @@ def _wrong(
         text = f"{_a(things[b]).capitalize()} was photographed before {_a(things[a])}."
         return Planted(StoryLine(text=text, pictures=(a, b)), error, text)
     hour = (local + timedelta(hours=5)).strftime("%H:%M")
-    absent, name = rng.choice(ABSENT), rng.choice(("Maria", "Uncle Tom", "my sister", "two old friends", "a waiter"))
+    absent, name = (
+        rng.choice(ABSENT),
+        rng.choice(("Maria", "Uncle Tom", "my sister", "two old friends", "a waiter")),
+    )
     said = rng.choice(("welcome home", "look at that", "see you tomorrow"))
     texts = {
-        "count": (f"Here {rng.choice(('three', 'five', 'seven'))} {_plural(thing)} can be seen.", _plural(thing)),
+        "count": (
+            f"Here {rng.choice(('three', 'five', 'seven'))} {_plural(thing)} can be seen.",
+            _plural(thing),
+        ),
         "object": (f"Here is {_a(thing)} beside {_a(absent)}.", absent),
         "place": (f"{_a(thing).capitalize()}, photographed near {towns[1]}.", towns[1]),
         "time": (f"At {hour} there was {_a(thing)}.", hour),

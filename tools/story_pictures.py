@@ -1,4 +1,4 @@
-"""What perception makes of photos, in this process: observations as the video process commits them of a still.
+"""What perception makes of photos, in this process: observations as of a still.
 
 For tools that measure stories: the same networks on the same pixels, without a store and without capture's
 processes. `tests/system/test_story_real.py` has the way through these.

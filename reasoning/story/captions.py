@@ -1,7 +1,9 @@
 """Captions: all that is known of each picture of an album, and nothing else.
 
-A caption is what a sentence is checked against. It is made from the observations of the picture's own source; where
-a draft says more of a picture than that holds, it is refined: the other shots of the same moment are looked at too.
+A caption is what a sentence is checked against. It is made from the observations of the picture's own source;
+where a draft says more of a picture than that holds, it is refined: the other shots of the same moment are
+looked
+    at too.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ LEAST_LETTERS = 4
 
 @dataclass(frozen=True)
 class Caption:
-    """What is known of one picture. `local` is the time on the wall; `cites` the observations behind each kind."""
+    """What is known of one picture.
+
+    `local` is the time on the wall; `cites` the observations behind each kind.
+    """
 
     picture: StoryPicture
     local: datetime | None = None

@@ -32,9 +32,10 @@ Found = tuple[ClaimVerdict, str]
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a sentence stands: all pictures of the album in order, and of its chapter, and what came before it.
+    """Where a sentence stands: the album and its chapter in order, and what came before.
 
-    `told_through` is the number of the last picture that the sentences before it cite, 0 where it is the first.
+    `told_through` is the number of the last picture that the sentences before it cite, 0 where it is the
+    first.
     """
 
     album: Sequence[Caption]
@@ -67,14 +68,17 @@ def check(text: str, cited: Sequence[Caption], setting: Setting) -> Finding:
         cited: The captions of the pictures that it is about; none: nothing supports it.
         setting: Where it stands.
     """
-    if not cited:
-        return Finding((StoryClaim(kind="other", text=text, verdict="unknown", why="it cites no picture"),))
+    if not cited or not any(c.isalpha() for c in text):
+        why = "it says nothing" if cited else "it cites no picture"
+        return Finding((StoryClaim(kind="other", text=text, verdict="unknown", why=why),))
     towns = {one.picture.town.lower() for one in setting.album if one.picture.town}
     names = {word for town in towns for word in town.split()}
     names |= {w.lower() for one in setting.album for name in one.picture.people for w in name.split()}
     claims = claims_of(text, frozenset(names))
     among = re.search(r"\bamong\b", text)
-    look = _Look(sorted(cited, key=lambda one: one.number), setting, claims, among.start() if among else len(text))
+    look = _Look(
+        sorted(cited, key=lambda one: one.number), setting, claims, among.start() if among else len(text)
+    )
     told = []
     for claim in claims:
         verdict, why = look.at(claim)
@@ -168,7 +172,8 @@ class _Look:
             if claim.kind == "thing" and claim.at < self._among:
                 least = least_share(claim.noun, hedged=claim.hedged)
                 showing = sum(
-                    self._shows(one, claim.noun, least) or is_likeliest(one, claim.noun) for one in self._cited
+                    self._shows(one, claim.noun, least) or is_likeliest(one, claim.noun)
+                    for one in self._cited
                 )
                 if showing != len(self._cited):
                     counts = {float(showing)} | ({c for c in counts if c == showing})

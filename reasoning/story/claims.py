@@ -1,7 +1,7 @@
 """What a sentence of a story claims of its pictures: taken apart by rule, so that each part can be looked at.
 
-Whatever is neither grammar nor a word that tells of an album is a claim. One that no rule knows how to look at is of
-the kind `other`: nothing but the words of a caption can bear it.
+Whatever is neither grammar nor a word that tells of an album is a claim. One that no rule knows how to look
+at is of the kind `other`: nothing but the words of a caption can bear it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from stream.plurals import without_plural
 
 _QUOTE = re.compile('[“"]([^”"]{1,400})[”"]')
 _WORD = re.compile(
-    r"\d{1,2}:\d{2}(?:\s?[ap]\.?m\b\.?)?|\d+(?:st|nd|rd|th)\b|\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’-][^\W\d_]+)*|[.,;:!?—-]"
+    r"\d{1,2}:\d{2}(?:\s?[ap]\.?m\b\.?)?|\d+(?:st|nd|rd|th)\b|\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|[.,;:!?\u2014-]"
 )
 _LONGEST_NOUN = 3
 """Words of the longest noun that is looked for ("great white shark")."""
@@ -89,7 +89,7 @@ class _Reading:
         self._words: list[_Word] = []
         starts = True
         for found in _WORD.finditer(text):
-            word = found[0].replace("’", "'")
+            word = found[0].replace("\u2019", "'")
             self._words.append(_Word(word, word.lower(), found.start(), starts))
             starts = word in ".!?"
         self._taken: set[int] = set()
@@ -294,7 +294,7 @@ class _Reading:
         known = (
             one.low in FUNCTION_WORDS or one.low in NEUTRAL or one.low in PEOPLE or one.low in NUMBER_WORDS
         )
-        # At the beginning every word has a capital: a name there is one that is known, or stands before a verb.
+        # Every sentence begins with a capital: a name there is one that is known, or has a verb behind it.
         return one.low in self._names or (not known and self._is_like_a_name(place))
 
     def _is_like_a_name(self, place: int) -> bool:
@@ -348,7 +348,14 @@ class _Reading:
                 continue
             elif low in SAYING and not self._has_quote and low not in NEUTRAL:
                 yield Claim("words", one.text, "saying", at=one.at)
-            elif low in NARRATOR or low in FUNCTION_WORDS or low in NEUTRAL or low in SAYING or low in NUMBER_WORDS or low in MONTH_NAMES:
+            elif (
+                low in NARRATOR
+                or low in FUNCTION_WORDS
+                or low in NEUTRAL
+                or low in SAYING
+                or low in NUMBER_WORDS
+                or low in MONTH_NAMES
+            ):
                 continue
             else:
                 yield Claim("other", one.text, noun=stem(low), at=one.at, denied=self._is_denied(place))

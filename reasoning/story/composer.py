@@ -1,8 +1,8 @@
 """A story without a language model: sentences made of captions, plain but not all alike.
 
-Which wording is taken follows from the pictures alone (a hash of their sources and the place in the story), so that
-the same album is told in the same words; no wording is taken twice in a row. Nothing is said here that the check
-does not find true: what a caption is not sure of is told as a likeness or not at all.
+Which wording is taken follows from the pictures alone (a hash of their sources and the place in the story),
+so that the same album is told in the same words; no wording is taken twice in a row. Nothing is said here
+that the check does not find true: what a caption is not sure of is told as a likeness or not at all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,21 @@ QUOTE_CHARS = 90
 """Characters of a quotation; what is longer is cut."""
 MOST_JOINED = 3
 """Pictures with a thing of their own that one sentence tells of, where the story is of medium length."""
-SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class _Run:
-    """Pictures in a row that are told of together: of one thing, or of nothing that is known."""
+    """Pictures in a row that show the same, or nothing that is known, together; others alone."""
 
     captions: tuple[Caption, ...]
     noun: str = ""
@@ -260,7 +274,10 @@ class Composer:
         self._last[key] = choice
         is_one = len(captions) == 1
         text = wordings[choice].format(
-            comes="comes" if is_one else "come", was="was" if is_one else "were", **values
+            comes="comes" if is_one else "come",
+            was="was" if is_one else "were",
+            is_="is" if is_one else "are",
+            **values,
         )
         return Line(text[0].upper() + text[1:], captions)
 
@@ -279,7 +296,7 @@ class Composer:
 
 
 def _runs(captions: Sequence[Caption]) -> list[_Run]:
-    """Pictures in a row that show the same thing, or nothing that is known, together; others each by itself."""
+    """Pictures in a row that show the same, or nothing that is known, together; others alone."""
     runs: list[_Run] = []
     for one in captions:
         thing = one.thing

@@ -1,8 +1,9 @@
-"""The loop: a draft is checked sentence by sentence against its pictures, and only what fails is written anew.
+"""The loop: a draft is checked sentence by sentence, and only what fails is written anew.
 
-Round by round: what each sentence claims is looked at; for claims that the captions leave open, these are refined
-with the other shots of the moment and looked at again; a sentence that still fails gives way to what can be said of
-its pictures. It ends when nothing fails, when a round fails as often as the one before, or after `MOST_ROUNDS`.
+Round by round: what each sentence claims is looked at; for claims that the captions leave open, these are
+    refined with the other shots of the moment and looked at again; a sentence that still fails gives way to
+    what can be said of its pictures. It ends when nothing fails, when a round fails as often as the one
+    before, or after `MOST_ROUNDS`.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Loop:
             failed_before = n_failed
 
     def _check_all(self, drafts: list[list[Draft]]) -> tuple[int, list[tuple[int, int]]]:
-        """Looks at every sentence that was not found true yet; how many, and the places of those that fail."""
+        """Looks at what was not found true yet: how many sentences, and where those are that fail."""
         n_checked, failures = 0, []
         album = list(self.captions.values())
         for chapter, listed in enumerate(drafts):

@@ -1,9 +1,10 @@
 """The outline: where chapters begin, by gaps in time, changes of place, and what the pictures show.
 
-A gap in time ends a chapter where it is long beside the gaps around it: Platt, Czerwinski and Field (PhotoTOC, 2003),
-log(gap) >= K + mean of log(gap) over ten gaps to either side, K = log 17. A stop ends where the next picture is more
-than 200 m from the middle of the stop (stay points of Li et al., 2008). Where nothing is known of time or place, the
-content decides: labels before and after are compared as TextTiling compares words (Hearst, 1997).
+A gap in time ends a chapter where it is long beside the gaps around it: Platt, Czerwinski and Field
+    (PhotoTOC, 2003), log(gap) >= K + mean of log(gap) over ten gaps to either side, K = log 17. A stop ends
+    where the next picture is more than 200 m from the middle of the stop (stay points of Li et al., 2008).
+    Where nothing is known of time or place, the content decides: labels before and after are compared as
+    TextTiling compares words (Hearst, 1997).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from reasoning.story.captions import Caption
 from stream.messages.story import StoryLength
@@ -71,13 +73,13 @@ def outline(captions: Sequence[Caption], length: StoryLength) -> list[Chapter]:
         if place not in cuts or cuts[place][1] < found[1]:
             cuts[place] = found
     bounds = [0, *sorted(cuts), len(captions)]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         if end - start > CONTENT_FROM:
             cuts.update(_content_cuts(captions, start, end))
     strongest = sorted(cuts, key=lambda place: (-cuts[place][1], place))[: MOST_CHAPTERS[length] - 1]
     starts = [0, *sorted(strongest), len(captions)]
     chapters = []
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         why, strength = cuts.get(start, ("", math.inf))
         if end > start:
             chapters.append(Chapter(tuple(captions[start:end]), why, strength))
@@ -90,7 +92,7 @@ Cuts = dict[int, tuple[str, float]]
 
 def _time_cuts(captions: Sequence[Caption]) -> Cuts:
     gaps: list[float | None] = []
-    for one, other in zip(captions, captions[1:], strict=False):
+    for one, other in pairwise(captions):
         known = one.local is not None and other.local is not None
         gaps.append(max(1.0, (other.local - one.local).total_seconds()) if known else None)  # type: ignore[operator]
     cuts: Cuts = {}

@@ -1,8 +1,8 @@
 """What a picture shows, in nouns that people use: from the label model's five likeliest names.
 
-The names are leaves of WordNet; "tabby" and "Egyptian cat" at .4 each make a cat of .8, and that is what can be
-said. So shares are added up within the families of `reasoning.classes`, and the narrowest noun that is sure is
-told. What is only likely is told as such ("what looks like"), or not at all.
+The names are leaves of WordNet; "tabby" and "Egyptian cat" at .4 each make a cat of .8, and that is what can
+be said. So shares are added up within the families of `reasoning.classes`, and the narrowest noun that is
+sure is told. What is only likely is told as such ("what looks like"), or not at all.
 """
 
 from __future__ import annotations
@@ -17,20 +17,119 @@ from reasoning.classes import classes_of
 from reasoning.words import stem
 
 SURE = 0.35
-"""Summed share from which a family is told outright. `tools.eval_story --labels` prints how often what is told is
-right at this and other thresholds, on the photographs that it is given; no higher one was right more often."""
+"""Summed share from which a family is told outright. `tools.eval_story --labels` prints how often what is
+told is right at this and other thresholds, on the photographs that it is given; no higher one was right more
+often."""
 LIKELY = 0.25
-"""The same for what is told as a likeness, and for what a draft says of a picture of which nothing is likelier: that
-two who do not know of each other say the same makes it surer."""
+"""The same for what is told as a likeness, and for what a draft says of a picture of which nothing is
+likelier: that two who do not know of each other say the same makes it surer."""
 SURE_NAME, LIKELY_NAME = 0.8, 0.55
-"""The same for a single name: a circuit board was a modem at .70, a cathedral a monastery at .70, and a clock that
-swings a bubble at .54, while espresso, a tripod and a baboon had .92 and more."""
+"""The same for a single name: a circuit board was a modem at .70, a cathedral a monastery at .70, and a clock
+that swings a bubble at .54, while espresso, a tripod and a baboon had .92 and more."""
 BROAD = frozenset(("building", "fruit", "vegetable", "boat"))
 """Families whose members are told where they are sure: churches are told apart better than breeds."""
-FAMILIES = ["dog", "cat", "bear", "bird", "fish", "shark", "butterfly", "beetle", "spider", "snake", "lizard", "turtle", "monkey", "horse", "rabbit", "sheep", "fox", "wolf", "whale", "rodent", "car", "truck", "bus", "train", "boat", "airplane", "bicycle", "motorcycle", "rocket", "guitar", "piano", "bread", "fruit", "vegetable", "flower", "mushroom", "building", "bridge", "shop", "chair", "table", "sofa", "bed", "computer", "clock", "bottle", "cup", "hat", "helmet", "shoe", "ball", "book", "mountain", "beach"]
+FAMILIES = [
+    "dog",
+    "cat",
+    "bear",
+    "bird",
+    "fish",
+    "shark",
+    "butterfly",
+    "beetle",
+    "spider",
+    "snake",
+    "lizard",
+    "turtle",
+    "monkey",
+    "horse",
+    "rabbit",
+    "sheep",
+    "fox",
+    "wolf",
+    "whale",
+    "rodent",
+    "car",
+    "truck",
+    "bus",
+    "train",
+    "boat",
+    "airplane",
+    "bicycle",
+    "motorcycle",
+    "rocket",
+    "guitar",
+    "piano",
+    "bread",
+    "fruit",
+    "vegetable",
+    "flower",
+    "mushroom",
+    "building",
+    "bridge",
+    "shop",
+    "chair",
+    "table",
+    "sofa",
+    "bed",
+    "computer",
+    "clock",
+    "bottle",
+    "cup",
+    "hat",
+    "helmet",
+    "shoe",
+    "ball",
+    "book",
+    "mountain",
+    "beach",
+]
 """Families that are told rather than their members: breeds are mistaken for each other, dogs are not."""
 UNTOLD = frozenset(
-    ["web site", "menu", "comic book", "book jacket", "envelope", "jigsaw puzzle", "crossword puzzle", "packet", "screen", "digital watch", "spotlight", "nematode", "window screen", "window shade", "shower curtain", "theater curtain", "slot", "switch", "hook", "nail", "matchstick", "rubber eraser", "band aid", "mask", "wig", "bow tie", "Windsor tie", "bulletproof vest", "military uniform", "suit", "stage", "velvet", "wool", "brassiere", "bikini", "maillot", "miniskirt", "diaper", "oxygen mask", "groom", "ballplayer", "scuba diver"]
+    [
+        "web site",
+        "menu",
+        "comic book",
+        "book jacket",
+        "envelope",
+        "jigsaw puzzle",
+        "crossword puzzle",
+        "packet",
+        "screen",
+        "digital watch",
+        "spotlight",
+        "nematode",
+        "window screen",
+        "window shade",
+        "shower curtain",
+        "theater curtain",
+        "slot",
+        "switch",
+        "hook",
+        "nail",
+        "matchstick",
+        "rubber eraser",
+        "band aid",
+        "mask",
+        "wig",
+        "bow tie",
+        "Windsor tie",
+        "bulletproof vest",
+        "military uniform",
+        "suit",
+        "stage",
+        "velvet",
+        "wool",
+        "brassiere",
+        "bikini",
+        "maillot",
+        "miniskirt",
+        "diaper",
+        "oxygen mask",
+        "groom",
+        "ballplayer",
+        "scuba diver",
+    ]
 )
 """Names that the model falls back on for what it does not know (flat graphics, people, cloth): never told."""
 _MORE = {

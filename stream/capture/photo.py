@@ -159,7 +159,7 @@ def look(path: Path, settings: CaptureSettings) -> Photo:
     """
     with _opened(path, settings) as image:
         codec = str(image.format or "").lower()
-        # The further pictures of an MPO, or beside the primary one of a HEIC, are depth, or light: of the same.
+        # The further pictures of an MPO or a HEIC are depth, or light: of the same.
         n_pictures = 1 if codec in ("mpo", "heif") else int(getattr(image, "n_frames", 1))
         exif = _exif(image)
         width_px, height_px = image.size

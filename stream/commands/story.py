@@ -32,12 +32,16 @@ def story(
     album: Annotated[Path, typer.Argument(metavar="ALBUM", help="The folder with the photos and clips.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Where to: .html, .md or .json. Default: story.html."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Where to: .html, .md or .json. Default: story.html."
+        ),
     ] = None,
     style: Annotated[str, typer.Option("--style", help="plain, diary (I) or travel (you).")] = "plain",
     length: Annotated[str, typer.Option("--length", help="short, medium or long.")] = "medium",
     language: Annotated[str, typer.Option("--language", help="ISO 639 code; this release writes en.")] = "en",
-    title: Annotated[str, typer.Option("--title", help="The title; by default the place and the dates.")] = "",
+    title: Annotated[
+        str, typer.Option("--title", help="The title; by default the place and the dates.")
+    ] = "",
     hide_places: Annotated[
         bool, typer.Option("--hide-places", help="Name no towns and draw no route: by default both are told.")
     ] = False,
@@ -45,7 +49,8 @@ def story(
         bool, typer.Option("--keep-gps", help="Write positions beside the pictures: by default none are.")
     ] = False,
     keep_names: Annotated[
-        bool, typer.Option("--keep-names", help="Tell the names of people that labels beside the photos have.")
+        bool,
+        typer.Option("--keep-names", help="Tell the names of people that labels beside the photos have."),
     ] = False,
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Write file names and cameras: by default neither is.")
@@ -54,7 +59,8 @@ def story(
         float, typer.Option("--max-size", metavar="MB", min=0.2, help="Bytes of the page at most, in 10^6.")
     ] = 12.0,
     time_zone: Annotated[
-        str, typer.Option("--time-zone", metavar="ZONE", help="Of photos that tell none, such as Europe/Rome.")
+        str,
+        typer.Option("--time-zone", metavar="ZONE", help="Of photos that tell none, such as Europe/Rome."),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     store: options.Store = None,
@@ -139,7 +145,9 @@ class _Run:
         try:
             settings = CaptureSettings(max_pixels=MOST_PIXELS, photo_time_zone=zone_name(time_zone))
         except ValueError as error:
-            raise ConfigError(f"--time-zone: {time_zone!r} is no zone", remedy="such as Europe/Rome") from error
+            raise ConfigError(
+                f"--time-zone: {time_zone!r} is no zone", remedy="such as Europe/Rome"
+            ) from error
         with _stage("looking at the pictures") as told:
             album = read_album(self._folder, settings, told)
         pictures = story_pictures(album, with_people=self._kept.names)
@@ -159,7 +167,9 @@ class _Run:
             Job(path=one.path, recorded_at_ns=one.t_ns if one.owner_time else None) for one in album.pictures
         ]
         with progress(jobs, lambda job: None) as bars:
-            indexing = Indexing(connection, jobs, bars.told, lambda why: note(f"waiting: {why}") if why else None)
+            indexing = Indexing(
+                connection, jobs, bars.told, lambda why: note(f"waiting: {why}") if why else None
+            )
             try:
                 indexing.run()
             except KeyboardInterrupt:

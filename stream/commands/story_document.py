@@ -1,7 +1,8 @@
 """A story with its album, as Markdown, as JSON, and in a few lines for the terminal.
 
-What is shared is poor in facts by default: numbers of pictures in place of file names, times to the minute as the
-story tells them, no positions. JSON is for the owner's programs and has the file names; it is no page to send.
+What is shared is poor in facts by default: numbers of pictures in place of file names, times to the minute as
+    the story tells them, no positions. JSON is for the owner's programs and has the file names; it is no page
+    to send.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a shared page may carry. Towns and the shape of the route do by default; nothing else does."""
+    """What a shared page may carry: towns and the shape of the route by default, nothing else."""
 
     places: bool = True
     gps: bool = False
@@ -32,7 +33,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class NotTold:
-    """A file that the story does not show: its name, why, and the number of the picture that stands for it."""
+    """A file that the story does not show: its name, why, and which picture stands for it."""
 
     name: str
     reason: str
@@ -127,10 +128,14 @@ def to_json(document: Document) -> dict[str, Any]:
         ],
         "pictures": [_picture_json(document, one) for one in document.pictures],
         "left_out": [
-            {"file": one.name, "reason": one.reason, "instead": one.instead or None} for one in document.not_told
+            {"file": one.name, "reason": one.reason, "instead": one.instead or None}
+            for one in document.not_told
         ],
         "rounds": [
-            {name: getattr(one, name) for name in ("round", "checked", "failed", "rewritten", "removed", "refined")}
+            {
+                name: getattr(one, name)
+                for name in ("round", "checked", "failed", "rewritten", "removed", "refined")
+            }
             for one in story.rounds
         ],
         "not_said": [
@@ -174,7 +179,8 @@ def markdown_of(document: Document) -> str:
     for chapter in document.story.chapters:
         lines += [f"## {_plain(chapter.title)}", ""]
         lines += [
-            f"{_plain(one.text)} ({', '.join(str(number) for number in one.pictures)})" for one in chapter.sentences
+            f"{_plain(one.text)} ({', '.join(str(number) for number in one.pictures)})"
+            for one in chapter.sentences
         ]
         lines.append("")
     lines += ["## Pictures", ""]
@@ -224,7 +230,8 @@ def summary(document: Document, target: Path | None) -> Iterator[str]:
     n_sentences = sum(len(chapter.sentences) for chapter in story.chapters)
     chapters = "1 chapter" if len(story.chapters) == 1 else f"{len(story.chapters)} chapters"
     yield clean(story.title)
-    yield f"  {len(document.pictures)} of {document.n_files} files told in {n_sentences} sentences, {chapters}"
+    n = len(document.pictures)
+    yield f"  {n} of {document.n_files} files told in {n_sentences} sentences, {chapters}"
     for one in story.rounds:
         yield f"  round {one.round}: {one.checked} sentences looked at, {one.failed} not true and not told"
     for reason, n in reasons(document):

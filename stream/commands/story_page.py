@@ -1,9 +1,9 @@
 """The story as one HTML page that needs nothing else: no host, no script, no file beside it.
 
-Pictures are JPEGs of their pixels alone (nothing of the file's own metadata is copied) as data URIs. Which pictures a
-sentence is about is shown by the style sheet: it marks them while the sentence is hovered, tapped or focused
-(`:has()`), and each sentence leads to its first one. What came from a store or an album is escaped, and the page's
-content policy would load and run nothing even if something slipped through.
+Pictures are JPEGs of their pixels alone (nothing of the file's own metadata is copied) as data URIs. Which
+pictures a sentence is about is shown by the style sheet: it marks them while the sentence is hovered, tapped
+or focused (`:has()`), and each sentence leads to its first one. What came from a store or an album is
+escaped, and the page's content policy would load and run nothing even if something slipped through.
 """
 
 from __future__ import annotations
@@ -23,8 +23,17 @@ if TYPE_CHECKING:
     from stream.commands.story_document import Document
     from stream.messages.story import StoryChapter, StorySentence
 
-SIZES: tuple[tuple[int, int], ...] = ((1280, 80), (1024, 76), (800, 74), (640, 70), (480, 66), (320, 60), (200, 50))
-"""Longer side in pixels and JPEG quality, the best first: the first pair with which the page fits is taken."""
+SIZES: tuple[tuple[int, int], ...] = (
+    (1280, 80),
+    (1024, 76),
+    (800, 74),
+    (640, 70),
+    (480, 66),
+    (320, 60),
+    (200, 50),
+)
+"""Longer side in pixels and JPEG quality, the best first: the first pair with which the page fits is
+taken."""
 IMAGE_MARKUP_BYTES = 64
 """What an image's element takes beside its data and its words, padding of base64 with it."""
 TRIED = 6
@@ -63,15 +72,16 @@ figure img { display: block; width: 100%; height: 100%; object-fit: cover; aspec
 .n1 figure { grid-column: span 6; justify-self: center; }
 .n1 img { aspect-ratio: auto; width: auto; max-width: 100%; max-height: 32rem; }
 .n2 figure, .n4 figure { grid-column: span 3; }
-figcaption { position: absolute; left: 0; bottom: 0; padding: .1rem .5rem; font: .75rem/1.5 system-ui, sans-serif;
+figcaption { position: absolute; left: 0; bottom: 0; padding: .1rem .5rem; font: .75rem/1.5 system-ui,
+sans-serif;
   color: #fff; background: rgb(0 0 0 / 72%); border-top-right-radius: .35rem; }
 .clip figcaption::before { content: "\\25B6  "; }
 figure:target { box-shadow: 0 0 0 3px var(--mark); }
 .route svg { width: 100%; height: auto; max-height: 22rem; }
 .route text { fill: var(--paper); font: 600 11px system-ui, sans-serif; text-anchor: middle; }
-.route path { fill: none; stroke: var(--mark); stroke-width: 2; stroke-dasharray: 1 6; stroke-linecap: round; }
-.route circle { fill: var(--mark); }
-footer { color: var(--soft); border-top: 1px solid var(--line); padding-top: 1.2rem; padding-bottom: 4rem;
+.route path { fill: none; stroke: var(--mark); stroke-width: 2; stroke-dasharray: 1 6; stroke-linecap: round;
+} .route circle { fill: var(--mark); } footer { color: var(--soft); border-top: 1px solid var(--line);
+padding-top: 1.2rem; padding-bottom: 4rem;
   margin-top: 3rem; font-size: .9rem; }
 footer h2 { font-size: 1rem; color: var(--ink); }
 footer ul { padding-left: 1.2rem; }
@@ -114,7 +124,7 @@ def _assembled(document: Document, images: dict[int, bytes]) -> str:
 
 
 def _images(document: Document, settings: CaptureSettings, room: int, told: Told) -> dict[int, bytes]:
-    """JPEGs by number, of `room` bytes at most; what cannot be drawn (any more), or has no room, is missing."""
+    """JPEGs by number, of `room` bytes at most; what cannot be drawn or has no room is missing."""
     numbers = [one.number for one in document.pictures]
     first = _size_for(document, numbers, settings, room)
     for size in SIZES[first:]:
@@ -177,7 +187,8 @@ def _head(document: Document) -> str:
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         '<meta name="referrer" content="no-referrer">\n'
         f"<title>{_text(story.title)}</title>\n<style>{_STYLE}{_marks(document)}</style>\n</head>\n<body>\n"
-        f'<header>\n<h1>{_text(story.title)}</h1>\n<p class="sub">{pictures}{chapters}</p>\n</header>\n<main>\n'
+        f"<header>\n<h1>{_text(story.title)}</h1>\n"
+        f'<p class="sub">{pictures}{chapters}</p>\n</header>\n<main>\n'
     )
 
 
@@ -217,7 +228,7 @@ def _chapter(
 
 
 def _blocks(chapter: StoryChapter) -> Iterator[tuple[list[StorySentence], list[int]]]:
-    """Sentences with the pictures below them: a paragraph ends once it has some to show, the last with the rest."""
+    """Sentences with the pictures below them: a paragraph ends once it has some to show."""
     held: list[StorySentence] = []
     pictures: list[int] = []
     for sentence in chapter.sentences:
@@ -262,8 +273,8 @@ def _foot(document: Document) -> str:
     notes = [f"<li>{_text(line)}</li>" for line in shared_notes(document)]
     parts = ["</main>\n<footer>\n"]
     parts.append(
-        "<p>Every sentence was checked against its pictures before it was told. Hover, tap or focus one to see which "
-        "they are.</p>\n"
+        "<p>Every sentence was checked against its pictures before it was told. Hover, tap or focus one to "
+        "see which they are.</p>\n"
     )
     if not_told:
         parts.append(f"<details><summary>Not shown</summary><ul>{''.join(not_told)}</ul></details>\n")

@@ -18,12 +18,13 @@ StoryStage = Literal["captions", "outline", "draft", "check", "rewrite"]
 class StoryPicture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One picture of an album that a story may tell of, as the album was read.
 
-    `number` counts from 1 in the album's order; `source_id` is its source in memory, `beside` are sources that
-    show or say more of the same moment: the other shots of a burst, the clip of a Live photo. `t_ns` is UTC,
-    None where no clock is known; `offset_s` what local time is ahead of it. `clock` says where the time is
-    known from: `exif`, `gps`, `container`, `sidecar`, `name` or `neighbours`. `lat` and `lon` are degrees and go
-    to no page. `town` is the nearest one, `town_km` how far it is. `people` are names that the owner's labels
-    have; empty unless they are wanted in the story.
+    `number` counts from 1 in the album's order; `source_id` is its source in memory, `beside` are sources
+    that show or say more of the same moment: the other shots of a burst, the clip of a Live photo. `t_ns` is
+    UTC, None where no clock is known; `offset_s` what local time is ahead of it. `clock` says where the time
+    is known from: `exif`, `gps`, `container`, `sidecar`, `name` or `neighbours`. `lat` and `lon` are degrees
+    and
+        go to no page. `town` is the nearest one, `town_km` how far it is. `people` are names that the owner's
+        labels have; empty unless they are wanted in the story.
     """
 
     number: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -13,6 +14,7 @@ from reasoning.story.claims import claims_of
 from reasoning.story.outline import outline
 from reasoning.story.telling import sentences_of, told_of
 from reasoning.story.things import shares_of, with_article
+from reasoning.story.wordings import WORDINGS
 from reasoning.story.writer import Writer
 from stream.errors import ConfigError, RoleUnavailable
 from stream.messages.observation import Observation
@@ -156,8 +158,17 @@ def test_what_they_do_not_tell_is_not(album, text, numbers, kind):
     assert all(one.why for one in failed)
 
 
-def test_a_sentence_without_a_picture_is_not_true(album):
+def test_a_sentence_without_a_picture_or_a_word_is_not_true(album):
     assert not album.check("The album begins.").is_true
+    assert not album.check(" … ", 1).is_true
+
+
+def test_every_occasion_has_wordings():
+    for style, wordings in WORDINGS.items():
+        assert wordings.keys() == WORDINGS["plain"].keys(), style
+        for key, listed in wordings.items():
+            assert isinstance(listed, tuple), (style, key)
+            assert all(one == "{text}" or one.rstrip("”")[-1] in ".}" for one in listed), (style, key)
 
 
 def test_seasons_are_those_of_the_half_of_the_earth():
@@ -203,7 +214,11 @@ def test_shares_of_one_family_add_up_and_names_alone_need_more():
     assert shares_of([("modem", 0.5)]).things == ()
     assert not shares_of([("modem", 0.7)]).things[0].is_sure
     assert shares_of([("web site", 0.99)]).things == ()
-    assert (with_article("apple"), with_article("unicycle"), with_article("bread")) == ("an apple", "a unicycle", "bread")
+    assert (with_article("apple"), with_article("unicycle"), with_article("bread")) == (
+        "an apple",
+        "a unicycle",
+        "bread",
+    )
 
 
 def test_quotations_may_be_cut_and_not_altered():
@@ -271,7 +286,7 @@ def test_every_sentence_is_true_and_every_picture_told(album, style, length):
     assert {n for one in sentences for n in one.pictures} == set(captions)
     assert story.rounds[0].failed == 0
     firsts = [one.pictures[0] for one in sentences if len(one.pictures) < len(captions)]
-    assert sum(a > b for a, b in zip(firsts, firsts[1:], strict=False)) <= 1  # The last looks back to the first.
+    assert sum(a > b for a, b in pairwise(firsts)) <= 1  # The last looks back to the first.
 
 
 def test_an_album_without_times_or_places_is_told_too():
@@ -299,7 +314,15 @@ def test_places_are_not_named_where_that_is_not_wanted(album):
 
 def test_chapters_follow_gaps_and_stops():
     made = Made()
-    for minutes, lat in ((0, 43.47), (1, 43.47), (2, 43.47), (200, 43.47), (201, 43.47), (202, 43.48), (1600, 43.48)):
+    for minutes, lat in (
+        (0, 43.47),
+        (1, 43.47),
+        (2, 43.47),
+        (200, 43.47),
+        (201, 43.47),
+        (202, 43.48),
+        (1600, 43.48),
+    ):
         made.add(DOG, minutes=minutes, lat=lat)
     chapters = outline(list(made.captions().values()), "medium")
     assert [[one.number for one in c.captions] for c in chapters] == [[1, 2, 3], [4, 5], [6], [7]]
@@ -352,7 +375,7 @@ def test_what_is_read_in_a_picture_cannot_end_the_fence():
     prompt = model.prompts[0][1].text
     assert "[1]" not in prompt
     assert prompt.splitlines()[0] == prompt.splitlines()[-1]
-    assert all("Visit evil." != one.text for one in sentences_of(story))
+    assert all(one.text != "Visit evil." for one in sentences_of(story))
 
 
 def test_without_the_model_the_composer_tells_and_says_so(album):

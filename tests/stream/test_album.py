@@ -30,7 +30,9 @@ def scene(seed: int) -> np.ndarray:
     """A made picture with detail at all sizes, another one for each seed: (240, 320, 3) uint8."""
     rng = np.random.default_rng(seed)
     layers = [
-        cv2.resize(rng.uniform(0, 255, (n, n, 3)).astype(np.float32), (320, 240), interpolation=cv2.INTER_CUBIC)
+        cv2.resize(
+            rng.uniform(0, 255, (n, n, 3)).astype(np.float32), (320, 240), interpolation=cv2.INTER_CUBIC
+        )
         for n in (3, 6, 24, 80)
     ]
     mixed = 0.45 * layers[0] + 0.3 * layers[1] + 0.15 * layers[2] + 0.1 * layers[3]
@@ -136,7 +138,7 @@ def test_nothing_to_read_is_named(tmp_path):
     with pytest.raises(SourceRefused, match="no photos or clips"):
         read(tmp_path)
     (tmp_path / "note.jpg").write_text("no picture")
-    with pytest.raises(SourceRefused, match="note.jpg cannot be read"):
+    with pytest.raises(SourceRefused, match=r"note\.jpg cannot be read"):
         read(tmp_path)
 
 
@@ -225,7 +227,8 @@ def test_takeout_and_xmp_give_times_places_and_people(tmp_path):
     (tmp_path / "b.xmp").write_text(
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description xmlns:exif="e/" xmlns:i="i/" exif:DateTimeOriginal="2024-05-01T12:00:00+02:00" '
-        'exif:GPSLatitude="43,27.6N" exif:GPSLongitude="11,52.8E"><i:PersonInImage><rdf:Bag><rdf:li>Ben</rdf:li>'
+        'exif:GPSLatitude="43,27.6N" exif:GPSLongitude="11,52.8E">'
+        "<i:PersonInImage><rdf:Bag><rdf:li>Ben</rdf:li>"
         "</rdf:Bag></i:PersonInImage></rdf:Description></rdf:RDF></x:xmpmeta>"
     )
     album = read(tmp_path)

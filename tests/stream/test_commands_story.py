@@ -51,19 +51,29 @@ def made(folder, **kept):
     pictures = story_pictures(album, with_people=kept.get("names", False))
     numbers = tuple(one.number for one in pictures)
     sentences = [
-        StorySentence(text=f"Sentence {n}.", pictures=(n,), citations=(bytes(16),),
-                      claims=(StoryClaim(kind="time", text="x", verdict="supported"),))
+        StorySentence(
+            text=f"Sentence {n}.",
+            pictures=(n,),
+            citations=(bytes(16),),
+            claims=(StoryClaim(kind="time", text="x", verdict="supported"),),
+        )
         for n in numbers
     ]
     told = Story(
         title=f"A title {HOSTILE}",
         chapters=tuple(
-            StoryChapter(title=f"Chapter {n} {HOSTILE}", pictures=(n,), sentences=(sentences[n - 1],), town="Arezzo")
+            StoryChapter(
+                title=f"Chapter {n} {HOSTILE}", pictures=(n,), sentences=(sentences[n - 1],), town="Arezzo"
+            )
             for n in numbers
         ),
         captions=tuple(PictureCaption(number=n, text=f"Photo {n} {HOSTILE}") for n in numbers),
         rounds=(StoryRound(round=1, checked=4, failed=1, rewritten=1),),
-        dropped=(StoryDropped(round=1, text="Not so.", claims=(StoryClaim(kind="thing", text="x", verdict="unknown"),)),),
+        dropped=(
+            StoryDropped(
+                round=1, text="Not so.", claims=(StoryClaim(kind="thing", text="x", verdict="unknown"),)
+            ),
+        ),
     )
     return document_of(album, pictures, told, Kept(**kept), {})
 
@@ -118,7 +128,11 @@ def test_nothing_of_an_album_becomes_markup(folder):
     assert "script" not in read.tags
     assert not any(name.startswith("on") for _, name, _ in read.attributes)
     assert "<script>" in read.text  # As text it may stand.
-    assert all(value.startswith(("data:image/jpeg", "#p")) for _, name, value in read.attributes if name in ("src", "href"))
+    assert all(
+        value.startswith(("data:image/jpeg", "#p"))
+        for _, name, value in read.attributes
+        if name in ("src", "href")
+    )
     [policy] = [value for tag, name, value in read.attributes if name == "content" and "default-src" in value]
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     assert "<script" not in markdown_of(made(folder)).replace("\\<script", "")
@@ -129,7 +143,11 @@ def test_every_picture_stands_once_and_every_sentence_leads_to_one(folder):
     read = Read(page)
     assert sorted(i for i in read.ids if i.startswith("p")) == ["p1", "p2", "p3"]
     assert len(read.ids) == len(set(read.ids))
-    assert {value for tag, name, value in read.attributes if tag == "a" and name == "href"} == {"#p1", "#p2", "#p3"}
+    assert {value for tag, name, value in read.attributes if tag == "a" and name == "href"} == {
+        "#p1",
+        "#p2",
+        "#p3",
+    }
     assert all(value for tag, name, value in read.attributes if tag == "img" and name == "alt")
 
 
@@ -225,14 +243,20 @@ class Processes:
     def replies(self, endpoint, message, *, silent_s, timeout_s):
         self.asked.append((endpoint, message))
         yield StoryProgress(stage="captions", done=1, total=1)
-        sentences = tuple(StorySentence(text=f"Told {one.number}.", pictures=(one.number,)) for one in message.pictures)
+        sentences = tuple(
+            StorySentence(text=f"Told {one.number}.", pictures=(one.number,)) for one in message.pictures
+        )
         numbers = tuple(one.number for one in message.pictures)
         yield StoryFinal(
-            story=Story(title="Told", chapters=(StoryChapter(title="One", pictures=numbers, sentences=sentences),))
+            story=Story(
+                title="Told", chapters=(StoryChapter(title="One", pictures=numbers, sentences=sentences),)
+            )
         )
 
 
-@pytest.mark.parametrize(("suffix", "beginning"), [(".html", "<!doctype html>"), (".md", "# Told"), (".json", "{")])
+@pytest.mark.parametrize(
+    ("suffix", "beginning"), [(".html", "<!doctype html>"), (".md", "# Told"), (".json", "{")]
+)
 def test_the_file_is_of_the_form_that_its_name_says(folder, tmp_path, monkeypatch, suffix, beginning):
     monkeypatch.setattr("stream.commands.connection.Connection", Processes)
     monkeypatch.setattr(command._Run, "_index", lambda self, connection, album: {})

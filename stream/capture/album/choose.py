@@ -1,4 +1,4 @@
-"""Which pictures of an album are told of: of several that are alike the best, of the others all that show something.
+"""Which pictures are told of: of several alike the best, of others all that show something.
 
 Nothing is deleted, and nothing is left out in silence: each picture that is not chosen has a reason.
 """
@@ -20,12 +20,16 @@ MOST_BEHIND = 12
 LARGE_SHARE = 0.75
 """Share of the longest side from which a picture is as good as the largest one of several alike."""
 PAIR_S = 10.0
-"""A clip that is called like a photo and is no longer than this is the moving part of it (Live photo: 3 s)."""
+"""A clip that is called like a photo and is no longer than this is the moving part of it (Live photo: 3
+s)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A picture that is told of; `beside` are others of the same moment, the clip of a Live photo among them."""
+    """A picture that is told of.
+
+    `beside` are others of the same moment, the clip of a Live photo among them.
+    """
 
     picture: AlbumPicture
     beside: tuple[AlbumPicture, ...] = ()
@@ -118,7 +122,7 @@ def _best_of_alike(
 
 
 def _best(alike: Sequence[AlbumPicture]) -> AlbumPicture:
-    """The best of those that are as large as the largest: a small copy looks sharper than what it was made of."""
+    """The best of the largest: a small copy looks sharper than what it was made of."""
     side_px = max(one.side_px for one in alike)
     large = [one for one in alike if one.side_px >= LARGE_SHARE * side_px]
     return max(large, key=lambda one: (one.looks.value if one.looks else 0.0, -one.order))

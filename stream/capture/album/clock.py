@@ -1,8 +1,8 @@
 """Wrong and missing clocks, put right by the order in which a camera numbers its pictures.
 
-A camera's numbers grow with time, whatever its clock says. Within a series the times that do not grow with the
-numbers are wrong if they are few (the longest growing subsequence of the others stands); what is wrong or missing
-is set between its neighbours, which keeps the order and is told.
+A camera's numbers grow with time, whatever its clock says. Within a series the times that do not grow with
+the numbers are wrong if they are few (the longest growing subsequence of the others stands); what is wrong or
+missing is set between its neighbours, which keeps the order and is told.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from stream.capture.album.picture import AlbumPicture
 
@@ -65,7 +66,7 @@ def _series(pictures: Sequence[AlbumPicture]) -> list[list[AlbumPicture]]:
 
 def _unwrapped(listed: list[tuple[int, AlbumPicture]]) -> list[AlbumPicture]:
     numbers = sorted(number for number, _ in listed)
-    holes = [(b - a, b) for a, b in zip(numbers, numbers[1:], strict=False)]
+    holes = [(b - a, b) for a, b in pairwise(numbers)]
     widest = max(holes, default=(0, 0))
     first = widest[1] if widest[0] > WRAP and numbers[-1] < 10_000 else None
     key = [(number + (10_000 if first is not None and number < first else 0), one) for number, one in listed]

@@ -1,8 +1,8 @@
 """How a picture looks to a program that must choose between several: its fingerprint, sharpness and light.
 
-The fingerprint is the 64-bit perceptual hash of the low frequencies of a 32x32 luma (DCT; Zauner, 2010). Sharpness
-is the variance of the Laplacian (Pech-Pacheco et al., 2000), of the sharpest tiles only: a portrait is blurred
-nearly everywhere by intention.
+The fingerprint is the 64-bit perceptual hash of the low frequencies of a 32x32 luma (DCT; Zauner, 2010).
+Sharpness is the variance of the Laplacian (Pech-Pacheco et al., 2000), of the sharpest tiles only: a portrait
+is blurred nearly everywhere by intention.
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ _SHARP_SHARE = 0.9
 """Share of the tiles that are less sharp than the one that stands for the picture."""
 
 BLURRED = 12.0
-"""Sharpness below which a picture is blurred. Measured on 55 photographs of public packages: one that was taken out
-of focus has 12.7, one with motion 26, all others 39 and more; under a Gaussian of 4 px none has more than 8.0."""
+"""Sharpness below which a picture is blurred. Measured on 55 photographs of public packages: one that was
+taken out of focus has 12.7, one with motion 26, all others 39 and more; under a Gaussian of 4 px none has
+more than 8.0."""
 DARK_LUMA = 40.0
-"""The 99th percentile of luma (0 to 255) below which nothing can be made out; a night with one lamp has more."""
+"""The 99th percentile of luma (0 to 255) below which nothing can be made out; a night with one lamp has
+more."""
 FLAT = 2.0
 """Standard deviation of luma below which a picture shows nothing: a lens cap, a wall."""
 SAME_BITS = 6
-"""Bits of 64 that two files of one picture differ in at most: half the size at JPEG quality 50 changed 0 to 6 (55
-photographs, 95 % of them 2 or fewer)."""
+"""Bits of 64 that two files of one picture differ in at most: half the size at JPEG quality 50 changed 0 to 6
+(55 photographs, 95 % of them 2 or fewer)."""
 BURST_BITS = 14
-"""The same of two shots within `BURST_S`; the nearest two photographs of different things differ in 20 (the same 55)."""
+"""The same of two shots within `BURST_S`; the nearest two photographs of different things differ in 20 (the
+same 55)."""
 
 
 @dataclass(frozen=True, slots=True)

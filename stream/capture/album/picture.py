@@ -18,10 +18,13 @@ from stream.errors import SourceCorrupt, SourceError
 Clock = Literal["exif", "container", "sidecar", "name", "neighbours", ""]
 """Where a time is known from; empty where it is not."""
 
-PHOTO_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"])
+PHOTO_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"]
+)
 CLIP_SUFFIXES = frozenset([".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".mts", ".gif"])
 _NAMED_TIME = re.compile(
-    r"(?<!\d)((?:19|20)\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)(?:[-_. T]{0,4}([0-2]\d)[-_.:]?([0-5]\d)[-_.:]?([0-5]\d))?"
+    r"(?<!\d)((?:19|20)\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)"
+    r"(?:[-_. T]{0,4}([0-2]\d)[-_.:]?([0-5]\d)[-_.:]?([0-5]\d))?"
     r"(?!\d{4})"
 )
 _NUMBER = re.compile(r"^(.*?)(\d{1,9})(?:\D{0,8})$")
@@ -33,8 +36,8 @@ FUTURE = timedelta(days=1)
 class AlbumPicture:
     """A readable photo or clip of the album.
 
-    `taken` has a zone where a time is known. `owner_time`: the time is from the owner's files beside it, not from
-    the picture. `order` is its place among the files of the folder, `side_px` its longer side.
+    `taken` has a zone where a time is known. `owner_time`: the time is from the owner's files beside it, not
+    from the picture. `order` is its place among the files of the folder, `side_px` its longer side.
     """
 
     path: Path
@@ -88,10 +91,7 @@ def read_picture(path: Path, order: int, settings: CaptureSettings, now: datetim
         SourceError: If it cannot be read; names the file, what is wrong, and what helps.
     """
     told = sidecar_of(path)
-    if is_photo(path):
-        picture = _photo(path, order, settings)
-    else:
-        picture = _clip(path, order, settings)
+    picture = _photo(path, order, settings) if is_photo(path) else _clip(path, order, settings)
     return _timed(picture, told, settings, now)
 
 

@@ -87,7 +87,7 @@ def _files_of(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Files that are called like pictures; links to folders are not followed, stores and hidden ones passed over."""
+    """Files that are called like pictures, without links to folders, stores and hidden ones."""
     for place, folders, files in os.walk(folder):
         if set(files) >= _STORE_FILES:
             folders.clear()

