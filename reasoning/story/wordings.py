@@ -18,7 +18,11 @@ _SHARED: dict[str, Sequence[str]] = {
         "Another picture is of {thing}.",
     ),
     "anywhere": ("Here is {thing}.", "One picture shows {thing}.", "There is a picture of {thing}."),
-    "first_thing": ("It shows {thing}.", "In it is {thing}.", "It is a picture of {thing}."),
+    "first_thing": (
+        "The first picture here shows {thing}.",
+        "The first one here is of {thing}.",
+        "In the first one here is {thing}.",
+    ),
     "things": (
         "{n} pictures show {thing}.",
         "Of {thing} there are {n} pictures here.",
