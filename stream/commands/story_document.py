@@ -202,12 +202,10 @@ def not_told_lines(document: Document) -> Iterator[str]:
             instead = f" as picture {one.instead}" if one.instead else ""
             yield f"{one.name}: {one.reason}{instead}"
         return
-    grouped: dict[tuple[str, int], int] = Counter(
-        (one.reason.partition(":")[0], one.instead) for one in document.not_told
-    )
-    for (reason, instead), n in grouped.items():
+    grouped = Counter((one.reason.partition(":")[0], one.instead) for one in document.not_told)
+    for (reason, number), n in grouped.items():
         files = "1 file" if n == 1 else f"{n} files"
-        yield f"{files}: {reason}{f' as picture {instead}' if instead else ''}"
+        yield f"{files}: {reason}{f' as picture {number}' if number else ''}"
 
 
 def shared_notes(document: Document) -> list[str]:

@@ -1,4 +1,4 @@
-"""An album through the real processes: photographs and a clip of the demo, told, asked and looked at in chromium."""
+"""An album through the real processes: photographs of the demo, told, asked and looked at in chromium."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def album(tmp_path_factory):
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, album):
     place = tmp_path_factory.mktemp("told")
-    words = ("story", album, "-o", place / "story.html", "--store", place / "store", "--json", "--idle-exit", 60)
-    return place, json.loads(run(*words))
+    to = ("-o", place / "story.html", "--store", place / "store")
+    return place, json.loads(run("story", album, *to, "--json", "--idle-exit", 60))
 
 
 def test_what_is_told_is_what_the_photographs_show(told):
