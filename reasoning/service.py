@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, cast
@@ -30,6 +30,8 @@ from reasoning.live.watches import Watches
 from reasoning.question import Question
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
+from reasoning.story.telling import telling
+from reasoning.story.writer import Writer
 from reasoning.streaming import Tokens
 from reasoning.turn import MemoryCalls, Turn
 from reasoning.verifier import Verifier
@@ -42,7 +44,9 @@ from stream.errors import (
 from stream.messages.answer import Answer
 from stream.messages.citations import Citations
 from stream.messages.claims import CorrectDone, CorrectPut
+from stream.messages.log import LogAsk, LogRows
 from stream.messages.observation import CommitPut, Observation, Reject
+from stream.messages.story import StoryAsk, StoryFinal, StoryProgress
 from stream.messages.turn import TurnCancel, TurnFinal, TurnOpen
 from stream.process.service import Received, Service
 from stream.process.surroundings import Surroundings
@@ -72,6 +76,8 @@ class ReasoningService(Service):
         self._unkept: deque[bytes] = deque(maxlen=MAX_DIALOGUES)
         self._model: LanguageModel | None = None
         self._rephraser: Rephraser | None = None
+        self._breaker: Breaker | None = None
+        self._telling = 0
         self._unrephrased = ""
         self._rephrasing = 0
         self._said: queue.SimpleQueue[tuple[bytes, str]] = queue.SimpleQueue()
@@ -95,6 +101,7 @@ class ReasoningService(Service):
         self.on(TurnOpen, self._open)
         self.on(TurnCancel, self._cancel)
         self.on(CorrectPut, self._correct)
+        self.on(StoryAsk, self._tell_story)
 
     def _open_outbox(self) -> None:
         """What an earlier process left is sent; without an outbox questions are answered all the same."""
@@ -133,6 +140,7 @@ class ReasoningService(Service):
         media_dir = self.surroundings.store_dir / "media" if own.pictures else None
         plan = ContextPlan(own.at_once, own.slice_s, is_grouped=own.context_plan)
         breaker = Breaker(model, own.failures, own.pause_s, plan=plan)
+        self._breaker = breaker
         self._rephraser, self._unrephrased = Rephraser(breaker, self._settings, media_dir, verifier), ""
         self.log.info("language_model", model=model.model_id)
 
@@ -151,7 +159,7 @@ class ReasoningService(Service):
 
     def drain(self) -> bool:
         """Waits for the questions that are being answered."""
-        return not self._turns
+        return not self._turns and not self._telling
 
     def close(self) -> None:
         """Lets go of the language model and of the bus."""
@@ -246,6 +254,46 @@ class ReasoningService(Service):
         if not isinstance(error, OmniRecallError):
             error = OmniRecallError(f"the correction could not be made: {type(error).__name__}")
         received.fail(error)
+
+    def _tell_story(self, received: Received) -> None:
+        """Tells an album, a step at a time: what is asked meanwhile waits for no story."""
+        self.metrics.count("stories")
+        self._telling += 1
+        own = self._settings.llm
+
+        def is_late() -> bool:
+            ends_at_ns = received.envelope.deadline_ns
+            return self.draining or bool(ends_at_ns and self.clock.now_ns() > ends_at_ns)
+
+        wish, breaker = received.message.wish, self._breaker
+        writer = (
+            Writer(breaker, wish, own.deadline_s, own.max_tokens, is_late) if breaker is not None else None
+        )
+        self._tell_story_on(received, telling(received.message, self._rows, writer))
+
+    def _tell_story_on(self, received: Received, steps: Iterator[StoryProgress | StoryFinal]) -> None:
+        def stepped(told: StoryProgress | StoryFinal) -> None:
+            received.reply(told)
+            if isinstance(told, StoryFinal) or self.draining:
+                self._telling -= 1
+            else:
+                self._tell_story_on(received, steps)
+
+        def failed(error: BaseException) -> None:
+            self._telling -= 1
+            self.log.warning("story_failed", error=type(error).__name__)
+            if not isinstance(error, OmniRecallError):
+                error = OmniRecallError(f"the story could not be told: {type(error).__name__}")
+            received.fail(error)
+
+        self.lane("stories").submit(next, steps, done=stepped, failed=failed)
+
+    def _rows(self, ask: LogAsk) -> LogRows:
+        """A page of memory's log, over the connection of the thread that asks."""
+        if not hasattr(self._callers, "memory"):
+            self._callers.memory = Caller(self.surroundings.run_dir, "memory", self.name)
+        caller: Caller = self._callers.memory
+        return caller.ask_for(LogRows, ask, timeout_s=max(30.0, self._settings.memory_timeout_s))
 
     def _rephrase(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
         """Says an answer in the model's words, in a lane of its own: no other question waits for that."""

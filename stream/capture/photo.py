@@ -51,7 +51,9 @@ _FORMATS = tuple(
 """Imported by name, since Pillow itself loads a plugin only once another has failed."""
 _HEAD_BYTES = 32
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIF_FORMAT = "HEIF"
 _ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_MAKE, _MODEL = 0x010F, 0x0110
 _TAKEN = ((0x9003, 0x9011, 0x9291), (0x9004, 0x9012, 0x9292))
 """Time, offset and fraction of a second: of the original, else of when it was digitised."""
 _TURNS = {
@@ -75,7 +77,7 @@ class Photo:
 
     `taken` has a zone where a time is known; `zone_from` says where that is known from:
     `exif`, `gps`, `settings` or `machine`. `lat` and `lon` are degrees, north and east.
-    `n_pictures` counts those in the file; the first is read.
+    `n_pictures` counts those in the file; the first is read. `camera` is its make and model.
     """
 
     codec: str
@@ -86,6 +88,7 @@ class Photo:
     lat: float | None = None
     lon: float | None = None
     n_pictures: int = 1
+    camera: str = ""
 
     @property
     def time_zone(self) -> str:
@@ -116,21 +119,34 @@ def is_photo(path: Path) -> bool:
 
     Raises:
         SourceGone: If it may not be read.
-        SourceRefused: If it is a HEIF picture, which needs a decoder that is not here.
     """
     try:
         with place_of(path).open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise named(path, error) from error
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF:
-        raise SourceRefused(f"{uri_of(path)} is a HEIC photo, which is not read", remedy="export it as JPEG")
-    return (
+    return _is_heif(head) or (
         head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*"))
         or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
         or (head[:2] == b"BM" and head[6:10] == bytes(4))
         or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"))
     )
+
+
+def _is_heif(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF
+
+
+def _formats_of(path: Path) -> tuple[str, ...]:
+    """What Pillow may take a file for. The decoder of HEIF is loaded with the first file that needs it."""
+    with place_of(path).open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not _is_heif(head):
+        return _FORMATS
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return (_HEIF_FORMAT,)
 
 
 def look(path: Path, settings: CaptureSettings) -> Photo:
@@ -143,8 +159,8 @@ def look(path: Path, settings: CaptureSettings) -> Photo:
     """
     with _opened(path, settings) as image:
         codec = str(image.format or "").lower()
-        # The further pictures of an MPO are depth, or light: of the same.
-        n_pictures = 1 if codec == "mpo" else int(getattr(image, "n_frames", 1))
+        # The further pictures of an MPO or a HEIC are depth, or light: of the same.
+        n_pictures = 1 if codec in ("mpo", "heif") else int(getattr(image, "n_frames", 1))
         exif = _exif(image)
         width_px, height_px = image.size
         if _orientation(image, exif) > 4:  # 5 to 8 lie on their side.
@@ -153,7 +169,9 @@ def look(path: Path, settings: CaptureSettings) -> Photo:
         image.load()
         taken, zone_from = taken_at(exif.get("exif", {}), exif.get("gps", {}), settings.photo_time_zone)
         lat, lon = position(exif.get("gps", {}))
-        return Photo(codec, width_px, height_px, taken, zone_from, lat, lon, n_pictures)
+        main = exif.get("main", {})
+        camera = " ".join(filter(None, (_text(main.get(tag))[:60] for tag in (_MAKE, _MODEL))))
+        return Photo(codec, width_px, height_px, taken, zone_from, lat, lon, n_pictures, camera)
 
 
 def pixels(path: Path, max_side_px: int, settings: CaptureSettings) -> Pixels:
@@ -190,7 +208,7 @@ def _opened(path: Path, settings: CaptureSettings) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Of sizes, which are refused below, and of damaged EXIF.
-            with Image.open(place_of(path), formats=_FORMATS) as image:
+            with Image.open(place_of(path), formats=_formats_of(path)) as image:
                 width_px, height_px = image.size
                 if width_px * height_px > settings.max_pixels:
                     raise _too_large(f"{uri} has {width_px} x {height_px} pixels")

@@ -38,6 +38,7 @@ from stream.commands import (
     snapshot,
     status,
     stop,
+    story,
     timeline,
     token,
     watch,
@@ -81,6 +82,7 @@ app.command("correct")(correct.correct)
 app.command("search")(search.search)
 app.command("clip")(clip.clip)
 app.command("timeline")(timeline.timeline)
+app.command("story")(story.story)
 app.command("export")(export.export)
 app.command("reindex")(reindex.reindex)
 app.command("watch")(watch.watch)

@@ -7,6 +7,7 @@ on the way of every question.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -83,6 +84,12 @@ class Connection:
                 raise
             self.run_dir = self._start()
             return self._caller(endpoint).ask_for(kind, message, timeout_s=timeout_s, trace_id=trace_id)
+
+    def replies(
+        self, endpoint: str, message: Message, *, silent_s: float, timeout_s: float
+    ) -> Iterator[Message]:
+        """The replies of one role to a request that has several; as `Caller.replies`."""
+        return self._caller(endpoint).replies(message, silent_s=silent_s, timeout_s=timeout_s)
 
     def roles(self) -> StatusRoles:
         """Every process and every source that is being read."""

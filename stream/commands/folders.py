@@ -19,7 +19,7 @@ from stream.errors import ConfigError
 MEDIA_SUFFIXES = frozenset(
     """
     .mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .vob .mxf
-    .jpg .jpeg .png .webp .tif .tiff .bmp
+    .jpg .jpeg .png .webp .tif .tiff .bmp .heic .heif .avif .gif
     .wav .mp3 .m4a .aac .flac .ogg .oga .opus .wma .aif .aiff .amr
     """.split()  # noqa: SIM905 - a list this long is read more easily as text
 )

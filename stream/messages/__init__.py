@@ -3,7 +3,7 @@
 `docs/protocol.md` is generated from this package (`python -m tools.write_protocol`).
 """
 
-from stream.messages import control, forget, log, media, people, places, retention, turn, views, watch
+from stream.messages import control, forget, log, media, people, places, retention, story, turn, views, watch
 from stream.messages.act import Act
 from stream.messages.answer import Answer, Sentence
 from stream.messages.citations import Citations, ShownItem
@@ -63,6 +63,7 @@ __all__ = [
     "people",
     "places",
     "retention",
+    "story",
     "turn",
     "views",
     "watch",

@@ -110,6 +110,42 @@ class Caller:
             remedy="omnirecall status shows what the processes are doing",
         )
 
+    def replies(
+        self, message: Message, *, silent_s: float, timeout_s: float, trace_id: bytes = b""
+    ) -> Iterator[Message]:
+        """Sends a request and yields its replies as they come; who has the last one stops listening.
+
+        Args:
+            message: The request.
+            silent_s: The longest wait for one reply.
+            timeout_s: Seconds until the request's deadline.
+            trace_id: Of what it is asked for.
+
+        Raises:
+            OmniRecallError: As `ask`.
+        """
+        if not (self._run_dir / self.endpoint).exists():
+            raise RoleUnavailable(f"the {self.endpoint} process is not running", remedy="omnirecall status")
+        deadline_ns = time.time_ns() + int(timeout_s * 1e9)
+        envelope = self._sender.envelope(message, trace_id=trace_id, deadline_ns=deadline_ns)
+        self._socket.send_multipart(encode(message, envelope), copy=True)
+        ends_at = time.monotonic() + timeout_s
+        heard_s = time.monotonic()
+        while (now_s := time.monotonic()) < min(ends_at, heard_s + silent_s):
+            if not self._socket.poll(max(1, int((min(ends_at, heard_s + silent_s) - now_s) * 1000))):
+                continue
+            reply = self._receive()
+            if reply is None or reply.envelope.reply_to != envelope.message_id:
+                continue
+            if isinstance(reply.message, ErrorReply):
+                raise error_of(reply.message)
+            heard_s = time.monotonic()
+            yield reply.message
+        raise DeadlineExceeded(
+            f"{self.endpoint} said nothing more of {message.TOPIC}",
+            remedy="omnirecall status shows what the processes are doing",
+        )
+
     @contextmanager
     def _polled(self, pid: int) -> Iterator[Callable[[int], int]]:
         """How to wait for a message, at most so many milliseconds; raises once the process has ended."""

@@ -234,11 +234,19 @@ def test_damaged_photos_are_named(tmp_path, data):
         probe(tmp_path / "p.jpg")
 
 
-def test_heic_is_named(tmp_path):
-    (tmp_path / "p.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
-    with pytest.raises(SourceRefused, match="HEIC") as caught:
-        probe(tmp_path / "p.heic")
-    assert "JPEG" in caught.value.remedy
+def test_heic_is_read_and_a_damaged_one_named(tmp_path):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    write_photo(tmp_path / "p.heic", nature(3, 320, 240), None, {0x9003: TAKEN, 0x9011: "+02:00"}, GPS)
+    found = probe(tmp_path / "p.heic", SETTINGS)
+    assert (found.container, found.tracks[0].width_px, found.tracks[0].height_px) == ("heif", 320, 240)
+    assert (round(found.lat, 3), found.time_zone) == (43.467, "+02:00")
+    shown = pixels(tmp_path / "p.heic", 0, SETTINGS)
+    assert np.abs(shown.astype(int) - nature(3, 320, 240)).mean() < 12
+    (tmp_path / "q.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(SourceCorrupt):
+        probe(tmp_path / "q.heic")
 
 
 def test_damaged_exif_costs_no_picture(tmp_path):
