@@ -89,7 +89,7 @@ class _held:
     """Keeps a store from its processes: the supervisor's lock and the writer's."""
 
     def __init__(self, store_dir: Path) -> None:
-        from stream.process.supervisor import take_lock
+        from stream.process.store_lock import take_lock
 
         try:
             self._lock = take_lock(store_dir)

@@ -49,7 +49,7 @@ def drained(reader) -> list:
     """Everything that a reader gives, taken as it comes."""
     reader.start()
     found = []
-    until_s = time.monotonic() + 30
+    until_s = time.monotonic() + 300
     while time.monotonic() < until_s:
         item = reader.ring.take()
         if item is not None:
