@@ -24,7 +24,7 @@ from memory.snapshot.restore import restore
 from memory.snapshot.take import take as take_snapshot
 from stream.errors import Corrupt, SchemaTooNew, StoreBusy, StoreError
 from stream.messages import Act
-from stream.process.supervisor import take_lock
+from stream.process.store_lock import take_lock
 from tests.memory.test_memory_forget import Forgetting, filled, traces
 
 S = 1_000_000_000

@@ -17,7 +17,7 @@ from stream.errors import RoleUnavailable, SchemaTooNew, TooLarge
 from stream.messages.control import StatusAsk, StatusMemory, StatusRoles
 from stream.messages.observation import MarkAsk, MarkLast
 from stream.process.start import ensure_running, is_running
-from stream.process.supervisor import take_lock
+from stream.process.store_lock import take_lock
 from stream.wire.bus import Subscriber
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
