@@ -28,7 +28,7 @@ class Listening:
         self._service = service
         self._cancelled = cancelled
         self._asked = b""
-        self._machine = TurnMachine(settings, new_id, service.clock.now_ns() // MS_NS)
+        self._machine = TurnMachine(settings, new_id, self._utc_ms(), self._utc_ms)
         self._bus = Subscriber(service.surroundings.run_dir, (EventVoice.TOPIC, EventUtterance.TOPIC))
         service.wake_at(self._bus.socket)
         service.on(TurnPlaying, self._playing)
@@ -72,6 +72,9 @@ class Listening:
             if event.phase == "open":
                 self._asked = event.turn_id
             self._service.publish(event)
+
+    def _utc_ms(self) -> int:
+        return self._service.clock.now_ns() // MS_NS
 
     def _now_ns(self) -> int:
         return self._service.clock.monotonic_ns()

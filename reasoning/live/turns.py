@@ -58,11 +58,20 @@ class TurnMachine:
         settings: Names, bounds, thresholds.
         new_id: Makes ids of turns.
         epoch: Later than all that an earlier machine gave.
+        utc_ms: What time it is. A new epoch is no earlier than that: pages begin to count at the time when
+            their gateway began, which may be later than this machine did.
     """
 
-    def __init__(self, settings: TurnSettings, new_id: Callable[[], bytes], epoch: int = 0) -> None:
+    def __init__(
+        self,
+        settings: TurnSettings,
+        new_id: Callable[[], bytes],
+        epoch: int = 0,
+        utc_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._settings = settings
         self._new_id = new_id
+        self._utc_ms = utc_ms
         self._sources: dict[tuple[bytes, int], _Source] = {}
         self._own = OwnVoice(int(settings.echo_s * S_NS), settings.echo_likeness)
         self._speaks: int | None = None
@@ -179,7 +188,7 @@ class TurnMachine:
         if not wanted.wants:
             source.ignored.append(now_ns)
             return self._event("ignored", at, wanted.reason, text=text)
-        self.epoch = self._least = self.epoch + 1
+        self.epoch = self._least = max(self.epoch + 1, self._utc_ms())
         source.question, source.answered_ns = wanted.text, None
         source.ignored.clear()
         return self._event("open", at, wanted.reason, text=wanted.text, turn_id=self._new_id())
@@ -206,7 +215,7 @@ class TurnMachine:
         return heard_ns is not None and now_ns - heard_ns < self._settings.echo_memory_s * S_NS
 
     def _cancel(self, at: Heard, reason: str, now_ns: int) -> EventTurn:
-        self.epoch = self._least = self.epoch + 1
+        self.epoch = self._least = max(self.epoch + 1, self._utc_ms())
         self._speaks = self._ducked = None
         self._own.ended(now_ns)
         for source in self._sources.values():

@@ -220,3 +220,14 @@ def test_500_interleavings_no_word_of_a_cancelled_turn_and_no_duck_that_stays():
                 assert client.accepted[before:] == [] or client.accepted[-1] >= cancelled
     assert min(ducks, cancels, resumed) > 250, "the interleavings must meet what they are about"
     assert tokens > 10_000
+
+
+def test_its_turns_are_newer_than_a_page_that_began_to_count_after_it():
+    machine = TurnMachine(TurnSettings(), lambda: b"t", epoch=1000, utc_ms=lambda: 5000)
+    told = machine.utterance("What is on the table?", Heard(b"s" * 16, 1, 0), 1_000_000_000, 10_000_000_000)
+    assert [event.phase for event in told] == ["open"]
+    assert told[0].turn_epoch == 5000
+    machine.opened(5007)
+    machine.playing("started", 5007, "A cup is.", 11_000_000_000)
+    told = machine.talk("down", b"s" * 16, 12_000_000_000)
+    assert [(event.phase, event.turn_epoch) for event in told] == [("cancel", 5008)]
