@@ -32,8 +32,6 @@ FeedState = Literal["starting", "reading", "lost", "paused"]
 NewReader = Callable[[TrackRecord], LiveReader]
 VIDEO_TRACK, AUDIO_TRACK = 0, 1
 """Track numbers of a live source, whatever its containers call them."""
-LEAD_NS = 2_000_000_000
-"""A source begins this long before it was opened: what it sends first was recorded earlier."""
 NAP_S = 0.2
 BAD_IN_A_ROW = 200
 """Packets without a picture or a sound after which a source is opened anew."""
@@ -75,6 +73,8 @@ class Feed:
         self.records: dict[int, TrackRecord] = {}
         self.taps: Mapping[int, Tap] = {}
         self.began_ns: int | None = None
+        self.is_placed = False
+        """Whether position 0 is known: that of the first that came."""
         self.n_opened = 0
         self.refused: SourceRefused | None = None
         self.failure: Exception | None = None
@@ -192,7 +192,7 @@ class Feed:
         begins_ns = self._clock.monotonic_ns()
         with self._source.opened(self._is_wanted) as opened:
             if self.began_ns is None:
-                self.began_ns = max(begins_ns, self._clock.monotonic_ns() - LEAD_NS) - LEAD_NS
+                self.began_ns = begins_ns
             streams = self._streams(opened)
             self.n_opened += 1
             self._live, self._tapped = LiveClock(), {}
@@ -224,9 +224,26 @@ class Feed:
     def _take_burst(self, burst: Burst, held: list[tuple[Packet[Any], int]], opened: Opened) -> None:
         if burst.newest_ns is not None:
             self._live.anchor(burst.newest_ns, burst.arrival_ns)
+        if held and not self.is_placed:
+            held[:] = self._place_zero(held, opened)
         for packet, arrival_ns in held:
             self._take(packet, arrival_ns, opened)
         held.clear()
+
+    def _place_zero(
+        self, held: list[tuple[Packet[Any], int]], opened: Opened
+    ) -> list[tuple[Packet[Any], int]]:
+        """Position 0 is that of the first that came, so that nothing seems to be missing before it."""
+        stamps = [_media_ns(packet, packet.pts) for packet, _ in held if packet.pts is not None]
+        first_ns = min(arrival_ns for _, arrival_ns in held)
+        offset_ns = self._live.offset_ns
+        if opened.is_timed and offset_ns is not None and stamps:
+            first_ns = min(stamp for stamp in stamps if stamp is not None) + offset_ns
+            self._live.anchor(-offset_ns, -first_ns)  # What was at `first_ns` is at 0.
+        self.began_ns = (self.began_ns or 0) + first_ns
+        self.is_placed = True
+        self._changed()
+        return [(packet, arrival_ns - first_ns) for packet, arrival_ns in held]
 
     def _is_wanted(self) -> bool:
         return not self._is_stopped and self.status.state != "paused"

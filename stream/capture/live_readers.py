@@ -157,6 +157,10 @@ class LiveAudio(AudioReader):
     def _begin(self, pts_ns: int) -> None:
         """A grid that begins where sound begins again: what lies before it was told as missed."""
         first = sample_near(pts_ns)
+        if not self._end_ns and pts_ns <= SILENT_S * 1e9:
+            first = 0  # Pictures came first by a moment.
+        elif not self._end_ns:
+            self.missed.add(Missed(0, first * NS_PER_SAMPLE, "there was no sound yet"))
         self.missed.end(first * NS_PER_SAMPLE)
         self._grid = SampleGrid(self.settings.chunk_samples, int(SILENT_S * AUDIO_RATE_HZ), begin=first)
 

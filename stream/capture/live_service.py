@@ -146,7 +146,7 @@ class LiveService(CaptureService):
         """Commits the source once its tracks are known, and again when more of them are met."""
         feed = self._feed
         fresh = [number for number in feed.records if number not in self._committed]
-        if not fresh or feed.began_ns is None:
+        if not fresh or feed.began_ns is None or not feed.is_placed:
             return
         if self._origin is None:
             self._began_ns = feed.began_ns
@@ -272,6 +272,7 @@ class LiveService(CaptureService):
         return msgspec.structs.replace(
             super()._state(state, reason, remedy, frames, sound),
             kind=kind_of(self._open.uri) or "",
+            source_id=source_id_of(self._open.uri),
             endpoint=self.name,
             since_ns=since_ns,
             gaps=max((reader.missed.n for reader in self._feed.readers.values()), default=0),

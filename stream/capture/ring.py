@@ -122,6 +122,14 @@ class Ring(Generic[I]):
             lost, self._lost = self._lost, None
             return lost
 
+    def discard(self) -> None:
+        """Drops what waits, counted: nobody will take it."""
+        with self._room:
+            for item in self._items:
+                self._drop(item)
+            self._items.clear()
+            self._bytes = 0
+
     def close(self) -> None:
         """Wakes a waiting reader and takes nothing more; what waits may still be taken."""
         with self._room:

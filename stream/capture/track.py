@@ -193,6 +193,8 @@ class Track:
     def close(self, reason: str) -> None:
         """Stops, and tells perception that nothing more will come."""
         self.stop()
+        if self._origin.policy == "latest":
+            self._send_last()
         if not self.finished and not self.ended and self._gate.stream_epoch:
             if self.reader is not None:
                 self._tell_missed(self.reader.missed.waiting(), None)
@@ -214,6 +216,14 @@ class Track:
         lost = self.reader.ring.take_lost()
         gap_ns = lost.stretch_ns if isinstance(lost, SoundItem) else None
         self._tell("eof", self.partial or (OVERLOAD if gap_ns else ""), gap_ns)
+
+    def _send_last(self) -> None:
+        """Sends what credit still allows of a live track; the rest is dropped and counted."""
+        if self._holder:
+            while self._send_next():
+                pass
+        if self.reader is not None:
+            self.reader.ring.discard()
 
     def _send_next(self) -> bool:
         """Sends what was missed and the next item, in order, as far as credit allows; whether it was one."""

@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from stream.capture.addresses import kind_of, public
+from stream.capture.addresses import kind_of, public, source_id_of
 from stream.capture.settings import CaptureSettings
 from stream.config import Config, load_config
 from stream.disk import free_bytes
@@ -439,8 +439,10 @@ class Supervisor:
         name = f"capture-{digest}"
         self._capture_of[message.uri] = name
         self.sources.pop(message.uri, None)
-        kind = kind_of(message.uri) or ""
-        self.sources[message.uri] = SourceState(uri=message.uri, state="starting", kind=kind, live=is_live)
+        kind, source_id = kind_of(message.uri) or "", source_id_of(message.uri) if is_live else b""
+        self.sources[message.uri] = SourceState(
+            uri=message.uri, state="starting", kind=kind, live=is_live, source_id=source_id
+        )
         arguments = msgspec.to_builtins(message)
         if is_live:
             pause = self.live.pause_of(message.uri)

@@ -86,7 +86,7 @@ def test_a_hole_ends_the_segment_and_the_next_one_is_read_after_a_gap_with_its_r
     stage.turns(1.0)
     push_all(stage, 1, recorded(1.0, width=160, height=96, seed=3))
     for media in ("video", "audio"):
-        (gap,) = stage.until(lambda media=media: stage.missed(media))
+        gap = stage.until(lambda media=media: stage.missed(media))[0]
         assert gap.state == "lost"
         assert "2 chunk(s) did not arrive" in gap.reason
         assert gap.gap1_ns - gap.gap0_ns > 0.5 * S
@@ -117,8 +117,8 @@ def test_a_pause_takes_nothing_and_is_a_gap_that_says_so(stage, webm):
     stage.tell(SourcePause(uri="browser:kitchen", paused=False))
     stage.until(lambda: stage.state("lost"))
     push_all(stage, 1, webm)
-    gap = stage.until(lambda: stage.missed("video"))[0]
-    assert (gap.state, gap.reason) == ("paused", "paused by the owner: dinner")
+    gap = stage.until(lambda: [one for one in stage.missed("video") if one.state == "paused"])[0]
+    assert gap.reason == "paused by the owner: dinner"
     assert gap.gap1_ns - gap.gap0_ns >= 1.0 * S
     stage.until(lambda: len(stage.frames) > before)
 

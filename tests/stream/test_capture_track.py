@@ -400,3 +400,14 @@ def test_a_track_whose_file_went_away_has_no_end():
     assert bench.track.gone.message == "f.mp4 is not there"
     bench.track.close("closed")
     assert bench.states() == ["closed"]
+
+
+def test_what_waits_when_a_live_track_is_closed_is_sent_or_counted_as_dropped():
+    bench = Bench(n=4, policy="latest", ends=False)
+    bench.track.begin()
+    bench.credit(7, 3)
+    bench.track.close("over")
+    counts = bench.track.counts()
+    assert (counts.read, counts.sent, counts.dropped, counts.waiting) == (4, 3, 1, 0)
+    closed = bench.sent[-1]
+    assert (closed.state, closed.read, closed.dropped) == ("closed", 4, 1)
