@@ -8,6 +8,7 @@ makes it a question: the answer cites when the same was said before. A question 
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -113,13 +114,27 @@ def answers_by_voice_and_the_citation_plays(page):
     until_page(page, f"document.querySelectorAll('#transcript .heard').length > {before}", LONG_S)
     page.keyboard.up(" ")
     answered(page, 1)
-    page.click(".cites .moment")
-    until_page(page, "document.querySelector('#player-video').currentTime > 0.5", LONG_S)
-    page.keyboard.press("Escape")
+    plays(page)
+
+
+def plays(page):
+    """Plays the first moment of an answer. Of what was said just now a clip is kept once its event has ended."""
+    ends_s = time.monotonic() + LONG_S
+    while True:
+        page.click(".cites .moment")
+        try:
+            until_page(page, "document.querySelector('#player-video').currentTime > 0.5", 15.0)
+            return
+        except AssertionError:
+            if time.monotonic() > ends_s:
+                raise
+        finally:
+            page.keyboard.press("Escape")
+            page.wait_for_selector("dialog[open]", state="detached")
 
 
 def answers_what_is_typed(page):
-    n = page.locator(".answered").count()
+    n = page.locator(".answered .said:not(.waiting)").count()
     page.fill("#question", "What did the voice say about winter?")
     page.press("#question", "Enter")
     answered(page, n + 1)

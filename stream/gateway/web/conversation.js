@@ -149,7 +149,7 @@ export class Conversation {
     const turn = this.turns.get(epoch);
     if (!turn || turn.isOver) return;
     turn.isOver = true;
-    if (!turn.hasWords) turn.said.textContent = "";
+    if (!turn.hasWords) turn.said.remove();
     turn.box.append(el("p", { class: "hint" }, "Stopped."));
     this._stopShown();
   }
