@@ -27,11 +27,16 @@ SHORT_NS = 120_000_000_000
 
 
 def tell_gaps(asking: Asking, answer: Answer) -> list[str]:
-    """Sentences on the gaps that bear on an answer, the longest first; one more for the rest."""
+    """Sentences on the gaps that bear on an answer, in order of time; one more for the rest.
+
+    Told are the longest pause, the longest loss and the longest of the others, then what is longest.
+    """
     if not answer.coverage.gaps or (answer.verdict == "answered" and not names_stretch(asking)):
         return []
     gaps = _joined([gap for gap in answer.coverage.gaps if not gap.lost and _is_then(asking, gap)])
     gaps.sort(key=lambda gap: gap.pts0_ns - gap.pts1_ns)
+    longest = {_sort_of(gap): gap for gap in reversed(gaps)}.values()
+    gaps.sort(key=lambda gap: gap not in longest)
     told = [_told(gap, asking.now()) for gap in sorted(gaps[:MOST_TOLD], key=_when)]
     if more := gaps[MOST_TOLD:]:
         seconds = sum(gap.pts1_ns - gap.pts0_ns for gap in more) / 1e9
@@ -74,6 +79,10 @@ def _joined(gaps: Sequence[Gap]) -> list[Gap]:
         else:
             found.append(gap)
     return found
+
+
+def _sort_of(gap: Gap) -> str:
+    return next((start for start in (PAUSED, LOST) if gap.reason.startswith(start)), "")
 
 
 def _kind(reason: str) -> str:

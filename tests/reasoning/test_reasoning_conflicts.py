@@ -209,6 +209,18 @@ def test_a_pause_and_a_loss_are_told_apart_each_with_its_reason(ask, said):
     assert " was paused from 14:03 to 14:13 (by the owner: guests)" in told
 
 
+def test_a_short_pause_is_told_beside_many_long_losses(ask, said):
+    losses = [
+        gap_at(10 + n, 0, 300, pts0_ns=n * 3600 * S, pts1_ns=(n * 3600 + 300) * S, reason="lost: it ended")
+        for n in range(4)
+    ]
+    pause = gap_at(15, 0, 5, pts0_ns=20_000 * S, pts1_ns=20_005 * S, reason="paused by the owner")
+    coverage = Coverage(gaps=(*losses, pause))
+    told = ask("What was said about the parcel?", said, coverage=coverage, t0_ns=0).notices
+    assert [" was paused " in one for one in told] == [False, False, True, False]
+    assert told[-1] == "2 more such stretches (600 s)"
+
+
 def test_gaps_that_meet_are_one_and_many_are_counted(ask, said):
     first, second = gap_at(14, 2, 60), gap_at(14, 3, 60, pts0_ns=120 * S, pts1_ns=180 * S)
     others = [
