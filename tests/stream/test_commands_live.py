@@ -49,6 +49,7 @@ def test_lan_means_tls_on_every_address_and_a_host_goes_before_it():
     assert chosen == []
 
 
+@pytest.mark.system  # The configuration has the sections of all packages.
 def test_the_settings_of_lan_are_a_configuration_that_may_listen():
     from stream.config import load_config
     from stream.gateway.service import check_reach

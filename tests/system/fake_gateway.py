@@ -96,7 +96,7 @@ class FakeGateway:
     def state(self, **more: Any) -> None:
         """Tell the state, as the gateway does each second."""
         self.say(
-            {"type": "state", "ready": True, "roles": ROLES, "sources": self.sources, "store": None, **more}
+            {"type": "state", "ready": True, "roles": ROLES, "sources": self.sources, "store": STORE, **more}
         )
 
     def _run(self) -> None:
@@ -214,6 +214,10 @@ def _signed_in(is_right: bool) -> Response:
     return answer
 
 
+STORE = {
+    "bytes": {"log": 4_200_000, "media": 900_000, "views": 0, "spool": 0},
+    "counts": {"observations": 12},
+}
 ROLES = [
     {
         "role": name,

@@ -118,7 +118,7 @@ def answers_by_voice_and_the_citation_plays(page):
 
 
 def plays(page):
-    """Plays the first moment of an answer. Of what was said just now a clip is kept once its event has ended."""
+    """Plays the first moment of an answer. Of what was just said a clip is there once its event has ended."""
     ends_s = time.monotonic() + LONG_S
     while True:
         page.click(".cites .moment")

@@ -117,8 +117,11 @@ sys.meta_path.insert(0, _Absent())
 
 @pytest.mark.system
 def test_streams_tests_pass_without_the_other_packages(tmp_path):
-    for folder in ("stream", "configs", "tests/stream", "tests/data"):
+    for folder in ("stream", "configs", "docs", "tests/stream", "tests/data"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
+    (tmp_path / "tools").mkdir()
+    for tool in ("__init__", "live_media", "write_http"):  # Of stream alone, and tested with it.
+        shutil.copy(ROOT / "tools" / f"{tool}.py", tmp_path / "tools")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for conftest in ("tests/conftest.py",):
         if (ROOT / conftest).exists():

@@ -88,5 +88,6 @@ function roleRow(role) {
 
 function storeWords(store) {
   const counts = Object.entries(store.counts ?? {}).filter(([, n]) => n).slice(0, 6).map(([what, n]) => `${n} ${what.replaceAll("_", " ")}`);
-  return [store.bytes === undefined ? "" : `The store holds ${bytes(store.bytes)}`, ...counts].filter(Boolean).join(" · ");
+  const held = Object.values(store.bytes ?? {}).reduce((sum, n) => sum + n, 0);
+  return [held ? `The store holds ${bytes(held)}` : "", ...counts].filter(Boolean).join(" · ");
 }
