@@ -4,6 +4,8 @@ import { momentUrl, pictureUrl } from "./api.js";
 import { byId, el, icon, setText } from "./dom.js";
 import { momentTime, sourceName } from "./times.js";
 
+const JUST_NOW_MS = 5 * 60_000;
+
 /** Where a moment plays: the gateway says so itself, and says null where there is nothing to play. */
 function playUrl(item) {
   if (item.play === null || item.play?.uri === null) return "";
@@ -54,6 +56,11 @@ function titleOf(item) {
   return { utterance: "Said", seen_text: "Written", frame: "Seen", shot: "Seen", view: "Seen", gap: "Not recorded", exchange: "Asked before" }[item.kind] ?? "Moment";
 }
 
+/** Whether its event may still be going on: the clip of an event is kept when that has ended. */
+function isJustNow(item) {
+  return Date.now() - Date.parse(item?.t1 ?? item?.t0 ?? "") < JUST_NOW_MS;
+}
+
 function tellPlain() {
   const video = byId("player-video");
   video.hidden = true;
@@ -66,7 +73,10 @@ function tellPlain() {
     picture.alt = `Picture of ${momentTime(shown)}`;
   }
   byId("player-plain").hidden = false;
-  setText(byId("player-plain"), url ? "No clip was kept of this moment. This is its picture, with its time and words." : "No clip and no picture were kept of this moment. These are its time and words.");
+  const missing = url ? "No clip was kept of this moment." : "No clip and no picture were kept of this moment.";
+  const left = url ? "This is its picture, with its time and words." : "These are its time and words.";
+  const perhaps = isJustNow(shown) ? " Where clips are kept, it can be played once what is going on has ended." : "";
+  setText(byId("player-plain"), `${missing}${perhaps} ${left}`);
 }
 
 /** A card for a moment: thumbnail, time, words; it plays when pressed. */
