@@ -113,7 +113,7 @@ def test_a_pause_takes_nothing_and_is_a_gap_that_says_so(stage, webm):
     told = stage.push(0, len(webm), b"x")
     assert (told.paused, told.restart, told.window) == (True, True, 0)
     before = len(stage.frames)
-    stage.turns(1.0)
+    stage.turns(3.0)  # Longer than the 2.5 s that were pushed at once: positions go by the clock again.
     stage.tell(SourcePause(uri="browser:kitchen", paused=False))
     stage.until(lambda: stage.state("lost"))
     push_all(stage, 1, webm)
