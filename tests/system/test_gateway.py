@@ -179,7 +179,7 @@ def test_a_note_is_found_and_forgotten_for_good(house, owner):
 
 
 def test_a_browser_is_seen_paused_and_let_go(house, address, owner):
-    chunks = recorded(3.0)
+    chunks = recorded(8.0)
     head = struct.Struct(">BBIIQ")
     with live(house, address) as socket:
         told_until(socket, "state")
@@ -188,6 +188,7 @@ def test_a_browser_is_seen_paused_and_let_go(house, address, owner):
         assert opened["source"] == "browser:test"
         for index, body in enumerate(chunks):
             socket.send(head.pack(1, 1, 0, index, time.time_ns()) + body)
+            time.sleep(0.1)  # As a recorder sends them: not all at once.
         pushed = told_until(socket, "pushed")[-1]
         assert pushed["window"] > 0
 
