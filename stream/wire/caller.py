@@ -89,26 +89,16 @@ class Caller:
             RoleUnavailable: If the endpoint's socket does not exist, or `pid` has ended.
             OmniRecallError: The error that the other side replied with.
         """
-        if not (self._run_dir / self.endpoint).exists():
-            raise RoleUnavailable(f"the {self.endpoint} process is not running", remedy="omnirecall status")
-        deadline_ns = time.time_ns() + int(timeout_s * 1e9)
-        envelope = self._sender.envelope(message, trace_id=trace_id, deadline_ns=deadline_ns)
-        self._socket.send_multipart(encode(message, envelope, parts), copy=True)
-        ends_at = time.monotonic() + timeout_s
+        ends_at_s = time.monotonic() + timeout_s
+        message_id = self._send(message, parts, timeout_s, trace_id)
         with self._polled(pid) as poll:
-            while (left_s := ends_at - time.monotonic()) > 0:
-                if not poll(max(1, int(left_s * 1000))):
-                    continue
-                reply = self._receive()
-                if reply is None or reply.envelope.reply_to != envelope.message_id:
-                    continue
-                if isinstance(reply.message, ErrorReply):
-                    raise error_of(reply.message)
-                return reply
-        raise DeadlineExceeded(
-            f"{self.endpoint} did not answer {message.TOPIC} within {timeout_s:g} s",
-            remedy="omnirecall status shows what the processes are doing",
-        )
+            reply = self._next(message_id, ends_at_s, poll)
+        if reply is None:
+            raise DeadlineExceeded(
+                f"{self.endpoint} did not answer {message.TOPIC} within {timeout_s:g} s",
+                remedy="omnirecall status shows what the processes are doing",
+            )
+        return reply
 
     def replies(
         self, message: Message, *, silent_s: float, timeout_s: float, trace_id: bytes = b""
@@ -124,27 +114,37 @@ class Caller:
         Raises:
             OmniRecallError: As `ask`.
         """
-        if not (self._run_dir / self.endpoint).exists():
-            raise RoleUnavailable(f"the {self.endpoint} process is not running", remedy="omnirecall status")
-        deadline_ns = time.time_ns() + int(timeout_s * 1e9)
-        envelope = self._sender.envelope(message, trace_id=trace_id, deadline_ns=deadline_ns)
-        self._socket.send_multipart(encode(message, envelope), copy=True)
-        ends_at = time.monotonic() + timeout_s
-        heard_s = time.monotonic()
-        while (now_s := time.monotonic()) < min(ends_at, heard_s + silent_s):
-            if not self._socket.poll(max(1, int((min(ends_at, heard_s + silent_s) - now_s) * 1000))):
-                continue
-            reply = self._receive()
-            if reply is None or reply.envelope.reply_to != envelope.message_id:
-                continue
-            if isinstance(reply.message, ErrorReply):
-                raise error_of(reply.message)
-            heard_s = time.monotonic()
+        ends_at_s = time.monotonic() + timeout_s
+        message_id = self._send(message, (), timeout_s, trace_id)
+        poll = self._socket.poll
+        while reply := self._next(message_id, min(ends_at_s, time.monotonic() + silent_s), poll):
             yield reply.message
         raise DeadlineExceeded(
             f"{self.endpoint} said nothing more of {message.TOPIC}",
             remedy="omnirecall status shows what the processes are doing",
         )
+
+    def _send(self, message: Message, parts: Sequence[OutPart], timeout_s: float, trace_id: bytes) -> bytes:
+        """Sends a request; the id by which its replies are known."""
+        if not (self._run_dir / self.endpoint).exists():
+            raise RoleUnavailable(f"the {self.endpoint} process is not running", remedy="omnirecall status")
+        deadline_ns = time.time_ns() + int(timeout_s * 1e9)
+        envelope = self._sender.envelope(message, trace_id=trace_id, deadline_ns=deadline_ns)
+        self._socket.send_multipart(encode(message, envelope, parts), copy=True)
+        return envelope.message_id
+
+    def _next(self, message_id: bytes, until_s: float, poll: Callable[[int], int]) -> Decoded | None:
+        """The next reply to a request; None if none has come by then. Raises the error that is one."""
+        while (left_s := until_s - time.monotonic()) > 0:
+            if not poll(max(1, int(left_s * 1000))):
+                continue
+            reply = self._receive()
+            if reply is None or reply.envelope.reply_to != message_id:
+                continue
+            if isinstance(reply.message, ErrorReply):
+                raise error_of(reply.message)
+            return reply
+        return None
 
     @contextmanager
     def _polled(self, pid: int) -> Iterator[Callable[[int], int]]:
