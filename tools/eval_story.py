@@ -3,10 +3,9 @@
 Errors (wrong count, object, place, time, order; invented person, speech) are planted into drafts over real
 photos; the loop checks every sentence against the pictures. Beside it the control: as many sentences
 rewritten, without looking at the pictures: those that the rest of the draft supports least
-(`reasoning.verifier`). What
-    perception says of the photos is made here by the same networks as in the video process. `--album DIR`
-    (repeatable) adds folders with times of their own: their composed stories are looked at for coverage,
-    order and stops.
+(`reasoning.verifier`). What perception says of the photos is made here by the same networks as in the video
+process. `--album DIR` (repeatable) adds folders with times of their own: their composed stories are looked at
+for coverage, order and stops.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from reasoning.story.telling import sentences_of, told_of
 from reasoning.story.things import shares_of
 from reasoning.verifier import Premise, Verifier
 from stream.capture.album.picture import PHOTO_SUFFIXES
-from stream.capture.album.read import MOST_PIXELS, content_id, read_album
+from stream.capture.album.read import MOST_PIXELS, read_album
+from stream.capture.probe import ContentHash
 from stream.capture.settings import CaptureSettings
 from stream.commands.story_album import story_pictures
 from stream.messages.story import Story, StoryAsk, StoryFinal, StoryPicture, StoryWish
@@ -116,7 +116,7 @@ def label_table(photos: Sequence[Path], seen: Perceived) -> list[tuple[str, floa
     for least in (0.25, 0.35, 0.5, 0.6, 0.8, 0.9):
         right = said = 0
         for path in known:
-            labels = seen.by_source[content_id(path)][0].payload["labels"]
+            labels = seen.by_source[ContentHash(path).all()][0].payload["labels"]
             things = shares_of([(n, s) for n, s in labels]).things  # type: ignore[attr-defined]
             if things and things[0].share >= least:
                 said += 1

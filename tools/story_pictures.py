@@ -15,8 +15,8 @@ from perception.video.labels import LABELS_PRODUCER, LabelHead, caption
 from perception.video.observations import listed
 from perception.video.seen_text import ShotReader, TextRules
 from perception.video.text_networks import PaddleText
-from stream.capture.album.read import content_id
 from stream.capture.photo import pixels
+from stream.capture.probe import ContentHash
 from stream.capture.settings import CaptureSettings
 from stream.messages.observation import ID_BYTES, Observation
 from stream.models import model_file
@@ -41,7 +41,7 @@ class Perceived:
     def add(self, photos: Sequence[Path]) -> None:
         """Looks at photos that were not seen before."""
         for path in photos:
-            source_id = content_id(path)
+            source_id = ContentHash(path).all()
             if source_id not in self.by_source:
                 self.by_source[source_id] = self._observations(path, source_id)
 

@@ -2,8 +2,7 @@
 
 A caption is what a sentence is checked against. It is made from the observations of the picture's own source;
 where a draft says more of a picture than that holds, it is refined: the other shots of the same moment are
-looked
-    at too.
+looked at too.
 """
 
 from __future__ import annotations

@@ -162,8 +162,6 @@ class _Look:
         counts = {float(len(self._cited))}
         if noun == "clip":
             return {float(sum(one.picture.media == "clip" for one in self._cited))}
-        if len(self._cited) == len(self._setting.chapter):
-            counts.add(float(len(self._setting.chapter)))
         first, last = self._cited[0].number, self._cited[-1].number
         if first == self._setting.album[0].number and last == self._setting.album[-1].number:
             counts.add(float(len(self._setting.album)))
@@ -176,7 +174,7 @@ class _Look:
                     for one in self._cited
                 )
                 if showing != len(self._cited):
-                    counts = {float(showing)} | ({c for c in counts if c == showing})
+                    counts = {float(showing)}
         return counts
 
     def _is_counted(self, claim: Claim) -> bool:
@@ -217,17 +215,18 @@ class _Look:
         return "unknown", "no place is known of its pictures"
 
     def _distance(self, claim: Claim) -> Found:
-        known = [d for one in self._ways() if (d := one) is not None]
+        known = self._ways()
         for metres in known:
             if abs(metres - claim.value) <= max(30.0, NEAR_SHARE * metres):
                 return "supported", ""
         return ("contradicted", f"it is {known[0]:.0f} m") if known else ("unknown", "no positions are known")
 
-    def _ways(self) -> list[float | None]:
-        """Metres from the picture before the first one, and between the first and the last."""
-        before = self._before()
-        ways = [distance_m(before, self._cited[0])] if before is not None else []
-        return [*ways, distance_m(self._cited[0], self._cited[-1]) if len(self._cited) > 1 else None]
+    def _ways(self) -> list[float]:
+        """Metres from the picture before the first one, and between the first and the last, where known."""
+        before, first, last = self._before(), self._cited[0], self._cited[-1]
+        ways = [distance_m(before, first) if before is not None else None]
+        ways += [distance_m(first, last) if last is not first else None]
+        return [metres for metres in ways if metres is not None]
 
     def _before(self) -> Caption | None:
         earlier = [one for one in self._setting.album if one.number < self._cited[0].number]
@@ -271,14 +270,16 @@ class _Look:
 
     def _order(self, claim: Claim) -> Found:
         first, last = self._cited[0].number, self._cited[-1].number
-        ends = {self._setting.album[0].number, self._setting.chapter[0].number, first}
+        album, chapter = self._setting.album, self._setting.chapter
+        # "The album begins" is of the album alone; "the first one here" may be of the chapter.
+        stretches = (album,) if claim.noun else (album, chapter)
         if claim.sort in ("before", "after", "then"):
             return self._two_things(claim)
         if claim.sort == "first":
-            is_first = first in ends - {first} or first == min(ends)
+            is_first = first in (stretch[0].number for stretch in stretches)
             return ("supported", "") if is_first else ("contradicted", "other pictures come before")
         if claim.sort == "last":
-            is_last = last in (self._setting.album[-1].number, self._setting.chapter[-1].number)
+            is_last = last in (stretch[-1].number for stretch in stretches)
             return ("supported", "") if is_last else ("contradicted", "other pictures come after")
         if claim.sort == "later":
             if first > self._setting.told_through or (
@@ -331,7 +332,7 @@ class _Look:
         towns = {one.picture.town.lower() for one in self._cited if one.picture.town}
         if claim.noun == "name" and told in towns:
             return "supported", ""
-        if claim.sort == "kind" and any(stem(claim.noun) in _written_stems(one) for one in self._cited):
+        if claim.sort == "kind" and any(stem(claim.noun) in one.stems for one in self._cited):
             return "supported", ""
         return "unknown", "who is in a picture is known from the owner's labels only"
 
@@ -364,10 +365,6 @@ def is_quoted(quote: str, text: str) -> bool:
 
 def _letters(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
-
-
-def _written_stems(one: Caption) -> frozenset[str]:
-    return frozenset(stem(word) for sentence in one.written for word in words(sentence))
 
 
 def _minutes(hour: str) -> int:

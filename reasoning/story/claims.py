@@ -156,7 +156,7 @@ class _Reading:
     def _amounts(self) -> Iterator[Claim]:
         for place, one in enumerate(self._words):
             value = self._number(place)
-            is_vague = one.low in _VAGUE_NUMBERS or (one.low == "some" and False)
+            is_vague = one.low in _VAGUE_NUMBERS
             if place in self._taken or (value is None and not is_vague):
                 continue
             head = self._head(place + 1)
@@ -184,9 +184,7 @@ class _Reading:
         low = self._words[place].low
         if low == "both":
             return 2.0
-        if low in ("one", "second", "hundred"):
-            return None
-        if low in ("half",):
+        if low in ("one", "second", "hundred", "half"):
             return None
         if low in NUMBER_WORDS:
             return float(NUMBER_WORDS[low])
@@ -313,6 +311,7 @@ class _Reading:
 
     def _orders(self) -> Iterator[Claim]:
         lows = [one.low for one in self._words]
+        whole = next((word for word in ("album", "story") if word in lows), "")
         for place, one in enumerate(self._words):
             if one.low in ("before", "after", "then"):
                 yield Claim("order", one.text, one.low, at=one.at)
@@ -329,7 +328,7 @@ class _Reading:
             ):
                 sort = "last" if one.low in ("last", "finally", "ends", "ended") else "first"
                 if one.low in ("first", "last", "finally") or place + 1 < len(lows):
-                    yield Claim("order", one.text, sort, at=one.at)
+                    yield Claim("order", one.text, sort, noun=whole, at=one.at)
             elif one.low in ("next", "later", "follows", "follow", "followed", "afterwards"):
                 yield Claim("order", one.text, "later", at=one.at)
             elif one.low in ("earlier", "previously"):

@@ -16,6 +16,7 @@ from reasoning.story.captions import Caption
 from reasoning.story.outline import Chapter, distance_m
 from reasoning.story.things import with_article
 from reasoning.story.wordings import WORDINGS, Wordings
+from reasoning.words import NUMBER_WORDS
 from stream.messages.story import StoryWish
 from stream.wire.bounds import shortened
 
@@ -23,21 +24,8 @@ QUOTE_CHARS = 90
 """Characters of a quotation; what is longer is cut."""
 MOST_JOINED = 3
 """Pictures with a thing of their own that one sentence tells of, where the story is of medium length."""
-SMALL = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-]
+SMALL = tuple(NUMBER_WORDS)[:13]
+"""Numbers that are written out, from zero to twelve."""
 
 
 @dataclass(frozen=True)

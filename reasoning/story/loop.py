@@ -1,9 +1,9 @@
 """The loop: a draft is checked sentence by sentence, and only what fails is written anew.
 
 Round by round: what each sentence claims is looked at; for claims that the captions leave open, these are
-    refined with the other shots of the moment and looked at again; a sentence that still fails gives way to
-    what can be said of its pictures. It ends when nothing fails, when a round fails as often as the one
-    before, or after `MOST_ROUNDS`.
+refined with the other shots of the moment and looked at again; a sentence that still fails gives way to
+what can be said of its pictures. It ends when nothing fails, when a round fails as often as the one
+before, or after `MOST_ROUNDS`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The outline: where chapters begin, by gaps in time, changes of place, and what the pictures show.
 
 A gap in time ends a chapter where it is long beside the gaps around it: Platt, Czerwinski and Field
-    (PhotoTOC, 2003), log(gap) >= K + mean of log(gap) over ten gaps to either side, K = log 17. A stop ends
-    where the next picture is more than 200 m from the middle of the stop (stay points of Li et al., 2008).
-    Where nothing is known of time or place, the content decides: labels before and after are compared as
-    TextTiling compares words (Hearst, 1997).
+(PhotoTOC, 2003), log(gap) >= K + mean of log(gap) over ten gaps to either side, K = log 17. A stop ends
+where the next picture is more than 200 m from the middle of the stop (stay points of Li et al., 2008).
+Where nothing is known of time or place, the content decides: labels before and after are compared as
+TextTiling compares words (Hearst, 1997).
 """
 
 from __future__ import annotations

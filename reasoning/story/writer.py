@@ -1,8 +1,8 @@
 """A language model as the writer of a story: it gets captions and gives sentences, each with its pictures.
 
 It decides nothing: pictures it does not name are told by the composer, and each of its sentences is checked
-    as any other draft is. Captions are data between marks that they cannot know
-    (`reasoning.language.prompt`).
+as any other draft is. Captions are data between marks that they cannot know
+(`reasoning.language.prompt`).
 """
 
 from __future__ import annotations

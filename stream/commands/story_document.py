@@ -1,8 +1,8 @@
 """A story with its album, as Markdown, as JSON, and in a few lines for the terminal.
 
 What is shared is poor in facts by default: numbers of pictures in place of file names, times to the minute as
-    the story tells them, no positions. JSON is for the owner's programs and has the file names; it is no page
-    to send.
+the story tells them, no positions. JSON is for the owner's programs and has the file names; it is no page
+to send.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from stream.messages.story import Story, StoryPicture
 if TYPE_CHECKING:
     from stream.capture.album.choose import Chosen
     from stream.capture.album.read import Album
+
+
+UNREAD = "told by time and place alone"
+"""What becomes of files that the store did not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,17 @@ class NotTold:
 
 @dataclass(frozen=True)
 class Document:
-    """All that a page is made of. `chosen` and `pictures` go by number: the first has number 1."""
+    """All that a page is made of. `chosen` and `pictures` go by number: the first has number 1.
+
+    `notes` name no file; `unread` are the files that the store did not take, by name, with the reason.
+    """
 
     story: Story
     chosen: tuple[Chosen, ...]
     pictures: tuple[StoryPicture, ...]
     not_told: tuple[NotTold, ...]
     notes: tuple[str, ...]
+    unread: tuple[tuple[str, str], ...]
     kept: Kept
     n_files: int = 0
     captions: Mapping[int, str] = field(default_factory=dict)
@@ -75,14 +83,13 @@ def document_of(
         NotTold(one.path.name, one.reason, numbers.get(one.instead, 0) if one.instead is not None else 0)
         for one in album.left_out
     ]
-    notes = [*album.notes, *story.notes]
-    notes += [f"{path.name} was told by its time alone: {why}" for path, why in unread.items()]
     return Document(
         story=story,
         chosen=album.chosen,
         pictures=tuple(pictures),
         not_told=tuple(not_told),
-        notes=tuple(notes),
+        notes=(*album.notes, *story.notes),
+        unread=tuple((path.name, why) for path, why in unread.items()),
         kept=kept,
         n_files=len(album.pictures) + sum(one.reason.startswith("cannot be read") for one in not_told),
         captions={one.number: one.text for one in story.captions},
@@ -149,7 +156,7 @@ def to_json(document: Document) -> dict[str, Any]:
             }
             for one in story.dropped
         ],
-        "notes": list(document.notes),
+        "notes": notes_of(document),
     }
 
 
@@ -190,8 +197,8 @@ def markdown_of(document: Document) -> str:
     if document.not_told:
         lines += ["", "## Not shown", ""]
         lines += [f"- {_plain(line)}" for line in not_told_lines(document)]
-    if document.notes:
-        lines += ["", "## Notes", "", *(f"- {_plain(note)}" for note in shared_notes(document))]
+    if notes := shared_notes(document):
+        lines += ["", "## Notes", "", *(f"- {_plain(note)}" for note in notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -208,12 +215,17 @@ def not_told_lines(document: Document) -> Iterator[str]:
         yield f"{files}: {reason}{f' as picture {number}' if number else ''}"
 
 
+def notes_of(document: Document) -> list[str]:
+    """All notes, with the names of the files that they are about."""
+    return [*document.notes, *(f"{name} {UNREAD}: {why}" for name, why in document.unread)]
+
+
 def shared_notes(document: Document) -> list[str]:
     """The notes as they may be shared: without names of files where these are not kept."""
     if document.kept.metadata:
-        return list(document.notes)
-    names = {one.picture.path.name for one in document.chosen}
-    return [note for note in document.notes if note.split(" ", 1)[0] not in names]
+        return notes_of(document)
+    n = len(document.unread)
+    return [*document.notes, *([f"{'1 file' if n == 1 else f'{n} files'} {UNREAD}"] if n else [])]
 
 
 def _plain(text: str) -> str:
@@ -234,7 +246,7 @@ def summary(document: Document, target: Path | None) -> Iterator[str]:
         yield f"  round {one.round}: {one.checked} sentences looked at, {one.failed} not true and not told"
     for reason, n in reasons(document):
         yield f"  not shown: {n}, {clean(reason)}"
-    for note in document.notes:
+    for note in notes_of(document):
         yield f"  note: {clean(note)}"
     if target is not None:
         yield f"wrote {target}"

@@ -72,16 +72,17 @@ figure img { display: block; width: 100%; height: 100%; object-fit: cover; aspec
 .n1 figure { grid-column: span 6; justify-self: center; }
 .n1 img { aspect-ratio: auto; width: auto; max-width: 100%; max-height: 32rem; }
 .n2 figure, .n4 figure { grid-column: span 3; }
-figcaption { position: absolute; left: 0; bottom: 0; padding: .1rem .5rem; font: .75rem/1.5 system-ui,
-sans-serif;
+figcaption { position: absolute; left: 0; bottom: 0; padding: .1rem .5rem;
+  font: .75rem/1.5 system-ui, sans-serif;
   color: #fff; background: rgb(0 0 0 / 72%); border-top-right-radius: .35rem; }
 .clip figcaption::before { content: "\\25B6  "; }
 figure:target { box-shadow: 0 0 0 3px var(--mark); }
 .route svg { width: 100%; height: auto; max-height: 22rem; }
 .route text { fill: var(--paper); font: 600 11px system-ui, sans-serif; text-anchor: middle; }
-.route path { fill: none; stroke: var(--mark); stroke-width: 2; stroke-dasharray: 1 6; stroke-linecap: round;
-} .route circle { fill: var(--mark); } footer { color: var(--soft); border-top: 1px solid var(--line);
-padding-top: 1.2rem; padding-bottom: 4rem;
+.route path { fill: none; stroke: var(--mark); stroke-width: 2; stroke-dasharray: 1 6;
+  stroke-linecap: round; }
+.route circle { fill: var(--mark); }
+footer { color: var(--soft); border-top: 1px solid var(--line); padding-top: 1.2rem; padding-bottom: 4rem;
   margin-top: 3rem; font-size: .9rem; }
 footer h2 { font-size: 1rem; color: var(--ink); }
 footer ul { padding-left: 1.2rem; }

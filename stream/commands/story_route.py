@@ -1,7 +1,7 @@
 """A sketch of the route: the stops of an album as dots and a line between them, without a map.
 
 Positions are those of chapters, put onto a coarse grid of the sketch itself: it tells the shape of a way, not
-    where it was, and carries neither scale nor north.
+where it was, and carries neither scale nor north.
 """
 
 from __future__ import annotations

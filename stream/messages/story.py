@@ -21,10 +21,9 @@ class StoryPicture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `number` counts from 1 in the album's order; `source_id` is its source in memory, `beside` are sources
     that show or say more of the same moment: the other shots of a burst, the clip of a Live photo. `t_ns` is
     UTC, None where no clock is known; `offset_s` what local time is ahead of it. `clock` says where the time
-    is known from: `exif`, `gps`, `container`, `sidecar`, `name` or `neighbours`. `lat` and `lon` are degrees
-    and
-        go to no page. `town` is the nearest one, `town_km` how far it is. `people` are names that the owner's
-        labels have; empty unless they are wanted in the story.
+    is known from: `exif`, `container`, `sidecar`, `name` or `neighbours`. `lat` and `lon` are degrees
+    and go to no page unless that is asked for. `town` is the nearest one, `town_km` how far it is. `people`
+    are names that the owner's labels have; empty unless they are wanted in the story.
     """
 
     number: int

@@ -312,6 +312,19 @@ def test_places_are_not_named_where_that_is_not_wanted(album):
     assert "metres" not in told
 
 
+def test_the_first_of_a_chapter_is_first_there_and_not_of_the_album():
+    made = Made().add(DOG).add(CAT, lat=43.6).add(CUP, lat=43.6).add(DOG, lat=43.8).add(CAT, lat=43.8)
+    known = made.captions()
+    setting = Setting(list(known.values()), [known[2], known[3]], 1)
+    assert check("The first picture here shows a cat.", [known[2]], setting).is_true
+    assert not check("The album begins with a cat.", [known[2]], setting).is_true
+    assert not check("The first picture here shows an espresso.", [known[3]], setting).is_true
+    story = made.tell()
+    assert len(story.chapters) == 3
+    assert story.rounds[0].failed == 0
+    assert sum("first" in one.text.lower() for one in sentences_of(story)) >= 3
+
+
 def test_chapters_follow_gaps_and_stops():
     made = Made()
     for minutes, lat in (

@@ -46,7 +46,7 @@ def write_album(folder, count=3):
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
 
 
-def made(folder, **kept):
+def made(folder, unread=None, **kept):
     album = read_album(folder, SETTINGS, lambda done, total: None)
     pictures = story_pictures(album, with_people=kept.get("names", False))
     numbers = tuple(one.number for one in pictures)
@@ -75,7 +75,7 @@ def made(folder, **kept):
             ),
         ),
     )
-    return document_of(album, pictures, told, Kept(**kept), {})
+    return document_of(album, pictures, told, Kept(**kept), unread or {})
 
 
 def draw(document, max_bytes=4_000_000):
@@ -176,6 +176,17 @@ def test_what_is_not_shown_is_listed_with_its_reason(folder):
     told = to_json(document)
     assert {one["file"] for one in told["left_out"]} == {"broken.jpg", "twin.jpg"}
     assert "broken.jpg: cannot be read" in draw(made(folder, metadata=True))
+
+
+def test_notes_name_files_only_where_names_are_kept(folder):
+    (folder / "secret-name-0.jpg").rename(folder / "secret name 0.jpg")
+    unread = {folder / "secret name 0.jpg": "has too many pixels", folder / "secret-burst.jpg": "went away"}
+    document = made(folder, unread)
+    for shared in (draw(document), markdown_of(document).replace("\\", "")):
+        assert "2 files told by time and place alone" in shared
+        assert "secret" not in shared
+    assert "secret name 0.jpg told by time and place alone: has too many pixels" in to_json(document)["notes"]
+    assert "secret-burst.jpg" in draw(made(folder, unread, metadata=True))
 
 
 def test_json_has_every_sentence_with_its_citations_verdict_and_round(folder):

@@ -32,6 +32,9 @@ def in_order(pictures: Sequence[AlbumPicture]) -> tuple[list[AlbumPicture], list
     Those whose time is not known and cannot be told from neighbours come last, in the order of the files.
     """
     notes: list[str] = []
+    n_ahead = sum(one.is_ahead for one in pictures)
+    if n_ahead:
+        notes.append(f"{_pictures(n_ahead)} had a clock that is ahead of now: not believed")
     repaired: dict[int, AlbumPicture] = {one.order: one for one in pictures}
     for series in _series(pictures):
         for one in _put_right(series, notes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -37,7 +37,8 @@ class AlbumPicture:
     """A readable photo or clip of the album.
 
     `taken` has a zone where a time is known. `owner_time`: the time is from the owner's files beside it, not
-    from the picture. `order` is its place among the files of the folder, `side_px` its longer side.
+    from the picture. `is_ahead`: its own clock told a time that is not yet, which is not believed. `order` is
+    its place among the files of the folder, `side_px` its longer side.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class AlbumPicture:
     taken: datetime | None = None
     clock: Clock = ""
     owner_time: bool = False
+    is_ahead: bool = False
     lat: float | None = None
     lon: float | None = None
     camera: str = ""
@@ -54,12 +56,6 @@ class AlbumPicture:
     side_px: int = 0
     length_s: float = 0.0
     source_id: bytes = b""
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def local(self) -> datetime | None:
-        """What the clock on the wall said, without a zone."""
-        return self.taken.replace(tzinfo=None) if self.taken is not None else None
 
     @property
     def t_ns(self) -> int | None:
@@ -108,7 +104,6 @@ def _photo(path: Path, order: int, settings: CaptureSettings) -> AlbumPicture:
         camera=photo.camera,
         side_px=max(photo.width_px, photo.height_px),
         looks=looks_of(pixels(path, LOOKED_AT_PX, settings)),
-        notes=photo.notes[1:] if photo.zone_from else photo.notes,
     )
 
 
@@ -123,7 +118,7 @@ def _clip(path: Path, order: int, settings: CaptureSettings) -> AlbumPicture:
             offset = datetime.strptime(probe.time_zone, "%z").tzinfo if ":" in probe.time_zone else None
             taken = taken.astimezone(offset)
         else:
-            taken = taken.astimezone()
+            taken = _zoned(taken, settings)
     return AlbumPicture(
         path=path,
         media="clip",
@@ -170,10 +165,9 @@ def shown(picture: AlbumPicture, max_side_px: int, settings: CaptureSettings) ->
 
 def _timed(picture: AlbumPicture, told: Sidecar, settings: CaptureSettings, now: datetime) -> AlbumPicture:
     """The same with what lies beside it: for a time or a place that the file itself has not."""
-    notes = list(picture.notes)
     taken, clock, owner_time = picture.taken, picture.clock, False
-    if taken is not None and taken > now + FUTURE:
-        notes.append(f"its clock said {taken:%Y-%m-%d}, which is not yet")
+    is_ahead = taken is not None and taken > now + FUTURE
+    if is_ahead:
         taken, clock = None, ""
     if taken is None and told.taken is not None and _zoned(told.taken, settings) <= now + FUTURE:
         taken, clock, owner_time = _zoned(told.taken, settings), "sidecar", True
@@ -187,10 +181,10 @@ def _timed(picture: AlbumPicture, told: Sidecar, settings: CaptureSettings, now:
         taken=taken,
         clock=clock,
         owner_time=owner_time,
+        is_ahead=is_ahead,
         lat=lat,
         lon=lon,
         people=told.people,
-        notes=tuple(notes),
     )
 
 
@@ -219,7 +213,6 @@ def _named_time(stem: str) -> datetime | None:
     return time if time.year >= 1990 else None
 
 
-def refusal(error: SourceError) -> str:
+def refusal(error: SourceError, path: Path) -> str:
     """Why a file is left out, in words without its path."""
-    words = error.message
-    return words.partition(" ")[2] if words.startswith("/") else words
+    return error.message.removeprefix(f"{path} ")

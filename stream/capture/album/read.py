@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -13,16 +12,15 @@ from pathlib import Path
 from stream.capture.album.choose import Chosen, LeftOut, choose
 from stream.capture.album.clock import in_order
 from stream.capture.album.picture import CLIP_SUFFIXES, PHOTO_SUFFIXES, AlbumPicture, read_picture, refusal
+from stream.capture.probe import ContentHash
 from stream.capture.settings import CaptureSettings
 from stream.errors import SourceError, SourceGone, SourceRefused
-from stream.messages.observation import ID_BYTES
 
 MOST_PICTURES = 5000
 """Files of one album; of more the first are read, and it is said."""
 MOST_PIXELS = 256_000_000
 """A picture of an album may be larger than one of a film: JPEGs are decoded at the size that is wanted."""
 _STORE_FILES = frozenset(("log.sqlite", "writer.lock"))
-_HASH_BYTES = 1 << 20
 
 Told = Callable[[int, int], None]
 """Told how many files were looked at, of how many."""
@@ -65,9 +63,11 @@ def read_album(folder: Path, settings: CaptureSettings, told: Told, now: datetim
     left_out: list[LeftOut] = []
     for order, path in enumerate(files):
         try:
-            pictures.append(replace(read_picture(path, order, settings, now), source_id=content_id(path)))
+            pictures.append(
+                replace(read_picture(path, order, settings, now), source_id=ContentHash(path).all())
+            )
         except SourceError as error:
-            left_out.append(LeftOut(path, f"cannot be read: {refusal(error)}"))
+            left_out.append(LeftOut(path, f"cannot be read: {refusal(error, path)}"))
         told(order + 1, len(files))
     if not pictures:
         first = f": {left_out[0].path.name} {left_out[0].reason}" if left_out else ""
@@ -105,15 +105,3 @@ def _natural(path: Path) -> tuple[object, ...]:
     return tuple(
         (0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts
     )
-
-
-def content_id(path: Path) -> bytes:
-    """What the store calls a file: the blake2b-128 of its bytes."""
-    digest = hashlib.blake2b(digest_size=ID_BYTES)
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_HASH_BYTES):
-                digest.update(block)
-    except OSError as error:
-        raise SourceGone(f"{path} went away: {error.strerror}") from error
-    return digest.digest()

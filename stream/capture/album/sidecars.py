@@ -1,7 +1,7 @@
 """What lies beside a photo: Google Takeout's JSON and XMP, with the time, the place and the people of it.
 
 Both are written by programs of others: they are bounded in size, an XML document with a type declaration is
-    not read at all (entities), and of everything only times, positions and names are taken, as data.
+not read at all (entities), and of everything only times, positions and names are taken, as data.
 """
 
 from __future__ import annotations
