@@ -82,7 +82,7 @@ class Condition:
     def fits_kind(self, kind: str) -> bool:
         """Whether an observation of a kind can be what is waited for."""
         kinds = KINDS[self.sense]
-        return not kinds or kind in kinds or (self.sense == "said" and kind in ("message", "turn", "chat"))
+        return not kinds or kind in kinds
 
 
 def read_condition(question: str) -> Condition:
@@ -100,9 +100,9 @@ def read_condition(question: str) -> Condition:
         sense, what, is_mention = "written", _READ.sub(" ", text), True
     elif said := _SAID.match(text):
         sense, is_mention = "said", True
-        named = [word for word in said["who"].split() if word.casefold() not in _ANYBODY]
+        who = [word for word in said["who"].split() if word.casefold() not in _ANYBODY]
         passive = re.search(r"(?:is|are) mentioned", text)
-        sayer = () if passive else content_stems(" ".join(named))
+        sayer = () if passive else content_stems(" ".join(who))
         what = said["who"] if passive else said["what"]
     elif _HEARD.match(text):
         sense, what = "said", _HEARD.sub("", text)
