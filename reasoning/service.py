@@ -279,10 +279,12 @@ class ReasoningService(Service):
     def _tell_story_on(self, received: Received, steps: Iterator[StoryProgress | StoryFinal]) -> None:
         def stepped(told: StoryProgress | StoryFinal) -> None:
             received.reply(told)
-            if isinstance(told, StoryFinal) or self.draining:
-                self._telling -= 1
-            else:
+            if not isinstance(told, StoryFinal) and not self.draining:
                 self._tell_story_on(received, steps)
+                return
+            self._telling -= 1
+            if not isinstance(told, StoryFinal):
+                received.fail(RoleUnavailable("the reasoning process is ending", remedy="tell it again"))
 
         def failed(error: BaseException) -> None:
             self._telling -= 1

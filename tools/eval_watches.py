@@ -141,7 +141,7 @@ def _show(
     settings: WatchSettings,
 ) -> None:
     for n, (one, condition) in enumerate(zip(asked, conditions, strict=True)):
-        print(f"{one['question']} -> {condition.told} {condition.stems}")
+        print(f"{one['question']} -> {condition}")
         named, found = {str(name) for name in one["hits"]}, set()
         for m in _told(condition, every, alike[n], settings):
             turn = every[m]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from reasoning.classes import labels_of
 from reasoning.evidence import stems_in
@@ -54,7 +54,7 @@ MOST_SENTENCES = 64
 _EMPTY = frozenset(content_stems("something anything thing word again now next time start begin happen"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Condition:
     """What a standing question waits for.
 
@@ -71,13 +71,6 @@ class Condition:
     sense: Sense = "any"
     is_mention: bool = False
     negated: bool = False
-
-    @cached_property
-    def told(self) -> str:
-        """How it was understood, for people."""
-        how = {"said": "said", "seen": "seen", "written": "read", "any": "said, seen or read"}[self.sense]
-        by = f" by {' '.join(self.sayer)}" if self.sayer else ""
-        return f"{self.text} ({how}{by})"
 
     def fits_kind(self, kind: str) -> bool:
         """Whether an observation of a kind can be what is waited for."""
