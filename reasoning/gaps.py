@@ -63,9 +63,7 @@ def _joined(gaps: Sequence[Gap]) -> list[Gap]:
     found: list[Gap] = []
     for gap in sorted(gaps, key=lambda gap: (gap.uri, gap.t0_ns or 0, gap.pts0_ns)):
         last = found[-1] if found else None
-        is_same = last is not None and last.uri == gap.uri and (last.t0_ns is None) == (gap.t0_ns is None)
-        is_same = is_same and last is not None and _kind(last.reason) == _kind(gap.reason)
-        if last is not None and is_same and gap.pts0_ns - last.pts1_ns <= MEET_NS:
+        if last is not None and _is_same(last, gap):
             end_ns = max(last.pts1_ns, gap.pts1_ns)
             t1_ns = None if last.t0_ns is None else last.t0_ns + end_ns - last.pts0_ns
             found[-1] = Gap(
@@ -81,13 +79,24 @@ def _joined(gaps: Sequence[Gap]) -> list[Gap]:
     return found
 
 
+def _is_same(last: Gap, gap: Gap) -> bool:
+    """Whether two gaps are one to a person, of which the second begins later."""
+    return (
+        last.uri == gap.uri
+        and (last.t0_ns is None) == (gap.t0_ns is None)
+        and _joins(last) == _joins(gap)
+        and gap.pts0_ns - last.pts1_ns <= MEET_NS
+    )
+
+
 def _sort_of(gap: Gap) -> str:
+    """`PAUSED`, `LOST` or "" for any other."""
     return next((start for start in (PAUSED, LOST) if gap.reason.startswith(start)), "")
 
 
-def _kind(reason: str) -> str:
-    """What kind of gap a reason is of: pauses are joined with what has the same reason alone."""
-    return reason if reason.startswith(PAUSED) else ""
+def _joins(gap: Gap) -> str:
+    """What is alike in gaps that are joined: pauses are joined with what has the same reason alone."""
+    return gap.reason if gap.reason.startswith(PAUSED) else ""
 
 
 def _when(gap: Gap) -> tuple[bool, int, str, int]:

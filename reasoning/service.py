@@ -150,7 +150,7 @@ class ReasoningService(Service):
         self.log.error("no_language_model", error=type(error).__name__, message=known.message)
 
     def idle(self) -> None:
-        """Tells the words that have been verified meanwhile."""
+        """Tells the words that have been verified meanwhile, listens, and looks for what is waited for."""
         self._tell_said()
         if self._listening is not None:
             self._listening.turn()
@@ -181,8 +181,7 @@ class ReasoningService(Service):
             raise RoleUnavailable(
                 f"{len(self._turns)} questions are waiting already", remedy="ask again later"
             )
-        limit_ns = self.clock.now_ns() + int(self._settings.deadline_s * 1e9)
-        turn = Turn(received, received.envelope.deadline_ns or limit_ns, self.clock.now_ns())
+        turn = self._turn(received)
         key = received.envelope.message_id
         if asked.streams:
             turn.tokens = Tokens(asked, received.reply)
@@ -194,6 +193,12 @@ class ReasoningService(Service):
             done=lambda told: self._rephrase(key, *told),
             failed=lambda error: self._failed_turn(key, error),
         )
+
+    def _turn(self, received: Received) -> Turn:
+        """What was asked, until its deadline, or for as long as is configured."""
+        now_ns = self.clock.now_ns()
+        limit_ns = now_ns + int(self._settings.deadline_s * 1e9)
+        return Turn(received, received.envelope.deadline_ns or limit_ns, now_ns)
 
     def _answer(self, turn: Turn) -> tuple[Answer, Citations | None]:
         """Runs in the lane."""
@@ -226,16 +231,18 @@ class ReasoningService(Service):
 
     def _memory_for(self, turn: Turn, hop: Callable[[str], None]) -> MemoryCalls:
         """The lane's own connection to memory, under the deadline of a turn."""
-        run_dir = self.surroundings.run_dir
+        address = Path(ipc_address(self.surroundings.run_dir, "memory").removeprefix("ipc://"))
+        return MemoryCalls(self._caller(), address, turn, self._settings.memory_timeout_s, hop)
+
+    def _caller(self) -> Caller:
+        """The connection to memory of the thread that asks."""
         if not hasattr(self._callers, "memory"):
-            self._callers.memory = Caller(run_dir, "memory", self.name)
-        address = Path(ipc_address(run_dir, "memory").removeprefix("ipc://"))
-        return MemoryCalls(self._callers.memory, address, turn, self._settings.memory_timeout_s, hop)
+            self._callers.memory = Caller(self.surroundings.run_dir, "memory", self.name)
+        return cast(Caller, self._callers.memory)
 
     def _correct(self, received: Received) -> None:
         """The owner puts something right; the reply comes when it is on disk."""
-        limit_ns = self.clock.now_ns() + int(self._settings.deadline_s * 1e9)
-        turn = Turn(received, received.envelope.deadline_ns or limit_ns)
+        turn = self._turn(received)
         self.metrics.count("corrections")
         self.lane("questions", self._settings.threads).submit(
             self._put_right,
@@ -251,9 +258,7 @@ class ReasoningService(Service):
         return Correcting(memory, self._settings, self._last, self.clock.now_ns).put(put)
 
     def _not_corrected(self, received: Received, error: BaseException) -> None:
-        if not isinstance(error, OmniRecallError):
-            error = OmniRecallError(f"the correction could not be made: {type(error).__name__}")
-        received.fail(error)
+        received.fail(_of_tree(error, "the correction could not be made"))
 
     def _tell_story(self, received: Received) -> None:
         """Tells an album, a step at a time: what is asked meanwhile waits for no story."""
@@ -274,26 +279,23 @@ class ReasoningService(Service):
     def _tell_story_on(self, received: Received, steps: Iterator[StoryProgress | StoryFinal]) -> None:
         def stepped(told: StoryProgress | StoryFinal) -> None:
             received.reply(told)
-            if isinstance(told, StoryFinal) or self.draining:
-                self._telling -= 1
-            else:
+            if not isinstance(told, StoryFinal) and not self.draining:
                 self._tell_story_on(received, steps)
+                return
+            self._telling -= 1
+            if not isinstance(told, StoryFinal):
+                received.fail(RoleUnavailable("the reasoning process is ending", remedy="tell it again"))
 
         def failed(error: BaseException) -> None:
             self._telling -= 1
             self.log.warning("story_failed", error=type(error).__name__)
-            if not isinstance(error, OmniRecallError):
-                error = OmniRecallError(f"the story could not be told: {type(error).__name__}")
-            received.fail(error)
+            received.fail(_of_tree(error, "the story could not be told"))
 
         self.lane("stories").submit(next, steps, done=stepped, failed=failed)
 
     def _rows(self, ask: LogAsk) -> LogRows:
         """A page of memory's log, over the connection of the thread that asks."""
-        if not hasattr(self._callers, "memory"):
-            self._callers.memory = Caller(self.surroundings.run_dir, "memory", self.name)
-        caller: Caller = self._callers.memory
-        return caller.ask_for(LogRows, ask, timeout_s=max(30.0, self._settings.memory_timeout_s))
+        return self._caller().ask_for(LogRows, ask, timeout_s=max(30.0, self._settings.memory_timeout_s))
 
     def _rephrase(self, key: bytes, answer: Answer, cited: Citations | None) -> None:
         """Says an answer in the model's words, in a lane of its own: no other question waits for that."""
@@ -416,10 +418,7 @@ class ReasoningService(Service):
             return
         self.metrics.count("failed")
         self.log.warning("question_failed", error=type(error).__name__)
-        if not isinstance(error, OmniRecallError):
-            # One question must not end the process that answers the others.
-            error = OmniRecallError(f"the question could not be answered: {type(error).__name__}")
-        turn.received.fail(error)
+        turn.received.fail(_of_tree(error, "the question could not be answered"))
 
     def _least_epoch(self, peer: PeerKey, dialogue_id: bytes) -> int:
         """Turns of a lower epoch are not to be begun."""
@@ -455,6 +454,11 @@ class ReasoningService(Service):
                 turn.withdrawn.set()
                 self.metrics.count("withdrawn")
                 turn.received.fail(Cancelled("the question was withdrawn"))
+
+
+def _of_tree(error: BaseException, what: str) -> OmniRecallError:
+    """An error of the tree, whatever failed: one question must not end the process of all others."""
+    return error if isinstance(error, OmniRecallError) else OmniRecallError(f"{what}: {type(error).__name__}")
 
 
 def _precedes(turn: Turn, received: Received) -> bool:

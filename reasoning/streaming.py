@@ -27,28 +27,27 @@ class Tokens:
         self._asked = asked
         self._tell = tell
         self._index = 0
-        self.told: list[str] = []
-        """The sentences that were told so far."""
+        self._told = 0
+        """How many sentences were told so far."""
 
     def say(self, sentence: str) -> None:
         """Tells the next sentence."""
-        number = len(self.told)
-        self.told.append(sentence)
-        for text in tokens_of(sentence, begins=number == 0):
+        for text in tokens_of(sentence, begins=self._told == 0):
             self._tell(
                 TurnToken(
                     turn_id=self._asked.turn_id,
                     turn_epoch=self._asked.turn_epoch,
                     index=self._index,
                     text=text,
-                    sentence=number,
+                    sentence=self._told,
                 )
             )
             self._index += 1
+        self._told += 1
 
     def finish(self, answer: Answer) -> None:
         """Tells the sentences of an answer that were not told yet."""
-        for sentence in answer.sentences[len(self.told) :]:
+        for sentence in answer.sentences[self._told :]:
             self.say(sentence.text)
 
 

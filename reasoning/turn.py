@@ -40,7 +40,7 @@ class Turn:
 
     received: Received
     ends_at_ns: int
-    opened_ns: int = 0
+    opened_ns: int
     understood: Question | None = None
     before: Sequence[Exchange] = ()
     withdrawn: threading.Event = field(default_factory=threading.Event)

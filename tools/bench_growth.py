@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ from tools.eval_recall import questions_of
 from tools.growth_store import DAY_HOURS, NS_PER_S, GrowthStore, Pattern
 from tools.house import House, film_or
 from tools.year_material import speech_of
+from tools.year_report import percentiles
 from tools.year_store import AskedHere, turns_of
 
 FILLED = "filled"
@@ -82,17 +84,22 @@ def make_views(store_dir: Path) -> float:
     reader = LogReader(store_dir, RECALL_CACHE_KIB, is_mapped=True)
     shelf = IndexShelf(store_dir / "views")
     with reader.snapshot() as db:
-        for (encoder_id,) in db.execute("SELECT DISTINCT encoder_id FROM key").fetchall():
-            shelf.keep_up(db, encoder_id)
-        idle = 0
-        while idle < 3:  # One view may make the next one due.
-            shelf.tend(db)
-            idle = 0 if shelf.is_building else idle + 1
-            time.sleep(0.2)
+        wait_for_views(shelf, db)
     shelf.save()
     shelf.close()
     reader.close()
     return round(time.perf_counter() - began_s, 1)
+
+
+def wait_for_views(shelf: IndexShelf, db: sqlite3.Connection) -> None:
+    """Until the children have made, and mapped, what every encoder of a store is to have."""
+    for (encoder_id,) in db.execute("SELECT DISTINCT encoder_id FROM key").fetchall():
+        shelf.keep_up(db, encoder_id)
+    idle = 0
+    while idle < 3:  # One view may make the next one due.
+        shelf.tend(db)
+        idle = 0 if shelf.is_building else idle + 1
+        time.sleep(0.2)
 
 
 def cpu_ms(pids: Sequence[int]) -> float:
@@ -222,42 +229,39 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             every.append(Asked(stack.enter_context(house), hours))
         for one in every:
             one.wait_until_loaded()
-        for number in range(-1, options.rounds):  # The first time is not told: what it reads is read then.
-            for place, question in enumerate(questions):
-                for at in range(len(every)):
-                    every[(at + place) % len(every)].put(question, counts=number >= 0)
-            print(f"round {number + 1} of {options.rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
+        put_in_turns(every, questions, options.rounds)
         return [one.figures() for one in every]
+
+
+def put_in_turns(every: Sequence[Asked | AskedInside], questions: Sequence[str], rounds: int) -> None:
+    """Each question to every store before the next one, in each round beginning with another store."""
+    for number in range(-1, rounds):  # The first time is not told: what it reads is read then.
+        for place, question in enumerate(questions):
+            for at in range(len(every)):
+                every[(at + place) % len(every)].put(question, counts=number >= 0)
+        print(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 class AskedInside(AskedHere):
     """A store in this process, asked by words and by the keys of a real encoder; nothing is sent."""
 
     def __init__(self, folder: Path, hours: int, encode: Encode) -> None:
-        self._reader = LogReader(folder, RECALL_CACHE_KIB, is_mapped=True)
         self._shelf = IndexShelf(folder / "views")
-        self._pipeline = Recall(self._shelf, MemorySettings().recall)
-        super().__init__(self._pipeline, self._reader)
+        reader = LogReader(folder, RECALL_CACHE_KIB, is_mapped=True)
+        super().__init__(Recall(self._shelf, MemorySettings().recall), reader)
         self.hours, self._encode = hours, encode
         self.answer: list[Took] = []
         self.recalled: list[Took] = []
         self._notes = False
-        with self._reader.snapshot() as db:
-            for (encoder_id,) in db.execute("SELECT DISTINCT encoder_id FROM key").fetchall():
-                self._shelf.keep_up(db, encoder_id)
-            while True:  # Of large indexes a child maps the vectors anew.
-                self._shelf.tend(db)
-                if not self._shelf.is_building:
-                    break
-                time.sleep(0.2)
-            self._shelf.tend(db)
+        with reader.snapshot() as db:
+            wait_for_views(self._shelf, db)
 
     def recall(self, cue: Cue, k: int) -> Evidence:
         """As memory answers it, but for the key of the question, which was made before."""
         keys = [QuestionKey("dense", ENCODER, self._encode([cue.text])[0])] if cue.text else []
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
         with self._reader.snapshot() as db:
-            told = self._pipeline(db, cue, k, keys)
+            told = self._recall(db, cue, k, keys)
         if self._notes:
             spent = time.perf_counter() - began_s, time.process_time() - began_cpu_s
             self.recalled.append((spent[0] * 1e3, spent[1] * 1e3))
@@ -275,10 +279,9 @@ class AskedInside(AskedHere):
         """By name; `answer` and `recall` are CPU time here."""
         told: dict[str, Any] = {"hours": self.hours, "questions": len(self.answer)}
         for name, spent in (("answer", self.answer), ("recall", self.recalled)):
-            for share in (50, 95):
-                for place, clock in enumerate(("wall_", "")):
-                    values = [one[place] for one in spent]
-                    told[f"{name}_{clock}p{share}_ms"] = round(float(np.percentile(values, share)), 1)
+            for figure, ms in percentiles(spent).items():
+                clock = "" if figure.startswith("cpu_") else "wall_"
+                told[f"{name}_{clock}{figure.removeprefix('cpu_')}"] = ms
         told |= {f"cpu_p{share}_ms": told[f"answer_p{share}_ms"] for share in (50, 95)}
         with self._reader.snapshot() as db:
             for name in ("observation", "key"):
@@ -300,11 +303,7 @@ def measure_inside(options: argparse.Namespace) -> list[dict[str, Any]]:
         folder = options.store / f"{size}h"
         every.append(AskedInside(folder, int((folder / FILLED).read_text()), encode))
     try:
-        for number in range(-1, options.rounds):
-            for place, question in enumerate(questions):
-                for at in range(len(every)):
-                    every[(at + place) % len(every)].put(question, counts=number >= 0)
-            print(f"round {number + 1} of {options.rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
+        put_in_turns(every, questions, options.rounds)
         return [one.figures() for one in every]
     finally:
         for one in every:

@@ -154,13 +154,11 @@ def measure(video: Path, rate_hz: float, store: Path) -> dict[str, Any]:
         }
 
 
-def measure_talk(
-    video: Path, store: Path, manifest: Path | None, options: argparse.Namespace
-) -> dict[str, Any]:
+def measure_talk(video: Path, store: Path, options: argparse.Namespace) -> dict[str, Any]:
     """A talk as a microphone, with a film beside it; figures by name."""
     store.mkdir(parents=True)
     sound = store.parent / "talk.wav"
-    spoken = write_talk(sound, recordings_of(manifest, options.most_recordings), options.pause_s)
+    spoken = write_talk(sound, recordings_of(options.manifest, options.most_recordings), options.pause_s)
     with House(store, preset="live", overrides={"capture__rate_hz": options.rate_hz}) as house:
         house.open(video, as_camera=True)
         with Page(house.run_dir, TYPED, speaks=options.barge_in) as page:
@@ -251,7 +249,7 @@ def main(argv: list[str] | None = None) -> int:
             if part == "now":
                 figures |= measure(video, options.rate_hz, store)
             elif part == "talk":
-                figures |= measure_talk(video, store, options.manifest, options)
+                figures |= measure_talk(video, store, options)
             else:
                 figures |= {
                     f"long_{name}": told for name, told in measure_long(store, [video], options).items()

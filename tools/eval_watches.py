@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,16 @@ from stream.models import model_file
 from tools.house import House
 
 OWN = Path(__file__).parents[1] / "tests" / "data" / "standing_questions.jsonl"
-GRID = ((0.2, 0.6), (0.0, 0.4), (0.15, 0.5), (0.3, 0.5), (0.3, 0.6), (0.35, 0.7), (0.4, 2.0))
+SHIPS = WatchSettings()
+GRID = (
+    (SHIPS.likeness_named, SHIPS.likeness),
+    (0.0, 0.4),
+    (0.15, 0.5),
+    (0.3, 0.5),
+    (0.3, 0.6),
+    (0.35, 0.7),
+    (0.4, 2.0),
+)
 """Likenesses where all is named, and where a part is; the first pair is what ships."""
 TURN_S = 15.0
 """Seconds that a turn of a dialogue takes, for alerts per hour: about 35 words."""
@@ -46,7 +55,7 @@ class Turn(NamedTuple):
     seen: Perceived
 
 
-def questions(path: Path) -> list[dict[str, object]]:
+def questions(path: Path) -> list[dict[str, Any]]:
     """The standing questions, each with where it is asked and what must answer it."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -64,9 +73,8 @@ def turns(path: Path) -> Iterator[Turn]:
 def likenesses(conditions: Sequence[Condition], every: Sequence[Turn]) -> Vectors:
     """Cosines of conditions with sentences that name enough of them, by the encoder that ships; else -1."""
     encoder = TextEncoder(model_file(MODEL, "model.onnx"), model_file(MODEL, "tokenizer.json"))
-    least = WatchSettings().named
     rows, columns = np.nonzero(
-        [[share_named(one, turn.seen) >= least for turn in every] for one in conditions]
+        [[share_named(one, turn.seen) >= SHIPS.named for turn in every] for one in conditions]
     )
     wanted = sorted(set(columns.tolist()))
     keys = encoder.encode([one.text for one in conditions])
@@ -77,32 +85,32 @@ def likenesses(conditions: Sequence[Condition], every: Sequence[Turn]) -> Vector
     return alike
 
 
-def dialogues(asked: Sequence[dict[str, object]], every: Sequence[Turn], *, shows: bool) -> list[object]:
+def dialogues(asked: Sequence[dict[str, Any]], every: Sequence[Turn], *, shows: bool) -> list[dict[str, Any]]:
     """Hits and false alerts at each pair of likenesses."""
     conditions = [read_condition(str(one["question"])) for one in asked]
     alike = likenesses(conditions, every)
     found = []
     for named, part in GRID:
-        least = 0.5 if part <= 1 else 1.0
+        least = SHIPS.named if part <= 1 else 1.0
         settings = WatchSettings(likeness_named=named, likeness=min(part, 1.0), named=least)
         figures = _figures(asked, conditions, every, alike, settings)
         found.append({"likeness_named": named, "likeness": part} | figures)
     if shows:
-        _show(asked, conditions, every, alike, WatchSettings())
-    return list(found)
+        _show(asked, conditions, every, alike, SHIPS)
+    return found
 
 
 def _figures(
-    asked: Sequence[dict[str, object]],
+    asked: Sequence[dict[str, Any]],
     conditions: Sequence[Condition],
     every: Sequence[Turn],
     alike: Vectors,
     settings: WatchSettings,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     hits = wanted = answered = own = elsewhere = 0
     for n, (one, condition) in enumerate(zip(asked, conditions, strict=True)):
         told = [every[m] for m in _told(condition, every, alike[n], settings)]
-        named = {str(name) for name in one["hits"]}  # type: ignore[attr-defined]
+        named = {str(name) for name in one["hits"]}
         right = {turn.turn_id for turn in told if turn.dialogue == 0} & named
         hits, wanted = hits + len(right), wanted + len(named)
         answered += bool(right)
@@ -126,15 +134,15 @@ def _told(condition: Condition, every: Sequence[Turn], alike: Vectors, settings:
 
 
 def _show(
-    asked: Sequence[dict[str, object]],
+    asked: Sequence[dict[str, Any]],
     conditions: Sequence[Condition],
     every: Sequence[Turn],
     alike: Vectors,
     settings: WatchSettings,
 ) -> None:
     for n, (one, condition) in enumerate(zip(asked, conditions, strict=True)):
-        print(f"{one['question']} -> {condition.told} {condition.stems}")
-        named, found = {str(name) for name in one["hits"]}, set()  # type: ignore[attr-defined]
+        print(f"{one['question']} -> {condition}")
+        named, found = {str(name) for name in one["hits"]}, set()
         for m in _told(condition, every, alike[n], settings):
             turn = every[m]
             is_hit = turn.dialogue == 0 and turn.turn_id in named
@@ -145,11 +153,9 @@ def _show(
             print(f"  MISSED {' '.join(sorted(named - found))}")
 
 
-def films(
-    house: House, asked: Sequence[dict[str, object]], folder: Path, *, shows: bool
-) -> dict[str, object]:
+def films(house: House, asked: Sequence[dict[str, Any]], folder: Path, *, shows: bool) -> dict[str, Any]:
     """Hits and false alerts of the films, read with all questions standing."""
-    ids: dict[bytes, dict[str, object]] = {}
+    ids: dict[bytes, dict[str, Any]] = {}
     for one in asked:
         put = WatchSet(question=str(one["question"]), cool_down_s=5.0)
         told = house.caller("reasoning").ask_for(WatchesTold, put, timeout_s=60)
@@ -171,7 +177,7 @@ def films(
         one, item = ids[alert.watch_id], alert.items[0]
         at = item.pts0_ns / 1e9, item.pts1_ns / 1e9
         is_of = str(one["of"]) in item.uri
-        is_hit = is_of and any(at[0] < t1 and at[1] > t0 for t0, t1 in one["hits"])  # type: ignore[attr-defined]
+        is_hit = is_of and any(at[0] < t1 and at[1] > t0 for t0, t1 in one["hits"])
         answered |= {alert.watch_id} if is_hit else set()
         false += not is_hit
         if shows:
@@ -202,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     asked = questions(options.data)
-    told: dict[str, object] = {"tool": "eval_watches"}
+    told: dict[str, Any] = {"tool": "eval_watches"}
     if options.locomo:
         own = [one for one in asked if str(one["of"]).startswith("locomo")]
         told["locomo"] = dialogues(own, list(turns(options.locomo)), shows=options.shows)

@@ -57,7 +57,6 @@ class Page:
         run_dir: Of the processes.
         typed: Questions that are typed meanwhile, in turns.
         every_s: Seconds between two of these.
-        asks_what_is_said: Whether each utterance is put as a question.
         speaks: Whether an answer is told aloud all the while, which who talks interrupts.
     """
 
@@ -67,12 +66,11 @@ class Page:
         typed: Sequence[str] = (),
         every_s: float = 5.0,
         *,
-        asks_what_is_said: bool = True,
         speaks: bool = False,
     ) -> None:
         self.heard = Heard()
         self._run_dir, self._typed, self._every_s = run_dir, typed, every_s
-        self._asks_what_is_said, self._speaks = asks_what_is_said, speaks
+        self._speaks = speaks
         self._ends = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -100,7 +98,7 @@ class Page:
                 said = event.message
                 if self._speaks and isinstance(said, EventTurn) and said.phase == "cancel":
                     await callers[0].send(TurnPlaying(turn_epoch=said.turn_epoch, state="started"))
-                if isinstance(said, EventUtterance) and self._asks_what_is_said:
+                if isinstance(said, EventUtterance):
                     begin(said.text, callers[0], said)
 
         if self._speaks:

@@ -184,6 +184,19 @@ def logged(row: Sequence[Any]) -> Logged:
     return Logged(*(*fields, path))
 
 
+def observations_by_id(db: sqlite3.Connection, ids: Sequence[bytes]) -> dict[bytes, Logged]:
+    """Observations by their ids; what is not there is left out."""
+    numbers = [
+        n
+        for some in pages(ids)
+        for (n,) in db.execute(
+            f"SELECT n FROM observation WHERE observation_id IN ({marks(some)})",  # noqa: S608
+            some,
+        )
+    ]
+    return {one.observation_id: one for one in observations_of(db, numbers).values()}
+
+
 def observations_of(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Logged]:
     """Observations by their row numbers; what is not there is left out."""
     found: dict[int, Logged] = {}

@@ -10,7 +10,7 @@ import msgpack
 import msgspec
 
 from memory.bounds import TEXT_CHARS
-from memory.log.reader import Logged, last_commit, marks, observations_of, pages
+from memory.log.reader import Logged, last_commit, observations_by_id
 from memory.recall.gates import gates_of
 from memory.recall.items import item_of
 from memory.recall.known_sources import Sources
@@ -86,15 +86,7 @@ def _newest(db: sqlite3.Connection, cue: Cue) -> list[_Exchange]:
 def _cited(db: sqlite3.Connection, every: Iterable[Asked]) -> dict[bytes, Logged]:
     """By its id, what of the citations of some answers is still there."""
     ids = [bytes.fromhex(one) for asked in every for one in asked.cited[:CITED_OF_EACH]]
-    numbers = [
-        n
-        for some in pages(ids)
-        for (n,) in db.execute(
-            f"SELECT n FROM observation WHERE observation_id IN ({marks(some)})",  # noqa: S608
-            some,
-        )
-    ]
-    return {one.observation_id: one for one in observations_of(db, numbers).values()}
+    return observations_by_id(db, ids)
 
 
 def _told(one: _Exchange, share: float, cited: dict[bytes, Logged], known: Sources) -> list[EvidenceItem]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgpack
 
 from memory.log.acts import acts_of_kind
-from memory.log.reader import Logged, last_mark, marks, observations_of, pages, sources_at
+from memory.log.reader import last_mark, observations_by_id, sources_at
 from memory.recall.items import item_of
 from stream.messages import Act, EvidenceItem
 from stream.messages.watch import (
@@ -130,20 +130,12 @@ def _alerts(db: sqlite3.Connection, after_n: int = 0) -> list[_Kept]:
 
 def _items(db: sqlite3.Connection, written: Iterable[str]) -> dict[str, EvidenceItem]:
     """By its id in digits, what alerts rest on and is still there."""
-    ids = [bytes.fromhex(one) for one in dict.fromkeys(written)]
-    numbers = [
-        n
-        for some in pages(ids)
-        for (n,) in db.execute(
-            f"SELECT n FROM observation WHERE observation_id IN ({marks(some)})",  # noqa: S608
-            some,
-        )
-    ]
-    found: Iterable[Logged] = observations_of(db, numbers).values()
-    known = {(row.source_id, row.session): row for row in sources_at(db, None)}
+    found = observations_by_id(db, [bytes.fromhex(one) for one in dict.fromkeys(written)])
+    sources = {(one.source_id, one.session) for one in found.values()}
+    known = {(row.source_id, row.session): row for row in sources_at(db, None, sources)}
     return {
         one.observation_id.hex(): item_of(one, known[one.source_id, one.session])
-        for one in found
+        for one in found.values()
         if (one.source_id, one.session) in known
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from reasoning.classes import labels_of
 from reasoning.evidence import stems_in
@@ -54,7 +54,7 @@ MOST_SENTENCES = 64
 _EMPTY = frozenset(content_stems("something anything thing word again now next time start begin happen"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Condition:
     """What a standing question waits for.
 
@@ -72,17 +72,10 @@ class Condition:
     is_mention: bool = False
     negated: bool = False
 
-    @cached_property
-    def told(self) -> str:
-        """How it was understood, for people."""
-        how = {"said": "said", "seen": "seen", "written": "read", "any": "said, seen or read"}[self.sense]
-        by = f" by {' '.join(self.sayer)}" if self.sayer else ""
-        return f"{self.text} ({how}{by})"
-
     def fits_kind(self, kind: str) -> bool:
         """Whether an observation of a kind can be what is waited for."""
         kinds = KINDS[self.sense]
-        return not kinds or kind in kinds or (self.sense == "said" and kind in ("message", "turn", "chat"))
+        return not kinds or kind in kinds
 
 
 def read_condition(question: str) -> Condition:
@@ -100,9 +93,9 @@ def read_condition(question: str) -> Condition:
         sense, what, is_mention = "written", _READ.sub(" ", text), True
     elif said := _SAID.match(text):
         sense, is_mention = "said", True
-        named = [word for word in said["who"].split() if word.casefold() not in _ANYBODY]
+        who = [word for word in said["who"].split() if word.casefold() not in _ANYBODY]
         passive = re.search(r"(?:is|are) mentioned", text)
-        sayer = () if passive else content_stems(" ".join(named))
+        sayer = () if passive else content_stems(" ".join(who))
         what = said["who"] if passive else said["what"]
     elif _HEARD.match(text):
         sense, what = "said", _HEARD.sub("", text)

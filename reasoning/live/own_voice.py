@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-_WORD = re.compile(r"[^\W_]+")
+from reasoning.words import words
+
 LEAST_BLOCK = 2
 """Words in a row that must be the same: single ones are said by everybody."""
 LEAST_REST = 3
@@ -18,7 +18,6 @@ MOST_SENTENCES = 64
 @dataclass(slots=True)
 class _Spoken:
     words: list[str]
-    since_ns: int
     until_ns: int | None = None
 
 
@@ -38,8 +37,8 @@ class OwnVoice:
     def started(self, text: str, now_ns: int) -> None:
         """A sentence is spoken from now on; the one before is over."""
         self.ended(now_ns)
-        if words := _words(text):
-            self._spoken.append(_Spoken(words, now_ns))
+        if spoken := words(text):
+            self._spoken.append(_Spoken(spoken))
 
     def ended(self, now_ns: int) -> None:
         """Nothing is spoken any more."""
@@ -56,7 +55,7 @@ class OwnVoice:
             lasted_ns: How long it lasted.
         """
         said = text.split()
-        plain = [" ".join(_words(word)) for word in said]
+        plain = [" ".join(words(word)) for word in said]
         began_ns = now_ns - lasted_ns - self._after_ns
         spoken = [
             word
@@ -75,10 +74,6 @@ class OwnVoice:
         if len(own) >= self._likeness * len(said) and _longest(own, len(said)) < LEAST_REST:
             return ""
         return " ".join(rest) if len(own) >= LEAST_BLOCK and len(rest) < len(said) else text
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
 
 
 def _longest(own: set[int], n: int) -> int:

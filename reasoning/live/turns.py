@@ -142,9 +142,7 @@ class TurnMachine:
         if self._speaks is None or epoch < self._speaks:
             return []
         self._speaks = None
-        for source in self._sources.values():
-            if source.question:
-                source.question, source.answered_ns = "", now_ns
+        self._questions_are_answered(now_ns)
         if self._ducked is None:
             return []
         return self._resume(self._ducked[1], "the answer has ended")
@@ -154,14 +152,11 @@ class TurnMachine:
 
         What was said while it was held is recognised after it was let go.
         """
-        if state == "up":
-            self._held[source_id] = now_ns + HELD_AFTER_NS
-            return []
         self._held.pop(source_id, None)
-        self._held[source_id] = FOR_EVER_NS
+        self._held[source_id] = FOR_EVER_NS if state == "down" else now_ns + HELD_AFTER_NS
         if len(self._held) > MOST_SOURCES:
             del self._held[next(iter(self._held))]
-        if self.is_speaking:
+        if state == "down" and self.is_speaking:
             return [self._cancel(Heard(source_id, 0, 0), "push-to-talk is held", now_ns)]
         return []
 
@@ -188,7 +183,7 @@ class TurnMachine:
         if not wanted.wants:
             source.ignored.append(now_ns)
             return self._event("ignored", at, wanted.reason, text=text)
-        self.epoch = self._least = max(self.epoch + 1, self._utc_ms())
+        self._begin_epoch()
         source.question, source.answered_ns = wanted.text, None
         source.ignored.clear()
         return self._event("open", at, wanted.reason, text=wanted.text, turn_id=self._new_id())
@@ -215,13 +210,20 @@ class TurnMachine:
         return heard_ns is not None and now_ns - heard_ns < self._settings.echo_memory_s * S_NS
 
     def _cancel(self, at: Heard, reason: str, now_ns: int) -> EventTurn:
-        self.epoch = self._least = max(self.epoch + 1, self._utc_ms())
+        self._begin_epoch()
         self._speaks = self._ducked = None
         self._own.ended(now_ns)
+        self._questions_are_answered(now_ns)
+        return self._event("cancel", at, reason)
+
+    def _begin_epoch(self) -> None:
+        self.epoch = self._least = max(self.epoch + 1, self._utc_ms())
+
+    def _questions_are_answered(self, now_ns: int) -> None:
+        """What is said next in their sources goes on with the dialogue, not with the question."""
         for source in self._sources.values():
             if source.question:
                 source.question, source.answered_ns = "", now_ns
-        return self._event("cancel", at, reason)
 
     def _resume(self, at: Heard, reason: str) -> list[EventTurn]:
         self._ducked = None

@@ -46,8 +46,11 @@ _FILLERS = {
 }
 _WH = {"what", "where", "when", "who", "which", "how", "whose", "why", "whom"}
 _CONTRACTED = re.compile(r"^(what|where|when|who|how|why)'?(s|d|re|ll)$")
+_PLAIN_AUXILIARIES = {
+    *("is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could", "will", "would")
+}
 _AUXILIARIES = {
-    *("is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could", "will", "would"),
+    *_PLAIN_AUXILIARIES,
     *("isn't", "aren't", "wasn't", "didn't", "doesn't", "don't", "hasn't", "haven't", "should", "shall"),
 }
 _FOLLOW_UPS = re.compile(
@@ -82,10 +85,7 @@ _EXCLAIMED = re.compile(
     r"^(what an? |how (nice|lovely|great|sad|funny|awful|beautiful)\b|who cares|whatever|what the\b)"
 )
 _SUBJECTS = {"i", "we", "he", "she", "they", "you", "it", "that", "this", "there"}
-_PAST_OR_PRESENT = {
-    *("is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could", "will", "would"),
-    *("am", "should", "might"),
-}
+_PAST_OR_PRESENT = {*_PLAIN_AUXILIARIES, "am", "should", "might"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +221,13 @@ def _beginnings(bare: Sequence[str]) -> list[int]:
 
 
 def _is_turned(words: Sequence[str]) -> bool:
-    """Whether the verb comes before who does it, as in questions; "who" and "which" ask without that."""
+    """Whether the verb comes before who does it, as in questions; "who" and "which" ask without that.
+
+    Args:
+        words: Three at least.
+    """
     if words[0] in ("who", "whose", "which") and words[1] not in _SUBJECTS:
-        return words[1] != "is" or len(words) > 2
+        return True
     if words[0] == "what" and words[1].endswith("ed"):
         return True
     for word in words[1:8]:

@@ -20,6 +20,7 @@ from reasoning.live.condition import Condition, Perceived, is_met, read_conditio
 from reasoning.settings import WatchSettings
 from stream.errors import ConfigError, OmniRecallError, RoleUnavailable
 from stream.messages.act import Act
+from stream.messages.dialogue import EXCHANGE
 from stream.messages.envelope import new_id
 from stream.messages.media import EncodeAsk, EncodeKeys
 from stream.messages.observation import (
@@ -59,7 +60,7 @@ READ_NS = 5 * S_NS
 MARK_COMMITS = 200
 """Commits without an alert after which it is noted how far was looked: reading them again is dear."""
 ENCODED_CHARS = 1_000
-NEVER_FED = ("exchange", ALERT, "gap", "clip", "view", "voice")
+NEVER_FED = (EXCHANGE, ALERT, "gap", "clip", "view", "voice")
 """Kinds that tell nothing that could be waited for."""
 
 

@@ -52,7 +52,7 @@ def memory(monkeypatch):
     monkeypatch.setattr(turn_module, "is_listening", lambda address: True)
 
     def memory(*items, corrections=()):
-        turn = Turn(SimpleNamespace(trace_id=b""), time.time_ns() + 60_000_000_000)
+        turn = Turn(SimpleNamespace(trace_id=b""), time.time_ns() + 60_000_000_000, time.time_ns())
         return MemoryCalls(Held(*items, corrections=corrections), Path("m"), turn, 5.0, lambda stage: None)
 
     return memory

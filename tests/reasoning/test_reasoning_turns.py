@@ -81,6 +81,12 @@ def test_a_user_is_heard_over_the_spoken_answer(machine):
     assert "kettle" not in told[1].text
 
 
+def test_contractions_of_the_spoken_answer_are_its_words_with_either_mark():
+    own = OwnVoice(3 * S_NS, 0.6)
+    own.started("It\u2019s on the stove.", 0)
+    assert own.rest_of("it's on", S_NS, S_NS) == ""
+
+
 def test_what_was_spoken_long_ago_may_be_said_by_a_user():
     own = OwnVoice(3 * S_NS, 0.6)
     own.started(ANSWER, 0)
