@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream.capture.addresses import SCHEMES, kind_of
 from stream.commands.gateway_link import Address, address_of
 from stream.errors import ConfigError, OmniRecallError, RoleUnavailable, StoreBusy
 from stream.messages.control import SourceClose, SourceOpen, SourceState, StatusAsk, StatusRoles
@@ -26,8 +27,6 @@ LOOK_S = 0.05
 END_S = 60.0
 """Seconds that the processes may take to finish what is in hand."""
 POLICY: Policy = "latest"
-UNDER_WAY = ("starting", "reading", "lost", "paused")
-SCHEMES = ("camera", "microphone", "browser", "rtsp", "rtsps", "http", "https")
 
 
 def source_uris(
@@ -46,8 +45,7 @@ def source_uris(
     found = [(f"camera:{_device(name)}", False) for name in cameras]
     found += [(f"microphone:{name.removeprefix('microphone:')}", False) for name in microphones]
     for name in others:
-        scheme, colon, _ = name.partition(":")
-        if colon and scheme in SCHEMES:
+        if kind_of(name) is not None:
             found.append((name, False))
         elif Path(name).expanduser().is_file():
             found.append((str(Path(name).expanduser().resolve()), True))
