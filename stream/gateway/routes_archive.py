@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -175,7 +175,7 @@ def _add_media(routes: APIRouter, gateway: Gateway) -> None:
         return MomentResponse(await gateway.moments.get(moment_id))
 
     @routes.get("/sources/{source_id}/frame")
-    async def frame(source_id: Digest, request: Request) -> Response:
+    async def frame(source_id: Digest) -> Response:
         """The newest picture of a live source, as it is remembered: with its masks."""
         roles = await gateway.processes.roles()
         known = [one for one in roles.sources if one.source_id.hex() == source_id]
