@@ -101,13 +101,11 @@ def _kept(connection: Connection, found: Moment, pts0_ns: int, pts1_ns: int) -> 
     Raises:
         SourceGone: If none was kept; the error says why.
     """
-    from stream.commands.moment import best_clip
-    from stream.messages.media import ClipFind, ClipFound
+    from stream.commands.moment import best_clip, clip_ask
+    from stream.messages.media import ClipFound
 
-    ask = ClipFind(
-        source_id=found.source.source_id, session=found.source.session, pts0_ns=pts0_ns, pts1_ns=pts1_ns
-    )
-    best = best_clip(connection.ask("memory", ClipFound, ask), found, pts0_ns, pts1_ns)
+    told = connection.ask("memory", ClipFound, clip_ask(found, pts0_ns, pts1_ns))
+    best = best_clip(told, found, pts0_ns, pts1_ns)
     return connection.store_dir / "media" / best.path, best.pts0_ns
 
 

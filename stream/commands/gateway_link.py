@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stream.errors import ConfigError, RoleUnavailable
+from stream.gateway.names import ANYWHERE, in_url, is_loopback
 from stream.wire.endpoints import run_dir_for
 
 TIMEOUT_S = 10.0
-ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether this machine alone can reach it."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_loopback(self.host)
 
     @property
     def here(self) -> str:
@@ -44,7 +44,7 @@ class Address:
     @property
     def url(self) -> str:
         """What a browser on this machine opens."""
-        return f"{self.scheme}://{f'[{self.here}]' if ':' in self.here else self.here}:{self.port}"
+        return f"{self.scheme}://{in_url(self.here)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def live(
     with _ended_by_signal():
         try:
             address = run.start()
-            _greet(run, address, no_browser=no_browser, lan=lan, as_json=as_json)
+            _greet(run, address, no_browser=no_browser, as_json=as_json)
             _open_all(run, uris, as_json=as_json)
             _watch(run, as_json=as_json)
         except KeyboardInterrupt:
@@ -112,24 +112,23 @@ def _ended_by_signal() -> Iterator[None]:
             signal.signal(number, taken)
 
 
-def _greet(run: LiveRun, address: Address, *, no_browser: bool, lan: bool, as_json: bool) -> None:
+def _greet(run: LiveRun, address: Address, *, no_browser: bool, as_json: bool) -> None:
     from stream.commands.gateway_link import link_to, on_this_machine, print_qr
     from stream.commands.terminal import say, say_json_line
 
     link = link_to(run.store_dir, address)
     here = on_this_machine(link, address)
+    # A code counts once: the phone has one of its own.
+    other = None if address.is_loopback else link_to(run.store_dir, address).url
     if as_json:
-        say_json_line(
-            {"event": "serving", "page": address.url, "link": here, "lan_link": link.url if lan else None}
-        )
+        say_json_line({"event": "serving", "page": address.url, "link": here, "lan_link": other})
     else:
         say(f"the page: {here}")
         minutes = link.expires_s / 60
         say(f"the link logs one browser in, within {minutes:.0f} minutes; omnirecall pair makes more")
-        if not address.is_loopback:
-            other = link_to(run.store_dir, address)
-            say(f"for a phone: {other.url}")
-            print_qr(other.url)
+        if other is not None:
+            say(f"for a phone: {other}")
+            print_qr(other)
             _tell_certificate(run.store_dir)
     if not no_browser:
         import webbrowser

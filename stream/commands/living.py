@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream.capture.addresses import SCHEMES, kind_of
 from stream.commands.gateway_link import Address, address_of
 from stream.errors import ConfigError, OmniRecallError, RoleUnavailable, StoreBusy
 from stream.messages.control import SourceClose, SourceOpen, SourceState, StatusAsk, StatusRoles
-from stream.process.start import is_running, named_error
+from stream.process.start import is_running, launched, named_error
 from stream.wire.caller import Caller
 from stream.wire.endpoints import run_dir_for
 
@@ -26,8 +26,6 @@ LOOK_S = 0.05
 END_S = 60.0
 """Seconds that the processes may take to finish what is in hand."""
 POLICY: Policy = "latest"
-UNDER_WAY = ("starting", "reading", "lost", "paused")
-SCHEMES = ("camera", "microphone", "browser", "rtsp", "rtsps", "http", "https")
 
 
 def source_uris(
@@ -46,8 +44,7 @@ def source_uris(
     found = [(f"camera:{_device(name)}", False) for name in cameras]
     found += [(f"microphone:{name.removeprefix('microphone:')}", False) for name in microphones]
     for name in others:
-        scheme, colon, _ = name.partition(":")
-        if colon and scheme in SCHEMES:
+        if kind_of(name) is not None:
             found.append((name, False))
         elif Path(name).expanduser().is_file():
             found.append((str(Path(name).expanduser().resolve()), True))
@@ -106,24 +103,11 @@ class LiveRun:
         """
         if is_running(self.store_dir):
             return self._join()
-        command = [sys.executable, "-P", "-m", "stream.process.supervisor", "--store", str(self.store_dir)]
-        command += ["--preset", "live", "--with-parent", str(os.getpid())]
-        if self._config_file is not None:
-            command += ["--config", str(self._config_file)]
-        logs = self.store_dir / "logs"
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (logs / "supervisor.log").touch(mode=0o600)
-        with (logs / "supervisor.log").open("ab") as log:
-            self._log_from = log.tell()
-            # A session of its own: Ctrl-C in the terminal is for this command, which then tells them.
-            self._supervisor = subprocess.Popen(
-                command,
-                env={**os.environ, **self._settings},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        log = self.store_dir / "logs" / "supervisor.log"
+        self._log_from = log.stat().st_size if log.exists() else 0
+        arguments = ["--preset", "live", "--with-parent", str(os.getpid())]
+        environment = {**os.environ, **self._settings}
+        self._supervisor = launched(self.store_dir, arguments, self._config_file, environment)
         return self._wait_until_served()
 
     def _join(self) -> Address:

@@ -10,7 +10,7 @@ from stream.errors import ConfigError, SourceGone
 
 if TYPE_CHECKING:
     from stream.messages.log import LogRows, LogSource
-    from stream.messages.media import ClipFound, KeptClip
+    from stream.messages.media import ClipFind, ClipFound, KeptClip
     from stream.messages.observation import Observation
     from stream.messages.span import Span
 
@@ -64,6 +64,15 @@ def _moment(
     own_id: bytes, kind: str, one: Observation | Span, sources: dict[tuple[bytes, int], LogSource]
 ) -> Moment:
     return Moment(own_id, kind, one.pts0_ns, one.pts1_ns, sources[one.source_id, one.session])
+
+
+def clip_ask(found: Moment, pts0_ns: int, pts1_ns: int) -> ClipFind:
+    """What asks memory for the kept clips of a range of a live source."""
+    from stream.messages.media import ClipFind
+
+    return ClipFind(
+        source_id=found.source.source_id, session=found.source.session, pts0_ns=pts0_ns, pts1_ns=pts1_ns
+    )
 
 
 def best_clip(told: ClipFound, found: Moment, pts0_ns: int, pts1_ns: int) -> KeptClip:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_THUMBNAIL_BYTES = 256 << 10
 """A larger file under `media/` is no thumbnail and is left out of the page."""
 
-_MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+PICTURE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2129; --soft: #5a6270; --paper: #fbfbf9; --card: #ffffff;
@@ -144,7 +144,7 @@ def _picture(thumbnail: str, when: str, store_dir: Path) -> str:
     body = _thumbnail_bytes(thumbnail, store_dir) if thumbnail else b""
     if not body:
         return '<div class="blank" aria-hidden="true"></div>'
-    media_type = _MEDIA_TYPES[PurePath(thumbnail).suffix.lower()]
+    media_type = PICTURE_TYPES[PurePath(thumbnail).suffix.lower()]
     encoded = base64.b64encode(body).decode("ascii")
     return f'<img src="data:{media_type};base64,{encoded}" alt="Picture at {when}" loading="lazy">'
 
@@ -153,7 +153,7 @@ def _thumbnail_bytes(thumbnail: str, store_dir: Path) -> bytes:
     """The bytes of a picture of the store; none for a path that leaves it or is no picture."""
     media = (store_dir / "media").resolve()
     path = (media / thumbnail).resolve()
-    if not path.is_relative_to(media) or path.suffix.lower() not in _MEDIA_TYPES:
+    if not path.is_relative_to(media) or path.suffix.lower() not in PICTURE_TYPES:
         return b""
     try:
         return path.read_bytes() if path.stat().st_size <= MAX_THUMBNAIL_BYTES else b""

@@ -126,36 +126,40 @@ def _alerts(connection: Connection, *, as_json: bool) -> None:
 
 def watch_json(one: WatchTold) -> dict[str, Any]:
     """A standing question for programs; times are ISO-8601 UTC or null."""
+    from stream.commands.shapes import iso
+
     return {
         "id": one.watch_id.hex(),
         "question": one.question,
         "state": one.state,
         "cool_down_s": one.cool_down_s,
-        "expires": _iso(one.expires_ns),
+        "expires": iso(one.expires_ns or None),
         "spoken": one.spoken,
-        "set": _iso(one.set_ns),
+        "set": iso(one.set_ns or None),
         "alerts": one.alerts,
-        "alerted": _iso(one.alerted_ns),
+        "alerted": iso(one.alerted_ns or None),
     }
 
 
 def alert_json(one: WatchAlert) -> dict[str, Any]:
     """An alert for programs, with the observations that it rests on."""
+    from stream.commands.shapes import iso, seconds
+
     return {
         "id": one.alert_id.hex(),
         "watch": one.watch_id.hex(),
         "question": one.question,
         "text": one.text,
-        "t": _iso(one.t_ns),
+        "t": iso(one.t_ns or None),
         "spoken": one.spoken,
         "items": [
             {
                 "id": item.observation_id.hex(),
                 "source": item.uri,
                 "kind": item.kind,
-                "t0": _iso(item.t0_ns or 0),
-                "t0_s": item.pts0_ns / 1e9,
-                "t1_s": item.pts1_ns / 1e9,
+                "t0": iso(item.t0_ns),
+                "t0_s": seconds(item.pts0_ns),
+                "t1_s": seconds(item.pts1_ns),
                 "text": item.text,
                 "thumbnail": item.thumbnail,
             }
@@ -166,20 +170,16 @@ def alert_json(one: WatchAlert) -> dict[str, Any]:
 
 def watch_line(one: WatchTold) -> str:
     """A standing question on a line."""
-    until = f", until {_iso(one.expires_ns)}" if one.expires_ns else ""
+    from stream.commands.shapes import iso
+
+    until = f", until {iso(one.expires_ns)}" if one.expires_ns else ""
     told = f", {one.alerts} told" if one.alerts else ""
     return f"{one.watch_id.hex()[:SHOWN_DIGITS]}  {one.question}{until}{told}"
 
 
 def alert_line(one: WatchAlert) -> str:
     """An alert on a line: when, what, and the observation behind it."""
+    from stream.commands.shapes import iso
+
     cited = f"  [{one.items[0].observation_id.hex()[:SHOWN_DIGITS]}]" if one.items else ""
-    return f"{_iso(one.t_ns)}  {one.text}{cited}"
-
-
-def _iso(t_ns: int) -> str | None:
-    from datetime import UTC, datetime
-
-    if not t_ns:
-        return None
-    return datetime.fromtimestamp(t_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{iso(one.t_ns or None)}  {one.text}{cited}"

@@ -25,7 +25,7 @@ from stream.gateway import (
     routes_session,
     routes_state,
 )
-from stream.gateway.forms import error_form, status_of
+from stream.gateway.forms import error_form, malformed, status_of
 from stream.gateway.gateway import Gateway
 from stream.gateway.guard import Guard, Refusal
 from stream.process.log import Log
@@ -116,13 +116,9 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse(told, refusal.status, headers)
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        # Never the value itself: it may be a token that was sent to the wrong place.
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"][1:]) or "body"
-        return JSONResponse(
-            {"error": "ConfigError", "message": f"{where}: {first['msg']}", "remedy": ""}, 422
-        )
+    async def unread(request: Request, error: RequestValidationError) -> JSONResponse:
+        _, message = malformed(error)
+        return JSONResponse({"error": "ConfigError", "message": message, "remedy": ""}, 422)
 
     @app.exception_handler(HTTPException)
     async def known(request: Request, error: HTTPException) -> JSONResponse:

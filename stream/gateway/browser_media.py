@@ -16,6 +16,7 @@ from typing import Any
 
 from stream.capture.addresses import source_id_of
 from stream.errors import ConfigError, DeadlineExceeded, Malformed, OmniRecallError, RoleUnavailable
+from stream.gateway.forms import error_form
 from stream.gateway.processes import Processes
 from stream.messages.control import SourceClose, SourceOpen, SourceState, StatusAsk, StatusRoles
 from stream.messages.media import MediaPush, MediaPushed
@@ -87,7 +88,7 @@ class BrowserMedia:
         self._caller: AsyncCaller | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         self._window = FIRST_WINDOW
-        self._room = asyncio.Condition()
+        self._room = asyncio.Event()
         # A process tells its endpoint before its source: the id is made from the address alone.
         self.source_id = source_id_of(uri).hex()
 
@@ -115,22 +116,27 @@ class BrowserMedia:
         """Tells its page that another one sends now."""
         self._tell({"type": "camera", "state": "closed", "source": self.uri, "reason": "another page sends"})
 
-    async def push(self, chunk: Chunk, *, last: bool = False) -> None:
+    async def push(self, chunk: Chunk) -> None:
         """Hands a chunk on; waits for room first, which is what holds the browser back."""
-        async with self._room:
-            await self._room.wait_for(lambda: len(self._under_way) < max(1, self._window))
+        while len(self._under_way) >= max(1, self._window):
+            self._room.clear()
+            await self._room.wait()
         if self._caller is None:
             return  # Another page took over meanwhile.
-        task = asyncio.get_running_loop().create_task(self._pushed(self._caller, chunk, last))
+        task = asyncio.get_running_loop().create_task(self._pushed(self._caller, chunk))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._is_over)
 
-    async def _pushed(self, caller: AsyncCaller, chunk: Chunk, last: bool) -> None:
-        push = MediaPush(uri=self.uri, segment=chunk.segment, index=chunk.index, t_ns=chunk.t_ns, last=last)
+    def _is_over(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._room.set()
+
+    async def _pushed(self, caller: AsyncCaller, chunk: Chunk) -> None:
+        push = MediaPush(uri=self.uri, segment=chunk.segment, index=chunk.index, t_ns=chunk.t_ns)
         try:
             told = await caller.ask_for(MediaPushed, push, [blob_part("webm", chunk.body)], timeout_s=PUSH_S)
         except OmniRecallError as error:
-            self._tell({"type": "error", "error": type(error).__name__, "message": error.message})
+            self._tell({"type": "error", **error_form(error)})
         else:
             self._window = told.window
             self._tell(
@@ -143,12 +149,6 @@ class BrowserMedia:
                     "paused": told.paused,
                 }
             )
-        finally:
-            task = asyncio.current_task()
-            if task is not None:
-                self._under_way.discard(task)
-            async with self._room:
-                self._room.notify_all()
 
     async def let_go(self) -> None:
         """Hands nothing on any more; its source stays open for whoever sends to it next."""

@@ -18,7 +18,7 @@ from stream.errors import ConfigError
 
 LASTS_S = 300
 MOST_CHARS = 8_192
-_AGAIN = "ask without a confirmation: it tells what would go now, and gives a new one"
+AGAIN = "ask without a confirmation: it tells what would go now, and gives a new one"
 
 
 class Confirmations:
@@ -46,10 +46,10 @@ class Confirmations:
             body = b""
         is_ours = hmac.compare_digest(code.encode("utf-8", "replace"), self._code(body).encode())
         if not is_ours or len(told) > MOST_CHARS:
-            raise ConfigError("the confirmation is none that was given here", remedy=_AGAIN)
+            raise ConfigError("the confirmation is none that was given here", remedy=AGAIN)
         held = json.loads(body)
         if held["ends_s"] < (time.time() if now_s is None else now_s):
-            raise ConfigError(f"the confirmation is older than {LASTS_S} s", remedy=_AGAIN)
+            raise ConfigError(f"the confirmation is older than {LASTS_S} s", remedy=AGAIN)
         shown: dict[str, Any] = held["shown"]
         return shown
 

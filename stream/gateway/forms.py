@@ -10,6 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
+
+from stream.capture.addresses import kind_of
 from stream.commands import shapes
 from stream.commands.playable import away_uris
 from stream.errors import (
@@ -29,6 +32,7 @@ from stream.errors import (
 from stream.messages import Answer, Evidence, EvidenceItem
 from stream.messages.control import SourceState, StatusMemory, StatusRoles
 from stream.messages.span import TimelineEntry
+from stream.messages.turn import TurnToken
 
 Json = dict[str, Any]
 API = "/api/v1"
@@ -61,6 +65,16 @@ def error_form(error: OmniRecallError) -> Json:
     return {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
 
 
+def malformed(error: RequestValidationError) -> tuple[str, str]:
+    """Which field of a request is wrong, and in which way.
+
+    Never the value itself: it may be a token that was sent to the wrong place.
+    """
+    first = error.errors()[0]
+    where = ".".join(str(step) for step in first["loc"][1:]) or "body"
+    return where, f"{where}: {first['msg']}"
+
+
 async def away(items: Iterable[EvidenceItem | TimelineEntry]) -> frozenset[str]:
     """The files that are not there now; a disk that hangs keeps nobody else waiting."""
     uris = {item.uri for item in items if item.uri and "://" not in item.uri}
@@ -73,6 +87,11 @@ async def answer_form(answer: Answer) -> Json:
     gone = await away(answer.citations)
     told["citations"] = [item_form(item, gone) for item in answer.citations]
     return told
+
+
+def token_form(token: TurnToken) -> Json:
+    """The next words of an answer."""
+    return {"index": token.index, "text": token.text, "sentence": token.sentence}
 
 
 async def search_form(found: Evidence) -> Json:
@@ -155,10 +174,9 @@ def status_form(identity: str, roles: StatusRoles, memory: StatusMemory | None) 
 
 def source_form(source: SourceState) -> Json:
     """One source as it is being read."""
-    kind = getattr(source, "kind", "") or (source.uri.partition(":")[0] if ":" in source.uri else "file")
     return {
         "uri": source.uri,
-        "kind": kind,
+        "kind": source.kind or kind_of(source.uri) or "file",
         "state": source.state,
         "reason": source.reason,
         "remedy": source.remedy,
@@ -171,7 +189,7 @@ def source_form(source: SourceState) -> Json:
         "audio_sent": source.audio_sent,
         "audio_dropped": source.audio_dropped,
         "errors": source.errors,
-        "gaps": getattr(source, "gaps", 0),
+        "gaps": source.gaps,
         "position_s": shapes.seconds(source.position_ns),
         "duration_s": shapes.seconds(source.duration_ns),
         "notes": list(source.notes),

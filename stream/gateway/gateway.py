@@ -14,7 +14,7 @@ from stream.gateway.access import Identity
 from stream.gateway.alerting import Alerting
 from stream.gateway.keys import Keys, gateway_dir
 from stream.gateway.moments import Moments
-from stream.gateway.names import in_url, lan_addresses, machine_names
+from stream.gateway.names import ANYWHERE, in_url, lan_addresses, machine_names
 from stream.gateway.pages import Pages
 from stream.gateway.processes import Processes
 from stream.gateway.sessions import Pairing, Patience, Sessions
@@ -61,7 +61,7 @@ class Gateway:
         """The address for other machines; that of this one where nobody else can come."""
         if self.settings.is_loopback:
             return self.url()
-        if self.settings.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        if self.settings.host not in ANYWHERE:
             return self.url(self.settings.host)
         return self.url(next(iter(lan_addresses()), "localhost"))
 
@@ -83,7 +83,7 @@ def make_gateway(
     pages = Pages(settings, processes, metrics)
     pages.on_alert = Alerting(settings.webhooks, store_dir, metrics).post
     folder = gateway_dir(store_dir)
-    hosts = (*machine_names(settings.host, settings.is_loopback), *settings.allowed_hosts)
+    hosts = (*machine_names(settings.host), *settings.allowed_hosts)
     return Gateway(
         settings=settings,
         store_dir=store_dir,

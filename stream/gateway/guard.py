@@ -159,7 +159,9 @@ class Guard:
     def _identity(self, scope: Scope, headers: _Headers, *, changes: bool, origin: str | None) -> Identity:
         token = _token(scope, headers)
         if token is not None:
-            return self.of_token(token, address_of(scope))
+            return identity_of_token(
+                token, address_of(scope), keys=self._keys, patience=self._patience, metrics=self._metrics
+            )
         cookie = headers.cookie(COOKIE)
         identity = self._sessions.identity_of(cookie) if cookie else None
         if identity is None:
@@ -167,21 +169,6 @@ class Guard:
         if origin is None and (changes or scope["type"] == "websocket"):
             # A browser tells where the page came from; what does not is none, and brings a token.
             raise Refusal(403, "Unauthorised", "a request by cookie has to tell its Origin")
-        return identity
-
-    def of_token(self, token: str, address: str) -> Identity:
-        """Whose token it is.
-
-        Raises:
-            Refusal: If it is nobody's, or this address has tried too many.
-        """
-        if wait_s := self._patience.wait_s(address):
-            raise Refusal(429, "Unauthorised", "too many wrong tokens", "wait a minute", wait_s)
-        identity = self._keys.identity_of(token)
-        if identity is None:
-            self._patience.wrong(address)
-            self._metrics.count("wrong_tokens")
-            raise Refusal(401, "Unauthorised", "this is not a token of this store", "omnirecall token")
         return identity
 
     async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
@@ -236,6 +223,24 @@ class _Headers:
         except CookieError:
             return None
         return jar[name].value if name in jar else None
+
+
+def identity_of_token(
+    token: str, address: str, *, keys: Keys, patience: Patience, metrics: Metrics
+) -> Identity:
+    """Whose token it is; `address` is where it comes from.
+
+    Raises:
+        Refusal: If it is nobody's, or this address has tried too many.
+    """
+    if wait_s := patience.wait_s(address):
+        raise Refusal(429, "Unauthorised", "too many wrong tokens", "wait a minute", wait_s)
+    identity = keys.identity_of(token)
+    if identity is None:
+        patience.wrong(address)
+        metrics.count("wrong_tokens")
+        raise Refusal(401, "Unauthorised", "this is not a token of this store", "omnirecall token")
+    return identity
 
 
 def address_of(scope: Scope) -> str:

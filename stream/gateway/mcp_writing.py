@@ -19,7 +19,7 @@ from stream.commands.forget import end_words, would_json
 from stream.commands.terminal import clean
 from stream.errors import ConfigError
 from stream.gateway import told
-from stream.gateway.confirmation import LASTS_S, Confirmations
+from stream.gateway.confirmation import AGAIN, LASTS_S, Confirmations
 from stream.gateway.mcp_errors import named
 from stream.gateway.processes import Processes, gates_of
 from stream.messages.forget import ForgetAsk, ForgetDone
@@ -147,11 +147,10 @@ class Writing:
         """Forgets what was shown, if it is still the same."""
         shown = self._confirmations.shown_by(confirmation)
         ask = msgspec.convert(shown["ask"], ForgetAsk)
-        again = "ask without a confirmation: it tells what would go now, and gives a new one"
         if given not in (None, shown["given"]):
-            raise ConfigError("the confirmation is for something else", remedy=again)
+            raise ConfigError("the confirmation is for something else", remedy=AGAIN)
         if _n_of(await self._processes.would_forget(ask)) != shown["n"]:
-            raise ConfigError("what would go has changed since it was shown", remedy=again)
+            raise ConfigError("what would go has changed since it was shown", remedy=AGAIN)
         return _result(await self._processes.forget(ask, WITHIN_S), is_begun=True)
 
 

@@ -21,20 +21,18 @@ from starlette.types import Receive, Scope, Send
 from stream.capture.browser_form import BrowserForm, browser_form
 from stream.capture.clip import cut
 from stream.capture.original import find_original
-from stream.commands.moment import MOST_TOLD, Moment, best_clip, the_moment
+from stream.commands.moment import MOST_TOLD, Moment, best_clip, clip_ask, the_moment
 from stream.errors import ConfigError, OmniRecallError
 from stream.gateway.processes import Processes
 from stream.gateway.settings import GatewaySettings
 from stream.messages.log import LogAsk, LogRows
-from stream.messages.media import ClipFind, ClipFound
+from stream.messages.media import ClipFound
 
 KEPT_S = 120.0
 """Seconds after its last use that a cut moment is kept."""
 SWEEP_S = 5.0
 EXACT_S = 30.0
 """Longest moment that is encoded anew, in seconds: two cores encode about as fast as it plays."""
-AT_ONCE = 1
-"""Moments that are cut at the same time; the processes need the processor, too."""
 _VERIFIED = 64
 
 
@@ -83,8 +81,8 @@ class Moments:
         self._processes = processes
         self._settings = settings
         self._kept: OrderedDict[str, CutMoment] = OrderedDict()
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        # One is cut at a time: the processes need the processor, too.
+        self._cutting = asyncio.Lock()
         self._verified: OrderedDict[tuple[str, int, int, int], None] = OrderedDict()
         self._made = 0
         self._sweeping: asyncio.Task[None] | None = None
@@ -105,20 +103,15 @@ class Moments:
         """
         found = await self._found(named)
         key = found.own_id.hex()
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                if key not in self._kept:
-                    made = await self._made_of(found)
-                    self._kept[key] = made
+        if key not in self._kept:
+            async with self._cutting:
+                if key not in self._kept:  # Whoever waited may find it cut.
+                    self._kept[key] = await self._made_of(found)
                     self._bound()
-                self._kept.move_to_end(key)
-                moment = self._kept[key]
-                moment.used_s = time.monotonic()
-                return moment
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
+        moment = self._kept[key]
+        self._kept.move_to_end(key)
+        moment.used_s = time.monotonic()
+        return moment
 
     async def _found(self, named: str) -> Moment:
         rows = await self._processes.memory_for(LogRows, LogAsk(ids=(named,), limit=MOST_TOLD))
@@ -127,17 +120,11 @@ class Moments:
     async def _made_of(self, found: Moment) -> CutMoment:
         original, begins_ns = None, 0
         if found.is_live:
-            ask = ClipFind(
-                source_id=found.source.source_id,
-                session=found.source.session,
-                pts0_ns=found.pts0_ns,
-                pts1_ns=found.pts1_ns,
-            )
+            ask = clip_ask(found, found.pts0_ns, found.pts1_ns)
             told = await self._processes.memory_for(ClipFound, ask)
             best = best_clip(told, found, found.pts0_ns, found.pts1_ns)
             original, begins_ns = self._processes.store_dir / "media" / best.path, best.pts0_ns
-        async with self._at_once:
-            return await asyncio.to_thread(self._cut, found, original, begins_ns)
+        return await asyncio.to_thread(self._cut, found, original, begins_ns)
 
     def _cut(self, found: Moment, original: Path | None, begins_ns: int) -> CutMoment:
         """Runs in a thread."""

@@ -7,21 +7,27 @@ import ipaddress
 import socket
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+"""What listens on these is reached by every address of this machine."""
 
 
-def machine_names(host: str, is_loopback: bool) -> tuple[str, ...]:
+def is_loopback(host: str) -> bool:
+    """Whether this machine alone reaches what listens there; `host` is `localhost` or an IP address."""
+    return host == "localhost" or ipaddress.ip_address(host).is_loopback
+
+
+def machine_names(host: str) -> tuple[str, ...]:
     """Names and addresses of this machine, loopback first; only these where nobody else can come.
 
     Args:
         host: What the gateway listens on.
-        is_loopback: Whether that is loopback.
     """
     names = list(LOOPBACK)
-    if is_loopback:
+    if is_loopback(host):
         return tuple(dict.fromkeys([*names, host]))
     name = socket.gethostname()
     names += [name, f"{name}.local"]
-    if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+    if host not in ANYWHERE:
         return tuple(dict.fromkeys([*names, host]))
     return tuple(dict.fromkeys([*names, *lan_addresses()]))
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from stream.commands.connection import LOG_FILE
 from stream.errors import StoreError
-from stream.gateway.processes import Asked, Processes
+from stream.gateway.processes import MEMORY_S, Asked, Processes
 from stream.messages.envelope import Message
 from stream.messages.turn import TurnFinal, TurnToken
 from stream.process.start import ensure_running, is_running
@@ -46,7 +46,7 @@ class OnDemand(Processes):
         self._idle_exit_s = idle_exit_s
         self._starting = asyncio.Lock()
 
-    async def memory_for(self, kind: type[R], message: Message, timeout_s: float = 10.0) -> R:
+    async def memory_for(self, kind: type[R], message: Message, timeout_s: float = MEMORY_S) -> R:
         """Asks memory, started if need be. Raises as `start`, and what memory replied with."""
         await self.start()
         return await super().memory_for(kind, message, timeout_s)

@@ -22,7 +22,7 @@ from fastapi.routing import APIRoute
 
 from stream.errors import OmniRecallError, WireError
 from stream.gateway import openai_forms as forms
-from stream.gateway.forms import answer_form, status_of
+from stream.gateway.forms import answer_form, malformed, status_of
 from stream.gateway.gateway import Gateway
 from stream.gateway.openai_forms import CompletionIn, Json
 from stream.gateway.processes import Asked, Processes, asked
@@ -51,10 +51,8 @@ class OpenAiRoute(APIRoute):
                 status = status_of(error)
                 return JSONResponse(forms.error_of(error, status), status)
             except RequestValidationError as error:
-                # Never the value itself: it may be a token that was sent to the wrong place.
-                first = error.errors()[0]
-                where = ".".join(str(step) for step in first["loc"][1:]) or "body"
-                return JSONResponse(forms.error_form(400, f"{where}: {first['msg']}", param=where), 400)
+                where, message = malformed(error)
+                return JSONResponse(forms.error_form(400, message, param=where), 400)
 
         return told
 

@@ -37,7 +37,8 @@ class Page:
         self.epoch = 0
         self.lost_states = 0
         self._send = send
-        self._words: deque[str] = deque()
+        # Texts, each with the epoch of the answer that it is a word of, if it is one.
+        self._words: deque[tuple[str, int | None]] = deque()
         self._bytes = 0
         self._states: dict[str, str] = {}
         self._wake = asyncio.Event()
@@ -49,9 +50,9 @@ class Page:
         return self.identity == "owner"
 
     def tell(self, told: Mapping[str, Any]) -> None:
-        """Queues words. Those of a turn that was cancelled meanwhile are left out when they are sent."""
+        """Queues words; `advance` takes those of a turn out again that was cancelled meanwhile."""
         text = json.dumps(told)
-        self._words.append(text)
+        self._words.append((text, told.get("epoch") if told.get("type") == "token" else None))
         self._bytes += len(text)
         if len(self._words) > MOST_WORDS or self._bytes > MOST_BYTES:
             self.end(TOO_SLOW, "this page takes too little of what it is told")
@@ -69,9 +70,8 @@ class Page:
         if epoch <= self.epoch:
             return
         self.epoch = epoch
-        kept = [text for text in self._words if not _is_stale(text, epoch)]
-        self._words = deque(kept)
-        self._bytes = sum(map(len, kept))
+        self._words = deque(one for one in self._words if one[1] is None or one[1] >= epoch)
+        self._bytes = sum(len(text) for text, _ in self._words)
 
     def end(self, code: int, reason: str) -> None:
         """Has the connection closed, at once."""
@@ -83,7 +83,7 @@ class Page:
         """Sends what is queued, as it comes; ends with why the connection is to be closed."""
         while self.ends is None:
             if self._words:
-                text = self._words.popleft()
+                text, _ = self._words.popleft()
                 self._bytes -= len(text)
             elif self._states:
                 text = self._states.pop(next(iter(self._states)))
@@ -94,10 +94,5 @@ class Page:
             await self._send(text)
         if self.ends[0] == GOING_AWAY:
             while self._words:  # What was answered is told to its end.
-                await self._send(self._words.popleft())
+                await self._send(self._words.popleft()[0])
         return self.ends
-
-
-def _is_stale(text: str, epoch: int) -> bool:
-    told = json.loads(text)
-    return told.get("type") == "token" and int(told.get("epoch", epoch)) < epoch

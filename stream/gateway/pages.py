@@ -12,7 +12,7 @@ from stream.commands.shapes import iso
 from stream.commands.watch import alert_json
 from stream.errors import Cancelled, OmniRecallError
 from stream.gateway.browser_media import Cameras
-from stream.gateway.forms import answer_form, error_form, items_form, picture_link, status_form
+from stream.gateway.forms import answer_form, error_form, items_form, picture_link, status_form, token_form
 from stream.gateway.page import GOING_AWAY, Page
 from stream.gateway.processes import Asked, Processes
 from stream.gateway.settings import GatewaySettings
@@ -149,8 +149,7 @@ class Pages:
             async with contextlib.aclosing(self._processes.answer(question, caller)) as words:
                 async for told in words:
                     if isinstance(told, TurnToken):
-                        form = {"index": told.index, "text": told.text, "sentence": told.sentence}
-                        _tell(to, {"type": "token", **turn, **form}, question.turn_epoch)
+                        _tell(to, {"type": "token", **turn, **token_form(told)}, question.turn_epoch)
                     elif isinstance(told, TurnFinal):
                         answer = await answer_form(told.answer)
                         _tell(to, {"type": "answer", **turn, "answer": answer}, question.turn_epoch)

@@ -43,6 +43,9 @@ from stream.wire.async_caller import AsyncCaller, AsyncSubscriber
 R = TypeVar("R", bound=Message)
 
 MEMORY_S = 10.0
+PLACES_S = 60.0
+PEOPLE_S = 120.0
+"""Seconds for places and people, as their commands allow them."""
 FORGET_S = 600.0
 POLL_S = 0.2
 PAGE = 200
@@ -257,17 +260,19 @@ class Processes:
 
     async def people(self, limit: int = PAGE) -> PeopleTold:
         """The persons: those with a name first."""
-        return await self.memory_for(PeopleTold, PeopleAsk(limit=limit), FORGET_S)
+        return await self.memory_for(PeopleTold, PeopleAsk(limit=limit), PEOPLE_S)
 
     # What the owner decides.
 
     async def label_place(self, place: str, label: str) -> PlaceDone:
         """Names a place."""
-        return await self.memory_for(PlaceDone, PlacePut(kind="label", places=(place,), label=label), 60.0)
+        return await self.memory_for(
+            PlaceDone, PlacePut(kind="label", places=(place,), label=label), PLACES_S
+        )
 
     async def label_person(self, who: str, name: str) -> PeopleTold:
         """Names a voice."""
-        return await self.memory_for(PeopleTold, PeopleAsk(op="label", who=who, name=name), 120.0)
+        return await self.memory_for(PeopleTold, PeopleAsk(op="label", who=who, name=name), PEOPLE_S)
 
     async def remember(self, text: str, speaker: str = "me") -> bytes:
         """Adds a note, as a turn of a chat with oneself; its observation's id, once it is on disk.

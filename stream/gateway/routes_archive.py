@@ -8,11 +8,12 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream.commands.page import PICTURE_TYPES
 from stream.commands.people import person_json
 from stream.commands.places import place_json
 from stream.errors import ConfigError, SourceGone
@@ -28,7 +29,6 @@ from stream.messages.span import Level
 
 DAYS = 60
 """Days that a timeline tells of, the newest."""
-PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 FOREVER = "private, max-age=86400, immutable"
 """A picture never changes under its hash; forgetting has browsers empty their caches."""
 Digest = Annotated[str, InPath(pattern=r"^[0-9a-f]{32}$")]
@@ -165,7 +165,7 @@ def _add_media(routes: APIRouter, gateway: Gateway) -> None:
         """A picture, by its hash."""
         path = await asyncio.to_thread(picture_of, gateway.store_dir, digest)
         return FileResponse(
-            path, media_type=PICTURES[path.suffix], headers={"cache-control": FOREVER}, filename=None
+            path, media_type=PICTURE_TYPES[path.suffix], headers={"cache-control": FOREVER}, filename=None
         )
 
     @routes.head("/moments/{moment_id}", include_in_schema=False)
@@ -175,7 +175,7 @@ def _add_media(routes: APIRouter, gateway: Gateway) -> None:
         return MomentResponse(await gateway.moments.get(moment_id))
 
     @routes.get("/sources/{source_id}/frame")
-    async def frame(source_id: Digest, request: Request) -> Response:
+    async def frame(source_id: Digest) -> Response:
         """The newest picture of a live source, as it is remembered: with its masks."""
         roles = await gateway.processes.roles()
         known = [one for one in roles.sources if one.source_id.hex() == source_id]
@@ -197,7 +197,7 @@ def picture_of(store_dir: Path, digest: str) -> Path:
         SourceGone: If there is none.
     """
     folder = store_dir / "media" / digest[:2]
-    for suffix in PICTURES:
+    for suffix in PICTURE_TYPES:
         path = folder / f"{digest}{suffix}"
         if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK):
             return path

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.errors import OmniRecallError
-from stream.gateway.forms import answer_form, error_form, items_form, search_form
+from stream.gateway.forms import answer_form, error_form, items_form, search_form, token_form
 from stream.gateway.gateway import Gateway
 from stream.gateway.processes import Asked, asked, gates_of
 from stream.messages.turn import TurnFinal, TurnToken
@@ -97,12 +97,6 @@ async def _events(gateway: Gateway, question: Asked) -> AsyncIterator[str]:
                     yield event("answer", await answer_form(told.answer))
     except OmniRecallError as error:
         yield event("error", error_form(error))
-
-
-def token_form(token: TurnToken) -> dict[str, Any]:
-    """The next words of an answer."""
-    sentence = getattr(token, "sentence", 0)
-    return {"index": token.index, "text": token.text, "sentence": sentence}
 
 
 def event(name: str, told: dict[str, Any]) -> str:

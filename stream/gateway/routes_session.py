@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stream.gateway.access import Identity
 from stream.gateway.gateway import DAY_S, Gateway, identity_of
-from stream.gateway.guard import Refusal
+from stream.gateway.guard import Refusal, identity_of_token
 from stream.gateway.sessions import COOKIE, PAIRING_S
 
 
@@ -44,7 +44,13 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.post("/session")
     async def open_session(told: TokenIn, request: Request, response: Response) -> dict[str, str]:
         """A token for a session cookie, which no script can read."""
-        identity = _of_token(gateway, request, told.token)
+        identity = identity_of_token(
+            told.token,
+            request.scope["state"]["address"],
+            keys=gateway.keys,
+            patience=gateway.patience,
+            metrics=gateway.metrics,
+        )
         return _logged_in(gateway, response, identity)
 
     @routes.post("/pair")
@@ -82,18 +88,6 @@ def router(gateway: Gateway) -> APIRouter:
         return {"url": url, "qr_svg": svg, "expires_s": PAIRING_S}
 
     return routes
-
-
-def _of_token(gateway: Gateway, request: Request, token: str) -> Identity:
-    address = request.scope["state"]["address"]
-    if wait_s := gateway.patience.wait_s(address):
-        raise Refusal(429, "Unauthorised", "too many wrong tokens", "wait a minute", wait_s)
-    identity = gateway.keys.identity_of(token)
-    if identity is None:
-        gateway.patience.wrong(address)
-        gateway.metrics.count("wrong_tokens")
-        raise Refusal(401, "Unauthorised", "this is not a token of this store", "omnirecall token")
-    return identity
 
 
 def _logged_in(gateway: Gateway, response: Response, identity: Identity) -> dict[str, str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from stream.gateway.names import is_loopback
+
 
 class GatewaySettings(BaseModel):
     """Where the gateway listens, and what it lets people and programs do."""
@@ -73,4 +75,4 @@ class GatewaySettings(BaseModel):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        return is_loopback(self.host)

@@ -6,6 +6,7 @@ import fcntl
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stream import errors
@@ -71,16 +72,31 @@ def ensure_running(
             raise _not_started(store_dir, f"ended with code {supervisor.returncode}")
         # Also where one that was just ending has gone, or ours gave way to it.
         if not runs and (supervisor is None or supervisor.poll() is not None):
-            supervisor = _start(store_dir, preset, config_file, idle_exit_s)
+            arguments = ["--preset", preset, "--idle-exit", str(idle_exit_s)]
+            supervisor = launched(store_dir, arguments, config_file)
         time.sleep(0.01)
     raise _not_started(store_dir, f"not ready after {timeout_s:g} s")
 
 
-def _start(
-    store_dir: Path, preset: str, config_file: Path | None, idle_exit_s: float
+def launched(
+    store_dir: Path,
+    arguments: Sequence[str],
+    config_file: Path | None,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
+    """A supervisor of a store that was started now; what it says goes to the end of its log.
+
+    Args:
+        store_dir: The store; made if missing.
+        arguments: Its options beside the store and the configuration.
+        config_file: The owner's configuration.
+        environment: Its environment; that of this process where it is None.
+
+    Raises:
+        ConfigError, DiskFull: If the store cannot be written.
+    """
     command = [sys.executable, "-P", "-m", "stream.process.supervisor", "--store", str(store_dir)]
-    command += ["--preset", preset, "--idle-exit", str(idle_exit_s)]
+    command += arguments
     if config_file is not None:
         command += ["--config", str(config_file)]
     logs = store_dir / "logs"
@@ -93,7 +109,12 @@ def _start(
     with (logs / "supervisor.log").open("ab") as log:
         # A session of its own: Ctrl-C in the terminal ends the command, not the processes.
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
 

@@ -23,7 +23,7 @@ from stream.process.clock import RealClock
 from stream.wire.bus import BUS_OUT, EVENT_QUEUE
 from stream.wire.caller import error_of
 from stream.wire.codec import Decoded, decode, encode
-from stream.wire.endpoints import MAX_PART_BYTES, ipc_address
+from stream.wire.endpoints import ipc_address, set_bounds
 from stream.wire.parts import OutPart
 from stream.wire.sender import Sender
 
@@ -172,16 +172,16 @@ class AsyncSubscriber:
         for prefix in topics:
             self._socket.subscribe(prefix)
         self._socket.connect(ipc_address(run_dir, BUS_OUT))
-        self.rejected = 0
 
     async def events(self) -> AsyncGenerator[Decoded]:
-        """Events as they come, for ever."""
+        """Events as they come, for ever; what is none of the wire is left out."""
         while True:
             frames = await self._socket.recv_multipart()
             try:
-                yield decode(frames)
+                event = decode(frames)
             except WireError:
-                self.rejected += 1
+                continue
+            yield event
 
     def close(self) -> None:
         """Closes the socket."""
@@ -191,8 +191,5 @@ class AsyncSubscriber:
 def open_async_socket(kind: int, *, queue: int) -> zmq.asyncio.Socket:
     """A socket of the running event loop, with the bounds of `stream.wire.endpoints.open_socket`."""
     socket = zmq.asyncio.Context.shadow(zmq.Context.instance()).socket(kind)
-    socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.SNDHWM, queue)
-    socket.setsockopt(zmq.RCVHWM, queue)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
+    set_bounds(socket, linger_ms=0, queue=queue)
     return socket

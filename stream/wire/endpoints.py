@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import zmq
 
@@ -78,9 +79,14 @@ def open_socket(kind: int, *, linger_ms: int, queue: int) -> zmq.Socket[bytes]:
             deadlines bound what is on the way.
     """
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
+    set_bounds(socket, linger_ms=linger_ms, queue=queue)
+    return socket
+
+
+def set_bounds(socket: zmq.Socket[Any], *, linger_ms: int, queue: int) -> None:
+    """The bounds of `open_socket`, for a socket that was made otherwise."""
     socket.setsockopt(zmq.LINGER, linger_ms)
     socket.setsockopt(zmq.SNDHWM, queue)
     socket.setsockopt(zmq.RCVHWM, queue)
     # Per part; the codec bounds their number and their sum.
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
-    return socket

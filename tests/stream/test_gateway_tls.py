@@ -99,5 +99,5 @@ def test_the_host_of_a_header(told, host):
 
 
 def test_loopback_is_called_by_its_own_names_alone():
-    assert machine_names("127.0.0.1", True) == ("localhost", "127.0.0.1", "::1")
-    assert "192.168.7.9" in machine_names("192.168.7.9", False)
+    assert machine_names("127.0.0.1") == ("localhost", "127.0.0.1", "::1")
+    assert "192.168.7.9" in machine_names("192.168.7.9")

@@ -249,7 +249,7 @@ def test_a_command_that_comes_while_the_old_processes_end_starts_new_ones(tmp_pa
         started.append(time.monotonic())
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
 
-    monkeypatch.setattr("stream.process.start._start", start)
+    monkeypatch.setattr("stream.process.start.launched", start)
     ending = take_lock(store)  # somebody is draining: locked, and not ready
     threading.Timer(0.4, ending.close).start()
     with pytest.raises(RoleUnavailable):

@@ -223,7 +223,7 @@ ROLES = [
         "role": name,
         "name": name,
         "pid": 1,
-        "state": "ready",
+        "state": "serving",
         "restarts": 0,
         "rss_bytes": 90_000_000,
         "last_error": "",

@@ -338,7 +338,7 @@ def test_hold_to_talk_by_key_and_by_pointer(browser, gateway):
 
 def test_alerts_are_listed_told_once_and_notified(browser, gateway, complaints):
     gateway.says = {
-        "watches": {"watches": [{"watch_id": "w1", "question": "a cat", "expires_ns": 0, "spoken": False}]}
+        "watches": {"watches": [{"id": "w1", "question": "a cat", "expires": None, "spoken": False}]}
     }
     page = signed_in(browser, gateway, complaints)
     page.context.grant_permissions(["notifications"])
@@ -348,8 +348,8 @@ def test_alerts_are_listed_told_once_and_notified(browser, gateway, complaints):
     page.goto(gateway.url + "#live")
     alert = {
         "type": "alert",
-        "watch_id": "w1",
-        "alert_id": "a1",
+        "watch": "w1",
+        "id": "a1",
         "t": "2026-11-27T09:00:00.000Z",
         "question": "a cat",
         "text": "A cat was seen.",
@@ -465,9 +465,9 @@ def test_hostile_words_stay_words_everywhere(browser, gateway, complaints):
     gateway.say(
         {
             "type": "alert",
-            "alert_id": "a",
-            "watch_id": "w",
-            "t_ns": 0,
+            "id": "a",
+            "watch": "w",
+            "t": "2026-11-27T09:00:00.000Z",
             "question": HOSTILE,
             "text": HOSTILE,
             "items": [],

@@ -4,15 +4,16 @@ import { get, post, remove } from "./api.js";
 import { byId, el, fill, icon, setPressed, setText, setWords } from "./dom.js";
 import { announceNow, notice, tellError } from "./notices.js";
 import { momentCard } from "./player.js";
-import { clock, dayOf, shortDay } from "./times.js";
+import { stamp } from "./times.js";
 
 const KEPT = 100;
-const HOUR_NS = 3_600_000_000_000n;
+const HOUR_MS = 3_600_000;
+const NS_PER_MS = 1_000_000;
 
 export class Alerts {
   /** @param {{isOwner: () => boolean, say: (text: string) => void}} does */
   constructor({ isOwner, say }) {
-    Object.assign(this, { isOwner, say, alerts: new Map(), unseen: 0, watches: [] });
+    Object.assign(this, { isOwner, say, alerts: new Map(), unseen: 0 });
     byId("watch").addEventListener("submit", (event) => this._set(event));
     byId("notify").addEventListener("click", () => this._allow());
     this._allowed();
@@ -26,26 +27,21 @@ export class Alerts {
 
   /** An alert, now. Told once, however often the server sends it. */
   raised(alert) {
-    const id = alert.alert_id ?? alert.id;
-    if (this.alerts.has(id)) return;
+    if (this.alerts.has(alert.id)) return;
     this._keep(alert);
     this._draw();
     const words = wordsOf(alert);
     announceNow(`Alert: ${words}`);
-    if (this._isSpoken(alert)) this.say(words);
+    if (alert.spoken) this.say(words);
     if (byId("view-alerts").hidden) {
       this.unseen += 1;
       this._badge();
       notice(words);
     }
-    this._notifyDesktop(id, alert, words);
+    this._notifyDesktop(alert.id, words);
   }
 
-  _isSpoken(alert) {
-    return alert.spoken ?? this.watches.find((watch) => watch.watch_id === alert.watch_id)?.spoken ?? false;
-  }
-
-  _notifyDesktop(id, alert, words) {
+  _notifyDesktop(id, words) {
     if (!("Notification" in window) || Notification.permission !== "granted" || !this.isNotifying) return;
     try {
       const shown = new Notification("OmniRecall", { body: words, tag: `omnirecall-${id}`, icon: "/static/mark.svg" });
@@ -75,11 +71,11 @@ export class Alerts {
     event.preventDefault();
     const question = byId("watch-question").value.trim();
     if (!question) return;
-    const hours = BigInt(byId("watch-until").value);
-    const expires = hours ? BigInt(Date.now()) * 1_000_000n + hours * HOUR_NS : 0n;
+    const hours = Number(byId("watch-until").value);
+    const expiresMs = hours && Date.now() + hours * HOUR_MS;
     try {
       // Whole nanoseconds do not fit a double; a whole number of milliseconds times a million is near enough.
-      await post("/watches", { question, cool_down_s: Number(byId("watch-rest").value), expires_ns: Number(expires), spoken: byId("watch-spoken").checked });
+      await post("/watches", { question, cool_down_s: Number(byId("watch-rest").value), expires_ns: expiresMs * NS_PER_MS, spoken: byId("watch-spoken").checked });
       byId("watch-question").value = "";
       notice(`It is watched for: ${question}`);
       await this._watches();
@@ -91,15 +87,14 @@ export class Alerts {
   async _watches() {
     try {
       const told = await get("/watches");
-      this.watches = told.watches ?? [];
-      fill(byId("watches"), this.watches.map((watch) => this._watch(watch)), byId("watches-empty"));
+      fill(byId("watches"), (told.watches ?? []).map((watch) => this._watch(watch)), byId("watches-empty"));
     } catch (error) {
       tellError(error);
     }
   }
 
   _watch(watch) {
-    const until = watch.expires_ns ? `until ${stamp(new Date(watch.expires_ns / 1e6).toISOString())}` : watch.expires ? `until ${stamp(watch.expires)}` : "until dropped";
+    const until = watch.expires ? `until ${stamp(watch.expires)}` : "until dropped";
     const told = el("div", { class: "grow" }, el("p", {}, watch.question), el("p", { class: "hint" }, `${until}${watch.spoken ? ", said aloud" : ""}`));
     const line = el("li", { class: "card" }, told);
     if (this.isOwner()) line.append(el("button", { type: "button", "aria-label": `Drop: ${watch.question}`, onclick: () => this._drop(watch) }, icon("close"), "Drop"));
@@ -108,7 +103,7 @@ export class Alerts {
 
   async _drop(watch) {
     try {
-      await remove(`/watches/${encodeURIComponent(watch.watch_id ?? watch.id)}`);
+      await remove(`/watches/${encodeURIComponent(watch.id)}`);
       await this._watches();
       byId("watch-question").focus();
     } catch (error) {
@@ -127,12 +122,12 @@ export class Alerts {
   }
 
   _keep(alert) {
-    this.alerts.set(alert.alert_id ?? alert.id, alert);
+    this.alerts.set(alert.id, alert);
     if (this.alerts.size > KEPT) this.alerts.delete(this.alerts.keys().next().value);
   }
 
   _draw() {
-    const newest = [...this.alerts.values()].sort((a, b) => whenMs(b) - whenMs(a));
+    const newest = [...this.alerts.values()].sort((a, b) => Date.parse(b.t) - Date.parse(a.t));
     fill(byId("alert-items"), newest.map(alertCard), byId("alerts-empty"));
   }
 
@@ -145,11 +140,8 @@ export class Alerts {
 }
 
 function alertCard(alert) {
-  const when = new Date(whenMs(alert)).toISOString();
-  const told = el("div", { class: "grow" }, el("p", { class: "when" }, stamp(when)), el("p", {}, wordsOf(alert)), alert.question ? el("p", { class: "hint" }, `asked: ${alert.question}`) : null);
+  const told = el("div", { class: "grow" }, el("p", { class: "when" }, stamp(alert.t)), el("p", {}, wordsOf(alert)), alert.question ? el("p", { class: "hint" }, `asked: ${alert.question}`) : null);
   return el("li", { class: "card" }, told, ...(alert.items ?? []).slice(0, 3).map((item) => momentCard(item)));
 }
 
-const whenMs = (alert) => (alert.t ? Date.parse(alert.t) : (alert.t_ns ?? 0) / 1e6);
 const wordsOf = (alert) => alert.text || alert.question || "";
-const stamp = (when) => `${shortDay(dayOf(when))} ${clock(when)}`;

@@ -50,5 +50,4 @@ export function pictureUrl(thumbnail) {
   return `${BASE}/media/${encodeURIComponent(thumbnail.split("/").at(-1))}`;
 }
 
-export const momentUrl = (id) => `${BASE}/moments/${encodeURIComponent(id)}`;
 export const frameUrl = (sourceId) => `${BASE}/sources/${encodeURIComponent(sourceId)}/frame`;

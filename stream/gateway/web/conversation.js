@@ -197,15 +197,13 @@ function draw(box, answer) {
   }
   box.replaceChildren(said);
   if (citations.length) box.append(el("ul", { class: "cites", "aria-label": "Moments that the answer stands on" }, ...citations.map((item, at) => el("li", {}, momentCard(item, at + 1)))));
-  for (const words of [...(answer.conflicts ?? [])]) box.append(el("p", { class: "hint conflict" }, wordsOf(words)));
-  for (const words of [...(answer.notices ?? []), ...gapsOf(answer.coverage)]) box.append(el("p", { class: "hint" }, wordsOf(words)));
+  for (const words of answer.conflicts ?? []) box.append(el("p", { class: "hint conflict" }, words));
+  for (const words of [...(answer.notices ?? []), ...gapsOf(answer.coverage)]) box.append(el("p", { class: "hint" }, words));
 }
 
 function citeButton(item, number) {
   return el("button", { type: "button", class: "cite", "aria-label": `Play citation ${number}`, onclick: () => playMoment(item) }, String(number));
 }
-
-const wordsOf = (told) => (typeof told === "string" ? told : (told.text ?? JSON.stringify(told)));
 
 function gapsOf(coverage) {
   const gaps = coverage?.gaps ?? [];

@@ -38,8 +38,7 @@ export function icon(name) {
 
 /** Show the words of a button that has an icon. */
 export function setWords(button, words) {
-  const place = button.querySelector(".words");
-  if (place.textContent !== words) place.textContent = words;
+  setText(button.querySelector(".words"), words);
 }
 
 export function setPressed(button, is) {

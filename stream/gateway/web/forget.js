@@ -3,7 +3,7 @@
 import { post } from "./api.js";
 import { byId, el, fill, setText } from "./dom.js";
 import { tellError } from "./notices.js";
-import { bytes, clock, dayOf, shortDay } from "./times.js";
+import { bytes, stamp } from "./times.js";
 
 export class Forget {
   /** @param {() => void} gone what to do once something was forgotten */
@@ -75,5 +75,3 @@ function countsOf(told) {
     .filter(([, n]) => n)
     .map(([what, n]) => (what.endsWith("_bytes") ? [what.replace(/_bytes$/, "").replaceAll("_", " "), bytes(n)] : [what.replaceAll("_", " "), String(n)]));
 }
-
-const stamp = (when) => `${shortDay(dayOf(when))} ${clock(when)}`;

@@ -26,12 +26,11 @@ export function frameOf({ segment, index, tMs, bytes }) {
 
 /** Chunks that wait for the server's window, in order; nothing is dropped out of the middle of a segment. */
 export class Outgoing {
-  /** @param {number} maxBytes what may wait; over it the oldest whole segment goes, and is counted */
+  /** @param {number} maxBytes what may wait; over it the oldest whole segment goes */
   constructor(maxBytes) {
     this.maxBytes = maxBytes;
     this.waiting = [];
     this.waitingBytes = 0;
-    this.lostSegments = 0;
     this.window = 8;
     this.segment = -1;
     this.sentThrough = -1;
@@ -44,7 +43,7 @@ export class Outgoing {
     if (chunk.segment <= this.cutSegment) return;
     this.waiting.push(chunk);
     this.waitingBytes += chunk.bytes.byteLength;
-    while (this.waitingBytes > this.maxBytes && this.waiting[0].segment !== chunk.segment) this._loseOldest();
+    while (this.waitingBytes > this.maxBytes && this.waiting[0].segment !== chunk.segment) this._drop(this.waiting[0].segment);
   }
 
   /** The server has taken chunks through this one, and grants so many beyond it. */
@@ -79,8 +78,7 @@ export class Outgoing {
   restart() {
     const begun = this.segment;
     this.cutSegment = Math.max(this.cutSegment, begun);
-    this.waiting = this.waiting.filter((chunk) => chunk.segment !== begun);
-    this.waitingBytes = this.waiting.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
+    this._drop(begun);
     this.segment = -1;
   }
 
@@ -96,11 +94,9 @@ export class Outgoing {
     this.cutSegment = Math.max(this.cutSegment, segment);
   }
 
-  _loseOldest() {
-    const oldest = this.waiting[0].segment;
-    this.waiting = this.waiting.filter((chunk) => chunk.segment !== oldest);
+  _drop(segment) {
+    this.waiting = this.waiting.filter((chunk) => chunk.segment !== segment);
     this.waitingBytes = this.waiting.reduce((sum, chunk) => sum + chunk.bytes.byteLength, 0);
-    this.lostSegments += 1;
   }
 }
 

@@ -3,7 +3,7 @@
 import { get, pictureUrl, post } from "./api.js";
 import { byId, el, fill, icon, setText } from "./dom.js";
 import { announce, tellError } from "./notices.js";
-import { clock, dayOf, shortDay } from "./times.js";
+import { stamp } from "./times.js";
 
 export class Known {
   /** @param {() => boolean} isOwner */
@@ -55,7 +55,7 @@ export class Known {
   }
 }
 
-const last = (when) => (when ? `, last ${shortDay(dayOf(when))} ${clock(when)}` : "");
+const last = (when) => (when ? `, last ${stamp(when)}` : "");
 const count = (n, word) => `${n ?? 0} ${word}${n === 1 ? "" : "s"}`;
 const placeWords = (one) => `${count(one.visits, "visit")}${last(one.last)}`;
 const personWords = (one) => `${count(one.utterances, "utterance")}${last(one.last)}`;

@@ -46,7 +46,7 @@ class SpeechLevel extends AudioWorkletProcessor {
     const was = this.isSpeech;
     this.recent = ((this.recent << 1) | (isLike ? 1 : 0)) & 0b1111;
     this.isSpeech = bits(this.recent) >= NEEDED;
-    if (this.isSpeech && !was) this.port.postMessage({ type: "speech", t: currentTime, db });
+    if (this.isSpeech && !was) this.port.postMessage({ type: "speech" });
     this.peakDb = Math.max(this.peakDb, db);
     this.told += 1;
     if (this.told === TOLD_EVERY) {

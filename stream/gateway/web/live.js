@@ -165,7 +165,7 @@ export class Live {
     this.isAsking = true;
     try {
       const told = await get("/now", { seconds: 60 });
-      const items = told.items ?? told.hits ?? told.evidence ?? [];
+      const items = told.items ?? [];
       fill(byId("now-items"), items.map((item) => el("li", {}, momentCard(item))));
       byId("now-empty").hidden = items.length > 0;
       setText(byId("now-empty"), "Nothing of the last minute is in memory.");

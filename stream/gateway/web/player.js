@@ -1,6 +1,6 @@
 // The moment itself, in a sheet over the page: it plays, or says plainly that only a picture and words are left.
 
-import { momentUrl, pictureUrl } from "./api.js";
+import { pictureUrl } from "./api.js";
 import { byId, el, icon, setText } from "./dom.js";
 import { momentTime, sourceName } from "./times.js";
 
@@ -8,9 +8,7 @@ const JUST_NOW_MS = 5 * 60_000;
 
 /** Where a moment plays: the gateway says so itself, and says null where there is nothing to play. */
 function playUrl(item) {
-  if (item.play === null || item.play?.uri === null) return "";
-  const told = typeof item.play === "string" ? item.play : item.play?.uri;
-  return told?.startsWith("/api/") ? told : item.id ? momentUrl(item.id) : "";
+  return (typeof item.play === "string" ? item.play : item.play?.uri) ?? "";
 }
 
 /** Wire the sheet once. */
@@ -88,14 +86,9 @@ export function momentCard(item, number = null) {
   thumb.append(el("span", { class: "go" }, icon("play")));
   if (number !== null) thumb.append(el("span", { class: "no" }, String(number)));
   const told = el("span", { class: "told" }, el("span", { class: "when" }, momentTime(item, true)));
-  const words = wordsOf(item);
+  const words = item.text;
   if (words) told.append(el("span", { class: "text" }, words));
   if (item.source) told.append(el("span", { class: "from" }, [sourceName(item.source), item.place].filter(Boolean).join(" · ")));
   const label = `${number === null ? "" : `Citation ${number}. `}Play ${momentTime(item)}${words ? `: ${words}` : ""}`;
   return el("button", { type: "button", class: "moment", "aria-label": label, onclick: () => playMoment(item) }, thumb, told);
-}
-
-function wordsOf(item) {
-  if (item.text) return item.text;
-  return (item.lines ?? []).join(" ") || item.digest || "";
 }

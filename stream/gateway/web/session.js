@@ -20,7 +20,7 @@ export async function identityNow() {
     return remember(await get("/session"));
   } catch (error) {
     if (error.status !== 401) throw error;
-    localStorage.removeItem(KNOWN);
+    forgetSignIn();
     return null;
   }
 }
@@ -38,7 +38,7 @@ export async function signIn(secret) {
 }
 
 export async function signOut() {
-  localStorage.removeItem(KNOWN);
+  forgetSignIn();
   await remove("/session").catch(() => {});
 }
 

@@ -5,7 +5,6 @@
 // server it goes on by itself after a while: a cough must not silence an answer for ever.
 
 const WAIT_MS = 3_000;
-const VOLUME_BACK = 1;
 
 export class Voice {
   /**
@@ -39,7 +38,6 @@ export class Voice {
     if (!this.isOn || !text.trim()) return;
     const spoken = new SpeechSynthesisUtterance(text);
     spoken.lang = "en";
-    spoken.volume = VOLUME_BACK;
     const told = { epoch, text, spoken, hasStarted: false };
     this.waiting.add(told);
     spoken.onstart = () => {

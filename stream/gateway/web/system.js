@@ -5,7 +5,8 @@ import { byId, el, fill, setPressed, setText, setWords } from "./dom.js";
 import { announce, tellError } from "./notices.js";
 import { bytes, sourceName } from "./times.js";
 
-const TONES = { reading: "good", ready: "good", serving: "good", running: "good", starting: "warn", paused: "warn", draining: "warn", lost: "bad", failed: "bad", broken: "bad", rejected: "bad", dead: "bad", partial: "warn" };
+/** States of sources (`SourceState`) and processes; the others have no colour. */
+const TONES = { reading: "good", serving: "good", starting: "warn", paused: "warn", draining: "warn", partial: "warn", lost: "bad", rejected: "bad", broken: "bad" };
 
 export class System {
   /** @param {{isOwner: () => boolean, pausing: (isPaused: boolean) => Promise<void>}} does */
@@ -51,7 +52,7 @@ export class System {
     const isPaused = one.state === "paused";
     const name = sourceName(one.uri);
     const button = this.isOwner() && el("button", { type: "button", "aria-label": `${isPaused ? "Resume" : "Pause"} ${name}`, onclick: () => this._pauseOne(one.uri, !isPaused) }, isPaused ? "Resume" : "Pause");
-    return el("tr", {}, el("th", { scope: "row", title: one.uri }, name), el("td", {}, stateOf(one.state, one.reason)), number(one.read), number(one.sent ?? one.processed), number(one.dropped), number(one.audio_dropped), number(Array.isArray(one.gaps) ? one.gaps.length : one.gaps), el("td", {}, button || ""));
+    return el("tr", {}, el("th", { scope: "row", title: one.uri }, name), el("td", {}, stateOf(one.state, one.reason)), number(one.read), number(one.sent), number(one.dropped), number(one.audio_dropped), number(one.gaps), el("td", {}, button || ""));
   }
 
   async _pauseAll(isPaused) {

@@ -29,6 +29,9 @@ export function shortDay(day) {
   return DAY.format(new Date(year, month - 1, date));
 }
 
+/** Day and clock. */
+export const stamp = (when) => `${shortDay(dayOf(when))} ${clock(when)}`;
+
 export function dayBy(day, by) {
   const [year, month, date] = day.split("-").map(Number);
   return dayOf(new Date(year, month - 1, date + by));
