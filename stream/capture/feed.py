@@ -68,7 +68,6 @@ class Feed:
         new_reader: NewReader,
         changed: Callable[[], None],
     ) -> None:
-        self.kind = source.kind
         self.readers: dict[int, LiveReader] = {}
         self.records: dict[int, TrackRecord] = {}
         self.taps: Mapping[int, Tap] = {}
@@ -150,8 +149,7 @@ class Feed:
 
     def turn(self) -> None:
         """Notes silence, and tells what is missed while it goes on."""
-        quiet_ns = self.silent_ns
-        if self.status.state == "reading" and quiet_ns > self._settings.quiet_s * 1e9:
+        if self.status.state == "reading" and self.silent_ns > self._settings.quiet_s * 1e9:
             self._be_lost(f"nothing came for {self._settings.quiet_s:g} s", "it is waited for")
         for reader in list(self.readers.values()):
             reader.missed.go_on(self.position_ns())
@@ -222,6 +220,8 @@ class Feed:
                 self._take_burst(burst, held, opened)
 
     def _take_burst(self, burst: Burst, held: list[tuple[Packet[Any], int]], opened: Opened) -> None:
+        if not self._is_wanted():
+            return  # It was paused meanwhile: what is not taken must not be position 0 either.
         if burst.newest_ns is not None:
             self._live.anchor(burst.newest_ns, burst.arrival_ns)
         if held and not self.is_placed:
@@ -329,6 +329,8 @@ class Feed:
     # State.
 
     def _be_heard(self) -> None:
+        """Something was decoded; what was held back counts as heard now, so that it is not lost at once."""
+        self._heard_ns = self._clock.monotonic_ns()
         with self._lock:
             if self._status.state in ("starting", "lost"):
                 self._status = FeedStatus("reading", since_ns=self._clock.monotonic_ns())
@@ -346,7 +348,8 @@ class Feed:
             self._status = status
 
     def _lose(self, reason: str, state: str) -> None:
-        for reader in list(self.readers.values()):
+        """Tells the tracks; before position 0 is known nothing can be missing."""
+        for reader in list(self.readers.values()) if self.is_placed else ():
             reader.lose(reason, state, self.position_ns())
 
     def _nap_ns(self, wait_ns: int) -> None:
