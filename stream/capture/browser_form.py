@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream.capture.clip_form import codec_of, is_film
+from stream.capture.clip_form import codec_of
 from stream.capture.container import opened, uri_of
-from stream.capture.decoding import decodes
+from stream.capture.decoding import is_film, is_sound
 from stream.errors import SourceRefused
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def browser_form(source: Path) -> BrowserForm:
 
 def _form(container: InputContainer, source: Path) -> BrowserForm:
     films = [stream for stream in container.streams if is_film(stream)]
-    sounds = [stream for stream in container.streams if stream.type == "audio" and decodes(stream)]
+    sounds = [stream for stream in container.streams if is_sound(stream)]
     sound = codec_of(sounds[0]) if sounds else ""
     if not films:
         if not sounds:

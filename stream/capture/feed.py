@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from stream.capture.decoding import set_up_decoder, to_ns
+from stream.capture.decoding import is_film, is_sound, main_of, set_up_decoder, to_ns
 from stream.capture.live_clock import AHEAD_NS, Burst, LiveClock
 from stream.capture.live_input import IsWanted, LiveInput, Opened
 from stream.capture.live_readers import LiveAudio, LiveReader, LiveVideo
 from stream.capture.load import Backoff
 from stream.capture.packets import Tap
-from stream.capture.probe import main_stream
 from stream.capture.settings import CaptureSettings
 from stream.errors import SourceError, SourceGone, SourceRefused
 from stream.messages.observation import TrackRecord
@@ -253,8 +252,8 @@ class Feed:
         from av.stream import Discard
 
         container = opened.container
-        kinds = {VIDEO_TRACK: "video", AUDIO_TRACK: "audio"}
-        found = {track: main_stream(container, kind) for track, kind in kinds.items()}
+        kinds = {VIDEO_TRACK: is_film, AUDIO_TRACK: is_sound}
+        found = {track: main_of(list(filter(suits, container.streams))) for track, suits in kinds.items()}
         streams = {track: stream for track, stream in found.items() if stream is not None}
         if not streams:
             raise SourceRefused(
@@ -304,7 +303,7 @@ class Feed:
     def _hand_on(self, reader: LiveReader, at_ns: int, frame: Any, stream: Any) -> None:
         self._be_heard()
         if isinstance(reader, LiveVideo):
-            stream.codec_context.skip_frame = skipped(self.divisor)
+            stream.codec_context.skip_frame = skipped(self.divisor, self._settings)
             if frame.width * frame.height > self._settings.max_pixels:
                 raise SourceRefused(
                     f"it sends pictures of {frame.width} x {frame.height} pixels",
@@ -357,11 +356,10 @@ class Feed:
         self._woken.clear()
 
 
-def skipped(divisor: int) -> str:
+def skipped(divisor: int, settings: CaptureSettings) -> str:
     """Which pictures a decoder leaves out, in libav's words, at a divisor of the rate."""
-    return next(
-        (name for least, name in sorted(SKIP_FROM.items(), reverse=True) if divisor >= least), "DEFAULT"
-    )
+    always = "NONREF" if settings.decode == "reference" else "DEFAULT"
+    return next((name for least, name in sorted(SKIP_FROM.items(), reverse=True) if divisor >= least), always)
 
 
 def packets(opened: Opened, streams: list[Stream], is_wanted: IsWanted) -> Iterator[Packet[Any]]:

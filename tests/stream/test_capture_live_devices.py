@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from stream.capture.camera import CameraInput
+from stream.capture.feed import skipped
 from stream.capture.microphone import MicrophoneInput, sound_system
 from stream.capture.settings import CaptureSettings
 from stream.errors import SourceGone, SourceRefused
@@ -107,3 +108,12 @@ def test_a_pause_closes_the_device_and_takes_nothing():
     (gap,) = [one for one in feed.readers[0].missed.waiting() if one.state == "paused"]
     assert gap.reason == "paused by the owner"
     assert gap.pts1_ns - gap.pts0_ns >= S
+
+
+@pytest.mark.parametrize(
+    ("decode", "left_out"),
+    [("all", ["DEFAULT", "NONREF", "NONREF", "NONKEY"]), ("reference", ["NONREF"] * 3 + ["NONKEY"])],
+)
+def test_what_the_owner_wants_left_out_stays_so_and_more_is_when_it_is_slow(decode, left_out):
+    settings = CaptureSettings(decode=decode)
+    assert [skipped(divisor, settings) for divisor in (1, 2, 4, 8)] == left_out
