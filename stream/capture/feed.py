@@ -378,17 +378,10 @@ def packets(opened: Opened, streams: list[Stream], is_wanted: IsWanted) -> Itera
             bad += 1
             if (told := opened.why_ended()) is not None:
                 raise told from None
-            if (
-                type(error).__name__ == "ExitError"
-                or isinstance(error, OSError | TimeoutError)
-                or bad > BAD_IN_A_ROW
-            ):
-                why = (
-                    "nothing more came"
-                    if type(error).__name__ == "ExitError"
-                    else "it cannot be read any more"
-                )
-                raise SourceGone(why, remedy="it is opened again") from None
+            if type(error).__name__ == "ExitError":  # libav's own limit in time.
+                raise SourceGone("nothing more came", remedy="it is opened again") from None
+            if isinstance(error, OSError) or bad > BAD_IN_A_ROW:
+                raise SourceGone("it cannot be read any more", remedy="it is opened again") from None
             flow = opened.container.demux(streams)
             continue
         if packet is None or (packet.size == 0 and packet.pts is None and packet.dts is None):
