@@ -1,12 +1,14 @@
 """A camera and microphone of a browser: chunks of WebM, pushed over the wire, read as a file that grows.
 
 Each start of the recorder is a segment with a header of its own, and is demuxed anew. Where a chunk is
-missing nothing after it is believed: the segment ends there, and the page is asked to begin another one.
+missing nothing after it is believed, nor after `capture.stall_s` without any: the segment ends there, and
+the page is asked to begin another one.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,10 +115,16 @@ class BrowserInput:
                 self._let_go(segment)
 
     def read(self, segment: _Segment, n_bytes: int, is_wanted: IsWanted) -> bytes:
-        """Up to so many bytes, waiting for the first; empty at the end of the segment."""
+        """Up to so many bytes, waiting for the first; empty at the end of the segment.
+
+        Silence is an end: libav, which waits here, holds what it has back until more comes.
+        """
+        stall_s = self._settings.stall_s
+        ends_s = time.monotonic() + stall_s
         with self._came:
             while not segment.chunks and not segment.is_over and is_wanted():
-                self._came.wait(LOOK_S)
+                if not self._came.wait(LOOK_S) and time.monotonic() >= ends_s:
+                    self._end(segment, f"nothing came for {stall_s:g} s")
             if not segment.chunks or not is_wanted():
                 return b""
             chunk = segment.chunks.popleft()

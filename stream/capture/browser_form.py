@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream.capture.clip_form import codec_of, is_film
+from stream.capture.clip_form import codec_of
 from stream.capture.container import opened, uri_of
-from stream.capture.decoding import decodes
+from stream.capture.decoding import is_film, is_sound, main_of
 from stream.errors import SourceRefused
 
 if TYPE_CHECKING:
@@ -60,19 +60,19 @@ def browser_form(source: Path) -> BrowserForm:
 
 
 def _form(container: InputContainer, source: Path) -> BrowserForm:
-    films = [stream for stream in container.streams if is_film(stream)]
-    sounds = [stream for stream in container.streams if stream.type == "audio" and decodes(stream)]
-    sound = codec_of(sounds[0]) if sounds else ""
-    if not films:
-        if not sounds:
+    main_film = main_of(list(filter(is_film, container.streams)))
+    main_sound = main_of(list(filter(is_sound, container.streams)))
+    sound = codec_of(main_sound) if main_sound is not None else ""
+    if main_film is None:
+        if main_sound is None:
             raise SourceRefused(
                 f"{uri_of(source)} has neither moving pictures nor sound",
                 remedy="its picture is all there is",
             )
         suffix = _SOUND.get(sound)
         return BrowserForm(suffix or ".m4a", exact=suffix is None)
-    film = codec_of(films[0])
-    context: Any = films[0].codec_context
+    film = codec_of(main_film)
+    context: Any = main_film.codec_context
     if film == "h264" and str(context.pix_fmt) in _PLAIN_PIXELS and sound in ("aac", "mp3", ""):
         return BrowserForm(".mp4", exact=False)
     if film in ("vp8", "vp9", "av1") and sound in ("opus", "vorbis", ""):

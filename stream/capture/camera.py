@@ -38,8 +38,8 @@ class CameraInput:
         if self._form == "v4l2":
             ensure_camera(Path(self._device))
         limits = (self._settings.open_s, self._settings.stall_s)
-        told = {"form": self._form, "timeout": limits, "named": self._named}
-        with contained(self._device, f"the camera {self._device}", **told) as container:  # type: ignore[arg-type]
+        name = f"the camera {self._device}"
+        with contained(self._device, name, form=self._form, timeout=limits, named=self._named) as container:
             yield Opened(container)
 
     def _named(self, error: Exception) -> SourceError:

@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.capture.clip import LEAST_NS, damage_named, kept_tags, nothing_there, packets_from
-from stream.capture.clip_form import is_film
-from stream.capture.decoding import NS_PER_S, set_up_decoder, to_ns
+from stream.capture.decoding import NS_PER_S, is_film, set_up_decoder, to_ns
 from stream.capture.settings import CaptureSettings
 
 if TYPE_CHECKING:

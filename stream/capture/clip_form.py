@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream.capture.container import uri_of
-from stream.capture.decoding import decodes
+from stream.capture.decoding import decodes, is_film, is_sound, main_of
 from stream.errors import ConfigError, SourceRefused
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def chosen_tracks(
         ConfigError: If the container cannot hold what must be in it.
     """
     films = [stream for stream in container.streams if is_film(stream)]
-    sounds = [stream for stream in container.streams if stream.type == "audio" and decodes(stream)]
-    main_film, main_sound = _main(films), _main(sounds)
+    sounds = [stream for stream in container.streams if is_sound(stream)]
+    main_film, main_sound = main_of(films), main_of(sounds)
     if main_film is None and main_sound is None:
         raise SourceRefused(
             f"{uri_of(source)} has neither moving pictures nor sound",
@@ -147,14 +147,6 @@ def chosen_tracks(
     )
 
 
-def is_film(stream: Stream) -> bool:
-    """Whether a stream has moving pictures; covers are streams of video as well."""
-    from av.stream import Disposition
-
-    still = Disposition.attached_pic | Disposition.timed_thumbnails
-    return stream.type == "video" and decodes(stream) and not stream.disposition & still
-
-
 def codec_of(stream: Stream) -> str:
     """The codec of a stream, whatever its decoder is called."""
     context: Any = stream.codec_context
@@ -165,13 +157,6 @@ def _fits(stream: Stream, form: Form, *, exact: bool) -> bool:
     if not decodes(stream):
         return False
     return exact or (form.takes(codec_of(stream)) and (bool(form.video) or stream.type != "subtitle"))
-
-
-def _main(streams: list[Stream]) -> Stream | None:
-    from av.stream import Disposition
-
-    marked = [stream for stream in streams if stream.disposition & Disposition.default]
-    return next(iter(marked or streams), None)
 
 
 def _name(stream: Stream) -> str:
@@ -191,8 +176,8 @@ def _unfit(container: InputContainer, target: Path, unfit: list[Stream]) -> Conf
 def _suffixes(container: InputContainer, *, sound_only: bool) -> list[str]:
     """The suffixes that take the main tracks as they are."""
     films = [] if sound_only else [stream for stream in container.streams if is_film(stream)]
-    sounds = [stream for stream in container.streams if stream.type == "audio" and decodes(stream)]
-    must = [codec_of(stream) for stream in (_main(films), _main(sounds)) if stream is not None]
+    sounds = [stream for stream in container.streams if is_sound(stream)]
+    must = [codec_of(stream) for stream in (main_of(films), main_of(sounds)) if stream is not None]
     return [
         suffix
         for suffix, form in FORMS.items()

@@ -44,6 +44,27 @@ def decodes(stream: Stream) -> bool:
     return context is not None
 
 
+def is_film(stream: Stream) -> bool:
+    """Whether a stream has moving pictures: cover art and thumbnails are streams of video as well."""
+    from av.stream import Disposition
+
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    return stream.type == "video" and decodes(stream) and not stream.disposition & still
+
+
+def is_sound(stream: Stream) -> bool:
+    """Whether a stream is sound that can be decoded."""
+    return stream.type == "audio" and decodes(stream)
+
+
+def main_of(streams: list[Stream]) -> Stream | None:
+    """The stream that players choose: the first one marked as default, else the first."""
+    from av.stream import Disposition
+
+    marked = [stream for stream in streams if stream.disposition & Disposition.default]
+    return next(iter(marked or streams), None)
+
+
 def set_up_decoder(stream: Stream, settings: CaptureSettings) -> None:
     """Bounds a decoder in threads and pixels; to be called before its first packet."""
     context: Any = stream.codec_context

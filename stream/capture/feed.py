@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from stream.capture.decoding import set_up_decoder, to_ns
+from stream.capture.decoding import is_film, is_sound, main_of, set_up_decoder, to_ns
 from stream.capture.live_clock import AHEAD_NS, Burst, LiveClock
 from stream.capture.live_input import IsWanted, LiveInput, Opened
 from stream.capture.live_readers import LiveAudio, LiveReader, LiveVideo
 from stream.capture.load import Backoff
 from stream.capture.packets import Tap
-from stream.capture.probe import main_stream
 from stream.capture.settings import CaptureSettings
 from stream.errors import SourceError, SourceGone, SourceRefused
 from stream.messages.observation import TrackRecord
@@ -68,7 +67,6 @@ class Feed:
         new_reader: NewReader,
         changed: Callable[[], None],
     ) -> None:
-        self.kind = source.kind
         self.readers: dict[int, LiveReader] = {}
         self.records: dict[int, TrackRecord] = {}
         self.taps: Mapping[int, Tap] = {}
@@ -150,8 +148,7 @@ class Feed:
 
     def turn(self) -> None:
         """Notes silence, and tells what is missed while it goes on."""
-        quiet_ns = self.silent_ns
-        if self.status.state == "reading" and quiet_ns > self._settings.quiet_s * 1e9:
+        if self.status.state == "reading" and self.silent_ns > self._settings.quiet_s * 1e9:
             self._be_lost(f"nothing came for {self._settings.quiet_s:g} s", "it is waited for")
         for reader in list(self.readers.values()):
             reader.missed.go_on(self.position_ns())
@@ -222,6 +219,8 @@ class Feed:
                 self._take_burst(burst, held, opened)
 
     def _take_burst(self, burst: Burst, held: list[tuple[Packet[Any], int]], opened: Opened) -> None:
+        if not self._is_wanted():
+            return  # It was paused meanwhile: what is not taken must not be position 0 either.
         if burst.newest_ns is not None:
             self._live.anchor(burst.newest_ns, burst.arrival_ns)
         if held and not self.is_placed:
@@ -253,8 +252,8 @@ class Feed:
         from av.stream import Discard
 
         container = opened.container
-        kinds = {VIDEO_TRACK: "video", AUDIO_TRACK: "audio"}
-        found = {track: main_stream(container, kind) for track, kind in kinds.items()}
+        kinds = {VIDEO_TRACK: is_film, AUDIO_TRACK: is_sound}
+        found = {track: main_of(list(filter(suits, container.streams))) for track, suits in kinds.items()}
         streams = {track: stream for track, stream in found.items() if stream is not None}
         if not streams:
             raise SourceRefused(
@@ -304,7 +303,7 @@ class Feed:
     def _hand_on(self, reader: LiveReader, at_ns: int, frame: Any, stream: Any) -> None:
         self._be_heard()
         if isinstance(reader, LiveVideo):
-            stream.codec_context.skip_frame = skipped(self.divisor)
+            stream.codec_context.skip_frame = skipped(self.divisor, self._settings)
             if frame.width * frame.height > self._settings.max_pixels:
                 raise SourceRefused(
                     f"it sends pictures of {frame.width} x {frame.height} pixels",
@@ -329,6 +328,8 @@ class Feed:
     # State.
 
     def _be_heard(self) -> None:
+        """Something was decoded; what was held back counts as heard now, so that it is not lost at once."""
+        self._heard_ns = self._clock.monotonic_ns()
         with self._lock:
             if self._status.state in ("starting", "lost"):
                 self._status = FeedStatus("reading", since_ns=self._clock.monotonic_ns())
@@ -346,7 +347,8 @@ class Feed:
             self._status = status
 
     def _lose(self, reason: str, state: str) -> None:
-        for reader in list(self.readers.values()):
+        """Tells the tracks; before position 0 is known nothing can be missing."""
+        for reader in list(self.readers.values()) if self.is_placed else ():
             reader.lose(reason, state, self.position_ns())
 
     def _nap_ns(self, wait_ns: int) -> None:
@@ -354,11 +356,10 @@ class Feed:
         self._woken.clear()
 
 
-def skipped(divisor: int) -> str:
+def skipped(divisor: int, settings: CaptureSettings) -> str:
     """Which pictures a decoder leaves out, in libav's words, at a divisor of the rate."""
-    return next(
-        (name for least, name in sorted(SKIP_FROM.items(), reverse=True) if divisor >= least), "DEFAULT"
-    )
+    always = "NONREF" if settings.decode == "reference" else "DEFAULT"
+    return next((name for least, name in sorted(SKIP_FROM.items(), reverse=True) if divisor >= least), always)
 
 
 def packets(opened: Opened, streams: list[Stream], is_wanted: IsWanted) -> Iterator[Packet[Any]]:
@@ -377,17 +378,10 @@ def packets(opened: Opened, streams: list[Stream], is_wanted: IsWanted) -> Itera
             bad += 1
             if (told := opened.why_ended()) is not None:
                 raise told from None
-            if (
-                type(error).__name__ == "ExitError"
-                or isinstance(error, OSError | TimeoutError)
-                or bad > BAD_IN_A_ROW
-            ):
-                why = (
-                    "nothing more came"
-                    if type(error).__name__ == "ExitError"
-                    else "it cannot be read any more"
-                )
-                raise SourceGone(why, remedy="it is opened again") from None
+            if type(error).__name__ == "ExitError":  # libav's own limit in time.
+                raise SourceGone("nothing more came", remedy="it is opened again") from None
+            if isinstance(error, OSError) or bad > BAD_IN_A_ROW:
+                raise SourceGone("it cannot be read any more", remedy="it is opened again") from None
             flow = opened.container.demux(streams)
             continue
         if packet is None or (packet.size == 0 and packet.pts is None and packet.dts is None):

@@ -26,7 +26,32 @@ SILENT_S = 1.0
 """A longer hole in the sound of a live source is not filled with silence: it was missed."""
 
 
-class LiveVideo(VideoReader):
+class Fed:
+    """What is fed by another thread, and so has nothing to start; it may be shut for a while."""
+
+    def __init__(self, *told: Any) -> None:
+        super().__init__(*told)
+        self._is_over = self._is_shut = False
+        self._place = threading.Lock()
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come."""
+        return self._is_over
+
+    def reopen(self) -> None:
+        """What comes is taken again, after a pause."""
+        self._is_shut = False
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self._is_over = True
+
+
+class LiveVideo(Fed, VideoReader):
     """The pictures of a live source.
 
     Attributes:
@@ -44,17 +69,7 @@ class LiveVideo(VideoReader):
         super().__init__(reading, settings, clock, hop, arrived)
         self.newest: tuple[int, Pixels] | None = None
         self._last_ns = -1
-        self._is_over = self._is_shut = False
         self._converters: Converters | None = None
-        self._place = threading.Lock()
-
-    def start(self) -> None:
-        """Nothing to start: it is fed."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will come."""
-        return self._is_over
 
     def take(self, pts_ns: int, frame: VideoFrame, aspect: Any = None) -> None:
         """Takes a decoded picture; one that is not later than all before is counted and left out."""
@@ -79,21 +94,13 @@ class LiveVideo(VideoReader):
             self._is_shut = state == "paused"
             self.missed.begin(max(0, self._last_ns), reason, state, now_ns)
 
-    def reopen(self) -> None:
-        """What comes is taken again, after a pause."""
-        self._is_shut = False
-
-    def end(self) -> None:
-        """Nothing more will come."""
-        self._is_over = True
-
     def _shown(self, pts_ns: int, frame: DecodedFrame, max_side_px: int) -> Pixels:
         picture = frame.rgb(max_side_px)
         self.newest = (pts_ns, picture)
         return picture
 
 
-class LiveAudio(AudioReader):
+class LiveAudio(Fed, AudioReader):
     """The sound of a live source."""
 
     def __init__(
@@ -104,16 +111,6 @@ class LiveAudio(AudioReader):
         self._grid: SampleGrid | None = None
         self._end_ns = 0
         self._run_now: Run | None = None
-        self._is_over = self._is_shut = False
-        self._place = threading.Lock()
-
-    def start(self) -> None:
-        """Nothing to start: it is fed."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will come."""
-        return self._is_over
 
     def take(self, pts_ns: int, frame: AudioFrame) -> None:
         """Takes decoded sound; what overlaps with what came before is cut away."""
@@ -145,14 +142,6 @@ class LiveAudio(AudioReader):
                 self._grid = None
             self._is_shut = state == "paused"
             self.missed.begin(self._end_ns, reason, state, now_ns)
-
-    def reopen(self) -> None:
-        """What comes is taken again, after a pause."""
-        self._is_shut = False
-
-    def end(self) -> None:
-        """Nothing more will come."""
-        self._is_over = True
 
     def _begin(self, pts_ns: int) -> None:
         """A grid that begins where sound begins again: what lies before it was told as missed."""

@@ -32,8 +32,8 @@ class MicrophoneInput:
     def opened(self, is_wanted: IsWanted) -> Iterator[Opened]:
         """Opens the device; raises SourceGone, naming it and what to do."""
         limits = (self._settings.open_s, self._settings.stall_s)
-        told = {"form": self._form, "timeout": limits, "named": self._named}
-        with contained(self._device, f"the microphone {self._device}", **told) as container:  # type: ignore[arg-type]
+        name = f"the microphone {self._device}"
+        with contained(self._device, name, form=self._form, timeout=limits, named=self._named) as container:
             yield Opened(container)
 
     def _named(self, error: Exception) -> SourceError:

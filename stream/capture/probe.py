@@ -16,7 +16,9 @@ from stream.capture.decoding import (
     NS_PER_US,
     TrackHealth,
     decoded,
-    decodes,
+    is_film,
+    is_sound,
+    main_of,
     set_up_decoder,
     to_ns,
 )
@@ -214,14 +216,14 @@ def _photographed(path: Path, n_bytes: int, settings: CaptureSettings, now_ns: i
 def _inspected(
     container: InputContainer, path: Path, n_bytes: int, settings: CaptureSettings, now_ns: int
 ) -> Probe:
-    pictures = [stream for stream in container.streams if _is_film(stream)]
-    sounds = [stream for stream in container.streams if _is_sound(stream)]
+    pictures = [stream for stream in container.streams if is_film(stream)]
+    sounds = [stream for stream in container.streams if is_sound(stream)]
     if not pictures and not sounds:
         raise SourceRefused(
             f"{uri_of(path)} has neither moving pictures nor sound that can be decoded",
             remedy="convert it to a common codec, such as H.264 and AAC",
         )
-    video, audio = _main(pictures), _main(_by_preference(sounds, settings.languages))
+    video, audio = main_of(pictures), main_of(_by_preference(sounds, settings.languages))
     read = [stream for stream in (video, audio) if stream is not None]
     if settings.audio_tracks == "all":
         read = [*([video] if video is not None else []), *sounds]
@@ -246,32 +248,6 @@ def _inspected(
         t_origin_from="container" if origin_ns is not None else "",
         time_zone=time_zone,
     )
-
-
-def main_stream(container: InputContainer, media: str) -> Stream | None:
-    """The main stream of moving pictures (`video`) or of sound (`audio`) that can be decoded, if any."""
-    suits = _is_film if media == "video" else _is_sound
-    return _main([stream for stream in container.streams if suits(stream)])
-
-
-def _is_film(stream: Stream) -> bool:
-    """Whether a stream has moving pictures: cover art and thumbnails are streams of video as well."""
-    from av.stream import Disposition
-
-    still = Disposition.attached_pic | Disposition.timed_thumbnails
-    return stream.type == "video" and decodes(stream) and not stream.disposition & still
-
-
-def _is_sound(stream: Stream) -> bool:
-    return stream.type == "audio" and decodes(stream)
-
-
-def _main(streams: list[Stream]) -> Stream | None:
-    """The stream that players choose: the first one marked as default, else the first."""
-    from av.stream import Disposition
-
-    marked = [stream for stream in streams if stream.disposition & Disposition.default]
-    return next(iter(marked or streams), None)
 
 
 def _by_preference(sounds: list[Stream], languages: tuple[str, ...]) -> list[Stream]:
@@ -338,7 +314,7 @@ def _shown(
             _check_pixels(path, stated.width, stated.height, settings.max_pixels)
     health = TrackHealth()
     frame = _first_picture(container, video, settings, health)
-    if health.partial and not any(_is_sound(stream) for stream in container.streams):
+    if health.partial and not any(is_sound(stream) for stream in container.streams):
         raise SourceCorrupt(
             f"{uri_of(path)} has no picture that can be decoded", remedy="copy the file again, or convert it"
         )

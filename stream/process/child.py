@@ -79,8 +79,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=child_environment(self.cpu.threads)
-                | ({ADDRESS_VARIABLE: self.address} if self.address else {}),
+                env=child_environment(self.cpu.threads) | self._secrets,
                 # A group of its own: Ctrl-C reaches the supervisor alone, which ends them in order.
                 process_group=0,
             )

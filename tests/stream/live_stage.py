@@ -17,7 +17,7 @@ from stream.process.child import ADDRESS_VARIABLE
 from stream.process.surroundings import write_surroundings
 from stream.wire.caller import Caller
 from stream.wire.parts import blob_part
-from tests.stream.test_capture_service import Stage
+from tests.stream.capture_stage import Stage
 
 S = 10**9
 

@@ -10,8 +10,8 @@ from PIL import Image
 from stream.messages.media import MediaAudio, MediaFrame, MediaState
 from stream.messages.observation import CommitPut, Reject
 from tests.stream.capture_clips import nature, pan, tone, write_clip
+from tests.stream.capture_stage import Stage
 from tests.stream.test_capture_photo import GPS, TAKEN, write_photo
-from tests.stream.test_capture_service import Stage
 from tests.stream.test_capture_service import stage as _stage_of_the_process
 from tests.stream.test_capture_subtitles import SRT, write_talkie
 

@@ -14,6 +14,7 @@ from stream.messages.control import SourcePause
 from stream.messages.media import FrameAsk, FrameTold, MediaFrame, MediaPush, MediaState
 from stream.messages.observation import CommitPut
 from stream.wire.caller import Caller
+from tests.stream.capture_stage import staged
 from tests.stream.live_media import recorded
 from tests.stream.live_stage import LiveStage, S
 
@@ -28,15 +29,8 @@ def webm():
 
 @pytest.fixture
 def stage(tmp_path, own_runtime_folder):
-    run_dir = own_runtime_folder / f"l{time.monotonic_ns() % 10**9}"
-    run_dir.mkdir(mode=0o700)
-    played = LiveStage(tmp_path, run_dir)
-    yield played
-    if played.process is not None and played.process.poll() is None:
-        played.process.kill()
-        played.process.wait()
-    for listener in played.listeners.values():
-        listener.close()
+    with staged(LiveStage, tmp_path, own_runtime_folder) as played:
+        yield played
 
 
 def started(stage, **more):

@@ -7,13 +7,11 @@ from itertools import pairwise
 import pytest
 
 from stream.capture.camera import CameraInput
-from stream.capture.feed import Feed
-from stream.capture.live_readers import LiveAudio, LiveVideo
+from stream.capture.feed import skipped
 from stream.capture.microphone import MicrophoneInput, sound_system
-from stream.capture.reader import Reading
 from stream.capture.settings import CaptureSettings
 from stream.errors import SourceGone, SourceRefused
-from stream.process.clock import RealClock
+from tests.stream.live_feed import fed
 
 SETTINGS = CaptureSettings(retry_s=0.1, retry_max_s=0.2, rate_hz=5)
 S = 10**9
@@ -56,32 +54,9 @@ def test_a_microphone_that_is_not_there_is_named_with_what_to_do():
     assert sound_system() in ("alsa", "pulse")
 
 
-def fed(source, until):
-    """Feeds readers from a source until something holds; gives the feed, stopped."""
-    clock = RealClock()
-
-    def new_reader(record):
-        reading = Reading(path=None, track=record.track, policy="latest", rate_hz=5, max_side_px=640)
-        kind = LiveVideo if record.media == "video" else LiveAudio
-        return kind(reading, SETTINGS, clock, lambda *_: None, lambda: None)
-
-    feed = Feed(source, SETTINGS, clock, new_reader, lambda: None)
-    feed.start()
-    begun_ns = clock.monotonic_ns()
-    try:
-        while not until(feed) and clock.monotonic_ns() - begun_ns < 60 * S:
-            clock.sleep_ns(S // 50)
-            feed.turn()
-        assert until(feed), feed.status
-    finally:
-        feed.stop()
-        feed.join(5)
-    return feed
-
-
 def test_a_camera_of_libav_s_own_is_seen_at_the_rate_that_is_wanted():
     camera = CameraInput("camera:testsrc2=size=320x240:rate=20,realtime", SETTINGS, form="lavfi")
-    feed = fed(camera, lambda feed: 0 in feed.readers and feed.readers[0].ring.counts().read >= 8)
+    feed = fed(camera, SETTINGS, lambda feed: 0 in feed.readers and feed.readers[0].ring.counts().read >= 8)
     assert feed.status.state == "reading"
     assert feed.records[0].media == "video"
     assert feed.readers[0].newest[1].shape == (240, 320, 3)
@@ -89,7 +64,9 @@ def test_a_camera_of_libav_s_own_is_seen_at_the_rate_that_is_wanted():
 
 def test_a_microphone_of_libav_s_own_is_heard_without_a_hole():
     microphone = MicrophoneInput("microphone:sine=440:r=48000,arealtime", SETTINGS, form="lavfi")
-    feed = fed(microphone, lambda feed: 1 in feed.readers and feed.readers[1].ring.counts().read >= 6)
+    feed = fed(
+        microphone, SETTINGS, lambda feed: 1 in feed.readers and feed.readers[1].ring.counts().read >= 6
+    )
     heard = []
     while (item := feed.readers[1].ring.take()) is not None:
         heard.append(item.chunk)
@@ -100,9 +77,11 @@ def test_a_microphone_of_libav_s_own_is_heard_without_a_hole():
 
 def test_a_camera_that_ends_is_lost_opened_again_and_its_gap_has_a_reason():
     camera = CameraInput("camera:testsrc2=size=160x120:rate=20:duration=1,realtime", SETTINGS, form="lavfi")
-    feed = fed(camera, lambda feed: feed.n_opened >= 3 and feed.readers[0].health.end_pts_ns > 3 * S)
-    for gap in feed.readers[0].missed.waiting():
-        assert gap.reason.startswith("lost: ")
+    slow = CaptureSettings(retry_s=0.7, retry_max_s=0.7, rate_hz=5)  # A shorter gap is not told.
+    feed = fed(camera, slow, lambda feed: feed.n_opened >= 3 and feed.readers[0].health.end_pts_ns > 3 * S)
+    gaps = feed.readers[0].missed.waiting()
+    assert len(gaps) >= 2
+    assert all(gap.reason.startswith("lost: ") for gap in gaps)
 
 
 def test_a_pause_closes_the_device_and_takes_nothing():
@@ -124,8 +103,17 @@ def test_a_pause_closes_the_device_and_takes_nothing():
             feed.resume()
         return feed.status.state == "reading" and feed.n_opened > seen["opened"]
 
-    feed = fed(camera, until)
+    feed = fed(camera, SETTINGS, until)
     assert seen["paused"] == seen["resumed"]
     (gap,) = [one for one in feed.readers[0].missed.waiting() if one.state == "paused"]
     assert gap.reason == "paused by the owner"
     assert gap.pts1_ns - gap.pts0_ns >= S
+
+
+@pytest.mark.parametrize(
+    ("decode", "left_out"),
+    [("all", ["DEFAULT", "NONREF", "NONREF", "NONKEY"]), ("reference", ["NONREF"] * 3 + ["NONKEY"])],
+)
+def test_what_the_owner_wants_left_out_stays_so_and_more_is_when_it_is_slow(decode, left_out):
+    settings = CaptureSettings(decode=decode)
+    assert [skipped(divisor, settings) for divisor in (1, 2, 4, 8)] == left_out
