@@ -140,7 +140,8 @@ class Service:
         self._poller.register(self._wake.descriptor, zmq.POLLIN)
         self._outbox: Outbox | None = None
         self._acknowledged_at_ns = self._last_ack_ns = self._cleaned_at_ns = 0
-        self._publisher: Publisher | None = None
+        # Before anything is published: an event of a socket that joins only now reaches nobody.
+        self._publisher = Publisher(surroundings.run_dir, self.sender)
         self._draining_since_ns: int | None = None
         self._serves = False
         self._ends = False
@@ -264,8 +265,6 @@ class Service:
 
     def publish(self, event: Message, trace_id: bytes = b"") -> None:
         """Tells an event to whoever listens."""
-        if self._publisher is None:
-            self._publisher = Publisher(self.surroundings.run_dir, self.sender)
         self._publisher.publish(event, trace_id)
         self.hop(trace_id, f"send {event.TOPIC}")
 
@@ -461,8 +460,7 @@ class Service:
             lane.close()
         if self._outbox is not None:
             self._outbox.close()
-        if self._publisher is not None:
-            self._publisher.close()
+        self._publisher.close()
         for listener in self._listeners.values():
             listener.close()
         for peer in self._peers.values():

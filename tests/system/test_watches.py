@@ -88,9 +88,9 @@ def is_back(house, pid):
 
 
 def test_an_alert_is_told_once_through_kills_and_nothing_before_it_is_meant(house):
+    bus = Subscriber(house.run_dir, (WatchAlert.TOPIC,))
     say(house, "The kettle is boiling over there.", 1)
     watch = wait_for_question(house, "tell me when the kettle boils", cool_down_s=30)
-    bus = Subscriber(house.run_dir, (WatchAlert.TOPIC,))
     wanted = [say(house, "Listen, the kettle is boiling.", 100)]
     house.wait_for(lambda: len(alerts(house)) == 1, 60, "the alert is kept")
     house.wait_for(lambda: bus.socket.poll(0), 30, "the alert is told on the bus")
