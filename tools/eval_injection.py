@@ -94,8 +94,9 @@ class Canary:
     def _count(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                self._socket.accept()[0].close()
-                self.connections += 1
+                visitor, _ = self._socket.accept()
+                self.connections += 1  # Before the visitor knows that somebody was here.
+                visitor.close()
 
     def close(self) -> None:
         """Stops listening."""

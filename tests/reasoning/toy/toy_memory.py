@@ -1,8 +1,10 @@
-"""A memory for tests of the reasoning process: one item of evidence, slow when asked to be."""
+"""A memory for tests of the reasoning process: one item of evidence, slow when asked to be; and what was asked."""
 
 from __future__ import annotations
 
 import time
+
+import msgspec
 
 from stream.messages import ClaimsAsk, ClaimsTold, CommitAck, CommitPut, Evidence, EvidenceItem, RecallAsk
 from stream.messages.places import PlacesAsk, PlacesTold
@@ -15,6 +17,7 @@ class ToyMemory(Service):
     role = "memory"
 
     def set_up(self) -> None:
+        self.asked: list[EvidenceItem] = []
         self.listen("memory")
         self.on(RecallAsk, self._recall)
         self.on(ClaimsAsk, lambda received: received.reply(ClaimsTold()))
@@ -25,14 +28,23 @@ class ToyMemory(Service):
         """Counts citations, which its beats tell, and acknowledges."""
         put: CommitPut = received.message
         self.metrics.count("cited", sum(len(one.cited) for one in put.citations))
+        for one in put.observations:
+            kept = msgspec.structs.replace(
+                evidence().items[0], observation_id=one.observation_id, kind=one.kind, text=one.text
+            )
+            self.asked.append(kept)
         received.reply(CommitAck(outbox_seq=put.outbox_seq, commit_no=1))
 
     def _recall(self, received: Received) -> None:
-        self.lane("queries", threads=4).submit(evidence, received.message, done=received.reply)
+        asked: RecallAsk = received.message
+        if asked.unit == "dialogue":
+            received.reply(Evidence(items=tuple(self.asked), verdict="found"))
+        else:
+            self.lane("queries", threads=4).submit(evidence, asked.cue.text, done=received.reply)
 
 
-def evidence(asked: RecallAsk) -> Evidence:
-    if "slow" in asked.cue.text:
+def evidence(question: str = "") -> Evidence:
+    if "slow" in question:
         time.sleep(2.0)
     item = EvidenceItem(
         observation_id=b"o" * 16,
