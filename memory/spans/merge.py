@@ -10,7 +10,9 @@ merges after everything else. Events of an open episode do not merge.
 
 The least penalties are found by the threshold algorithm (Fagin, Lotem and Naor 2001) over three orders
 that indexes keep, one per term: exact, without looking at every pair, though age moves with every commit.
-Some pairs are merged at a time; those that this makes are looked at the next time.
+Some pairs are merged at a time; those that this makes are looked at the next time. Where very many pairs are
+nearly as little missed, `DEPTH` of each order do not tell which are the least: the least of those looked at
+are merged then, a stock of which lasts for some steps.
 """
 
 from __future__ import annotations
@@ -37,10 +39,15 @@ LIKENESS, AGE, MERGES = 0.4, 0.2, 0.4
 MERGES_PER_STEP = 16
 """Of one transaction, some 30 ms."""
 DEPTH = 4_000
-"""Pairs looked at in each order at most; beyond, the best that was met is taken."""
+"""Pairs looked at in each order at most; beyond, the best that were met are taken."""
 PAGE = 200
+STOCK = 256
+"""Pairs of which it is not known that they are the least, that are kept for the next steps: looking at so
+many takes longer than merging them."""
 KEPT_ENDED = 20_000
 """Events that were merged away and whose bounds are kept, so that it can be told when they stood."""
+FORGET_AFTER = 1_000
+"""Merges after which those beyond are looked for: they are counted row by row."""
 _TERMS = ("apart", "merges", "middle_ns")
 _PAIR = "left_id, right_id, parent_id, apart, merges, middle_ns, resists"
 
@@ -98,6 +105,8 @@ class Merger:
         self._settings = settings
         self._informative = settings.digest == "informative"
         self._keyed: tuple[str, int] = "", 0
+        self._stock: dict[tuple[bytes, int] | None, list[_Pair]] = {}
+        self._until_forgotten = 0
 
     @property
     def _bounded(self) -> bool:
@@ -140,14 +149,29 @@ class Merger:
     def _merge_some(
         self, db: sqlite3.Connection, over: dict[tuple[bytes, int] | None, int], rolled: Rolled
     ) -> None:
-        scale = _scale_of(db)
+        scale, before = _scale_of(db), rolled.merged
         for key, excess in over.items():
-            pairs = least(db, scale, key, min(excess, MERGES_PER_STEP))
+            pairs = self._next(db, scale, key, min(excess, MERGES_PER_STEP))
             for pair in pairs:
                 # One that a merge before it took part of is gone.
                 self._merge(db, pair, rolled)
             rolled.more |= bool(pairs)
-        _forget_ended(db)
+        self._until_forgotten -= rolled.merged - before
+        if self._until_forgotten <= 0:
+            _forget_ended(db)
+            self._until_forgotten = FORGET_AFTER
+
+    def _next(
+        self, db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None, n: int
+    ) -> list[_Pair]:
+        """Up to `n` pairs to merge: the least, or of a stock where it is not known which these are."""
+        stock = [pair for pair in self._stock.pop(key, ()) if _stands(db, pair)]
+        if not stock:
+            stock, are_least = least(db, scale, key, n)
+            if are_least:
+                return stock
+        self._stock[key] = stock[n:]
+        return stock[:n]
 
     def _over(self, db: sqlite3.Connection) -> dict[tuple[bytes, int] | None, int]:
         """By how many events the store (None), or a source, is over its budget."""
@@ -261,22 +285,24 @@ def count_events(db: sqlite3.Connection) -> int:
     return int(rows.fetchone()[0])
 
 
-def least(db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None, n: int) -> list[_Pair]:
-    """The `n` pairs with the least penalties, of a source or of all, the least first.
+def least(
+    db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None, n: int
+) -> tuple[list[_Pair], bool]:
+    """Pairs with the least penalties, of a source or of all, the least first; and whether they are.
 
-    Fewer where no more are known to be the least, but one where there is any. What was cited only where
-    nothing else is.
+    Where they are: up to `n`, fewer where no more are known to be the least, but one where there is any.
+    Else up to `STOCK`, the least of those that were looked at. What was cited only where nothing else is.
     """
     for resists in (0, 1):
-        found = _least_of(db, scale, key, resists, n)
+        found, are_least = _least_of(db, scale, key, resists, n)
         if found:
-            return found
-    return []
+            return found, are_least
+    return [], True
 
 
 def _least_of(
     db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None, resists: int, n: int
-) -> list[_Pair]:
+) -> tuple[list[_Pair], bool]:
     own = ""
     parameters: tuple[object, ...] = (resists,)
     if key is not None:
@@ -306,7 +332,14 @@ def _least_of(
         if sum(value <= bound for value, _ in seen.values()) >= n:
             break
     ranked = sorted(seen.values(), key=lambda one: (one[0], one[1].left_id))
-    return [pair for value, pair in ranked[:n] if value <= bound] or [pair for _, pair in ranked[:1]]
+    proven = [pair for value, pair in ranked[:n] if value <= bound]
+    return (proven, True) if proven else ([pair for _, pair in ranked[:STOCK]], not ranked)
+
+
+def _stands(db: sqlite3.Connection, pair: _Pair) -> bool:
+    """Whether a pair is still as it was read."""
+    row = db.execute(f"SELECT {_PAIR} FROM span_pair WHERE left_id = ?", (pair.left_id,)).fetchone()  # noqa: S608
+    return row is not None and _Pair(*row) == pair
 
 
 def _scale_of(db: sqlite3.Connection) -> _Scale:

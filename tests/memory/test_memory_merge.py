@@ -17,6 +17,7 @@ from memory.recall.pipeline import Recall
 from memory.recall.recount import recount
 from memory.retain.steps import Decision, let_go
 from memory.settings import RecallSettings, SpanSettings
+from memory.spans import merge as merge_module
 from memory.spans.merge import LIKENESS, MERGES, Merger, _pair_episode, _scale_of, count_events, least
 from memory.spans.timeline import timeline
 from memory.spans.tree import ids_in, observations_by_id
@@ -221,13 +222,36 @@ def test_the_least_penalty_is_found_without_looking_at_every_pair(store, take):
         for _ in range(100):
             every = all_pairs(store)
             expected = min((scale.penalty(*row[1:]), row[0]) for row in every)
-            found = least(db, scale, None, 1)[0]
+            (found,), are_least = least(db, scale, None, 1)
+            assert are_least
             assert (scale.penalty(found.apart, found.merges, found.middle_ns), found.left_id) == expected
             some = [(scale.penalty(*row[1:]), row[0]) for row in every]
-            several = least(db, scale, None, 9)
+            several, _ = least(db, scale, None, 9)
             assert [one.left_id for one in several] == [one for _, one in sorted(some)[: len(several)]]
             db.execute("DELETE FROM span_pair WHERE left_id = ?", (found.left_id,))
     assert LIKENESS + MERGES < 1
+
+
+def test_where_the_least_are_not_known_a_stock_of_the_least_met_lasts_for_some_steps(store, monkeypatch):
+    """The likest are the newest, and were merged most: none of the first in any order is early in all."""
+    monkeypatch.setattr(merge_module, "DEPTH", 40)
+    monkeypatch.setattr(merge_module, "PAGE", 20)
+    merger = Merger(SpanSettings(budget=1))
+    with store.views() as db:
+        for n in range(600):
+            row = n.to_bytes(16), b"r", b"p", n / 600, 4.0 * (n < 300), (600 - n) * 10**12
+            db.execute("INSERT INTO span_pair VALUES (?, ?, ?, ?, ?, ?, 0)", row)
+        scale = _scale_of(db)
+        found, are_least = least(db, scale, None, 4)
+        assert not are_least
+        penalties = [scale.penalty(one.apart, one.merges, one.middle_ns) for one in found]
+        assert len(found) > 8
+        assert penalties == sorted(penalties)
+        assert merger._next(db, scale, None, 4) == found[:4]
+        db.execute("DELETE FROM span_pair WHERE left_id = ?", (found[4].left_id,))
+        db.execute("UPDATE span_pair SET merges = 3 WHERE left_id = ?", (found[5].left_id,))
+        monkeypatch.setattr(merge_module, "least", None)  # It is not asked while the stock lasts.
+        assert merger._next(db, scale, None, 2) == found[6:8], "those that went or changed are passed over"
 
 
 def test_recounting_and_late_words_find_merged_events(store, reader, take):
