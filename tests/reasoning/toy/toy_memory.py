@@ -1,4 +1,4 @@
-"""A memory for tests of the reasoning process: one item of evidence, slow if asked to be; and what was put."""
+"""A memory for tests of reasoning: one item of evidence, slow when asked to be; and what was put."""
 
 from __future__ import annotations
 
