@@ -1,7 +1,7 @@
 """What a live assistant takes: staleness of what it knows, transcripts, first words, and memory over time.
 
-`python -m tools.bench_live [--video FILE] [--rate-hz 2] [--manifest FILE] [--pause-s 2] [--parts NAME…]
-[--minutes 30 --sources 2] [--json FILE]`, each part with real processes in real time:
+`python -m tools.bench_live [--video FILE] [--rate-hz 2] [--manifest FILE] [--pause-s 2] [--memory STORE]
+[--parts NAME…] [--minutes 30 --sources 2] [--json FILE]`, each part with real processes in real time:
 
 `now`: a film plays as a camera. Ten times a second memory is asked for the newest picture that a committed
 observation describes; its age is the staleness, the wait for the next sample included. Once a second it asks
@@ -9,6 +9,7 @@ what is seen and said now, with and without the short-term memory.
 `talk`: recordings with silence between them (`tools.live_talk`) play as a microphone beside the film. From
 the true end of each utterance to the last word of its transcript; to the first word of the first cited
 sentence of an answer to what was said (`spoken`), or from a question that is typed (`typed`); no model.
+With `--memory` a copy of a store, as `tools.bench_growth` keeps one, is what it remembers before.
 With `--barge-in` from the word that a voice is one, or what it said, to the word that an answer is to stop.
 `long`: with `--minutes`, films play as `--sources` cameras; how much the processes grow after the first
 five minutes, all together.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -156,14 +158,23 @@ def measure(video: Path, rate_hz: float, store: Path) -> dict[str, Any]:
 
 def measure_talk(video: Path, store: Path, options: argparse.Namespace) -> dict[str, Any]:
     """A talk as a microphone, with a film beside it; figures by name."""
-    store.mkdir(parents=True)
+    if options.memory is None:
+        store.mkdir(parents=True)
+    else:
+        shutil.copytree(options.memory, store, ignore=shutil.ignore_patterns("*.lock"))
     sound = store.parent / "talk.wav"
     spoken = write_talk(sound, recordings_of(options.manifest, options.most_recordings), options.pause_s)
-    with House(store, preset="live", overrides={"capture__rate_hz": options.rate_hz}) as house:
+    overrides: dict[str, object] = {"capture__rate_hz": options.rate_hz}
+    if options.memory is not None:  # What is old stays as it is, however much there is.
+        overrides |= {"memory__spans__budget": 0, "memory__retention__enabled": False}
+    with House(store, preset="live", overrides=overrides) as house:
+        house.ask("What did you see?", timeout_s=600)  # Indexes of an old memory are loaded by then.
+        observations = house.memory().counts["observations"]
         house.open(video, as_camera=True)
         with Page(house.run_dir, TYPED, speaks=options.barge_in) as page:
             state = house.follow(house.open(sound, as_camera=True), timeout_s=3_600)
         heard, told = page.heard, {"utterances": len(spoken), "audio_dropped": state.audio_dropped}
+        told["observations_before"] = observations
         lists = {
             "transcript": transcripts_s(heard, spoken, state.session),
             "voice_start": voice_starts_s(heard, spoken, state.session),
@@ -234,6 +245,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, help="recordings of the talk; without it the demo's")
     parser.add_argument("--most-recordings", type=int, default=20)
     parser.add_argument("--pause-s", type=float, default=2.0, help="silence between two utterances")
+    parser.add_argument("--memory", type=Path, help="a store; the talk goes on with a copy of it")
     parser.add_argument("--barge-in", action="store_true", help="in the talk an answer is told all the while")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["now", "talk"])
     parser.add_argument("--minutes", type=float, default=0.0, help="of the part `long`, which it adds")

@@ -61,15 +61,6 @@ class KeptKeys:
                     self._others.setdefault(n, []).append(place)
         self._vectors = np.concatenate([self._vectors, read]) if first else read
 
-    def place(self, n: int) -> int | None:
-        """Where the last key of an observation that was read lies among `vectors`; None without one."""
-        return self._last.get(n)
-
-    @property
-    def vectors(self) -> Vectors:
-        """All that were read, (K, D) float32."""
-        return self._vectors
-
     def cosines(self, vector: Vectors, numbers: Iterable[int]) -> dict[int, float]:
         """The likeness of observations that were read to a vector; of one with several keys, the best."""
         owners = [n for n in numbers if n in self._last]
@@ -97,9 +88,42 @@ class KeptKeys:
             found.update(zip(names, cosines.tolist(), strict=True))
         return {name: found[name] for name in groups if name in found}
 
+    def sum_cosines(self, vector: Vectors, groups: Mapping[int, Iterable[Sequence[int]]]) -> dict[int, float]:
+        """The likeness to a vector of the sum of the directions of some groups' means, by name.
+
+        Each name has groups of observations that were read; one of which none has a key is left out, and so
+        is a name without any.
+        """
+        places: list[int] = []
+        first_of: list[int] = []  # Where the observations of each group begin among all.
+        names: list[int] = []
+        first_group: list[int] = []  # Where the groups of each name begin.
+        for name, some in groups.items():
+            before = len(first_of)
+            for group in some:
+                known = [self._last[n] for n in group if n in self._last]
+                if known:
+                    first_of.append(len(places))
+                    places += known
+            if len(first_of) > before:
+                names.append(name)
+                first_group.append(before)
+        if not names:
+            return {}
+        means = _directions(np.add.reduceat(self._vectors[places], first_of, axis=0))
+        sums = _directions(np.add.reduceat(means, first_group, axis=0))
+        return dict(zip(names, (sums @ vector).tolist(), strict=True))
+
     def _products(self, vector: Vectors, places: Sequence[int]) -> list[float]:
         products: list[float] = (self._vectors[places] @ vector).tolist()
         return products
+
+
+def _directions(rows: Vectors) -> Vectors:
+    """The rows, brought to unit length."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    made: Vectors = rows / np.maximum(lengths, 1e-9)[:, None]
+    return made
 
 
 class Gathered:

@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgpack
 import numpy as np
@@ -242,17 +242,13 @@ class MomentScorer:
             return {}
         together = _in_moment(pool.db, pool.found.gathered, pool.numbers, pool.moment_ns, pool.as_of)
         kept = pool.keys(question, {n for near in together.values() for n, _ in near})
-        vectors = kept.vectors
-        scores: dict[int, float] = {}
+        groups: dict[int, Iterable[list[int]]] = {}
         for n, near in together.items():
-            places: dict[str, list[int]] = {}
+            of_kind: dict[str, list[int]] = {}
             for one, kind in near:
-                if (place := kept.place(one)) is not None:
-                    places.setdefault(kind, []).append(place)
-            if places:
-                total = sum(_unit(vectors[some].sum(axis=0)) for some in places.values())
-                scores[n] = float(_unit(np.asarray(total)) @ question.vector)
-        return scores
+                of_kind.setdefault(kind, []).append(one)
+            groups[n] = of_kind.values()
+        return kept.sum_cosines(question.vector, groups)
 
 
 class SenseScorer:
@@ -449,11 +445,6 @@ def _placed(pool: Pool) -> dict[int, _Placed]:
         )
         found.update((n, _Placed(*told)) for n, *told in rows)
     return found
-
-
-def _unit(vector: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    made: npt.NDArray[Any] = vector / max(float(vector @ vector) ** 0.5, 1e-9)
-    return made
 
 
 def _in_moment(

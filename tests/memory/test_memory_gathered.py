@@ -82,12 +82,20 @@ def test_keys_of_observations_are_those_of_the_store_flat_or_in_lists(store, rea
     means = gathered.keys(db, E, 16, ()).mean_cosines(asked, {7: numbers[:2], 8: [10_000]})
     mean = rows[:2].sum(axis=0)
     assert means == {7: pytest.approx(float(mean @ asked) / float(np.linalg.norm(mean)), abs=0.005)}
+    kept = gathered.keys(db, E, 16, ())
+    one, other = (rows[some].sum(axis=0) for some in ([0, 1, 2], [4, 5]))
+    both = one / np.linalg.norm(one) + other / np.linalg.norm(other)
+    groups = {7: [numbers[:3], [10_000], [numbers[4], 10_000, numbers[5]]], 8: [[10_000]], 9: [numbers[:1]]}
+    assert kept.sum_cosines(asked, groups) == {
+        7: pytest.approx(float(both @ asked) / float(np.linalg.norm(both)), abs=0.005),
+        9: pytest.approx(float(rows[0] @ asked), abs=0.005),
+    }
 
 
 def test_without_a_shelf_there_are_no_keys(reader, store):
     with reader.snapshot() as db:
         assert Gathered().keys(db, E, 16, [1, 2]).cosines(np.zeros(16, np.float32), [1, 2]) == {}
-    assert KeptKeys(E, 16).place(1) is None
+    assert KeptKeys(E, 16).sum_cosines(np.zeros(16, np.float32), {1: [[1]]}) == {}
 
 
 def test_sources_are_known_as_commits_change_them(store, reader, take):
