@@ -166,6 +166,21 @@ def test_no_more_than_a_quarter_of_the_lists_is_looked_into(monkeypatch):
     assert inner.nprobe == 126 // 4
 
 
+def test_of_keys_that_are_said_again_and_again_any_is_found():
+    """More of the same than a search gives back: which of them it gives is chance."""
+    few = unit(40, 16, seed=8)
+    vectors = np.repeat(few, 100, axis=0)
+    inner = lists_of(vectors, 16, 16)._index
+    asked = build_module._Asked(vectors, np.random.default_rng(1))
+    order = np.random.default_rng(2).permutation(4000)
+    for some in np.array_split(order, 7):
+        asked.see(some, vectors[some])
+    assert asked.recall(inner) == 1.0
+    lost = np.flatnonzero(np.isin(np.arange(4000) // 100, np.arange(20)))
+    inner.remove_ids(lost)
+    assert 0.2 < asked.recall(inner) < 0.8, "half of the keys are there no more"
+
+
 @pytest.mark.parametrize("most_flat", [10_000, 1_000])
 def test_keys_that_went_are_not_found_before_they_are_out_of_the_arrays(
     store, reader, take, tmp_path, monkeypatch, most_flat
