@@ -20,6 +20,7 @@ from reasoning.corrections import applying, tell_correction
 from reasoning.dialogue import Exchange
 from reasoning.gaps import tell_gaps
 from reasoning.goals import Goal, goals_of
+from reasoning.live.condition import asks_to_be_told
 from reasoning.operators.asked_before import answer_asked_before, has_asked, names_topic
 from reasoning.operators.at_answer import answer_at_answer
 from reasoning.operators.at_places import answer_at_places
@@ -49,6 +50,10 @@ from stream.local_time import now_here
 from stream.messages.answer import Answer
 from stream.messages.claims import ClaimsTold
 from stream.messages.cue import Cue
+
+TO_BE_TOLD = (
+    "to be told when it happens, set it as a standing question: `omnirecall watch`, or Alerts on the page"
+)
 
 
 class Reasoner:
@@ -177,6 +182,8 @@ class Reasoner:
             asking.join(first)
         self._hop("reasoning.answer")
         asking.notices |= dict.fromkeys(tell_gaps(asking, answer))
+        if asks_to_be_told(asked, is_answered=answer.verdict != "not_seen"):
+            asking.notices[TO_BE_TOLD] = None
         timings = {**asking.timings_ms, "reasoning": (time.monotonic() - began_s) * 1e3}
         timings = {name: round(ms, 3) for name, ms in timings.items()}
         return msgspec.structs.replace(answer, timings_ms=timings, notices=tuple(asking.notices))

@@ -27,6 +27,12 @@ _ASKS = re.compile(
     r"\s+",
     re.IGNORECASE,
 )
+_TO_BE_TOLD = re.compile(
+    r"^\s*(?:please\s+|omni,?\s+)*(?:(?:can|could|will|would) you )?(?:please\s+)?"
+    r"(?:(?P<of_both>tell (?:me|us)|let (?:me|us) know)|(?:warn|alert|notify|remind) (?:me|us))\s+"
+    r"(?P<every>as soon as|the moment|the next time|each time|every time|whenever)?(?P<once>when|if|once)?\b",
+    re.IGNORECASE,
+)
 _BEGINS = re.compile(r"^\s*(?:as soon as|whenever|when|if|once|every time|each time)\s+", re.IGNORECASE)
 _SAID = re.compile(
     r"^(?P<who>\S.*?)\s+(?:says?|said|mentions?|mentioned|(?:is|are) mentioned|"
@@ -76,6 +82,17 @@ class Condition:
         """Whether an observation of a kind can be what is waited for."""
         kinds = KINDS[self.sense]
         return not kinds or kind in kinds
+
+
+def asks_to_be_told(question: str, *, is_answered: bool) -> bool:
+    """Whether words that were put as a question are rather a wish to be told when something happens.
+
+    "Tell me when the rent is due" is both: a wish only where memory does not answer it.
+    """
+    found = _TO_BE_TOLD.match(question)
+    if found is None or not (found["every"] or found["once"]):
+        return False
+    return not (is_answered and found["of_both"] and found["once"])
 
 
 def read_condition(question: str) -> Condition:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reasoning.live.condition import Perceived, is_met, read_condition
+from reasoning.live.condition import Perceived, asks_to_be_told, is_met, read_condition
 from reasoning.live.watches import Watches
 from reasoning.settings import WatchSettings
 from stream.errors import ConfigError
@@ -20,6 +20,24 @@ SETTINGS = WatchSettings()
 
 def met(question, text, *, kind="utterance", speaker="", likeness=0.7):
     return is_met(read_condition(question), Perceived(text, kind, speaker), likeness, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("question", "unanswered", "answered"),
+    [
+        ("Tell me when the kettle boils", True, False),
+        ("please let me know if a dog is seen", True, False),
+        ("alert me when you hear an alarm", True, True),
+        ("Could you tell me as soon as Anna is back?", True, True),
+        ("Notify us whenever the sign says closed", True, True),
+        ("Tell me about the kettle", False, False),
+        ("When does the kettle boil?", False, False),
+        ("What did you tell me when I asked about the rent?", False, False),
+    ],
+)
+def test_a_wish_to_be_told_is_known_where_it_is_put_as_a_question(question, unanswered, answered):
+    assert asks_to_be_told(question, is_answered=False) == unanswered
+    assert asks_to_be_told(question, is_answered=True) == answered
 
 
 @pytest.mark.parametrize(
