@@ -378,7 +378,25 @@ def test_forgetting_shows_what_would_go_before_it_goes(browser, gateway):
     gateway.says = {
         "forget": {"counts": {"observations": 12, "media_bytes": 2_000_000}, "verified": True, "over": True}
     }
-    page = signed_in(browser, gateway, at="#system")
+    page = signed_in(browser, gateway)
+    ask(page, gateway, "What was heard?")
+    gateway.say(
+        {"type": "answer", "turn_id": "", "epoch": 1, "answer": {"answer": "It was the age of wisdom."}}
+    )
+    page.wait_for_selector("#conversation:has-text('age of wisdom')")
+    for n in range(60):
+        heard = {"id": str(n), "text": f"line {n}", "t0": "2026-11-27T09:00:00Z", "t1": None, "source": "mic"}
+        gateway.say({"type": "transcript", **heard})
+        if n == 20:
+            page.wait_for_selector("#transcript:has-text('line 20')")
+            page.click(".tabs a[href='#system']")  # What is not shown has no heights to go by.
+    page.wait_for_selector("#transcript:has-text('line 59')", state="attached")
+    page.click(".tabs a[href='#live']")
+    follows = (
+        "(e => e.scrollHeight - e.scrollTop - e.clientHeight < 60)(document.getElementById('transcript'))"
+    )
+    assert page.evaluate(follows), "it goes on following"
+    page.click(".tabs a[href='#system']")
     page.click("#forget button")
     page.wait_for_selector("#forget-sheet[open]")
     assert re.search(r"observations\s*12", page.inner_text("#forget-sheet-counts"))
@@ -390,6 +408,10 @@ def test_forgetting_shows_what_would_go_before_it_goes(browser, gateway):
     page.wait_for_selector("#forget-told:has-text('found nothing of it')")
     first, second = (body for path, body in gateway.posted if path == "forget")
     assert second == {**first, "dry_run": False}, "just what was shown goes"
+    page.click(".tabs a[href='#live']")
+    shown = page.inner_text("main")
+    assert "wisdom" not in shown
+    assert "line 59" not in shown, "what was forgotten stands nowhere on the page"
 
 
 def test_timeline_search_places_and_now(browser, gateway, complaints):

@@ -39,11 +39,24 @@ class App {
     this.conversation = new Conversation(this.socket, this.epochs, this.voice);
     this.transcript = new Transcript();
     this.live = new Live({ camera: this.camera, socket: this.socket, voice: this.voice });
-    this.views = { live: { show: () => this.live.changed() }, timeline: new Timeline(), known: new Known(isOwner) };
+    this.views = { live: { show: () => this.shown() }, timeline: new Timeline(), known: new Known(isOwner) };
     this.views.alerts = new Alerts({ isOwner, say: (text) => this.voice.speak(text, this.epochs.newest) });
     this.views.system = new System({ isOwner, pausing: (isPaused) => this.pausing(isPaused) });
-    this.forget = new Forget(() => notice("Forgotten"));
+    this.forget = new Forget(() => this.forgotten());
     this.pairing = new Pairing();
+  }
+
+  /** The live view is looked at. */
+  shown() {
+    this.live.changed();
+    this.transcript.show();
+  }
+
+  /** What this page shows may be of what was forgotten; memory is asked anew for what is left. */
+  forgotten() {
+    this.transcript.clear();
+    this.conversation.clear();
+    notice("Forgotten");
   }
 
   start() {

@@ -38,6 +38,15 @@ export class Conversation {
     if (!isSent) this._fail(epoch, "OmniRecall cannot be reached just now. Ask again when the connection is back.");
   }
 
+  /** What was forgotten must not be quoted here: answers go, with their moments. */
+  clear() {
+    if (this._open()) this.cancel();
+    this.turns.clear();
+    this.place.replaceChildren(byId("conversation-empty"));
+    byId("conversation-empty").hidden = false;
+    this._stopShown();
+  }
+
   /** End what is being answered, here and on the server. */
   cancel() {
     const epoch = this.epochs.next();

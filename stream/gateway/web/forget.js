@@ -55,6 +55,7 @@ export class Forget {
 
   async _forget() {
     byId("forget-yes").disabled = true;
+    setText(byId("forget-yes"), "Forgetting…");
     try {
       const told = await post("/forget", { ...this.selector, dry_run: false });
       byId("forget-sheet").close();
@@ -66,6 +67,7 @@ export class Forget {
       tellError(error);
     } finally {
       byId("forget-yes").disabled = false;
+      setText(byId("forget-yes"), "Forget it");
     }
   }
 }

@@ -9,6 +9,24 @@ export class Transcript {
   constructor() {
     this.list = byId("transcript");
     this.lines = new Map();
+    this.follows = true;
+    // While it is not shown all its heights are 0, and nothing is told of where its reader is.
+    this.list.addEventListener("scroll", () => {
+      if (this.list.clientHeight) this.follows = this._isAtEnd();
+    });
+  }
+
+  /** It is looked at again. */
+  show() {
+    if (this.follows) this._toEnd();
+  }
+
+  /** What was forgotten must not stand here; which lines that were is not told. */
+  clear() {
+    this.list.replaceChildren();
+    this.lines.clear();
+    this.follows = true;
+    byId("transcript-empty").hidden = false;
   }
 
   heard({ id, text, t0, source }) {
@@ -20,7 +38,6 @@ export class Transcript {
   }
 
   _line(key, when, text, kind, source) {
-    const stick = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 60;
     const words = el("span", { class: kind });
     if (kind === "seen") words.append(el("span", { class: "unseen" }, "Seen: "));
     words.append(text);
@@ -35,6 +52,14 @@ export class Transcript {
       this.lines.delete(oldest);
     }
     byId("transcript-empty").hidden = true;
-    if (stick) this.list.scrollTop = this.list.scrollHeight;
+    if (this.follows) this._toEnd();
+  }
+
+  _isAtEnd() {
+    return this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 60;
+  }
+
+  _toEnd() {
+    this.list.scrollTop = this.list.scrollHeight;
   }
 }
