@@ -267,9 +267,10 @@ def database(store_dir: Path) -> Check:
 def run_folder(store_dir: Path) -> Check:
     """The folder of sockets: short enough for a Unix socket, and this user's own."""
     from stream.errors import ConfigError
-    from stream.wire.endpoints import ipc_address, run_dir_for
+    from stream.process.start import run_dir_now
+    from stream.wire.endpoints import ipc_address
 
-    run_dir = run_dir_for(store_dir)
+    run_dir = run_dir_now(store_dir)
     try:
         ipc_address(run_dir, "supervisor")
     except ConfigError as error:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from stream.errors import ConfigError, RoleUnavailable
 from stream.gateway.names import ANYWHERE, in_url, is_loopback
-from stream.wire.endpoints import run_dir_for
+from stream.process.start import run_dir_now
 
 TIMEOUT_S = 10.0
 
@@ -60,7 +60,7 @@ def address_of(store_dir: Path) -> Address | None:
     from stream.gateway.service import GATEWAY_FILE
 
     try:
-        told = json.loads((run_dir_for(store_dir) / GATEWAY_FILE).read_text(encoding="ascii"))
+        told = json.loads((run_dir_now(store_dir) / GATEWAY_FILE).read_text(encoding="ascii"))
         return Address(str(told["scheme"]), str(told["host"]), int(told["port"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -14,9 +14,8 @@ from stream.capture.addresses import SCHEMES, kind_of
 from stream.commands.gateway_link import Address, address_of
 from stream.errors import ConfigError, OmniRecallError, RoleUnavailable, StoreBusy
 from stream.messages.control import SourceClose, SourceOpen, SourceState, StatusAsk, StatusRoles
-from stream.process.start import is_running, launched, named_error
+from stream.process.start import is_running, launched, named_error, run_dir_now
 from stream.wire.caller import Caller
-from stream.wire.endpoints import run_dir_for
 
 if TYPE_CHECKING:
     from stream.messages.media import Policy
@@ -124,7 +123,7 @@ class LiveRun:
 
     def _wait_until_served(self) -> Address:
         ends_at_s = time.monotonic() + START_S
-        run_dir = run_dir_for(self.store_dir)
+        run_dir = run_dir_now(self.store_dir)
         while time.monotonic() < ends_at_s:
             self._check()
             address = address_of(self.store_dir)
@@ -153,7 +152,7 @@ class LiveRun:
 
     def _check_gateway(self) -> None:
         """Raises why the gateway cannot serve: a port that is taken need not be waited for."""
-        if not (run_dir_for(self.store_dir) / "ready").exists():
+        if not (run_dir_now(self.store_dir) / "ready").exists():
             return
         for role in self.state().roles:
             if role.role == "gateway" and role.state == "broken":
@@ -182,7 +181,7 @@ class LiveRun:
 
     def _supervised(self) -> Caller:
         if self._caller is None:
-            self._caller = Caller(run_dir_for(self.store_dir), "supervisor", f"command-{os.getpid()}")
+            self._caller = Caller(run_dir_now(self.store_dir), "supervisor", f"command-{os.getpid()}")
         return self._caller
 
     def end(self) -> int:

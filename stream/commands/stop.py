@@ -57,11 +57,11 @@ def _doing(store_dir: Path) -> StatusRoles | None:
     """What the processes are doing; None where they do not say."""
     from stream.errors import OmniRecallError
     from stream.messages.control import StatusAsk, StatusRoles
+    from stream.process.start import run_dir_now
     from stream.wire.caller import Caller
-    from stream.wire.endpoints import run_dir_for
 
     try:
-        with Caller(run_dir_for(store_dir), "supervisor", "stop") as caller:
+        with Caller(run_dir_now(store_dir), "supervisor", "stop") as caller:
             return caller.ask_for(StatusRoles, StatusAsk(), timeout_s=ASK_S)
     except OmniRecallError:
         return None

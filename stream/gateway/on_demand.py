@@ -13,9 +13,8 @@ from stream.errors import StoreError
 from stream.gateway.processes import MEMORY_S, Asked, Processes
 from stream.messages.envelope import Message
 from stream.messages.turn import TurnFinal, TurnToken
-from stream.process.start import ensure_running, is_running
+from stream.process.start import ensure_running, is_running, run_dir_now
 from stream.wire.async_caller import AsyncCaller
-from stream.wire.endpoints import run_dir_for
 
 R = TypeVar("R", bound=Message)
 
@@ -40,7 +39,7 @@ class OnDemand(Processes):
         idle_exit_s: float = 600.0,
         ask_s: float = 30.0,
     ) -> None:
-        super().__init__(run_dir_for(store_dir), store_dir, ask_s)
+        super().__init__(run_dir_now(store_dir), store_dir, ask_s)
         self._preset = preset
         self._config_file = config_file
         self._idle_exit_s = idle_exit_s
@@ -72,7 +71,7 @@ class OnDemand(Processes):
         async with self._starting:
             if not (self.store_dir / LOG_FILE).is_file():
                 raise StoreError(f"there is no store in {self.store_dir} yet", remedy="omnirecall index PATH")
-            await asyncio.to_thread(
+            self.run_dir = await asyncio.to_thread(
                 ensure_running,
                 self.store_dir,
                 preset=self._preset,

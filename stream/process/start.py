@@ -56,13 +56,13 @@ def ensure_running(
         RoleUnavailable: If they cannot be started, with the end of their log.
         OmniRecallError: The error by which one of them cannot serve, where it has told one.
     """
-    run_dir = run_dir_for(store_dir)
+    run_dir = run_dir_now(store_dir)
     if is_running(store_dir) and (run_dir / "ready").exists():
         return run_dir
     supervisor = None
     ends_at_s = time.monotonic() + timeout_s
     while time.monotonic() < ends_at_s:
-        runs = is_running(store_dir)
+        runs, run_dir = is_running(store_dir), run_dir_now(store_dir)
         if runs and (run_dir / "ready").exists():
             return run_dir
         if runs and (told := _broken(run_dir)):
@@ -135,11 +135,28 @@ def named_error(why: str, what: str) -> OmniRecallError:
 
 def owner_pid(store_dir: Path) -> int | None:
     """The process that holds the store's lock; None where none does or told no pid."""
+    told = _lock_lines(store_dir)
+    return int(told[0]) if told and told[0].isdigit() and is_running(store_dir) else None
+
+
+def run_dir_now(store_dir: Path) -> Path:
+    """Where the sockets of a store are: those of its processes, wherever these were started.
+
+    A terminal, a service and a job at night have other temporary folders (`XDG_RUNTIME_DIR`, `TMPDIR`);
+    where nothing runs, it is the folder of this environment.
+    """
+    told = _lock_lines(store_dir)
+    if len(told) > 1 and is_running(store_dir):
+        return Path(told[1])
+    return run_dir_for(store_dir)
+
+
+def _lock_lines(store_dir: Path) -> list[str]:
+    """What the owner of the lock wrote, or a former one: its pid, and the folder of its sockets."""
     try:
-        told = (store_dir / "lock").read_text(encoding="ascii").strip()
+        return (store_dir / "lock").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
-        return None
-    return int(told) if told.isdigit() and is_running(store_dir) else None
+        return []
 
 
 def _broken(run_dir: Path) -> str:

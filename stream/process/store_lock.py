@@ -15,18 +15,24 @@ LOCK_ATTEMPTS = 5
 LOCK_PAUSE_S = 0.02
 
 
-def take_lock(store_dir: Path) -> IO[str]:
+def take_lock(store_dir: Path, run_dir: Path | None = None) -> IO[str]:
     """Locks a store for this process; the lock ends with the process.
+
+    Args:
+        store_dir: The store.
+        run_dir: The folder of its sockets, for whoever comes with another environment.
 
     Raises:
         StoreBusy: If another process holds it.
     """
-    file = (store_dir / LOCK_FILE).open("a", encoding="ascii")
+    file = (store_dir / LOCK_FILE).open("a", encoding="utf-8", errors="surrogateescape")
     for attempt in range(LOCK_ATTEMPTS):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.truncate(0)
             file.write(f"{os.getpid()}\n")  # Whom `stop` tells to end.
+            if run_dir is not None:
+                file.write(f"{run_dir}\n")
             file.flush()
             return file
         except BlockingIOError as error:

@@ -112,7 +112,7 @@ class Supervisor:
         self.cpu = config.typed("cpu", CpuSettings)
         self.run_dir = run_dir_for(store_dir)
         store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = take_lock(store_dir)
+        self._lock = take_lock(store_dir, self.run_dir)
         # What a killed one left: whoever waits would take it for ours.
         for name in (READY_FILE, BROKEN_FILE):
             (self.run_dir / name).unlink(missing_ok=True)

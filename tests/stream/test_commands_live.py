@@ -81,7 +81,7 @@ def test_the_line_tells_sources_drops_and_who_is_awaited():
 
 
 def test_addresses_are_read_from_the_run_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(gateway_link, "run_dir_for", lambda store_dir: store_dir)
+    monkeypatch.setattr(gateway_link, "run_dir_now", lambda store_dir: store_dir)
     assert address_of(tmp_path) is None
     (tmp_path / "gateway.json").write_text("{")
     assert address_of(tmp_path) is None

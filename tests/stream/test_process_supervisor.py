@@ -16,7 +16,7 @@ import pytest
 from stream.errors import RoleUnavailable, SchemaTooNew, TooLarge
 from stream.messages.control import StatusAsk, StatusMemory, StatusRoles
 from stream.messages.observation import MarkAsk, MarkLast
-from stream.process.start import ensure_running, is_running
+from stream.process.start import ensure_running, is_running, owner_pid, run_dir_now
 from stream.process.store_lock import take_lock
 from stream.wire.bus import Subscriber
 from stream.wire.caller import Caller
@@ -255,6 +255,22 @@ def test_a_command_that_comes_while_the_old_processes_end_starts_new_ones(tmp_pa
     with pytest.raises(RoleUnavailable):
         ensure_running(store, timeout_s=1.2)
     assert len(started) == 1
+
+
+def test_who_comes_with_another_temporary_folder_finds_the_processes_that_run(toys, tmp_path, monkeypatch):
+    child, store, run_dir = toys()
+    wait_for(lambda: (run_dir / "ready").exists(), 20)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        monkeypatch.setenv(name, str(elsewhere))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert run_dir_for(store) != run_dir
+    assert ensure_running(store, timeout_s=5) == run_dir
+    assert owner_pid(store) == child.pid
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(20) == 0
+    assert run_dir_now(store) == run_dir_for(store), "nobody runs"
 
 
 def test_no_process_and_no_socket_outlives_the_supervisor(toys):
