@@ -39,6 +39,7 @@ Sockets lie in `$XDG_RUNTIME_DIR/omnirecall/<store hash>/` (mode 0700) and are c
 `memory`, `encoder`, `video`, `audio`, `reasoning` (ROUTER; whoever talks to them is a DEALER),
 `bus.in` and `bus.out` (XSUB and XPUB). A reply carries the request's `message_id` in `reply_to`.
 A request that fails is answered by `error.reply`.
+Where processes run, the first two lines of the store's `lock` are the supervisor's pid and that folder.
 """
 
 
