@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from stream.capture.missed import Missed
-from stream.capture.picture import Converters, DecodedFrame, Pixels
+from stream.capture.picture import Converters, DecodedFrame
 from stream.capture.reader import Arrived, AudioReader, Hop, Reading, SoundItem, VideoReader
 from stream.capture.resampling import Run, form_of
 from stream.capture.settings import CaptureSettings
@@ -52,11 +52,7 @@ class Fed:
 
 
 class LiveVideo(Fed, VideoReader):
-    """The pictures of a live source.
-
-    Attributes:
-        newest: Position and pixels of the picture that was sampled last, masked; None before the first.
-    """
+    """The pictures of a live source."""
 
     def __init__(
         self,
@@ -67,7 +63,6 @@ class LiveVideo(Fed, VideoReader):
         arrived: Arrived,
     ) -> None:
         super().__init__(reading, settings, clock, hop, arrived)
-        self.newest: tuple[int, Pixels] | None = None
         self._last_ns = -1
         self._converters: Converters | None = None
 
@@ -86,18 +81,13 @@ class LiveVideo(Fed, VideoReader):
         shown = DecodedFrame(pts_ns, frame, self._converters, self.reading.masks)
         choice = self._sampler.look(pts_ns, shown.luma())
         if choice is not None:
-            self.ring.put(self._item(pts_ns, lambda side_px: self._shown(pts_ns, shown, side_px), choice))
+            self.ring.put(self._item(pts_ns, shown.rgb, choice))
 
     def lose(self, reason: str, state: str, now_ns: int) -> None:
         """Nothing comes from now on; what follows the last picture is missed."""
         with self._place:
             self._is_shut = state == "paused"
             self.missed.begin(max(0, self._last_ns), reason, state, now_ns)
-
-    def _shown(self, pts_ns: int, frame: DecodedFrame, max_side_px: int) -> Pixels:
-        picture = frame.rgb(max_side_px)
-        self.newest = (pts_ns, picture)
-        return picture
 
 
 class LiveAudio(Fed, AudioReader):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import msgspec
@@ -16,11 +17,13 @@ from stream.capture.addresses import kind_of, public, source_id_of
 from stream.capture.browser import BrowserInput
 from stream.capture.camera import CameraInput
 from stream.capture.feed import Feed
+from stream.capture.frame_asked import answer_frame
 from stream.capture.live_input import LiveInput
 from stream.capture.live_readers import LiveAudio, LiveReader, LiveVideo
 from stream.capture.microphone import MicrophoneInput
 from stream.capture.network import NetworkInput
 from stream.capture.observations import Plan
+from stream.capture.picture import Pixels
 from stream.capture.privacy import may_be_open
 from stream.capture.reader import Reading
 from stream.capture.ring import RingCounts
@@ -29,19 +32,17 @@ from stream.capture.settings import CaptureSettings
 from stream.capture.track import Origin, Track
 from stream.errors import SourceGone, SourceRefused
 from stream.messages.control import SourcePause, SourceState
-from stream.messages.media import FrameAsk, FrameTold, MediaCredit, MediaPush
+from stream.messages.media import FrameAsk, MediaCredit, MediaPush
 from stream.messages.observation import CommitPut, Reject, SourceRecord, TrackRecord
 from stream.process.child import ADDRESS_VARIABLE
 from stream.process.service import Received
 from stream.process.surroundings import Surroundings
-from stream.wire.parts import blob_part
 
 PAUSED_BY_OWNER = "paused by the owner"
 OUT_OF_HOURS = "paused outside its hours"
 JOIN_S = 1.0
 HANGS_S = 15.0
 """Beyond `capture.stall_s`: a device that libav cannot be called back from ends the process."""
-PICTURE_QUALITY = 80
 
 
 class LiveService(CaptureService):
@@ -73,7 +74,7 @@ class LiveService(CaptureService):
         self.on(MediaCredit, self._take_credit)
         self.on(MediaPush, self._take_push)
         self.on(SourcePause, self._take_pause)
-        self.on(FrameAsk, self._tell_frame)
+        self.on(FrameAsk, partial(answer_frame, self._newest, lambda: self._origin))
         self.log.info("spool", batches=self.outbox.waiting)
         self._keep_hours()
         self._report("starting")
@@ -231,27 +232,13 @@ class LiveService(CaptureService):
         names = {part.name for part in received.envelope.parts}
         received.reply(self._input.push(message, received.part("webm") if "webm" in names else b""))
 
-    def _tell_frame(self, received: Received) -> None:
-        ask: FrameAsk = received.message
-        pictures = [r.newest for r in self._feed.readers.values() if isinstance(r, LiveVideo)]
-        newest = next((picture for picture in pictures if picture is not None), None)
-        origin, status = self._origin, self._feed.status
-        if origin is None or newest is None or status.state == "paused":
-            why = status.reason or "no picture of it has come yet"
-            session = origin.session if origin is not None else 0
-            received.reply(FrameTold(source_id=ask.source_id, session=session, reason=why))
-            return
-        pts_ns, picture = newest
-        height_px, width_px, jpeg = as_jpeg(picture, ask.max_side_px)
-        told = FrameTold(
-            source_id=origin.source_id,
-            session=origin.session,
-            pts_ns=pts_ns,
-            t_ns=origin.t_ns(pts_ns),
-            width_px=width_px,
-            height_px=height_px,
-        )
-        received.reply(told, (blob_part("jpeg", jpeg, "jpeg"),))
+    def _newest(self) -> tuple[tuple[int, Pixels] | None, str]:
+        """The newest picture, or why there is none."""
+        pictures = [one.newest for one in self._feed.readers.values() if isinstance(one, LiveVideo)]
+        status = self._feed.status
+        if status.state == "paused":
+            return None, status.reason
+        return next((one for one in pictures if one is not None), None), status.reason
 
     # Reports.
 
@@ -296,16 +283,3 @@ def input_of(address: str, settings: CaptureSettings) -> LiveInput:
     if kind == "network":
         return NetworkInput(address, settings)
     raise SourceRefused(f"{public(address)} is no live source", remedy="see docs/inputs.md")
-
-
-def as_jpeg(picture: Any, max_side_px: int) -> tuple[int, int, bytes]:
-    """A picture (H, W, 3) uint8 RGB as JPEG of at most a longer side: height, width, bytes."""
-    import cv2
-
-    height_px, width_px = picture.shape[:2]
-    scale = min(1.0, max(16, max_side_px) / max(height_px, width_px))
-    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-    small = picture if scale == 1.0 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY]
-    _, body = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), quality)
-    return size[1], size[0], body.tobytes()

@@ -205,7 +205,11 @@ class Reader(Generic[I]):
 
 
 class VideoReader(Reader[FrameItem]):
-    """Reads a video track through the sampler."""
+    """Reads a video track through the sampler.
+
+    Attributes:
+        newest: Of what is live, position and pixels of the picture that was chosen last, masked; else None.
+    """
 
     def __init__(
         self, reading: Reading, settings: CaptureSettings, clock: Clock, hop: Hop, arrived: Arrived
@@ -215,6 +219,7 @@ class VideoReader(Reader[FrameItem]):
             overflow, settings.video_ring_items, settings.video_ring_bytes, arrived=arrived
         )
         super().__init__(reading, settings, clock, hop, ring)
+        self.newest: tuple[int, Pixels] | None = None
         self._max_side_px = reading.max_side_px
         self._wanted_hz = reading.rate_hz
         self._divisor = 1
@@ -265,6 +270,8 @@ class VideoReader(Reader[FrameItem]):
         trace_id = new_id()
         self.hop(trace_id, "capture.file")
         picture = rgb(self._max_side_px)
+        if self.reading.policy == "latest":
+            self.newest = pts_ns, picture
         item = FrameItem(
             pts_ns=pts_ns,
             why=choice.why,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar, Literal, cast
 
 import msgspec
@@ -17,9 +18,11 @@ import msgspec
 from stream.capture.addresses import public
 from stream.capture.container import hold, path_of
 from stream.capture.file import shortfall
+from stream.capture.frame_asked import answer_frame
 from stream.capture.live_clips import LiveClips
 from stream.capture.load import Pace
 from stream.capture.observations import Plan, decided, first_cue_id, planned
+from stream.capture.picture import Pixels
 from stream.capture.privacy import Mask, masks_of
 from stream.capture.probe import ContentHash, Probe, inspect
 from stream.capture.reader import AudioReader, Reading, StillReader, VideoReader
@@ -38,7 +41,7 @@ from stream.messages.control import (
 )
 from stream.messages.envelope import Message
 from stream.messages.log import LogAsk, LogRows
-from stream.messages.media import MediaCredit
+from stream.messages.media import FrameAsk, MediaCredit
 from stream.messages.observation import (
     ID_BYTES,
     MarkAsk,
@@ -110,6 +113,9 @@ class CaptureService(Service):
     def set_up(self) -> None:
         """Begins to look into the file; what it is comes later, in the loop."""
         self.on(MediaCredit, self._take_credit)
+        if self._is_live:  # Somebody may want to see it.
+            self.listen(self.name)
+            self.on(FrameAsk, partial(answer_frame, self._newest, lambda: self._origin))
         self.log.info("spool", batches=self.outbox.waiting)
         self._report("starting")
         self._files.submit(self._look, done=self._looked, failed=self._refused)
@@ -402,6 +408,12 @@ class CaptureService(Service):
         """What is black in the pictures of a live source."""
         return masks_of(public(self._open.uri), self._settings.masks) if self._is_live else ()
 
+    def _newest(self) -> tuple[tuple[int, Pixels] | None, str]:
+        """The newest picture of a file that plays as a camera; an empty reason where none has come yet."""
+        readers = [track.reader for track in self._tracks.values()]
+        pictures = [one.newest for one in readers if isinstance(one, VideoReader)]
+        return next((one for one in pictures if one is not None), None), ""
+
     # Load.
 
     def _adapt(self, now_ns: int) -> None:
@@ -539,6 +551,7 @@ class CaptureService(Service):
             notes=tuple(shortened(note, NOTE_CHARS) for note in self._notes[:MOST_NOTES]),
             kind="camera" if self._open.as_camera else "file",
             live=self._is_live,
+            endpoint=self.name if self._is_live and state in ("starting", "reading") else "",
             rate_hz=max(rates, default=0.0) if self._is_live else 0.0,
             slowed=sum(pace.slowed for pace in self._paces.values()),
             lag_s=max((self._lag_ns(track) for track in self._tracks.values()), default=0) / NS_PER_S,

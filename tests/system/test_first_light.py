@@ -6,8 +6,11 @@ import os
 import signal
 import sqlite3
 
+import cv2
+import numpy as np
 import pytest
 
+from stream.messages.media import FrameAsk
 from tools import trace_run
 from tools.bench_live import measure
 from tools.house import House
@@ -41,6 +44,22 @@ def test_every_kind_of_observation_is_made(undisturbed):
     assert kinds["utterance"] >= 4
     assert kinds["seen_text"] >= 1
     assert kinds["frame"] >= 40
+
+
+def test_a_film_that_plays_as_a_camera_shows_what_it_sees(film, tmp_path):
+    with House(tmp_path / "store", preset="live") as house:
+        uri = house.open(film, as_camera=True)
+        house.wait_for(lambda: house.source(uri).sent > 3, 60, "it is being read")
+        source = house.source(uri)
+        reply = house.caller(source.endpoint).ask(
+            FrameAsk(source_id=source.source_id, max_side_px=320), timeout_s=10
+        )
+        picture = cv2.imdecode(np.frombuffer(reply.part("jpeg"), np.uint8), cv2.IMREAD_COLOR)
+        assert picture.shape[:2] == (reply.message.height_px, reply.message.width_px)
+        assert max(picture.shape) == 320
+        assert picture.std() > 10, "a picture, no plain colour"
+        house.close_source(uri)
+        house.wait_for(lambda: not house.source(uri).endpoint, 30, "nobody is asked who is not there")
 
 
 def test_the_same_film_again_adds_nothing(undisturbed, film):
