@@ -193,16 +193,16 @@ class _Asked:
         shares = []
         for place, ids in enumerate(self._ids):
             first = 1 if place < self._plain else 0
-            wanted = [at for at in range(first, first + K) if at <= K and ids[at] >= 0]
+            wanted = [at for at in range(first, first + K) if ids[at] >= 0]
             known = set(found[place].tolist())
             missing = [at for at in wanted if int(ids[at]) not in known]
             others = scores[place][~np.isin(found[place], ids)]
-            alike = sum(bool((np.abs(others - by_codes[place, at]) < SAME).any()) for at in missing)
+            alike = _matched(by_codes[place, missing], others)
             shares.append((len(wanted) - len(missing) + alike) / max(len(wanted), 1))
         return float(min(np.mean(shares[: self._plain]), np.mean(shares[self._plain :])))
 
     def _by_codes(self, inner: Any) -> Vectors:
-        """The products of the queries with the codes of their true nearest, as a search tells them."""
+        """(Q, K + 1): the products of the queries with the codes of their true nearest, as searched."""
         n, k, dimension = self._keys.shape
         coded = inner.sa_decode(inner.sa_encode(self._keys.reshape(-1, dimension)))
         products: Vectors = np.einsum("nkd,nd->nk", coded.reshape(n, k, dimension), self._rows)
@@ -218,6 +218,17 @@ class _Asked:
             if recall >= WANTED_RECALL or inner.nprobe == most:
                 return recall
             probes *= 1.4
+
+
+def _matched(missing: Vectors, others: Vectors) -> int:
+    """How many of some products have one of the others to themselves that is the same."""
+    left, matched = others.tolist(), 0
+    for product in missing.tolist():
+        same = next((at for at, other in enumerate(left) if abs(other - product) < SAME), None)
+        if same is not None:
+            del left[same]
+            matched += 1
+    return matched
 
 
 def _keys(db: sqlite3.Connection, encoder_id: str, dimension: int) -> Iterator[tuple[Ids, Vectors]]:

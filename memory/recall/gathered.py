@@ -70,57 +70,48 @@ class KeptKeys:
         return found
 
     def mean_cosines(self, vector: Vectors, groups: Mapping[int, Sequence[int]]) -> dict[int, float]:
-        """The likeness to a vector of the mean key of each group of observations that were read."""
-        last = self._last
-        # Groups of one size lie side by side, so that all of them are summed at once.
-        of_size: dict[int, tuple[list[int], list[int]]] = {}
-        for name, group in groups.items():
-            places = [last[n] for n in group if n in last]
-            if places:
-                names, together = of_size.setdefault(len(places), ([], []))
-                names.append(name)
-                together += places
-        found: dict[int, float] = {}
-        for size, (names, together) in of_size.items():
-            totals = self._vectors[together].reshape(len(names), size, -1).sum(axis=1)
-            lengths = np.sqrt(np.einsum("ij,ij->i", totals, totals))
-            cosines = totals @ vector / np.maximum(lengths, 1e-9)
-            found.update(zip(names, cosines.tolist(), strict=True))
-        return {name: found[name] for name in groups if name in found}
+        """The likeness to a vector (D,) float32 of the mean key of each group of those that were read."""
+        return self.sum_cosines(vector, {name: (group,) for name, group in groups.items()})
 
     def sum_cosines(self, vector: Vectors, groups: Mapping[int, Iterable[Sequence[int]]]) -> dict[int, float]:
-        """The likeness to a vector of the sum of the directions of some groups' means, by name.
+        """The likeness to a vector (D,) float32 of the sum of the directions of groups' means, by name.
 
         Each name has groups of observations that were read; one of which none has a key is left out, and so
         is a name without any.
         """
-        places: list[int] = []
-        first_of: list[int] = []  # Where the observations of each group begin among all.
-        names: list[int] = []
-        first_group: list[int] = []  # Where the groups of each name begin.
+        parts: list[list[int]] = []
+        of_name: dict[int, list[int]] = {}
         for name, some in groups.items():
-            before = len(first_of)
-            for group in some:
-                known = [self._last[n] for n in group if n in self._last]
-                if known:
-                    first_of.append(len(places))
-                    places += known
-            if len(first_of) > before:
-                names.append(name)
-                first_group.append(before)
-        if not names:
-            return {}
-        means = _directions(np.add.reduceat(self._vectors[places], first_of, axis=0))
-        sums = _directions(np.add.reduceat(means, first_group, axis=0))
-        return dict(zip(names, (sums @ vector).tolist(), strict=True))
+            known = [there for group in some if (there := [self._last[n] for n in group if n in self._last])]
+            if known:
+                of_name[name] = list(range(len(parts), len(parts) + len(known)))
+                parts += known
+        means = _directions(_sums(self._vectors, parts))
+        sums = _directions(_sums(means, list(of_name.values())))
+        return dict(zip(of_name, (sums @ vector).tolist(), strict=True))
 
     def _products(self, vector: Vectors, places: Sequence[int]) -> list[float]:
         products: list[float] = (self._vectors[places] @ vector).tolist()
         return products
 
 
+def _sums(rows: Vectors, groups: Sequence[Sequence[int]]) -> Vectors:
+    """The sum of the rows (N, D) float32 of each group of places, none of them empty: (G, D) float32.
+
+    Groups of one size lie side by side and are summed at once, which `np.add.reduceat` does not.
+    """
+    of_size: dict[int, list[int]] = {}
+    for at, group in enumerate(groups):
+        of_size.setdefault(len(group), []).append(at)
+    sums = np.empty((len(groups), rows.shape[1]), np.float32)
+    for size, some in of_size.items():
+        together = [place for at in some for place in groups[at]]
+        sums[some] = rows[together].reshape(len(some), size, -1).sum(axis=1)
+    return sums
+
+
 def _directions(rows: Vectors) -> Vectors:
-    """The rows, brought to unit length."""
+    """Rows (N, D) float32, brought to unit length."""
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     made: Vectors = rows / np.maximum(lengths, 1e-9)[:, None]
     return made

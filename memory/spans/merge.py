@@ -165,13 +165,17 @@ class Merger:
         self, db: sqlite3.Connection, scale: _Scale, key: tuple[bytes, int] | None, n: int
     ) -> list[_Pair]:
         """Up to `n` pairs to merge: the least, or of a stock where it is not known which these are."""
-        stock = [pair for pair in self._stock.pop(key, ()) if _stands(db, pair)]
-        if not stock:
-            stock, are_least = least(db, scale, key, n)
+        stock, chosen = self._stock.pop(key, []), list[_Pair]()
+        while stock and len(chosen) < n:
+            if _stands(db, pair := stock.pop(0)):
+                chosen.append(pair)
+        if not chosen:
+            found, are_least = least(db, scale, key, n)
             if are_least:
-                return stock
-        self._stock[key] = stock[n:]
-        return stock[:n]
+                return found
+            chosen, stock = found[:n], found[n:]
+        self._stock[key] = stock
+        return chosen
 
     def _over(self, db: sqlite3.Connection) -> dict[tuple[bytes, int] | None, int]:
         """By how many events the store (None), or a source, is over its budget."""

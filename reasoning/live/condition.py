@@ -19,8 +19,9 @@ from reasoning.tokens import told_of
 from reasoning.words import all_stems, content_stems, stem, word_set
 from stream.errors import ConfigError
 
+_POLITELY = r"^\s*(?:please\s+|omni,?\s+)*(?:(?:can|could|will|would) you )?(?:please\s+)?"
 _ASKS = re.compile(
-    r"^\s*(?:please\s+|omni,?\s+)*(?:(?:can|could|will|would) you )?(?:please\s+)?"
+    rf"{_POLITELY}"
     r"(?:(?:tell|warn|alert|notify|inform|remind) (?:me|us)|let (?:me|us) know|say something|speak up|"
     r"watch (?:out )?for|look out for|listen for|wait for)\b[\s,:]*"
     r"(?:as soon as|the moment(?: that)?|the next time|each time|whenever|when|if|once|that|about)?"
@@ -28,7 +29,7 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _TO_BE_TOLD = re.compile(
-    r"^\s*(?:please\s+|omni,?\s+)*(?:(?:can|could|will|would) you )?(?:please\s+)?"
+    rf"{_POLITELY}"
     r"(?:(?P<of_both>tell (?:me|us)|let (?:me|us) know)|(?:warn|alert|notify|remind) (?:me|us))\s+"
     r"(?P<every>as soon as|the moment|the next time|each time|every time|whenever)?(?P<once>when|if|once)?\b",
     re.IGNORECASE,

@@ -181,6 +181,12 @@ def test_of_keys_that_are_said_again_and_again_any_is_found():
     assert 0.2 < asked.recall(inner) < 0.8, "half of the keys are there no more"
 
 
+def test_each_key_that_is_found_stands_for_one_that_is_not():
+    missing, others = np.array([0.5, 0.5, 0.5, 0.9], np.float32), np.array([0.5, 0.1, 0.50001], np.float32)
+    assert build_module._matched(missing, others) == 2
+    assert build_module._matched(missing, others[:0]) == 0
+
+
 @pytest.mark.parametrize("most_flat", [10_000, 1_000])
 def test_keys_that_went_are_not_found_before_they_are_out_of_the_arrays(
     store, reader, take, tmp_path, monkeypatch, most_flat
