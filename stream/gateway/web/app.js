@@ -50,6 +50,7 @@ class App {
   shown() {
     this.live.changed();
     this.transcript.show();
+    this.conversation.show();
   }
 
   /** What this page shows may be of what was forgotten; memory is asked anew for what is left. */

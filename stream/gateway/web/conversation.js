@@ -1,6 +1,7 @@
 // Questions and answers: asked by text or by voice, streamed word by word, each sentence with its moments.
 
 import { byId, el, setText } from "./dom.js";
+import { Following } from "./following.js";
 import { announce } from "./notices.js";
 import { momentCard, playMoment } from "./player.js";
 import { Sentences } from "./speech.js";
@@ -18,6 +19,7 @@ export class Conversation {
     this.dialogueId = undefined;
     this.turns = new Map();
     this.place = byId("conversation");
+    this.following = new Following(this.place);
     byId("ask").addEventListener("submit", (event) => {
       event.preventDefault();
       this._askTyped();
@@ -36,6 +38,11 @@ export class Conversation {
     this._begin(epoch, turnId, question, "");
     const isSent = this.socket.say({ type: "ask", turn_id: turnId, question, epoch, dialogue_id: this.dialogueId });
     if (!isSent) this._fail(epoch, "OmniRecall cannot be reached just now. Ask again when the connection is back.");
+  }
+
+  /** It is looked at again. */
+  show() {
+    this.following.keep();
   }
 
   /** What was forgotten must not be quoted here: answers go, with their moments. */
@@ -75,9 +82,8 @@ export class Conversation {
       turn.said.replaceChildren();
       turn.said.classList.remove("waiting");
     }
-    const stick = this._isAtEnd();
     turn.said.append(text);
-    if (stick) this._toEnd();
+    this.following.keep();
     const whole = turn.sentences.add(text, sentence);
     if (whole) this._speak(turn, whole, epoch);
   }
@@ -90,9 +96,8 @@ export class Conversation {
     if (turn.hasWords) this._speak(turn, turn.sentences.end(), epoch);
     else for (const sentence of answer.sentences ?? []) this._speak(turn, sentence.text, epoch);
     if (!turn.hasWords && !answer.sentences?.length) this._speak(turn, answer.answer, epoch);
-    const stick = this._isAtEnd();
     draw(turn.box, answer);
-    if (stick) this._toEnd();
+    this.following.keep();
     announce(answer.answer);
     this._stopShown();
   }
@@ -141,7 +146,7 @@ export class Conversation {
     const turn = { epoch, turnId, said, box, hasWords: false, isOver: false, sentences: new Sentences() };
     this.turns.set(epoch, turn);
     if (this.turns.size > KEPT) this.turns.delete(this.turns.keys().next().value);
-    this._toEnd();
+    this.following.toEnd();
     this._stopShown();
     return turn;
   }
@@ -183,14 +188,6 @@ export class Conversation {
   _stopShown() {
     const isOpen = Boolean(this._open()) || this.voice.isSpeaking;
     byId("stop").hidden = !isOpen;
-  }
-
-  _isAtEnd() {
-    return this.place.scrollHeight - this.place.scrollTop - this.place.clientHeight < 80;
-  }
-
-  _toEnd() {
-    this.place.scrollTop = this.place.scrollHeight;
   }
 }
 

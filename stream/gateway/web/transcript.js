@@ -1,6 +1,7 @@
 // What was heard and seen, as it comes. A recognised line replaces an earlier guess at it.
 
 import { byId, el } from "./dom.js";
+import { Following } from "./following.js";
 import { clock } from "./times.js";
 
 const KEPT = 200;
@@ -9,23 +10,19 @@ export class Transcript {
   constructor() {
     this.list = byId("transcript");
     this.lines = new Map();
-    this.follows = true;
-    // While it is not shown all its heights are 0, and nothing is told of where its reader is.
-    this.list.addEventListener("scroll", () => {
-      if (this.list.clientHeight) this.follows = this._isAtEnd();
-    });
+    this.following = new Following(this.list);
   }
 
   /** It is looked at again. */
   show() {
-    if (this.follows) this._toEnd();
+    this.following.keep();
   }
 
   /** What was forgotten must not stand here; which lines that were is not told. */
   clear() {
     this.list.replaceChildren();
     this.lines.clear();
-    this.follows = true;
+    this.following.toEnd();
     byId("transcript-empty").hidden = false;
   }
 
@@ -52,14 +49,6 @@ export class Transcript {
       this.lines.delete(oldest);
     }
     byId("transcript-empty").hidden = true;
-    if (this.follows) this._toEnd();
-  }
-
-  _isAtEnd() {
-    return this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 60;
-  }
-
-  _toEnd() {
-    this.list.scrollTop = this.list.scrollHeight;
+    this.following.keep();
   }
 }
