@@ -168,7 +168,7 @@ def measure_talk(video: Path, store: Path, options: argparse.Namespace) -> dict[
     if options.memory is not None:  # What is old stays as it is, however much there is.
         overrides |= {"memory__spans__budget": 0, "memory__retention__enabled": False}
     with House(store, preset="live", overrides=overrides) as house:
-        house.wait_for(lambda: house.ask("What did you see?"), 600, "the indexes of what it remembers are loaded")
+        house.wait_for(lambda: house.ask("What did you see?"), 600, "what it remembers is loaded")
         observations = house.memory().counts["observations"]
         house.open(video, as_camera=True)
         with Page(house.run_dir, TYPED, speaks=options.barge_in) as page:
