@@ -69,18 +69,23 @@ def has_ended(sender: str) -> bool:
     pid = sender.rpartition("-")[2]
     if not pid.isdigit():
         return False
+    return not _is_there(int(pid)) or _is_zombie(int(pid))
+
+
+def _is_there(pid: int) -> bool:
     try:
-        os.kill(int(pid), 0)
+        os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
-        return True
-    except PermissionError:
         return False
-    return _is_zombie(int(pid))
+    except PermissionError:
+        pass
+    return True
 
 
 def _is_zombie(pid: int) -> bool:
+    """Whether nothing but its number is left; one that somebody waited for meanwhile is as little there."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return False
+        return not _is_there(pid)
     return status.rpartition(")")[2].split()[:1] in (["Z"], ["X"])

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from stream.process.liveness import State, backoff_s, breaker_is_open, fault
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from stream.process.liveness import State, backoff_s, breaker_is_open, fault, has_ended
 from stream.process.settings import SupervisorSettings
 
 S = SupervisorSettings()
@@ -30,3 +35,19 @@ def test_backoff_doubles_and_is_bounded():
 def test_the_breaker_opens_after_five_restarts_in_a_minute_only():
     assert breaker_is_open([0, 1, 2, 3, 4], 5, S)
     assert not breaker_is_open([0, 20, 40, 61, 80], 81, S)
+
+
+def test_a_process_that_is_waited_for_while_it_is_looked_at_has_ended(monkeypatch):
+    """Between the question whether it is there and the look at its state its parent may take it away."""
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert has_ended(f"toy-{child.pid}"), "a zombie"
+    read = Path.read_text
+
+    def waited_for_first(path, **how):
+        child.wait()
+        return read(path, **how)
+
+    monkeypatch.setattr(Path, "read_text", waited_for_first)
+    assert has_ended(f"toy-{child.pid}")
+    assert not has_ended(f"toy-{os.getpid()}")
