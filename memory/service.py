@@ -26,6 +26,7 @@ from memory.keys.maker import KeyMaker
 from memory.keys.reindex import Reindex
 from memory.keys.speaks import Choice, Speaks, answering, choose, keep
 from memory.likeness import alike
+from memory.log.counted import Counted
 from memory.log.database import RECALL_CACHE_KIB
 from memory.log.held import held, history, turns_held
 from memory.log.reader import LogReader, feed, last_commit, last_mark
@@ -106,6 +107,7 @@ class MemoryService(Service):
         self._views_after_ns = 0
         self._sweep: deque[str] = deque()
         self._traces = FollowedTraces()
+        self._counted = Counted()
         self._awaited: dict[tuple[bytes, int], None] = {}
         self._in_use: list[Lane] = []
         self._opened = ExitStack()
@@ -584,6 +586,7 @@ class MemoryService(Service):
                 awaited,
                 None if spaces is None else {text, spaces.image},
                 wanted.encoder_id if wanted is not None else "",
+                self._counted,
             )
             is_changing = wanted is not None and answers is not None and wanted.encoder_id != text
             return msgspec.structs.replace(

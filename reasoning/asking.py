@@ -117,6 +117,8 @@ class Asking:
 
     def recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
         """At most `k` items for a cue, none said by who is left out; raises as memory does."""
+        if cue.t0_ns is not None and cue.t0_ns == cue.t1_ns:
+            return []  # A session that was at another time: nothing can lie in it.
         left_out = frozenset(self.question.without)
         items = self.asked(lambda: self.memory.recall(cue, k))
         return [item for item in items if not left_out or left_out.isdisjoint(all_stems(item.speaker))]
@@ -162,11 +164,11 @@ class Asking:
         if not question.when.needs_duration:
             return _standing_at(self.dated(self.recall(cue, k)), question.when.at_ns)
         items: list[EvidenceItem] = []
-        for source in self.fitting_sources():
+        # Of a camera the end of its last session alone: it has one for each time that it was switched on.
+        newest = {source.source_id: source for source in self.fitting_sources()}
+        for source in newest.values():
             start_ns, end_ns = question.when.bounds(length_ns(source) or None)
-            bounded = msgspec.structs.replace(
-                cue, sources=(source.source_id.hex(),), pts0_ns=start_ns, pts1_ns=end_ns
-            )
+            bounded = within(cue, source, start_ns, end_ns)
             items += _mostly_within(self.dated(self.recall(bounded, k)), start_ns, end_ns)
         return items
 
@@ -204,6 +206,24 @@ def _mostly_within(
         and (end_ns is None or (item.pts0_ns + item.pts1_ns) // 2 <= end_ns)
     ]
     return inside or list(items)
+
+
+def within(cue: Cue, source: SourceStatus, start_ns: int | None, end_ns: int | None) -> Cue:
+    """A cue for a stretch of one recording, in nanoseconds from its begin; None is an open end.
+
+    A live source has the same id in each session, and each begins at the UTC time that is its number: by
+    positions all sessions would be meant.
+    """
+    sources = (source.source_id.hex(),)
+    if not source.session:
+        return msgspec.structs.replace(cue, sources=sources, pts0_ns=start_ns, pts1_ns=end_ns)
+    reach_ns = length_ns(source) + 1 if end_ns is None else end_ns
+    t0_ns, t1_ns = source.session + (start_ns or 0), source.session + reach_ns
+    if cue.t0_ns is not None:
+        t0_ns = max(t0_ns, cue.t0_ns)
+    if cue.t1_ns is not None:
+        t1_ns = min(t1_ns, cue.t1_ns)
+    return msgspec.structs.replace(cue, sources=sources, t0_ns=t0_ns, t1_ns=max(t0_ns, t1_ns))
 
 
 def length_ns(source: SourceStatus) -> int:

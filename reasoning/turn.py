@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from reasoning.claims import CORRECTION
 from reasoning.dialogue import Exchange
 from reasoning.question import Question
@@ -114,12 +116,14 @@ class MemoryCalls:
         """
         if item.kind == CORRECTION:
             return any(act.act_id == item.observation_id for act in self.claims(Cue()).corrections)
-        cue = Cue(
-            sources=(item.source_id.hex(),),
-            kinds=(item.kind,),
-            pts0_ns=item.pts0_ns,
-            pts1_ns=max(item.pts1_ns, item.pts0_ns + 1),  # A frame begins and ends at once.
-        )
+        cue = Cue(sources=(item.source_id.hex(),), kinds=(item.kind,))
+        # A frame begins and ends at once. A camera has the same position in each session, but one time.
+        if item.t0_ns is not None:
+            ends_ns = max(item.t0_ns if item.t1_ns is None else item.t1_ns, item.t0_ns + 1)
+            cue = msgspec.structs.replace(cue, t0_ns=item.t0_ns, t1_ns=ends_ns)
+        else:
+            ends_ns = max(item.pts1_ns, item.pts0_ns + 1)
+            cue = msgspec.structs.replace(cue, pts0_ns=item.pts0_ns, pts1_ns=ends_ns)
         try:
             if item.kind == EXCHANGE:
                 items = self.dialogue(cue, HELD_ITEMS).items

@@ -146,6 +146,12 @@ class Columns:
             for (n, kind, speaker, chars), is_chat in zip(rows, of_chats, strict=True)
         ]
 
+    def of_kinds(self, kinds: Collection[str]) -> Ids:
+        """The numbers of the rows of some kinds, in order."""
+        wanted = [at for at, kind in enumerate(self.kinds) if kind in kinds]
+        numbers: Ids = self.n[np.isin(self.kind, np.array(wanted, np.int32))]
+        return numbers
+
     def are_in_time(self, places: Ids) -> Bools:
         """Which rows have a text and are no frames."""
         return self._in_time.rank[places] >= 0

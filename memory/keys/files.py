@@ -16,6 +16,8 @@ from memory.log.media import write_atomically
 from stream.errors import Corrupt
 
 MANIFEST_VERSION = 2
+SUFFIXES = ("faiss", "owners", "postings")
+"""Of the files to which manifests point."""
 
 
 def write_view(folder: Path, stem: str, suffix: str, body: bytes | memoryview, told: dict[str, Any]) -> None:
@@ -71,7 +73,7 @@ def sweep_unnamed(folder: Path) -> None:
     for path in folder.glob("*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             named.add(json.loads(path.read_bytes())["file"])
-    for path in [*folder.glob("*.faiss"), *folder.glob("*.postings")]:
+    for path in [one for suffix in SUFFIXES for one in folder.glob(f"*.{suffix}")]:
         if path.name not in named:
             path.unlink(missing_ok=True)
 

@@ -26,14 +26,14 @@ import numpy as np
 
 from memory.keys import build
 from memory.keys.columns import COLUMNS, ColumnShelf
-from memory.keys.files import read_view, remove_view, sweep_partials, sweep_unnamed, write_view
+from memory.keys.files import remove_view, sweep_partials, sweep_unnamed, write_view
 from memory.keys.gpu import Ids, Vectors, faiss_library
 from memory.keys.keyers import unpack_vectors
 from memory.keys.lexicon import STEM, Lexicon
-from memory.keys.mapped import MOST_SINCE, MappedVectors
-from memory.keys.owners import Gone, Owners
+from memory.keys.mapped import MappedVectors, is_due
+from memory.keys.owners import OWNERS, Gone, Owners, read_owners, write_owners
 from memory.keys.speaks import encoders
-from memory.keys.stored import KEYS_SINCE, READ_ROWS, Matched, agrees, matched_of, stored_vectors
+from memory.keys.stored import KEY_IDS, KEYS_SINCE, READ_ROWS, Matched, load_index, matched_of, stored_vectors
 from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
 from memory.log.reader import last_commit
@@ -128,6 +128,25 @@ class IndexShelf:
             owners = self._owners.get(encoder_id)
             return np.full(len(ids), -1, np.int64) if owners is None else owners.numbers_of(ids)
 
+    def ids_of(self, encoder_id: str, numbers: Ids) -> Ids:
+        """The keys of observations by an encoder, in no order; those that have gone are not among them."""
+        with self._lock:
+            owners = self._owners.get(encoder_id)
+            return numbers[:0] if owners is None else owners.keys_of(np.sort(numbers))[1]
+
+    def drawn_owners(self, encoder_id: str) -> Ids:
+        """The row numbers of some keys, as `Owners.drawn`."""
+        with self._lock:
+            owners = self._owners.get(encoder_id)
+            return np.empty(0, np.int64) if owners is None else owners.drawn()
+
+    def is_read(self, db: sqlite3.Connection, encoder_id: str) -> bool:
+        """Whether an index is at hand, or so small that whoever asks opens it without a delay."""
+        with self._lock:
+            if encoder_id in self._indexes:
+                return True
+        return db.execute(f"{KEY_IDS} LIMIT 1 OFFSET ?", (encoder_id, self.most_flat)).fetchone() is None
+
     def keys_of(
         self, db: sqlite3.Connection, encoder_id: str, dimension: int, numbers: Iterable[int]
     ) -> tuple[list[int], Vectors]:
@@ -163,27 +182,39 @@ class IndexShelf:
         since, read = stored_vectors(db, ids[~there].tolist(), dimension)
         return [*ids[there].tolist(), *since], np.concatenate([vectors, read])
 
-    def search(self, index: FlatIndex | IvfIndex, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
+    def search(
+        self,
+        index: FlatIndex | IvfIndex,
+        query: Vectors,
+        k: int,
+        allowed: Ids | None = None,
+        share: float = 1.0,
+    ) -> Hits:
         """As `FlatIndex.search`, while nobody changes the index; without keys that went."""
         with self._lock:
             leaving = self._leaving.get(index.encoder_id)
             if not leaving or self._indexes.get(index.encoder_id) is not index:
-                return index.search(query, k, allowed)
+                return index.search(query, k, allowed, share=share)
             gone = np.fromiter(leaving, np.int64, len(leaving))
             if allowed is not None:
                 return index.search(query, k, np.setdiff1d(allowed, gone))
-            found = index.search(query, k + min(len(leaving), k))
+            found = index.search(query, k + min(len(leaving), k), share=share)
             there = ~np.isin(found.ids, gone)
             if there.sum() < min(k, len(index) - len(leaving)):
                 self._take_out(index.encoder_id)
-                return index.search(query, k)
+                return index.search(query, k, share=share)
             return Hits(found.ids[there][:k], found.scores[there][:k], found.are_exact)
 
     def search_beside(
-        self, index: FlatIndex | IvfIndex, query: Vectors, k: int, allowed: Ids | None = None
+        self,
+        index: FlatIndex | IvfIndex,
+        query: Vectors,
+        k: int,
+        allowed: Ids | None = None,
+        share: float = 1.0,
     ) -> Future[Hits]:
         """The same in a thread of its own, while the caller looks for words."""
-        return self._beside.submit(self.search, index, query, k, allowed)
+        return self._beside.submit(self.search, index, query, k, allowed, share)
 
     def remove(self, ids: list[int]) -> None:
         """Takes keys that are gone from the store out of all indexes."""
@@ -261,7 +292,7 @@ class IndexShelf:
         for folder in (self.folder, self.folder / BUILT):
             sweep_partials(folder)
         for path in [*self.folder.glob("*.json"), *(self.folder / BUILT).glob("*.json")]:
-            if path.parent != self.folder or path.stem not in stems:
+            if path.parent != self.folder or path.stem.removesuffix(f"-{OWNERS}") not in stems:
                 remove_view(path.parent, path.stem)
         self.save()
         sweep_unnamed(self.folder)
@@ -278,7 +309,8 @@ class IndexShelf:
                 state = (len(index), self._changes.get(encoder_id, 0))
                 if self._saved.get(encoder_id) == state:
                     continue
-                body = index.dump()
+                body, ids = index.dump(), np.sort(index.ids())
+                numbers = self._owners[encoder_id].numbers_of(ids)
                 told = {
                     "encoder_id": encoder_id,
                     "kind": index.kind,
@@ -290,6 +322,8 @@ class IndexShelf:
                 }
             # Slow disks must not hold up searches: the lock is not held while writing.
             write_view(self.folder, _stem(encoder_id), "faiss", body, told)
+            if isinstance(index, IvfIndex):
+                write_owners(self.folder, _stem(encoder_id), ids, numbers)
             self._saved[encoder_id] = state
             saved.append(encoder_id)
         return saved
@@ -329,13 +363,7 @@ class IndexShelf:
             }
             found = []
             for encoder_id in sizes:
-                mapped = self._mapped.get(encoder_id)
-                last = self._last_key.get(encoder_id, 0)
-                if (
-                    mapped is None
-                    or mapped.is_mostly_gone
-                    or mapped.keys_since(last) > max(MOST_SINCE, len(mapped) // 4)
-                ):
+                if is_due(self._mapped.get(encoder_id), self._last_key.get(encoder_id, 0)):
                     found.append(_MAPPED + encoder_id)
             return found
 
@@ -401,7 +429,9 @@ class IndexShelf:
         """Puts what a child made in place of the index, with what came and went since; whether it could."""
         folder = self.folder / BUILT
         try:
-            index = self._load(db, encoder_id, self._indexes[encoder_id].dimension, folder)
+            dimension = self._indexes[encoder_id].dimension
+            index, measured = load_index(db, folder, _stem(encoder_id), encoder_id, dimension, gpu=self._gpu)
+            self._measured[encoder_id] = measured
         except (Corrupt, OSError, ValueError, TypeError, KeyError):
             return False
         finally:
@@ -511,34 +541,20 @@ class IndexShelf:
             return None
         dimension = int(row[0])
         index: FlatIndex | IvfIndex
+        kept: Ids | None = None
         try:
-            index = self._load(db, encoder_id, dimension, self.folder)
-            self._saved[encoder_id] = (len(index), self._changes.get(encoder_id, 0))
+            stem = _stem(encoder_id)
+            index, measured = load_index(db, self.folder, stem, encoder_id, dimension, gpu=self._gpu)
+            self._measured[encoder_id] = measured
+            if isinstance(index, IvfIndex):
+                kept = read_owners(self.folder, stem, np.sort(index.ids()))
+            if kept is not None or isinstance(index, FlatIndex):
+                self._saved[encoder_id] = (len(index), self._changes.get(encoder_id, 0))
         except (Corrupt, OSError, ValueError, TypeError, KeyError):
             self.rebuilt += (self.folder / f"{_stem(encoder_id)}.json").exists()
             self._measured.pop(encoder_id, None)
             index = FlatIndex(encoder_id, dimension, gpu=self._gpu)
-        return index, matched_of(db, index)
-
-    def _load(
-        self, db: sqlite3.Connection, encoder_id: str, dimension: int, folder: Path
-    ) -> FlatIndex | IvfIndex:
-        """The index that the manifest points to.
-
-        Raises:
-            Corrupt: If file and manifest disagree, or they are of another kind.
-            OSError: If one of them is missing.
-            TypeError, KeyError, ValueError: If the manifest tells something else.
-        """
-        body, told = read_view(folder, _stem(encoder_id))
-        if (told["encoder_id"], told["dimension"]) != (encoder_id, dimension):
-            raise Corrupt(f"the index in {folder} is of another encoder")
-        kind = IvfIndex if told["kind"] == "ivf-sq8" else FlatIndex
-        index = kind.load(encoder_id, body, gpu=self._gpu)
-        if len(index) != told["n"] or index.dimension != dimension or not agrees(db, index):
-            raise Corrupt(f"the index in {folder} is of another store or time")
-        self._measured[encoder_id] = dict(told["measured"])
-        return index
+        return index, matched_of(db, index, kept)
 
     def _catch_up(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | IvfIndex | None:
         """Adds the keys made since the last call; ids only grow, so they are those above the last one.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +185,8 @@ class Lexicon:
         parameters: Sequence[object] = (),
         *,
         through_n: int | None = None,
+        among: Callable[[], Numbers] | None = None,
+        is_listed: bool = False,
     ) -> dict[int, float] | None:
         """BM25 by row number of the best texts with any of the words; None where FTS5 is to be asked.
 
@@ -195,6 +197,8 @@ class Lexicon:
             gates_sql: Conditions on a row `o`, each begun by AND.
             parameters: Of the conditions.
             through_n: Texts are weighed as if those up to this row number were all; None: all.
+            among: Tells which rows pass the conditions, where the best seldom do; None: the store does.
+            is_listed: It tells so at once, and they are few: no hit is asked for by itself.
         """
         if not self._can_answer(db):
             return None
@@ -213,7 +217,7 @@ class Lexicon:
         # Where nothing is shut out, only texts that were deleted since are not there.
         wanted = 4 * limit if gates_sql else limit + MOST_DELETED
         known = None if gates_sql or self._columns is None else self._columns.known(db)
-        for _ in range(BLOCKS):
+        for _ in range(0 if is_listed else BLOCKS):
             numbers, scores = best(segments, stems, wanted)
             others, there = numbers.tolist(), set[int]()
             if known is not None:
@@ -223,6 +227,8 @@ class Lexicon:
             if len(found) >= limit or len(numbers) < wanted:
                 return dict(list(found.items())[:limit])
             wanted *= 4
+        if among is not None:
+            return _best_among(db, segments, stems, limit, among())
         return _among(db, segments, stems, limit, gates_sql, parameters)
 
     def describe(self) -> dict[str, object]:
@@ -321,3 +327,20 @@ def _among(
     numbers, scores = best(segments, stems, sum(len(segment) for segment in segments))
     passing = np.flatnonzero(np.isin(numbers, allowed))[:limit]
     return dict(zip(numbers[passing].tolist(), scores[passing].tolist(), strict=True))
+
+
+def _best_among(
+    db: sqlite3.Connection, segments: Sequence[Segment], stems: Sequence[str], limit: int, allowed: Numbers
+) -> dict[int, float]:
+    """The same of rows that are known to pass, as far as they are still there."""
+    numbers, scores = best(segments, stems, sum(len(segment) for segment in segments))
+    passing = np.flatnonzero(np.isin(numbers, allowed, kind="table"))
+    found: dict[int, float] = {}
+    for start in range(0, len(passing), limit):
+        some = passing[start : start + limit]
+        there = _admitted(db, numbers[some].tolist(), "", ())
+        pairs = zip(numbers[some].tolist(), scores[some].tolist(), strict=True)
+        found |= {n: score for n, score in pairs if n in there}
+        if len(found) >= limit:
+            break
+    return dict(list(found.items())[:limit])

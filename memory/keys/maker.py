@@ -29,7 +29,7 @@ from memory.keys.keyers import (
     count_turns_pending,
     newest_digest,
 )
-from memory.keys.speaks import Speaks
+from memory.keys.speaks import Speaks, Through
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
 from memory.settings import MemorySettings
@@ -81,6 +81,10 @@ class Told:
     failures: list[str] = field(default_factory=list)
 
 
+NOTED_ROWS = 4_096
+"""Rows and digests looked at since it was noted last that nothing lacks a key, before it is noted again."""
+
+
 class KeyMaker:
     """Keeps keys and indexes in step with the log. Its methods belong to the loop's thread.
 
@@ -116,6 +120,7 @@ class KeyMaker:
         self._cursors: dict[str, int] = {}
         self._fact_cursors: dict[str, int] = {}
         self._digest_cursors: dict[str, int] = {}
+        self._noted: dict[str, Through] = {}
         self._away: dict[str, tuple[float, str]] = {}
         self._warmed = self._why_not = self._why_stuck = ""
         self._replaced: list[str] | None = None
@@ -211,13 +216,21 @@ class KeyMaker:
     def _load(self) -> Speaks | None:
         with self._reader.snapshot() as db:
             answering = speaks.answering(db)
+            self._go_on_from(db)
             if self._shelf.is_elsewhere:
                 return answering
+            self._shelf.words.load(db)
             first = [answering.encoder_id] if answering else []
             for encoder_id in dict.fromkeys([*first, *speaks.encoders(db)]):
                 self._shelf.ready(db, encoder_id)
-            self._shelf.words.load(db)
         return answering
+
+    def _go_on_from(self, db: sqlite3.Connection) -> None:
+        """Takes up how far it was noted that nothing lacks a key."""
+        for encoder_id in speaks.encoders(db):
+            noted = self._noted[encoder_id] = speaks.through(db, encoder_id)
+            self._cursors[encoder_id], self._digest_cursors[encoder_id] = noted.n, noted.digest
+            self._fact_cursors[encoder_id] = noted.fact_n
 
     def _make(self) -> Work | None:
         """What is to be written next, if anything."""
@@ -384,6 +397,10 @@ class KeyMaker:
                 speaks.answer_with(db, Speaks(keys.encoder_id, batch.model or keys.encoder_id))
         return added
 
+    def _note(self, encoder_id: str, so_far: Through) -> None:
+        with self._store.views() as db:
+            speaks.note_through(db, encoder_id, so_far)
+
     def _take_over(self, to: Speaks) -> bool:
         """Makes an encoder the one that answers, if it has a key of every text; whether it has."""
         with self._store.views() as db:
@@ -394,6 +411,7 @@ class KeyMaker:
 
     def _remove(self, encoder_id: str) -> int:
         with self._store.views() as db:
+            speaks.note_through(db, encoder_id, Through(0, 0, 0))
             return speaks.remove_keys(db, encoder_id, REMOVED_AT_A_TIME)
 
     # In the loop.
@@ -418,11 +436,30 @@ class KeyMaker:
             )
         else:
             self._busy = False
+            if work is None:
+                self._note_progress()
             if work is not None:
                 self._again_in(SWEEP_AGAIN_S)
             elif self._link.known_spaces is None or self._away or self._why_not:
                 # The encoder may not be there yet, and a model may be brought back.
                 self._again_in(self._settings.encode_retry_s)
+
+    def _note_progress(self) -> None:
+        """Notes how far nothing lacks a key, now and then; not while a text is left out that failed."""
+        wanted = self._wanted
+        if wanted is None or not wanted.encoder_id or self._unencodable.get(wanted.encoder_id):
+            return
+        cursors = (self._cursors, self._digest_cursors, self._fact_cursors)
+        so_far = Through(*(one.get(wanted.encoder_id, 0) for one in cursors))
+        noted = self._noted.get(wanted.encoder_id, Through(0, 0, 0))
+        if any(now - then >= NOTED_ROWS for now, then in zip(so_far, noted, strict=True)):
+            self._noted[wanted.encoder_id] = so_far
+            self._writer.submit(self._note, wanted.encoder_id, so_far, failed=self._not_noted)
+
+    def _not_noted(self, error: BaseException) -> None:
+        if not isinstance(error, OmniRecallError | OSError):
+            raise error
+        self._noted.clear()  # It is noted with the next keys; until then a start looks at more rows.
 
     def _again_in(self, seconds: float) -> None:
         self._due = True

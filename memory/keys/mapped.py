@@ -90,6 +90,13 @@ class MappedVectors:
         return there, unit_rows(self._halves.take(places[there], axis=0), self.dimension)
 
 
+def is_due(mapped: MappedVectors | None, last_id: int) -> bool:
+    """Whether a file is to be made, or made anew, where the last key that was given is `last_id`."""
+    if mapped is None or mapped.is_mostly_gone:
+        return True
+    return mapped.keys_since(last_id) > max(MOST_SINCE, len(mapped) // 4)
+
+
 def write(path: Path, ids: Ids, dimension: int, rows: Iterable[npt.NDArray[np.float16]]) -> None:
     """Writes the file: ids in ascending order, (N,) int64, and batches of their vectors, (K, D) float16.
 

@@ -19,6 +19,9 @@ from memory.log.reader import marks
 
 TEXT_KINDS = (*dict.fromkeys(KIND_OF_KEY.values()), "text", DIGEST, FACT)
 """Kinds of keys that are made of texts here; others came with their observations and cannot be made again."""
+THROUGH = "keys_through.1:"
+"""Begins the name of a view's state; the number is that of the rule which texts get a key, so that all are
+looked at again where another rule comes."""
 LOOKED_AT = 100
 _ANSWERS, _MODEL, _CHOSEN, _KEPT = "text_encoder", "text_model", "text_chosen", "text_kept"
 
@@ -125,6 +128,33 @@ def keys_by_encoder(db: sqlite3.Connection) -> dict[str, int]:
     """How many keys each encoder has in the store."""
     rows = db.execute("SELECT encoder_id, COUNT(*) FROM key GROUP BY encoder_id")
     return {encoder_id: int(n) for encoder_id, n in rows}
+
+
+class Through(NamedTuple):
+    """How far every text of a store has its key of an encoder, or gets none.
+
+    `n` and `fact_n` are row numbers of observations, `digest` is a place as `newest_digest` tells it.
+    """
+
+    n: int
+    digest: int
+    fact_n: int
+
+
+def through(db: sqlite3.Connection, encoder_id: str) -> Through:
+    """How far it was noted that nothing lacks a key: two million rows take 20 s to look at."""
+    try:
+        noted = Through(*map(int, _value(db, f"{THROUGH}{encoder_id}").split()))
+    except (TypeError, ValueError):
+        return Through(0, 0, 0)
+    newest = int(db.execute("SELECT COALESCE(MAX(n), 0) FROM observation").fetchone()[0])
+    # A number that was not given yet is of another store.
+    return noted if max(noted.n, noted.fact_n) <= newest else Through(0, 0, 0)
+
+
+def note_through(db: sqlite3.Connection, encoder_id: str, so_far: Through) -> None:
+    """Notes it, within the caller's transaction."""
+    _set(db, f"{THROUGH}{encoder_id}", " ".join(map(str, so_far)))
 
 
 def _value(db: sqlite3.Connection, name: str) -> str:

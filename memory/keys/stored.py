@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from memory.keys.files import read_view
 from memory.keys.gpu import Ids, Vectors
 from memory.keys.keyers import unpack_vectors
 from memory.keys.vectors import FlatIndex, IvfIndex
 from memory.log.reader import last_commit, last_given, marks, pages
+from stream.errors import Corrupt
 
 SAMPLED_KEYS = 64
 """Keys that are compared with the store when an index is loaded."""
@@ -32,6 +35,8 @@ class Matched(NamedTuple):
     has_changed: bool
 
 
+KEY_IDS = "SELECT key_id FROM key INDEXED BY key_of_encoder WHERE encoder_id = ? ORDER BY key_id"
+"""Those of facts too; of the index alone, so that two million are read in a second."""
 KEYS_SINCE = (
     "SELECT k.key_id, CASE WHEN k.kind <> 'fact' THEN k.vector END, COALESCE(o.n, 0) FROM key AS k"
     " LEFT JOIN observation AS o ON o.observation_id = k.owner"
@@ -45,22 +50,54 @@ KEY_OWNERS = (
 )
 
 
-def matched_of(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> Matched:
-    """Adds what only the store has and removes what only the index has."""
+def matched_of(db: sqlite3.Connection, index: FlatIndex | IvfIndex, kept: Ids | None = None) -> Matched:
+    """Adds what only the store has and removes what only the index has.
+
+    Args:
+        db: A snapshot.
+        index: Is changed.
+        kept: The row numbers of the owners of its keys, in order of their ids, where they are known
+            (`memory.keys.owners.read_owners`): then only what else the store has is looked up in it.
+    """
     encoder_id, dimension = index.encoder_id, index.dimension
-    rows = np.array(db.execute(KEY_OWNERS, (encoder_id, dimension)).fetchall(), dtype=np.int64)
-    stored, numbers = rows.reshape(-1, 2).T.copy()
-    there = index.ids()
-    gone, missing = np.setdiff1d(there, stored), np.setdiff1d(stored, there)
+    there = np.sort(index.ids())
+    every = np.fromiter((key_id for (key_id,) in db.execute(KEY_IDS, (encoder_id,))), np.int64)
+    if kept is None:
+        rows = np.array(db.execute(KEY_OWNERS, (encoder_id, dimension)).fetchall(), dtype=np.int64)
+        stored, numbers = rows.reshape(-1, 2).T.copy()
+    else:
+        is_stored = np.isin(there, every, kind="table")
+        more = _owners_of(db, _without(every, there), dimension)
+        stored = np.concatenate([there[is_stored], more[:, 0]])
+        order = np.argsort(stored, kind="stable")
+        stored, numbers = stored[order], np.concatenate([kept[is_stored], more[:, 1]])[order]
+    gone, missing = _without(there, stored), _without(stored, there)
     index.remove(gone)
     for start in range(0, len(missing), READ_ROWS):
         ids = missing[start : start + READ_ROWS]
         index.add(*read_keys(db, encoder_id, ids, dimension))
     index.commit_no = last_commit(db)
-    last = db.execute(
-        "SELECT COALESCE(MAX(key_id), 0) FROM key WHERE encoder_id = ?", (encoder_id,)
-    ).fetchone()
-    return Matched(stored, numbers, int(last[0]), bool(len(missing) or len(gone)))
+    last_key = int(every[-1]) if len(every) else 0
+    return Matched(stored, numbers, last_key, bool(len(missing) or len(gone)))
+
+
+def _without(ids: Ids, others: Ids) -> Ids:
+    """Those of some ids that are not among others; by a table, since both are many and seldom miss any."""
+    left: Ids = ids[~np.isin(ids, others, kind="table")]
+    return left
+
+
+def _owners_of(db: sqlite3.Connection, key_ids: Ids, dimension: int) -> Ids:
+    """(N, 2) int64: those of some keys that belong into an index, and the row numbers of their owners."""
+    rows: list[tuple[int, int]] = []
+    for some in pages(key_ids.tolist()):
+        rows += db.execute(
+            "SELECT k.key_id, COALESCE(o.n, 0) FROM key AS k LEFT JOIN observation AS o"  # noqa: S608
+            f" ON o.observation_id = k.owner WHERE k.key_id IN ({marks(some)}) AND k.vector IS NOT NULL"
+            " AND k.dimension = ? AND k.kind <> 'fact' ORDER BY k.key_id",
+            (*some, dimension),
+        )
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 
 def stored_vectors(
@@ -90,6 +127,26 @@ def read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int)
         np.array([row[0] for row in kept], dtype=np.int64),
         unpack_vectors([row[1] for row in kept], dimension),
     )
+
+
+def load_index(
+    db: sqlite3.Connection, folder: Path, stem: str, encoder_id: str, dimension: int, *, gpu: bool
+) -> tuple[FlatIndex | IvfIndex, dict[str, Any]]:
+    """The index of an encoder that the manifest in `folder` points to, and what was measured of it.
+
+    Raises:
+        Corrupt: If file and manifest disagree, or they are of another kind.
+        OSError: If one of them is missing.
+        TypeError, KeyError, ValueError: If the manifest tells something else.
+    """
+    body, told = read_view(folder, stem)
+    if (told["encoder_id"], told["dimension"]) != (encoder_id, dimension):
+        raise Corrupt(f"the index in {folder} is of another encoder")
+    kind = IvfIndex if told["kind"] == IvfIndex.kind else FlatIndex
+    index = kind.load(encoder_id, body, gpu=gpu)
+    if len(index) != told["n"] or index.dimension != dimension or not agrees(db, index):
+        raise Corrupt(f"the index in {folder} is of another store or time")
+    return index, dict(told["measured"])
 
 
 def agrees(db: sqlite3.Connection, index: FlatIndex | IvfIndex) -> bool:

@@ -26,6 +26,8 @@ _HEADER = "<8sqq"
 """Of the file of an exact index: what it is, dimension, number of keys."""
 LOADED_ROWS = 4_096
 """Rows read from, or written to, such a file at a time."""
+HOLDING_LISTS = 8
+"""Lists nearest to a key among which is the one that holds it."""
 CODE_ERROR = 0.02
 """What one byte per dimension may change of the product of a unit vector with itself."""
 
@@ -74,8 +76,12 @@ class KeyIndex(Protocol):
         """Takes keys out, bytes and all; returns how many were there."""
         ...
 
-    def search(self, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
-        """The `k` nearest of `allowed` (None: of all) to `query` (D,) float32."""
+    def search(self, query: Vectors, k: int, allowed: Ids | None = None, *, share: float = 1.0) -> Hits:
+        """The `k` nearest of `allowed` (None: of all) to `query` (D,) float32.
+
+        `share` of what is found, where that is known, is what the caller takes: as many of those are to be
+        compared as of all where everything is taken.
+        """
         ...
 
     def checksum(self) -> str:
@@ -143,14 +149,14 @@ class _FaissIndex:
                 self._renew_copy()
         return removed
 
-    def search(self, query: Vectors, k: int, allowed: Ids | None = None) -> Hits:
+    def search(self, query: Vectors, k: int, allowed: Ids | None = None, *, share: float = 1.0) -> Hits:
         """As `KeyIndex.search`; ties in order of ids."""
         wanted = min(k, len(self) if allowed is None else len(allowed))
         if wanted <= 0:
             return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
         row = np.ascontiguousarray(query, dtype=np.float32).reshape(1, -1)
         if allowed is None:
-            scores, ids = self._search_all(row, wanted)
+            scores, ids = self._search_all(row, wanted, share)
         else:
             scores, ids = self._search_some(row, wanted, np.ascontiguousarray(allowed, dtype=np.int64))
         found = ids[0] >= 0
@@ -176,15 +182,19 @@ class _FaissIndex:
         self._copy = None
         self._copy = gpu_copy(self._index)
 
-    def _search_all(self, row: Vectors, k: int) -> tuple[Vectors, Ids]:
-        if self._copy is not None and self._copy.can_find(k):
+    def _search_all(self, row: Vectors, k: int, share: float) -> tuple[Vectors, Ids]:
+        if self._copy is not None and share == 1.0 and self._copy.can_find(k):
             try:
                 return self._copy.search(row, k)
             except RuntimeError:
                 # Out of memory: the master has everything.
                 self._copy = None
-        scores, ids = self._index.search(row, k)
+        scores, ids = self._index.search(row, k, params=self._looking(share))
         return scores, ids
+
+    def _looking(self, share: float) -> Any:
+        """How a search goes about it; None: as ever."""
+        return None
 
     def _search_some(self, row: Vectors, k: int, allowed: Ids) -> tuple[Vectors, Ids]:
         raise NotImplementedError
@@ -332,8 +342,14 @@ class IvfIndex(_FaissIndex):
 
     def holds(self, key_id: int, vector: Vectors) -> bool:
         """Whether the key under this id is this vector, as near as one byte per dimension tells."""
-        hits = self.search(vector, 1, np.array([key_id], dtype=np.int64))
-        return len(hits.ids) == 1 and abs(float(hits.scores[0]) - 1.0) < CODE_ERROR
+        faiss = faiss_library()
+        # It lies in the list that is nearest to it, or beside that, where rounding moved it.
+        parameters = faiss.SearchParametersIVF(
+            sel=faiss.IDSelectorBatch(np.array([key_id], dtype=np.int64)), nprobe=HOLDING_LISTS
+        )
+        row = np.ascontiguousarray(vector, dtype=np.float32).reshape(1, -1)
+        scores, ids = self._index.search(row, 1, params=parameters)
+        return int(ids[0, 0]) == key_id and abs(float(scores[0, 0]) - 1.0) < CODE_ERROR
 
     def checksum(self) -> str:
         """sha256 over ids and codes in order of ids: equal keys by equal training, equal checksum."""
@@ -358,6 +374,12 @@ class IvfIndex(_FaissIndex):
             if probed == nlist or (ids >= 0).all():
                 return scores, ids
             probed = nlist
+
+    def _looking(self, share: float) -> Any:
+        if share == 1.0:
+            return None
+        nlist, nprobe = self.lists
+        return faiss_library().SearchParametersIVF(nprobe=min(nlist, math.ceil(nprobe / share)))
 
     def _lists(self) -> Iterator[tuple[Ids, Any]]:
         """Ids and codes of each list that has any, as they lie in the index: to be copied."""

@@ -415,6 +415,15 @@ CREATE INDEX tombstone_of_retention ON tombstone (n) WHERE reason = '{REASON}';
 """
 """The oldest tombstones of retention are found without those of Forget, of which there may be many."""
 
+LONG_NS = 60_000_000_000
+"""What lasts longer has an index of its own, so that what began long before a time and reaches into it is
+found without all that ended before it."""
+_LONG_TABLES = f"""
+CREATE INDEX observation_long ON observation (t0_ns) WHERE t1_ns - t0_ns > {LONG_NS};
+CREATE INDEX observation_long_at ON observation (source_id, session, pts0_ns)
+  WHERE pts1_ns - pts0_ns > {LONG_NS};
+"""
+
 
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
@@ -465,6 +474,11 @@ def m009_people(db: sqlite3.Connection) -> None:
     people_schema.m009_people(db, _run)
 
 
+def m010_long_observations(db: sqlite3.Connection) -> None:
+    """What lasts long is found by when it began."""
+    _run(db, _LONG_TABLES)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_the_log_and_its_views,
     m002_fields_of_turns,
@@ -475,6 +489,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m007_digests_in_order,
     m008_places,
     m009_people,
+    m010_long_observations,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

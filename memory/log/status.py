@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from memory.keys.speaks import keeps_old, keys_by_encoder, replaced
+from memory.keys.speaks import keeps_old, replaced
+from memory.log.counted import Counted
 from memory.log.migrations import SCHEMA_VERSION
 from memory.log.reader import T0, SourceRow, last_commit, sources
 from stream.messages.control import SourceStatus, StatusMemory, TrackStatus
@@ -28,6 +29,7 @@ def status_of(
     awaited: Collection[tuple[bytes, int]] = (),
     searched: Collection[str] | None = None,
     wanted: str = "",
+    counted: Counted | None = None,
 ) -> StatusMemory:
     """The state of a store.
 
@@ -45,9 +47,12 @@ def status_of(
             says whether it is `searched`; `replaced` are keys of texts that answered before, and
             `kept` if they stay.
         wanted: The encoder that is to answer, whose keys may be `being_made`.
+        counted: Remembers what was counted, from one call to the next.
     """
     rows = sources(db)
-    of_source, held = _observations(db), keys_by_encoder(db)
+    counted = counted or Counted()
+    of_source = counted.observations.of(db)
+    held = {encoder_id: n for (encoder_id,), n in counted.keys.of(db).items()}
     asked = {name: n for name, n in held.items() if not name.startswith(OF_MAPS)}
     counts = {
         "observations": sum(of_source.values()),
@@ -145,11 +150,6 @@ def _newest_picture(db: sqlite3.Connection, row: SourceRow) -> int | None:
         if found is not None and found[0] is not None:
             newest.append(int(found[0]))
     return max(newest, default=None)
-
-
-def _observations(db: sqlite3.Connection) -> dict[tuple[bytes, int], int]:
-    rows = db.execute("SELECT source_id, session, COUNT(*) FROM observation GROUP BY source_id, session")
-    return {(source_id, session): int(n) for source_id, session, n in rows}
 
 
 def _count(db: sqlite3.Connection, sql: str) -> int:

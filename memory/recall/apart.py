@@ -19,6 +19,7 @@ from typing import cast
 import numpy as np
 
 from memory.keys.elsewhere import ShelfElsewhere
+from memory.keys.index import MOST_FLAT
 from memory.log.reader import LogReader
 from memory.settings import MemorySettings
 from stream.errors import DeadlineExceeded, Malformed, OmniRecallError, RoleUnavailable, WireError
@@ -111,6 +112,11 @@ class RecallProcess:
     def is_up(self) -> bool:
         """Whether it serves."""
         return self._serving is not None
+
+    def wait_until_up(self, ends_s: float) -> None:
+        """Waits until it serves, while it is being started; at most until then, by the monotonic clock."""
+        while not self.is_up and self._child.state is State.STARTING and time.monotonic() < ends_s:
+            time.sleep(STARTING_BEAT_NS / 1e9)
 
     @property
     def is_given_up(self) -> bool:
@@ -332,10 +338,15 @@ class Apart:
         process: Not yet started.
         folder: The store's `views` folder.
         gpu: As `IndexShelf`.
+        is_large: Whether a question waits for a process that is starting: it is there long before memory
+            has read indexes of its own.
     """
 
-    def __init__(self, process: RecallProcess, folder: Path, *, gpu: bool = False) -> None:
+    def __init__(
+        self, process: RecallProcess, folder: Path, *, gpu: bool = False, is_large: bool = False
+    ) -> None:
         self.process = process
+        self._is_large = is_large
         self.shelf = ShelfElsewhere(folder, process, gpu=gpu)
         self._answered_here = self._restarts_told = 0
 
@@ -378,20 +389,24 @@ class Apart:
     def _passed_on(self, asked: Decoded, message: Message) -> Decoded | None:
         parts = [OutPart(part, body) for part, body in zip(asked.envelope.parts, asked.parts, strict=True)]
         told = asked.envelope
+        if self._is_large:
+            left_s = (told.deadline_ns - time.time_ns()) / 1e9 if told.deadline_ns else PATIENCE_S
+            self.process.wait_until_up(time.monotonic() + left_s / 2)
         return self.process.ask(message, parts, deadline_ns=told.deadline_ns, trace_id=told.trace_id)
 
 
 def apart_for(service: Service, reader: LogReader, settings: MemorySettings) -> Apart | None:
     """What the settings want for a store of this size; None where memory answers by itself."""
     wanted = settings.recall.process
+    with reader.snapshot() as db:
+        (n,) = db.execute("SELECT COUNT(*) FROM observation").fetchone()
     if wanted == "auto":
-        with reader.snapshot() as db:
-            (n,) = db.execute("SELECT COUNT(*) FROM observation").fetchone()
         wanted = "own" if n >= settings.recall.own_from else "inside"
     if wanted == "inside":
         return None
     process = RecallProcess(service.surroundings, service.lane(NAME, 2))
-    return Apart(process, service.surroundings.store_dir / "views", gpu=settings.gpu)
+    folder = service.surroundings.store_dir / "views"
+    return Apart(process, folder, gpu=settings.gpu, is_large=n >= MOST_FLAT)
 
 
 def ids_of(received: Received, name: str) -> list[int]:

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.keys.facts import FACT
+from memory.keys.gpu import Ids
 from memory.keys.index import IndexShelf
 from memory.keys.keyers import DIGEST
 from memory.keys.prototypes import MOST_KEYS
-from memory.keys.vectors import Hits
+from memory.keys.vectors import FlatIndex, Hits, IvfIndex
 from memory.log.demotion import HAS_KEYS
 from memory.log.reader import MIDDLE, marks, pages
+from memory.recall.allowed import LEAST_SHARE, MOST_HITS, SPARE, Passing, passing, share_of
 from memory.recall.gates import Clause, Gates
 from memory.recall.gathered import Gathered
 from memory.recall.past import bm25_of, last_n_of
@@ -27,6 +29,10 @@ from stream.messages.watch import ALERT
 
 EVENTS_OPENED = 3
 """Nearest events whose observations are candidates where nothing else finds them any more."""
+WIDE_FROM = 16_384
+"""Keys of an index of which all that pass are listed in any case: some milliseconds."""
+MOST_COMPARED = 16_384
+"""Keys that pass up to which each is compared with the question, some 10 ms; more are searched in lists."""
 CHILDREN = 32
 """Observations taken from an event that is opened."""
 
@@ -86,8 +92,9 @@ def find(
         limit: How many to take from each index.
         events: How many of the events whose digests are nearest to open.
     """
-    begun = [_begun(db, shelf, gates, question, limit) for question in questions]
-    bm25 = _by_words(db, shelf, gates, words, limit) if words else {}
+    listed = Passing(db, shelf, gates)
+    begun = [_begun(db, shelf, gates, question, limit, listed) for question in questions]
+    bm25 = _by_words(db, shelf, gates, words, limit, listed) if words else {}
     candidates = Candidates(bm25=bm25, gathered=Gathered(shelf, gates.as_of))
     # Needed whatever is nearest; meanwhile the searches go on.
     candidates.gathered.turns(db, bm25)
@@ -97,7 +104,7 @@ def find(
     numbers = dict.fromkeys(candidates.bm25)
     of_events: dict[str, dict[int, float]] = {}
     for question, search in zip(questions, begun, strict=True):
-        near, children = _near(db, shelf, gates, question, search, events)
+        near, children = _near(db, shelf, gates, question, search, limit, events)
         candidates.cosines[question.name], of_events[question.name] = near, children
         numbers |= dict.fromkeys(near) | dict.fromkeys(children)
     candidates.numbers = list(numbers)
@@ -211,39 +218,48 @@ def _fold_photos(db: sqlite3.Connection, gates: Gates, candidates: Candidates) -
 
 
 def _by_words(
-    db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
+    db: sqlite3.Connection,
+    shelf: IndexShelf,
+    gates: Gates,
+    words: Sequence[str],
+    limit: int,
+    listed: Passing,
 ) -> dict[int, float]:
     """BM25 of the best rows; of turns by the words that name no date, where dates are a gate for turns.
 
     The words of a date still find turns, since each has its day as words; but among those that were all
     said then, they would tell apart what speaks of another date.
     """
-    found = with_words(db, shelf, gates, words, limit)
+    found = with_words(db, shelf, gates, words, limit, listed)
     rest = words if gates.dates is None else gates.dates.without(words)
     if gates.dates is None or not rest or len(rest) == len(words):
         return found
-    others = _passing(db, found, gates.dates.others)
-    by_rest = with_words(db, shelf, gates, rest, limit)
+    others = passing(db, found, gates.dates.others)
+    by_rest = with_words(db, shelf, gates, rest, limit, listed)
     return {n: found[n] if n in others else by_rest.get(n, 0.0) for n in found | by_rest}
 
 
-def _passing(db: sqlite3.Connection, numbers: Iterable[int], condition: Clause) -> set[int]:
-    return {
-        n
-        for some in pages(numbers)
-        for (n,) in db.execute(
-            f"SELECT o.n FROM observation AS o WHERE o.n IN ({marks(some)}) AND ({condition.sql})",  # noqa: S608
-            (*some, *condition.parameters),
-        )
-    }
-
-
 def with_words(
-    db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, words: Sequence[str], limit: int
+    db: sqlite3.Connection,
+    shelf: IndexShelf,
+    gates: Gates,
+    words: Sequence[str],
+    limit: int,
+    listed: Passing | None = None,
 ) -> dict[int, float]:
     """BM25 of the best rows that have any of the words."""
     through_n = None if gates.as_of is None else last_n_of(db, gates.as_of)
-    found = shelf.words.search(db, words, limit, gates.sql, gates.parameters, through_n=through_n)
+    listed = listed or Passing(db, shelf, gates)
+    found = shelf.words.search(
+        db,
+        words,
+        limit,
+        gates.sql,
+        gates.parameters,
+        through_n=through_n,
+        among=None if gates.open else listed.numbers,
+        is_listed=listed.is_listed,
+    )
     if found is not None:
         return found
     if through_n is not None:
@@ -257,15 +273,77 @@ def with_words(
     return dict(rows.fetchall())
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A search that was begun.
+
+    Of everything, for `wanted` hits, where the gates, which let a `share` of the keys through, are still to
+    be asked.
+    """
+
+    index: FlatIndex | IvfIndex
+    hits: Future[Hits]
+    wanted: int = 0
+    share: float = 1.0
+
+
 def _begun(
-    db: sqlite3.Connection, shelf: IndexShelf, gates: Gates, question: QuestionKey, limit: int
-) -> Future[Hits] | None:
+    db: sqlite3.Connection,
+    shelf: IndexShelf,
+    gates: Gates,
+    question: QuestionKey,
+    limit: int,
+    listed: Passing,
+) -> _Search | None:
     """Begins the search for the keys nearest to a question; None where there is nothing to search in."""
     index = shelf.ready(db, question.encoder_id)
     if index is None or index.dimension != question.vector.size:
         return None
-    allowed = None if gates.open else _allowed(db, gates, question.encoder_id)
-    return shelf.search_beside(index, question.vector, limit, allowed)
+    if gates.open:
+        return _Search(index, shelf.search_beside(index, question.vector, limit))
+    is_large = len(index) >= WIDE_FROM
+    share = share_of(db, gates, shelf.drawn_owners(question.encoder_id)) if is_large else 0.0
+    if share < LEAST_SHARE:
+        allowed = shelf.ids_of(question.encoder_id, listed.numbers())
+        if len(allowed) <= MOST_COMPARED and not index.is_exact:
+            return _Search(index, _compared(db, shelf, question, allowed, limit))
+        return _Search(index, shelf.search_beside(index, question.vector, limit, allowed))
+    wanted = min(math.ceil(SPARE * limit / share), MOST_HITS)
+    hits = shelf.search_beside(index, question.vector, wanted, share=share)
+    return _Search(index, hits, wanted, share)
+
+
+def _compared(
+    db: sqlite3.Connection, shelf: IndexShelf, question: QuestionKey, allowed: Ids, limit: int
+) -> Future[Hits]:
+    """The nearest of few keys, each compared by itself: they lie in lists all over an index."""
+    there, vectors = shelf.vectors_of(db, question.encoder_id, question.vector.size, allowed)
+    ids, scores = np.array(there, np.int64), (vectors @ question.vector).astype(np.float32)
+    best = np.lexsort((ids, -scores))[:limit]
+    done: Future[Hits] = Future()
+    done.set_result(Hits(ids[best], scores[best], True))
+    return done
+
+
+def _found(
+    db: sqlite3.Connection,
+    shelf: IndexShelf,
+    gates: Gates,
+    question: QuestionKey,
+    search: _Search,
+    limit: int,
+) -> Hits:
+    """The nearest keys that pass, at most `limit`."""
+    hits, wanted = search.hits.result(), search.wanted
+    while wanted:
+        owners = shelf.owners_of(question.encoder_id, hits.ids)
+        there = passing(db, owners[owners > 0].tolist(), Clause(f"1{gates.sql}", gates.parameters))
+        passes = np.flatnonzero(np.isin(owners, np.fromiter(there, np.int64, len(there))))
+        if len(passes) >= limit or len(hits.ids) < wanted or wanted == MOST_HITS:
+            return Hits(hits.ids[passes[:limit]], hits.scores[passes[:limit]], hits.are_exact)
+        wanted = min(4 * wanted, MOST_HITS)
+        hits = shelf.search(search.index, question.vector, wanted, share=search.share)
+    return hits
 
 
 def _near(
@@ -273,13 +351,14 @@ def _near(
     shelf: IndexShelf,
     gates: Gates,
     question: QuestionKey,
-    search: Future[Hits] | None,
+    search: _Search | None,
+    limit: int,
     most: int,
 ) -> tuple[dict[int, float], dict[int, float]]:
     """The observations nearest to a question, and those of the nearest events, each with a cosine."""
     if search is None:
         return {}, {}
-    hits = search.result()
+    hits = _found(db, shelf, gates, question, search, limit)
     scores = dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
     if not hits.are_exact:
         # In the place of the products of their codes.
@@ -319,19 +398,6 @@ def _opened(db: sqlite3.Connection, key_ids: Sequence[int], most: int) -> list[i
         if key_id in owners:
             by_owner.setdefault(owners[key_id], key_id)
     return list(by_owner.values())[:most]
-
-
-def _allowed(db: sqlite3.Connection, gates: Gates, encoder_id: str) -> npt.NDArray[np.int64]:
-    allowed: list[int] = []
-    for way in gates.ways or ((gates.sql, gates.parameters),):
-        rows = db.execute(
-            "SELECT k.key_id FROM observation AS o"  # noqa: S608
-            " CROSS JOIN key AS k INDEXED BY key_of_owner ON k.owner = o.observation_id"
-            f" WHERE k.encoder_id = ? AND k.kind <> ? AND k.vector IS NOT NULL{way[0]}",
-            (encoder_id, FACT, *way[1]),
-        )
-        allowed += [key_id for (key_id,) in rows]
-    return np.array(allowed, dtype=np.int64)
 
 
 def _children(db: sqlite3.Connection, key_id: int, *, let_go_only: bool) -> list[int]:

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from memory.log.reader import DATED_LATER, ORIGIN_LATER, T0, T1, known_by, last_commit, marks, named_sources
+from memory.log.migrations import LONG_NS
+from memory.log.reader import (
+    DATED_LATER,
+    MIDDLE,
+    ORIGIN_LATER,
+    T0,
+    T1,
+    known_by,
+    last_commit,
+    marks,
+    named_sources,
+)
 from memory.people.names import about, heard_by, is_known, said_by
 from memory.places.told import named_places, places_called
 from memory.recall.at_places import at_any
@@ -21,6 +32,12 @@ from stream.errors import ConfigError
 from stream.messages import Cue
 from stream.named_dates import named_dates as dates_in
 from stream.named_dates import ranges_of, without_dates
+
+BRIEF_ROWS = 50_000
+"""Observations of a range of times up to which they are looked at one by one, some 0.1 s."""
+MOST_ORIGINS = 200
+"""Sources and sessions named with positions in them up to which each is looked at by itself."""
+_OF = "o.source_id = ? AND o.session = ?"
 
 
 class Clause(NamedTuple):
@@ -77,7 +94,8 @@ class Gates:
     time is not known. `reach` are the conditions on where and when alone, for what is
     neither said nor seen, such as a gap. `as_of` is the commit of which the whole of recall may know.
     `dates` are those of the cue's words, where they limit it; then `ways` are all conditions once more, as
-    several that share no row, each of which an index can serve.
+    several that share no row, each of which an index can serve. `only_kinds` are the kinds that are wanted,
+    where nothing else is.
     """
 
     sql: str
@@ -87,6 +105,7 @@ class Gates:
     as_of: int | None = None
     dates: NamedDates | None = None
     ways: tuple[Clause, ...] = ()
+    only_kinds: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -104,19 +123,45 @@ class UtcGate:
         if cue.t0_ns is None and cue.t1_ns is None:
             return None
         t0_ns, t1_ns = wanted_range(cue.t0_ns, cue.t1_ns)
-        own = Clause(
-            "o.t0_ns IS NOT NULL AND o.t0_ns < ? AND (o.t0_ns >= ? OR COALESCE(o.t1_ns, o.t0_ns) > ?)",
-            (t1_ns, t0_ns, t0_ns),
-        )
+        own = _meets(t0_ns, t1_ns)
         later = db.execute("SELECT 1 FROM source WHERE t_origin_from = ? LIMIT 1", (DATED_LATER,)).fetchone()
         if later is None:
             return own  # Alone it can use the index of UTC times.
         return Clause(
-            f"({own.sql}) OR (o.t0_ns IS NULL AND o.source_id IN"  # noqa: S608
+            f"{own.sql} OR (o.t0_ns IS NULL AND o.source_id IN"  # noqa: S608
             " (SELECT c.source_id FROM source AS c WHERE c.t_origin_from = ?)"
             f" AND {T0} < ? AND ({T0} >= ? OR {T1} > ?))",
             (*own.parameters, DATED_LATER, t1_ns, t0_ns, t0_ns),
         )
+
+
+def _origins(db: sqlite3.Connection, cue: Cue) -> list[tuple[bytes, int]]:
+    """The sources that a cue names, with their sessions; none where it names none."""
+    rows = named_sources(db, cue.sources, cue.as_of_commit) if cue.sources else []
+    return [(row.source_id, row.session) for row in rows]
+
+
+def _is_brief(db: sqlite3.Connection, cue: Cue) -> bool:
+    """Whether a cue asks for a range of times in which little began."""
+    if cue.t0_ns is None and cue.t1_ns is None:
+        return False
+    t0_ns, t1_ns = wanted_range(cue.t0_ns, cue.t1_ns)
+    some = "SELECT 1 FROM observation WHERE t0_ns >= ? AND t0_ns < ? LIMIT 1 OFFSET ?"
+    return db.execute(some, (t0_ns, t1_ns, BRIEF_ROWS)).fetchone() is None
+
+
+def _meets(t0_ns: int, t1_ns: int) -> Clause:
+    """Shares a moment with a range: two conditions that share no row, each with an index.
+
+    By one of them, without a bound for the beginning, all that ever was before would be looked at for what
+    reaches into the range.
+    """
+    low_ns = t0_ns - LONG_NS
+    return Clause(
+        "((o.t0_ns >= ? AND o.t0_ns < ? AND (o.t0_ns >= ? OR COALESCE(o.t1_ns, o.t0_ns) > ?))"
+        f" OR (o.t1_ns - o.t0_ns > {LONG_NS} AND o.t0_ns < ? AND o.t1_ns > ?))",
+        (low_ns, t1_ns, t0_ns, t0_ns, min(low_ns, t1_ns), t0_ns),
+    )
 
 
 class PositionGate:
@@ -129,7 +174,21 @@ class PositionGate:
         if cue.pts0_ns is None and cue.pts1_ns is None:
             return None
         pts0_ns, pts1_ns = wanted_range(cue.pts0_ns, cue.pts1_ns)
-        return Clause("o.pts0_ns < ? AND (o.pts0_ns >= ? OR o.pts1_ns > ?)", (pts1_ns, pts0_ns, pts0_ns))
+        own = Clause("o.pts0_ns < ? AND (o.pts0_ns >= ? OR o.pts1_ns > ?)", (pts1_ns, pts0_ns, pts0_ns))
+        origins = _origins(db, cue)
+        if not 0 < len(origins) <= MOST_ORIGINS:
+            return own
+        # By the middles of what is short, and apart from it what is long: each has an index in its source.
+        half_ns = LONG_NS // 2 + 1
+        ways = []
+        for origin in origins:
+            short = f"({_OF} AND {MIDDLE} >= ? AND {MIDDLE} < ?)"
+            ways.append(Clause(short, (*origin, pts0_ns - half_ns, pts1_ns + half_ns)))
+            ways.append(
+                Clause(f"({_OF} AND o.pts1_ns - o.pts0_ns > {LONG_NS} AND o.pts0_ns < ?)", (*origin, pts1_ns))
+            )
+        near = _either(ways)
+        return Clause(f"({near.sql}) AND {own.sql}", (*near.parameters, *own.parameters))
 
 
 class SourceGate:
@@ -145,8 +204,12 @@ class SourceGate:
         """
         if not cue.sources:
             return None
-        ids = sorted({row.source_id for row in named_sources(db, cue.sources, cue.as_of_commit)})
-        return Clause(f"o.source_id IN ({marks(ids)})", tuple(ids))
+        origins = _origins(db, cue)
+        ids = sorted({source_id for source_id, _ in origins})
+        # The plus keeps SQLite at the index of times: a camera's whole memory is more than an evening.
+        is_placed = (cue.pts0_ns, cue.pts1_ns) != (None, None) and len(origins) <= MOST_ORIGINS
+        plus = "+" if is_placed or _is_brief(db, cue) else ""
+        return Clause(f"{plus}o.source_id IN ({marks(ids)})", tuple(ids))
 
 
 class KindGate:
@@ -367,7 +430,9 @@ def gates_of(db: sqlite3.Connection, cue: Cue, *, named_dates: bool = True) -> G
     if timed is not None:
         undated = int(
             db.execute(
-                "SELECT COUNT(*) FROM observation AS o WHERE o.t0_ns IS NULL AND o.text <> ''"  # noqa: S608
+                # The undated first, which are few or none, whatever else is asked.
+                "SELECT COUNT(*) FROM (SELECT n FROM observation WHERE t0_ns IS NULL AND text <> '') AS u"  # noqa: S608
+                " CROSS JOIN observation AS o ON o.n = u.n WHERE o.t0_ns IS NULL AND o.text <> ''"
                 f" AND {ORIGIN_LATER} IS NULL{others.sql}",
                 others.parameters,
             ).fetchone()[0]
@@ -380,7 +445,10 @@ def gates_of(db: sqlite3.Connection, cue: Cue, *, named_dates: bool = True) -> G
         ways = tuple(_joined([*clauses, way]) for way in dated.ways)
         clauses.append(dated.clause)
     joined = _joined(clauses)
-    return Gates(joined.sql, joined.parameters, undated, _joined(reach), cue.as_of_commit, dated, ways)
+    only_kinds = cue.kinds if len(clauses) == 1 else ()
+    return Gates(
+        joined.sql, joined.parameters, undated, _joined(reach), cue.as_of_commit, dated, ways, only_kinds
+    )
 
 
 def live_gates(db: sqlite3.Connection, cue: Cue) -> Gates:

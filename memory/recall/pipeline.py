@@ -87,6 +87,10 @@ class Recall:
         """
         self._weights = dict(others), dict(chat)
 
+    def has_read(self, db: sqlite3.Connection, encoder_id: str) -> bool:
+        """Whether a question in the space of an encoder finds its index read, or reads it in no time."""
+        return self._shelf.is_read(db, encoder_id)
+
     def forget(self) -> None:
         """Lets go of what is kept between questions."""
         self._sources.forget()

@@ -210,13 +210,13 @@ class RecallService(Service):
         self._follow_ns = self.clock.monotonic_ns() + AGAIN_NS
 
     def _load(self) -> None:
-        """All indexes, the one that answers first, and the words."""
+        """The words, by which is answered meanwhile, and all indexes, the one that answers first."""
         with self._reader.snapshot() as db:
+            self._shelf.words.load(db)
             answering = speaks.answering(db)
             first = [answering.encoder_id] if answering else []
             for encoder_id in dict.fromkeys([*first, *speaks.encoders(db)]):
                 self._shelf.ready(db, encoder_id)
-            self._shelf.words.load(db)
 
     def _follow(self) -> None:
         """Adds what was committed since the last look."""

@@ -19,7 +19,7 @@ from memory.recall.pipeline import Recall
 from memory.recall.recent import RecentRecall
 from memory.recall.spelling import with_spelling
 from memory.settings import RecallSettings
-from stream.errors import ModelMissing, OmniRecallError
+from stream.errors import ModelMissing, OmniRecallError, RoleUnavailable
 from stream.known_words import respell
 from stream.messages import Cue, Evidence, RecallAsk
 from stream.messages.media import EncodeAsk
@@ -29,6 +29,9 @@ from stream.wire.parts import OutPart
 
 TAKEOVERS = 3
 """How often a question is encoded anew because another encoder took over meanwhile; it seldom does once."""
+
+WAIT_S = 0.02
+"""Between two looks whether an index is read."""
 
 WHOLE_UNITS = ("digest", "dialogue")
 """Units of which short-term memory holds none."""
@@ -133,6 +136,8 @@ class Questions:
             ask = msgspec.structs.replace(ask, cue=cue)
             told_spelt = told_spelt | spelt
             questions, failure = self._questions(asked, ask.cue, speaks)
+            if questions:
+                questions, failure = self._read_already(asked, ask.cue, questions)
             key_ms = (time.perf_counter() - started_s) * 1e3
             with self._reader.snapshot() as db:
                 if questions and last and answering(db) != speaks:
@@ -153,6 +158,33 @@ class Questions:
         timings["lexical_only"] = 1.0
         notice = shortened(f"found by words alone, not by meaning: {failure.message}", TEXT_CHARS)
         return msgspec.structs.replace(evidence, timings_ms=timings, notices=(*evidence.notices, notice))
+
+    def _read_already(
+        self, asked: Decoded, cue: Cue, questions: list[QuestionKey]
+    ) -> tuple[list[QuestionKey], OmniRecallError | None]:
+        """Those keys of a cue whose index is read; where that of its words is not, why.
+
+        A large index takes some seconds after a start. They are waited for as long as for a key.
+
+        Raises:
+            RoleUnavailable: If a picture is all that was asked with, and its index is still being read.
+        """
+        ends_s, waiting = time.monotonic() + self._time_left_s(asked), questions
+        while waiting:
+            with self._reader.snapshot() as db:
+                waiting = [one for one in waiting if not self._recall.has_read(db, one.encoder_id)]
+            if not waiting or time.monotonic() >= ends_s:
+                break
+            time.sleep(WAIT_S)
+        missing = {one.name for one in waiting}
+        failure = None
+        if missing & {"dense", "image"}:
+            failure = RoleUnavailable(
+                "memory is still reading its index, as after each start", remedy="try again in some seconds"
+            )
+        if failure is not None and not cue.text:
+            raise failure
+        return [one for one in questions if one.name not in missing], failure
 
     def _joined(self, ask: RecallAsk, told: Evidence) -> Evidence:
         """The evidence that came from elsewhere, with what short-term memory alone has."""

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from reasoning.answer import Draft, moment, plain, several_sources, source_name
-from reasoning.asking import Asking
+from reasoning.asking import Asking, within
 from reasoning.evidence import time_key
 from reasoning.occasions import listed, naming, occasions_of
 from reasoning.order import first_of_each, recording_of
@@ -150,7 +150,8 @@ def _shots(asking: Asking) -> Answer | None:
     sources = asking.fitting_sources()
     cue = asking.question.cue("", asking.gates)
     for source in sources[-asking.settings.listed :]:
-        one = msgspec.structs.replace(cue, text="", kinds=("shot",), sources=(source.source_id.hex(),))
+        shots = msgspec.structs.replace(cue, text="", kinds=("shot",))
+        one = within(shots, source, None, None)
         items = [i for i in asking.recall(one, MOST_SHOTS) if i.session == source.session]
         if not items:
             continue

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from reasoning.answer import Draft, moment, several_sources, source_name
-from reasoning.asking import Asking, length_ns
+from reasoning.asking import Asking, length_ns, within
 from reasoning.evidence import time_key
 from reasoning.occasions import PICTURES, is_open, listed, naming, occasions_of
 from reasoning.question import Question, without_politeness
@@ -130,9 +130,7 @@ def _ends_of(asking: Asking, source: SourceStatus) -> list[EvidenceItem]:
     found: list[EvidenceItem] = []
     reach_ns = length_ns(source)
     for low_ns in (None, max(0, reach_ns - 60_000_000_000)):
-        cue = msgspec.structs.replace(
-            asking.gates, text="", sources=(source.source_id.hex(),), pts0_ns=low_ns, kinds=asking.gates.kinds
-        )
+        cue = within(msgspec.structs.replace(asking.gates, text=""), source, low_ns, None)
         found += [item for item in asking.recall(cue, asking.k) if item.session == source.session]
     return sorted(found, key=lambda item: (item.pts0_ns, time_key(item)))
 

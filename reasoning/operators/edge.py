@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from reasoning.answer import not_seen, tell
-from reasoning.asking import SEARCH_SPANS_NS, TELLING_KINDS, Asking, length_ns
+from reasoning.asking import SEARCH_SPANS_NS, TELLING_KINDS, Asking, length_ns, within
 from reasoning.evidence import bare, time_key, weigh
 from reasoning.question import Edge
 from stream.messages.answer import Answer
@@ -28,13 +28,8 @@ def answer_edge(asking: Asking, order: Edge) -> Answer:
                 if order.wanted == "first"
                 else (max(0, reach_ns - span_ns), reach_ns)
             )
-            cue = msgspec.structs.replace(
-                question.cue(question.content or question.asked, asking.gates),
-                kinds=kinds,
-                sources=(source.source_id.hex(),),
-                pts0_ns=low,
-                pts1_ns=high,
-            )
+            wanted = question.cue(question.content or question.asked, asking.gates)
+            cue = within(msgspec.structs.replace(wanted, kinds=kinds), source, low, high)
             items = [i for i in asking.recall(cue, asking.k) if i.session == source.session]
             items = _naming(asking, asking.dated(items))
             if items:

@@ -15,7 +15,8 @@ from memory.keys.index import IndexShelf
 from memory.keys.keyers import FactKeyer, TextKeyer, add_keys
 from memory.keys.owners import Gone
 from memory.keys.vectors import IvfIndex
-from memory.recall.candidates import QuestionKey, _allowed
+from memory.recall.allowed import numbers_in
+from memory.recall.candidates import QuestionKey
 from memory.recall.gates import gates_of
 from memory.recall.pipeline import Recall
 from memory.settings import ChatWeights, RecallSettings
@@ -99,12 +100,13 @@ def test_no_fact_is_in_an_index_of_lists(store, talk, tmp_path):
     assert told["n"] == told["measured"]["of_keys"] == 440
 
 
-def test_no_fact_is_allowed_by_a_gate(store, reader, talk):
+def test_no_fact_is_allowed_by_a_gate(store, reader, shelf, talk):
     keyed(store)
     with reader.snapshot() as db:
+        shelf.ready(db, E)
         gates = gates_of(db, Cue(text="x", kinds=("utterance",)), named_dates=False)
         assert not gates.open
-        assert sorted(_allowed(db, gates, E).tolist()) == key_ids(store, facts=False)
+        assert sorted(shelf.ids_of(E, numbers_in(db, shelf, gates)).tolist()) == key_ids(store, facts=False)
 
 
 def test_a_fact_brings_its_turn_to_the_top(store, reader, shelf, talk):

@@ -147,7 +147,7 @@ def test_where_they_cannot_be_mapped_the_store_answers(store, reader, take, tmp_
 
 
 def test_it_is_made_anew_once_many_keys_came_since(store, reader, take, tmp_path, monkeypatch):
-    monkeypatch.setattr("memory.keys.index.MOST_SINCE", 100)
+    monkeypatch.setattr("memory.keys.mapped.MOST_SINCE", 100)
     filled(store, take, rows=ROWS)
     shelf = in_lists(store, reader, tmp_path)
     filled(store, take, rows=400, start=ROWS)

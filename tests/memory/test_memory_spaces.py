@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from memory.keys.keyers import TextKeyer, add_keys
+from memory.log.counted import Counted
 from memory.log.status import status_of
 from memory.recall.candidates import QuestionKey
 from memory.recall.pipeline import Recall
@@ -113,9 +114,10 @@ def test_status_counts_the_keys_of_encoders_that_are_no_longer_configured(reader
 
 def test_keys_of_voices_are_not_missed_by_questions(reader, tmp_path, monkeypatch):
     held = {TEXTS: 2, "old-model": 4, "voice-resemblyzer/1": 3}
-    monkeypatch.setattr("memory.log.status.keys_by_encoder", lambda _: held)
+    counted = Counted()
+    monkeypatch.setattr(counted.keys, "of", lambda _: {(name,): n for name, n in held.items()})
     with reader.snapshot() as db:
-        told = status_of(db, tmp_path, {}, 0, (), {TEXTS})
+        told = status_of(db, tmp_path, {}, 0, (), {TEXTS}, counted=counted)
     assert told.counts["keys"] == 9
     assert told.counts["unsearched_keys"] == 4
     assert "voice-resemblyzer/1" not in told.indexes

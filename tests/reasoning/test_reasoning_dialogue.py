@@ -36,7 +36,7 @@ class Held:
         if kind is ClaimsTold:
             return ClaimsTold(corrections=tuple(self.corrections))
         with sqlite3.connect(":memory:") as db:
-            gate = PositionGate().clause(db, ask.cue)
+            gate = PositionGate().clause(db, msgspec.structs.replace(ask.cue, sources=()))
             row = "WITH o(pts0_ns, pts1_ns) AS (SELECT ?, ?) SELECT 1 FROM o WHERE "
             fit = [
                 one
