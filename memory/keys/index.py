@@ -162,8 +162,10 @@ class IndexShelf:
             of, ids = self._owners[encoder_id].keys_of(np.array(sorted(numbers), dtype=np.int64))
             if isinstance(index, FlatIndex):
                 return of.tolist(), index.vectors(ids)
-        owner = dict(zip(ids.tolist(), of.tolist(), strict=True))
         there, vectors = self.vectors_of(db, encoder_id, dimension, ids)
+        if there == ids.tolist():  # As nearly always, where all are mapped.
+            return of.tolist(), vectors
+        owner = dict(zip(ids.tolist(), of.tolist(), strict=True))
         return [owner[key_id] for key_id in there], vectors
 
     def vectors_of(

@@ -36,8 +36,9 @@ FOLLOW_NS = 250_000_000
 """How often the log is looked at: what came since, a question would add by itself, while its asker waits."""
 AGAIN_NS = 2_000_000_000
 """How long the upkeep of the indexes waits after it failed."""
-BLOCK_BYTES = 512 << 10
-"""As in memory: indexes are larger, and go back to the system when they are freed."""
+BLOCK_BYTES, SPARE_BYTES = 8 << 20, 32 << 20
+"""Indexes of a store with a process of its own are larger, and go back to the system when they are freed;
+what a question makes, vectors of a thousand keys, does not."""
 
 
 class RecallService(Service):
@@ -59,7 +60,7 @@ class RecallService(Service):
 
     def set_up(self) -> None:
         """Serves at once: the first questions wait for the index that they need, or find it loaded."""
-        give_back_blocks_from(BLOCK_BYTES)
+        give_back_blocks_from(BLOCK_BYTES, spare_bytes=SPARE_BYTES)
         store_dir, settings = self.surroundings.store_dir, self._settings
         self._reader = LogReader(store_dir)
         self._recall_reader = LogReader(store_dir, RECALL_CACHE_KIB, is_mapped=True)
