@@ -75,6 +75,7 @@ file may begin before the moment, at a keyframe: `x-omnirecall-lead-s` tells by 
 | `state` | as `/api/v1/status`, each second; only the newest waits |
 | `camera`, `pushed` segment, through, window, restart, paused | chunks are taken, or were |
 | `voice`, `transcript`, `seen` | what is heard and seen |
+| `forgotten` | something was forgotten: what is shown may be of it, and is asked for anew |
 | `turn` phase, epoch, turn_id, text, reason | `duck`, `resume`, `cancel`, `open`, `ignored`; `cancelled` |
 | `token`, `answer`, `error` turn_id, epoch | as above |
 | `alert` | a standing question was answered |

@@ -83,6 +83,8 @@ def make_gateway(
     pages = Pages(settings, processes, metrics)
     pages.on_alert = Alerting(settings.webhooks, store_dir, metrics).post
     folder = gateway_dir(store_dir)
+    moments = Moments(folder / "moments", processes, settings)
+    processes.forgotten += [moments.clear, pages.forgotten]
     hosts = (*machine_names(settings.host), *settings.allowed_hosts)
     return Gateway(
         settings=settings,
@@ -96,7 +98,7 @@ def make_gateway(
         hosts=hosts,
         port=port,
         pages=pages,
-        moments=Moments(folder / "moments", processes, settings),
+        moments=moments,
         openable=openable,
     )
 

@@ -254,6 +254,11 @@ class Pages:
     def _where(self, source_id: bytes) -> dict[str, str]:
         return {"source": self._uri(source_id.hex()), "source_id": source_id.hex()}
 
+    def forgotten(self) -> None:
+        """Something was forgotten through this gateway: what pages show may be of it."""
+        for page in self._pages:
+            page.tell({"type": "forgotten"})
+
     def _utterance(self, told: EventUtterance) -> None:
         length_ns = told.pts1_ns - told.pts0_ns
         form = {

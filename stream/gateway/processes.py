@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from hashlib import blake2b
@@ -145,6 +145,8 @@ class Processes:
         self.store_dir = store_dir
         self.ask_s = ask_s
         self._callers: dict[str, AsyncCaller] = {}
+        self.forgotten: list[Callable[[], None]] = []
+        """Called each time that something was forgotten through this gateway."""
 
     def caller(self, endpoint: str) -> AsyncCaller:
         """The connection to an endpoint that all share; made at the first call."""
@@ -302,6 +304,8 @@ class Processes:
             await asyncio.sleep(POLL_S)
             with contextlib.suppress(OmniRecallError):  # Memory may be starting again.
                 told = await self.memory_for(ForgetDone, ForgetAsk(erasure_id=told.erasure_id))
+        for tell in self.forgotten:
+            tell()
         return told
 
     def close(self) -> None:

@@ -160,7 +160,6 @@ def _add_memory(routes: APIRouter, gateway: Gateway) -> None:
         if told.dry_run:
             return {**would_json(would), "dry_run": True}
         done = await gateway.processes.forget(ask)
-        gateway.moments.clear()
         # What this browser still holds of it goes as well.
         response.headers["clear-site-data"] = '"cache"'
         return {

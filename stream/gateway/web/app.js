@@ -57,7 +57,12 @@ class App {
   forgotten() {
     this.transcript.clear();
     this.conversation.clear();
-    notice("Forgotten");
+    this.recall();
+  }
+
+  /** Fill the transcript with what is remembered of the last minutes. */
+  recall() {
+    this.transcript.recall().catch(tellError);
   }
 
   start() {
@@ -112,6 +117,7 @@ class App {
       case "turn": return this.conversation.turn(told);
       case "token": return this.conversation.token(told);
       case "answer": return this.conversation.answer(told);
+      case "forgotten": return this.forgotten();
       case "alert": return this.views.alerts.raised(told);
       case "error": return this.failed(told);
       default: return undefined; // A newer server may say more than this page knows.
@@ -129,6 +135,7 @@ class App {
     this.epochs.newest = told.epoch ?? 0;
     this.conversation.dialogueId ??= told.dialogue_id;
     this.camera.connected();
+    this.recall();
   }
 
   state(told) {

@@ -8,6 +8,9 @@ import { bytes, sourceName } from "./times.js";
 /** States of sources (`SourceState`) and processes; the others have no colour. */
 const TONES = { reading: "good", serving: "good", starting: "warn", paused: "warn", draining: "warn", partial: "warn", lost: "bad", rejected: "bad", broken: "bad" };
 
+/** States in which nothing is read any more: there is nothing to pause. */
+const OVER = ["done", "partial", "rejected", "closed"];
+
 export class System {
   /** @param {{isOwner: () => boolean, pausing: (isPaused: boolean) => Promise<void>}} does */
   constructor({ isOwner, pausing }) {
@@ -51,8 +54,8 @@ export class System {
   _source(one) {
     const isPaused = one.state === "paused";
     const name = sourceName(one.uri);
-    const button = this.isOwner() && el("button", { type: "button", "aria-label": `${isPaused ? "Resume" : "Pause"} ${name}`, onclick: () => this._pauseOne(one.uri, !isPaused) }, isPaused ? "Resume" : "Pause");
-    return el("tr", {}, el("th", { scope: "row", title: one.uri }, name), el("td", {}, stateOf(one.state, one.reason)), number(one.read), number(one.sent), number(one.dropped), number(one.audio_dropped), number(one.gaps), el("td", {}, button || ""));
+    const button = this.isOwner() && !OVER.includes(one.state) && el("button", { type: "button", "aria-label": `${isPaused ? "Resume" : "Pause"} ${name}`, onclick: () => this._pauseOne(one.uri, !isPaused) }, isPaused ? "Resume" : "Pause");
+    return el("tr", {}, el("th", { scope: "row", title: one.uri }, name), el("td", {}, stateOf(one.state, one.reason)), number(one.read, "Pictures read"), number(one.sent, "Sent on"), number(one.dropped, "Dropped"), number(one.audio_dropped, "Sound dropped"), number(one.gaps, "Gaps"), el("td", {}, button || ""));
   }
 
   async _pauseAll(isPaused) {
@@ -80,11 +83,12 @@ function stateOf(state, reason) {
   return el("span", { class: "state", "data-tone": TONES[state] ?? null, title: reason || null }, reason ? `${state}: ${reason}` : (state ?? ""));
 }
 
-const number = (n) => el("td", { class: "n" }, String(n ?? 0));
+/** A cell; `label` stands beside it where there is no room for a head. */
+const number = (n, label) => el("td", { class: "n", "data-label": label }, String(n ?? 0));
 
 function roleRow(role) {
   const name = role.name && role.name !== role.role ? `${role.role} (${role.name})` : role.role;
-  return el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, stateOf(role.state, "")), el("td", { class: "n" }, bytes(role.rss_bytes)), number(role.restarts), el("td", { class: "wrap" }, role.last_error ?? ""));
+  return el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, stateOf(role.state, "")), el("td", { class: "n", "data-label": "Memory" }, bytes(role.rss_bytes)), number(role.restarts, "Restarts"), el("td", { class: "wrap" }, role.last_error ?? ""));
 }
 
 function storeWords(store) {
