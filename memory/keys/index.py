@@ -33,7 +33,18 @@ from memory.keys.lexicon import STEM, Lexicon
 from memory.keys.mapped import MappedVectors, is_due
 from memory.keys.owners import OWNERS, Gone, Owners, read_owners, write_owners
 from memory.keys.speaks import encoders
-from memory.keys.stored import KEY_IDS, KEYS_SINCE, READ_ROWS, Matched, load_index, matched_of, stored_vectors
+from memory.keys.stored import (
+    KEY_IDS,
+    KEYS_SINCE,
+    READ_ROWS,
+    Matched,
+    described,
+    is_kept,
+    load_index,
+    manifest_of,
+    matched_of,
+    stored_vectors,
+)
 from memory.keys.turns import Turns
 from memory.keys.vectors import FlatIndex, Hits, IvfIndex
 from memory.log.reader import last_commit
@@ -49,6 +60,8 @@ _MAPPED = "vectors of "
 """Begins the name by which such a file gets its turn."""
 SEARCHES = 2
 """Searches at the same time that go on beside what else a question asks; threads begin with the first."""
+PATIENCE_S = 0.2
+"""For the lock, where something is told that is as good from a moment ago."""
 MOST_LEAVING, SMALL = 4_096, 16_384
 """Keys that went and are still in the arrays, of an index that is not small: FAISS walks all of an index to
 take any out, some milliseconds for each 10 000 keys, so that retention in small steps would do little else
@@ -95,6 +108,7 @@ class IndexShelf:
         self._last_key: dict[str, int] = {}
         self._saved: dict[str, tuple[int, int]] = {}
         self._changes: dict[str, int] = {}
+        self._told: dict[str, dict[str, object]] = {}
         self.rebuilt = 0
 
     def ready(self, db: sqlite3.Connection, encoder_id: str) -> FlatIndex | IvfIndex | None:
@@ -238,8 +252,9 @@ class IndexShelf:
         """Takes the keys that went out of an index, bytes and all. With the lock held."""
         ids = self._leaving.pop(encoder_id, set())
         index = self._indexes.get(encoder_id)
-        if index is not None and ids and index.remove(np.array(sorted(ids), dtype=np.int64)):
-            self._changes[encoder_id] = self._changes.get(encoder_id, 0) + 1
+        if index is not None and ids:
+            went = index.remove(np.array(sorted(ids), dtype=np.int64))
+            self._changes[encoder_id] = self._changes.get(encoder_id, 0) + went
 
     def drop(self, encoder_id: str) -> None:
         """Takes the index of an encoder away, its file too; its keys are none of the index's business."""
@@ -254,16 +269,8 @@ class IndexShelf:
     def clear(self, encoder_id: str | None = None) -> None:
         """Lets go of what is held in memory of an encoder, or of all of them; files stay."""
         with self._lock:
-            for held in (
-                self._indexes,
-                self._leaving,
-                self._owners,
-                self._last_key,
-                self._saved,
-                self._changes,
-                self._measured,
-                self._mapped,
-            ):
+            views = (self._indexes, self._leaving, self._owners, self._last_key, self._mapped)
+            for held in (*views, self._saved, self._changes, self._measured):
                 if encoder_id is None:
                     held.clear()
                 else:
@@ -296,12 +303,19 @@ class IndexShelf:
         for path in [*self.folder.glob("*.json"), *(self.folder / BUILT).glob("*.json")]:
             if path.parent != self.folder or path.stem.removesuffix(f"-{OWNERS}") not in stems:
                 remove_view(path.parent, path.stem)
-        self.save()
+        self.save(every=True)
         sweep_unnamed(self.folder)
         return True
 
-    def save(self) -> list[str]:
-        """Writes every index that changed since its last save; returns their encoders."""
+    def _is_saved(self, encoder_id: str, index: FlatIndex | IvfIndex, *, every: bool = False) -> bool:
+        now = (len(index), self._changes.get(encoder_id, 0))
+        return is_kept(index, self._saved.get(encoder_id), now, every=every)
+
+    def save(self, *, every: bool = False) -> list[str]:
+        """Writes every index that changed since its last save; returns their encoders.
+
+        One of lists is written once much has changed, or if `every` change is to be on disk.
+        """
         saved: list[str] = []
         with self._lock:
             indexes = list(self._indexes.items())
@@ -309,19 +323,11 @@ class IndexShelf:
             with self._lock:
                 self._take_out(encoder_id)
                 state = (len(index), self._changes.get(encoder_id, 0))
-                if self._saved.get(encoder_id) == state:
+                if self._is_saved(encoder_id, index, every=every):
                     continue
                 body, ids = index.dump(), np.sort(index.ids())
                 numbers = self._owners[encoder_id].numbers_of(ids)
-                told = {
-                    "encoder_id": encoder_id,
-                    "kind": index.kind,
-                    "n": len(index),
-                    "dimension": index.dimension,
-                    "n_bytes": index.n_bytes,
-                    "commit_no": index.commit_no,
-                    "measured": self._measured.get(encoder_id, {}),
-                }
+                told = manifest_of(index, self._measured.get(encoder_id, {}))
             # Slow disks must not hold up searches: the lock is not held while writing.
             write_view(self.folder, _stem(encoder_id), "faiss", body, told)
             if isinstance(index, IvfIndex):
@@ -418,7 +424,7 @@ class IndexShelf:
         finally:
             self._note_end(view, made=made)
         if made and view not in (STEM, COLUMNS) and not view.startswith(_MAPPED):
-            self.save()
+            self.save(every=True)
 
     def _note_end(self, view: str, *, made: bool) -> None:
         """Whatever happened: nothing is being made now."""
@@ -481,37 +487,33 @@ class IndexShelf:
     @property
     def mapped_bytes(self) -> int:
         """Bytes on disk of the files of vectors that are mapped, which have no name there."""
-        with self._lock:
-            return sum(mapped.n_bytes for mapped in self._mapped.values())
+        return sum(mapped.n_bytes for mapped in list(self._mapped.values()))
 
     def describe(self) -> dict[str, dict[str, object]]:
-        """For `status`: per encoder, what the index is and how far it reaches."""
-        with self._lock:
-            return {
-                encoder_id: {
-                    "kind": index.kind,
-                    "n": len(index) - len(self._leaving.get(encoder_id, ())),
-                    "dimension": index.dimension,
-                    "n_bytes": index.n_bytes,
-                    "file_bytes": self._file_bytes(index),
-                    "commit_no": index.commit_no,
-                    "gpu": index.on_gpu,
-                    "exact": index.is_exact,
-                    "mapped_bytes": self._mapped[encoder_id].n_bytes if encoder_id in self._mapped else 0,
-                    **self._measured.get(encoder_id, {}),
-                    "saved": self._saved.get(encoder_id) == (len(index), self._changes.get(encoder_id, 0)),
-                }
-                for encoder_id, index in self._indexes.items()
-            }
+        """For `status`: per encoder, what the index is and how far it reaches.
+
+        While an index is copied to be saved, which takes seconds in a large store, as it was told last: it is
+        asked for with each beat of a process's heart.
+        """
+        if self._lock.acquire(timeout=PATIENCE_S):
+            try:
+                self._told = {one: self._description(index) for one, index in self._indexes.items()}
+            finally:
+                self._lock.release()
+        return dict(self._told)
+
+    def _description(self, index: FlatIndex | IvfIndex) -> dict[str, object]:
+        encoder_id, mapped = index.encoder_id, self._mapped.get(index.encoder_id)
+        return {
+            **described(index, len(self._leaving.get(encoder_id, ()))),
+            "mapped_bytes": mapped.n_bytes if mapped is not None else 0,
+            **self._measured.get(encoder_id, {}),
+            "saved": self._is_saved(encoder_id, index),
+        }
 
     def describe_words(self) -> dict[str, object]:
         """For `status`, as `Lexicon.describe`."""
         return self.words.describe()
-
-    def _file_bytes(self, index: FlatIndex | IvfIndex) -> int:
-        """What the file of an index takes once it is saved, without the keys that went."""
-        n = len(index)
-        return index.file_bytes * (n - len(self._leaving.get(index.encoder_id, ()))) // max(n, 1)
 
     def _open_once(self, db: sqlite3.Connection, encoder_id: str) -> bool:
         """Loads an index or makes it anew; whether there is one.

@@ -16,6 +16,9 @@ from memory.keys.vectors import FlatIndex, IvfIndex
 from memory.log.reader import last_commit, last_given, marks, pages
 from stream.errors import Corrupt
 
+LATE_SHARE = 64
+"""One in so many keys of lists comes or goes before their file is written again: of two million keys that is
+nearly a GB, and a start reads what came since from the store in a second."""
 SAMPLED_KEYS = 64
 """Keys that are compared with the store when an index is loaded."""
 READ_ROWS = 4096
@@ -127,6 +130,47 @@ def read_keys(db: sqlite3.Connection, encoder_id: str, ids: Ids, dimension: int)
         np.array([row[0] for row in kept], dtype=np.int64),
         unpack_vectors([row[1] for row in kept], dimension),
     )
+
+
+def manifest_of(index: FlatIndex | IvfIndex, measured: dict[str, Any]) -> dict[str, Any]:
+    """What stands beside the file of an index, as `load_index` wants it."""
+    return {
+        "encoder_id": index.encoder_id,
+        "kind": index.kind,
+        "n": len(index),
+        "dimension": index.dimension,
+        "n_bytes": index.n_bytes,
+        "commit_no": index.commit_no,
+        "measured": measured,
+    }
+
+
+def is_kept(
+    index: FlatIndex | IvfIndex, saved: tuple[int, int] | None, now: tuple[int, int], *, every: bool
+) -> bool:
+    """Whether the file of an index has all of it, or, of lists and not `every`, nearly all.
+
+    `saved` and `now` are how many keys it had and has, and how many were taken out of it; None: no file.
+    """
+    if every or saved is None or isinstance(index, FlatIndex):
+        return saved == now
+    return sum(abs(one - other) for one, other in zip(now, saved, strict=True)) <= len(index) // LATE_SHARE
+
+
+def described(index: FlatIndex | IvfIndex, leaving: int) -> dict[str, object]:
+    """What an index is, for `status`, without keys that are `leaving`."""
+    n = len(index)
+    return {
+        "kind": index.kind,
+        "n": n - leaving,
+        "dimension": index.dimension,
+        "n_bytes": index.n_bytes,
+        # What its file takes once it is saved.
+        "file_bytes": index.file_bytes * (n - leaving) // max(n, 1),
+        "commit_no": index.commit_no,
+        "gpu": index.on_gpu,
+        "exact": index.is_exact,
+    }
 
 
 def load_index(

@@ -220,3 +220,47 @@ def test_rows_are_counted_by_group_as_the_store_has_them(store, reader, take):
             db.set_trace_callback(None)
             assert sum("GROUP BY" in sql and "n > " in sql for sql in looked) == 1
             assert len(looked) == 3, "what was counted is not counted again"
+
+
+def test_lists_are_written_again_once_much_has_changed(store, reader, take, tmp_path):
+    shelf = in_lists(store, reader, take, tmp_path)
+
+    def came(start, rows):
+        filled(store, take, rows=rows, start=start)
+        with reader.snapshot() as db:
+            shelf.ready(db, E)
+
+    came(8_000, 20)
+    assert shelf.save() == []
+    assert shelf.describe()[E]["saved"] is True, "as good as"
+    came(9_000, 60)
+    assert shelf.save() == [E], "one in 64 has changed"
+    gone = owners_of(store)[0][:70].tolist()
+    store._db.execute("DELETE FROM key WHERE key_id <= ?", (gone[-1],))
+    shelf.remove(gone[:5])
+    assert shelf.save() == []
+    assert shelf.save(every=True) == [E]
+    shelf.remove(gone[5:])
+    assert shelf.save() == [E]
+    assert shelf.save(every=True) == []
+
+
+def test_its_heart_beats_while_an_index_is_copied(store, reader, take, tmp_path):
+    shelf = in_lists(store, reader, take, tmp_path)
+    before = shelf.describe()
+    is_held, is_over = threading.Event(), threading.Event()
+
+    def copies():
+        with shelf._lock:
+            is_held.set()
+            is_over.wait(30)
+
+    thread = threading.Thread(target=copies)
+    thread.start()
+    assert is_held.wait(30)
+    try:
+        assert shelf.describe() == before, "as it was told last"
+        assert shelf.mapped_bytes == 0
+    finally:
+        is_over.set()
+        thread.join()
