@@ -81,6 +81,8 @@ class Told:
     failures: list[str] = field(default_factory=list)
 
 
+BUILDING_NS = 1_000_000_000
+"""How often a child that makes a view is looked at."""
 NOTED_ROWS = 4_096
 """Rows and digests looked at since it was noted last that nothing lacks a key, before it is noted again."""
 
@@ -368,12 +370,15 @@ class KeyMaker:
             self._shelf.drop(self._replaced[0])
         return Removal(self._replaced[0], waits)
 
-    def _tend(self) -> None:
+    def _tend(self) -> bool:
+        """Saves, and has views made; whether one is being made or was just taken."""
         self._save()
         if self._shelf.is_elsewhere:
-            return
+            return False
+        was_building = self._shelf.is_building
         with self._reader.snapshot() as db:
             self._shelf.tend(db)
+        return was_building or self._shelf.is_building
 
     def _save(self) -> None:
         with self._reader.snapshot() as db:
@@ -490,8 +495,11 @@ class KeyMaker:
         if n == 0 and self._replaced is not None:
             self._replaced = [one for one in self._replaced if one != encoder_id]
 
-    def _saved(self, _: None) -> None:
+    def _saved(self, is_building: bool) -> None:
         self._busy = False
+        if is_building:
+            # One view after the other: what was made is taken, and the next begun, at once.
+            self._save_ns = min(self._save_ns, self._now_ns + BUILDING_NS)
 
     def _saved_last(self, _: None) -> None:
         self._saved_at_end = True

@@ -34,6 +34,8 @@ from stream.process.surroundings import Surroundings
 
 FOLLOW_NS = 250_000_000
 """How often the log is looked at: what came since, a question would add by itself, while its asker waits."""
+BUILDING_NS = 1_000_000_000
+"""How often a child that makes a view is looked at."""
 AGAIN_NS = 2_000_000_000
 """How long the upkeep of the indexes waits after it failed."""
 BLOCK_BYTES, SPARE_BYTES = 8 << 20, 32 << 20
@@ -234,6 +236,7 @@ class RecallService(Service):
             self._version = version
 
     def _tend(self) -> None:
+        was_building = self._shelf.is_building
         with self._reader.snapshot() as db:
             there = speaks.encoders(db)
             for encoder_id in [one for one in self._shelf.describe() if one not in there]:
@@ -244,3 +247,6 @@ class RecallService(Service):
         self._shelf.save()
         with self._reader.snapshot() as db:
             self._shelf.tend(db)
+        if was_building or self._shelf.is_building:
+            # One view after the other: what was made is taken, and the next begun, at once.
+            self._tend_ns = self.clock.monotonic_ns() + BUILDING_NS

@@ -12,6 +12,7 @@ import pytest
 
 from memory.keys import speaks, stored
 from memory.keys.index import IndexShelf
+from memory.keys.maker import BUILDING_NS, KeyMaker
 from memory.keys.owners import OWNERS
 from memory.keys.speaks import Through
 from memory.log.counted import Counted
@@ -264,3 +265,12 @@ def test_its_heart_beats_while_an_index_is_copied(store, reader, take, tmp_path)
     finally:
         is_over.set()
         thread.join()
+
+
+def test_views_are_made_one_after_the_other_and_not_one_each_minute():
+    maker = object.__new__(KeyMaker)
+    maker._busy, maker._now_ns, maker._save_ns = True, 5, 60 * 10**9
+    maker._saved(False)
+    assert maker._save_ns == 60 * 10**9
+    maker._saved(True)
+    assert maker._save_ns == 5 + BUILDING_NS
