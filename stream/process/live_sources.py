@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from stream.capture.addresses import checked, configured, ensure_allowed, kind_of, public
+from stream.capture.privacy import fitting_none
 from stream.capture.settings import CaptureSettings
 from stream.disk import unwritable, whole_file
 from stream.errors import DiskFull, OmniRecallError, SourceRefused, StoreError
@@ -59,6 +60,11 @@ class LiveSources:
         uri = public(address)
         self._addresses[uri] = address
         return msgspec.structs.replace(message, uri=uri, policy="latest", as_camera=False)
+
+    def patterns_of_none(self) -> tuple[str, ...]:
+        """What masks and hours name as their source, and is none of those of the configuration."""
+        uris = [public(source) for source in self.settings.plain_sources()]
+        return fitting_none((*self.settings.masks, *self.settings.schedule), uris)
 
     def address_of(self, uri: str) -> str:
         """The address of a source with its password."""

@@ -388,6 +388,8 @@ class Supervisor:
 
     def _open_configured(self) -> None:
         """Opens the live sources of the configuration, where the processes serve until they are ended."""
+        for pattern in self.live.patterns_of_none():
+            self.log.warning("of_no_configured_source", pattern=pattern)
         for uri in self.live.settings.plain_sources() if self.idle_exit_s is None else ():
             try:
                 self._open_source(self._admitted(SourceOpen(uri=uri), COMMAND_SENDER))

@@ -57,7 +57,7 @@ def make(tmp_path, own_runtime_folder):
 
 
 def test_an_address_goes_to_its_process_by_the_environment_alone(make, tmp_path):
-    one = make()
+    one = make(masks=[{"source": CAMERA, "right": 0.5}], schedule=[{"source": CAMERA}])
     told = one._answer(SourceOpen(uri=f"rtsp://me:{SECRET}@cam.local/live"), "command-live-1")
     assert (told.uri, told.state, told.kind, told.live) == (
         "rtsp://cam.local/live",
@@ -83,7 +83,10 @@ def test_an_address_goes_to_its_process_by_the_environment_alone(make, tmp_path)
     assert SECRET not in repr(child)
     assert child._secrets == {ADDRESS_VARIABLE: f"rtsp://me:{SECRET}@cam.local/live"}
     write_surroundings(tmp_path / "surroundings.json", one.config, tmp_path / "store")
-    assert "door.local" not in (tmp_path / "surroundings.json").read_text()
+    written = json.loads((tmp_path / "surroundings.json").read_text())["config"]["capture"]
+    assert "sources" not in written
+    assert (written["masks"][0]["source"], written["masks"][0]["right"]) == (TOLD, 0.5)
+    assert written["schedule"][0]["source"] == TOLD
     for written in tmp_path.rglob("*"):
         assert not written.is_file() or SECRET.encode() not in written.read_bytes()
 
@@ -120,6 +123,20 @@ def test_sources_of_the_configuration_are_opened_by_serve_and_by_no_passing_comm
     serving._open_configured()
     assert [arguments["uri"] for _, arguments in serving.started] == [TOLD]
     assert serving._answer(SourcesAsk(uris=(TOLD,))).sources[0].state == "starting"
+
+
+def test_masks_and_hours_of_no_source_of_the_configuration_are_told_in_the_log(make):
+    one = make(
+        masks=[{"source": CAMERA}, {"source": "rtsp://dor.local/1"}, {"source": "browser:*"}, {}],
+        schedule=[{"source": "rtsp://door.local/*"}, {"source": "camera:*"}, {"source": "camera:*"}],
+    )
+    told = []
+    one.log.warning = lambda event, **values: told.append((event, values["pattern"]))
+    one._open_configured()
+    assert told == [
+        ("of_no_configured_source", "rtsp://dor.local/1"),
+        ("of_no_configured_source", "camera:*"),
+    ]
 
 
 def test_a_pause_is_told_kept_and_holds_for_the_next_process(make):
