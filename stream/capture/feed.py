@@ -104,6 +104,16 @@ class Feed:
             reader.end()
             reader.stop()
 
+    def break_off(self, reason: str, missed_ns: int) -> None:
+        """Ends for good; a stretch from now on is missed, since it takes that long to begin anew."""
+        at_ns, is_paused = self.position_ns(), self.status.state == "paused"
+        for reader in list(self.readers.values()) if self.is_placed else ():
+            reader.end()  # Before it is lost: what still came would end the stretch.
+            if not is_paused:
+                reader.lose(reason, "lost", at_ns)
+            reader.missed.end(max(at_ns, reader.missed.told_ns) + missed_ns)  # It may have come early.
+        self.stop()
+
     def join(self, timeout_s: float) -> None:
         """Waits for the thread; a device that hangs is not waited for."""
         if self._thread.ident is not None:

@@ -21,6 +21,7 @@ from stream.capture.frame_asked import answer_frame
 from stream.capture.live_input import LiveInput
 from stream.capture.live_readers import LiveAudio, LiveReader, LiveVideo
 from stream.capture.microphone import MicrophoneInput
+from stream.capture.missed import LEAST_NS
 from stream.capture.network import NetworkInput
 from stream.capture.observations import Plan
 from stream.capture.picture import Pixels
@@ -30,6 +31,7 @@ from stream.capture.ring import RingCounts
 from stream.capture.service import NS_PER_S, CaptureService, Stage
 from stream.capture.settings import CaptureSettings
 from stream.capture.track import Origin, Track
+from stream.capture.wall_time import Moved, WallTime
 from stream.errors import SourceGone, SourceRefused
 from stream.messages.control import SourcePause, SourceState
 from stream.messages.media import FrameAsk, MediaCredit, MediaPush
@@ -52,9 +54,9 @@ class LiveService(CaptureService):
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
-        address = os.environ.pop(ADDRESS_VARIABLE, "") or self._open.uri
-        self._open = msgspec.structs.replace(self._open, uri=public(address), policy="latest")
-        self._input = input_of(address, self._settings)
+        self._address = os.environ.pop(ADDRESS_VARIABLE, "") or self._open.uri
+        self._open = msgspec.structs.replace(self._open, uri=public(self._address), policy="latest")
+        self._input = input_of(self._address, self._settings)
         self._feed = Feed(self._input, self._settings, self.clock, self._reader_of, self._wake.ring)
         self._pause: SourcePause | None = None
         told = surroundings.arguments.get("pause")
@@ -62,6 +64,7 @@ class LiveService(CaptureService):
             self._pause = msgspec.convert(told, SourcePause)
         self._told_stage: tuple[str, str] = ("", "")
         self._committed: dict[int, int] = {}
+        self._wall: WallTime | None = None
         self._pushed_ns = self.clock.monotonic_ns()
         if self._masks:
             self._notes.append("its picture is masked, so no clips of it are kept")
@@ -76,6 +79,9 @@ class LiveService(CaptureService):
         self.on(SourcePause, self._take_pause)
         self.on(FrameAsk, partial(answer_frame, self._newest, lambda: self._origin))
         self.log.info("spool", batches=self.outbox.waiting)
+        self._begin()
+
+    def _begin(self) -> None:
         self._keep_hours()
         self._report("starting")
         self._feed.start()
@@ -110,6 +116,10 @@ class LiveService(CaptureService):
             return
         if not self._input.waits and feed.silent_ns > (self._settings.stall_s + HANGS_S) * NS_PER_S:
             raise SourceGone(f"{self._open.uri} hangs", remedy="unplug it and plug it in again")
+        moved = self._wall.moved() if self._wall is not None else None
+        if moved is not None:
+            self._begin_anew(moved)
+            return
         self._keep_hours()
         feed.turn()
         feed.divisor = max((pace.divisor for pace in self._paces.values()), default=1)
@@ -120,6 +130,26 @@ class LiveService(CaptureService):
         silent_ns = self.clock.monotonic_ns() - self._pushed_ns
         if self._input.waits and not self._pause and silent_ns > self._settings.browser_ends_s * NS_PER_S:
             self._leave(SourceGone("the browser sent nothing more", remedy="open its camera again"))
+
+    def _begin_anew(self, moved: Moved) -> None:
+        """Ends a session whose times are wrong from now on, and begins another."""
+        self.log.warning("begins_anew", why=moved.reason, slept_s=moved.slept_ns / NS_PER_S)
+        old = self._feed
+        old.break_off(f"lost: {moved.reason}", max(moved.slept_ns, LEAST_NS))
+        for track in self._tracks.values():
+            track.close("closed")
+        old.join(JOIN_S)
+        if self._clips is not None:
+            self._clips.close()
+        self._origin = self._plan = self._clips = self._began_ns = self._wall = None
+        self._tracks, self._committed, self._paces = {}, {}, {}
+        self._flows = self._all_sent = False
+        self._record_seq, self._told_stage = 0, ("", "")
+        self._input = input_of(self._address, self._settings)
+        self._feed = Feed(self._input, self._settings, self.clock, self._reader_of, self._wake.ring)
+        self._feed.n_opened = old.n_opened  # What could be opened once is tried again, whatever it says now.
+        self._pushed_ns = self.clock.monotonic_ns()
+        self._begin()
 
     # What it is.
 
@@ -151,7 +181,8 @@ class LiveService(CaptureService):
             return
         if self._origin is None:
             self._began_ns = feed.began_ns
-            now_ns = self.clock.now_ns() - (self.clock.monotonic_ns() - feed.began_ns)
+            self._wall = WallTime(self.clock)
+            now_ns = self._wall.offset_ns + feed.began_ns
             source_id = source_id_of(self._open.uri)
             self._origin = Origin(source_id, now_ns, self._open.uri, "latest", now_ns, None)
         origin, tracks = self._origin, tuple(feed.records[number] for number in sorted(feed.records))

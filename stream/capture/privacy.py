@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from stream.capture.addresses import kind_of, public
+
 if TYPE_CHECKING:
     from stream.capture.picture import Pixels, Turn
 
@@ -22,6 +24,7 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_A_DAY = 24 * 60
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
+_SITE = re.compile(r"^([^:/?#]+://)(?:[^/?#]*@)?([^/?#]*)")
 
 
 class Mask(BaseModel):
@@ -34,6 +37,11 @@ class Mask(BaseModel):
     top: float = Field(default=0.0, ge=0, le=1, description="upper edge, share of the height")
     right: float = Field(default=1.0, ge=0, le=1, description="right edge, share of the width")
     bottom: float = Field(default=1.0, ge=0, le=1, description="lower edge, share of the height")
+
+    @field_validator("source")
+    @classmethod
+    def _is_public(cls, told: str) -> str:
+        return named(told)
 
     @model_validator(mode="after")
     def _covers_something(self) -> Mask:
@@ -51,6 +59,11 @@ class Hours(BaseModel):
     days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="days on which they begin")
     begin: str = Field(default="00:00", description="from when on, HH:MM in this machine's time zone")
     end: str = Field(default="24:00", description="until when, HH:MM, 24:00 for midnight")
+
+    @field_validator("source")
+    @classmethod
+    def _is_public(cls, told: str) -> str:
+        return named(told)
 
     @field_validator("begin", "end")
     @classmethod
@@ -80,14 +93,42 @@ def minutes_of(clock: str) -> int:
     return hours * 60 + minutes
 
 
+def named(pattern: str) -> str:
+    """A pattern of sources as sources are called: one copied from `capture.sources` has its password there.
+
+    Nothing is shown of that either, wherever the configuration is.
+    """
+    if kind_of(pattern) != "network":
+        return pattern
+    pattern = _SITE.sub(lambda site: f"{site[1]}{site[2]}".lower(), pattern)
+    called = public(pattern)
+    # A pattern need not be an address: of one whose port is * nothing but the scheme would be left.
+    return pattern if called.endswith("://") else called
+
+
+def fits(uri: str, pattern: str) -> bool:
+    """Whether a pattern is of a source. A bracket is itself, as around hosts, or a choice of letters."""
+    literal = pattern.replace("[", "[[]")
+    return uri == pattern or fnmatchcase(uri, pattern) or fnmatchcase(uri, literal)
+
+
+def fitting_none(parts: Sequence[Mask | Hours], uris: Sequence[str]) -> tuple[str, ...]:
+    """Patterns that are of none of some sources, and so perhaps misspelt: what they keep is not kept.
+
+    Those of browsers are left out, since any page may be called anything.
+    """
+    told = dict.fromkeys(part.source for part in parts if not part.source.startswith(("*", "browser:")))
+    return tuple(pattern for pattern in told if not any(fits(uri, pattern) for uri in uris))
+
+
 def masks_of(uri: str, masks: Sequence[Mask]) -> tuple[Mask, ...]:
     """Those of a source."""
-    return tuple(mask for mask in masks if fnmatchcase(uri, mask.source))
+    return tuple(mask for mask in masks if fits(uri, mask.source))
 
 
 def may_be_open(uri: str, schedule: Sequence[Hours], at: datetime) -> bool:
     """Whether a source may be open at a local time: one that no hours are told of always may."""
-    own = [hours for hours in schedule if fnmatchcase(uri, hours.source)]
+    own = [hours for hours in schedule if fits(uri, hours.source)]
     return not own or any(hours.holds(at) for hours in own)
 
 

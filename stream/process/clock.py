@@ -17,6 +17,10 @@ class Clock(Protocol):
         """Nanoseconds that never go back; for intervals only."""
         ...
 
+    def asleep_ns(self) -> int:
+        """Nanoseconds that the machine has slept, in which the monotonic time stood still; for intervals."""
+        ...
+
     def sleep_ns(self, duration_ns: int) -> None:
         """Returns when `duration_ns` have passed; at once if it is not positive."""
         ...
@@ -32,6 +36,10 @@ class RealClock:
     def monotonic_ns(self) -> int:
         """Nanoseconds that never go back."""
         return time.monotonic_ns()
+
+    def asleep_ns(self) -> int:
+        """Nanoseconds that the machine has slept."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
 
     def sleep_ns(self, duration_ns: int) -> None:
         """Sleeps."""
@@ -49,6 +57,7 @@ class SimulatedClock:
     def __init__(self, start_ns: int = 0) -> None:
         self._now_ns = start_ns
         self._monotonic_ns = 0
+        self._asleep_ns = 0
 
     def now_ns(self) -> int:
         """UTC nanoseconds since 1970, as simulated."""
@@ -57,6 +66,10 @@ class SimulatedClock:
     def monotonic_ns(self) -> int:
         """Simulated nanoseconds since the clock was made."""
         return self._monotonic_ns
+
+    def asleep_ns(self) -> int:
+        """Simulated nanoseconds that the machine has slept."""
+        return self._asleep_ns
 
     def sleep_ns(self, duration_ns: int) -> None:
         """Moves the clock on at once."""
@@ -72,6 +85,11 @@ class SimulatedClock:
             raise ValueError("a clock cannot be advanced backwards")
         self._now_ns += duration_ns
         self._monotonic_ns += duration_ns
+
+    def suspend_ns(self, duration_ns: int) -> None:
+        """Moves the wall time on while the other stands still, as a machine that sleeps does."""
+        self._now_ns += duration_ns
+        self._asleep_ns += duration_ns
 
     def step_ns(self, by_ns: int) -> None:
         """Moves the wall time alone, as a correction of the machine's clock does."""

@@ -388,6 +388,8 @@ class Supervisor:
 
     def _open_configured(self) -> None:
         """Opens the live sources of the configuration, where the processes serve until they are ended."""
+        for pattern in self.live.patterns_of_none():
+            self.log.warning("of_no_configured_source", pattern=pattern)
         for uri in self.live.settings.plain_sources() if self.idle_exit_s is None else ():
             try:
                 self._open_source(self._admitted(SourceOpen(uri=uri), COMMAND_SENDER))
@@ -404,7 +406,10 @@ class Supervisor:
         return message
 
     def _pause_sources(self, message: SourcePause) -> SourcesState:
-        """Tells the captures of live sources, and keeps it for those that are started later."""
+        """Tells the captures of live sources, then keeps it for those that are started later.
+
+        In this order: what cannot be kept on a full disk still closes the devices.
+        """
         told = self.live.pause(message)
         for child in [one for one in self.children.values() if one.role == "live"]:
             uri = str(child.arguments.get("uri", ""))
@@ -414,6 +419,7 @@ class Supervisor:
                 if child.peer_key is not None:
                     now = pause or SourcePause(uri=uri, paused=False)
                     self.listener.send(child.peer_key, msgspec.structs.replace(now, uri=uri))
+        self.live.keep(told)
         live = [uri for uri, state in self.sources.items() if state.live and told.uri in (ALL, uri)]
         return self._sources_state(SourcesAsk(uris=tuple(live)))
 

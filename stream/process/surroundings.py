@@ -42,7 +42,11 @@ def write_surroundings(path: Path, config: Config, store_dir: Path) -> None:
     """Writes what every child of a supervisor needs to know, with mode 0600; live sources are not told."""
     path.touch(mode=0o600)
     values = {name: dict(section) for name, section in config.overridden().items()}
-    values.get("capture", {}).pop("sources", None)
+    if capture := values.get("capture"):
+        capture.pop("sources", None)
+        # As they are understood: one that names an address with its password does without it.
+        told = config.section("capture").model_dump(mode="json", include={"masks", "schedule"})
+        capture.update({name: told[name] for name in told.keys() & capture.keys()})
     path.write_text(
         json.dumps({"store_dir": str(store_dir), "config": values, "sections": config.sections}),
         encoding="utf-8",

@@ -16,7 +16,7 @@ from stream.capture.live_clock import Burst, LiveClock
 from stream.capture.load import Backoff, Pace
 from stream.capture.missed import Missed, MissedStretches
 from stream.capture.picture import Turn
-from stream.capture.privacy import Hours, Mask, blacken, may_be_open
+from stream.capture.privacy import Hours, Mask, blacken, masks_of, may_be_open
 from stream.capture.settings import CaptureSettings
 from stream.errors import SourceRefused
 
@@ -134,6 +134,44 @@ def test_hours_of_the_week_also_over_midnight():
         Hours(begin="25:00")
     with pytest.raises(ValueError, match="covers nothing"):
         Mask(left=0.5, right=0.5)
+
+
+@pytest.mark.parametrize(
+    ("uri", "pattern"),
+    [
+        ("rtsp://door.local/1", "rtsp://owner:hunter2@door.local/1"),
+        ("rtsp://door.local/1", "RTSP://Door.Local/1"),
+        ("rtsp://door.local/1", "rtsp://owner:hunter2@door.local/*"),
+        ("rtsp://door.local:8554/1", "rtsp://owner:hunter2@door.local:*/1"),
+        ("https://door.local/x?pwd=…&n=1", "https://door.local/x?pwd=hunter2&n=1"),
+        ("rtsp://[fe80::1]/1", "rtsp://[fe80::1]/1"),
+        ("rtsp://[fe80::1]:554/1", "rtsp://owner:hunter2@[FE80::1]:*/*"),
+        ("rtsp://[fe80::1]/1", "*[fe80::1]*"),
+        ("camera:/dev/v4l/by-id/usb-[Cam]-0", "camera:/dev/v4l/by-id/usb-[Cam]-0"),
+        ("camera:/dev/video1", "camera:/dev/video[01]"),
+        ("browser:phone", "*"),
+    ],
+)
+def test_a_mask_and_hours_fit_the_source_that_they_name_also_by_its_address_with_a_password(uri, pattern):
+    mask, never = Mask(source=pattern), Hours(source=pattern, begin="03:00", end="03:01")
+    assert masks_of(uri, (mask,)) == (mask,)
+    assert not may_be_open(uri, (never,), at(0, 8))
+    assert "hunter2" not in str((mask, never)), "nothing of it is shown"
+    assert Mask(source=mask.source) == mask, "the form in which it is kept is read as the same"
+
+
+@pytest.mark.parametrize(
+    ("uri", "pattern"),
+    [
+        ("rtsp://door.local/2", "rtsp://owner:hunter2@door.local/1"),
+        ("rtsp://fe80/1", "rtsp://[fe80::1]/1"),
+        ("camera:/dev/video10", "camera:/dev/video1"),
+        ("microphone:default", "camera:*"),
+    ],
+)
+def test_a_mask_and_hours_are_of_no_other_source(uri, pattern):
+    assert masks_of(uri, (Mask(source=pattern),)) == ()
+    assert may_be_open(uri, (Hours(source=pattern, begin="03:00", end="03:01"),), at(0, 8))
 
 
 # Time.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from stream.config import Config
-from stream.errors import SourceRefused
+from stream.errors import DiskFull, SourceRefused, StoreError
 from stream.messages.control import SourceClose, SourceOpen, SourcePause, SourcesAsk
 from stream.process.child import ADDRESS_VARIABLE, Child
+from stream.process.live_sources import LiveSources
 from stream.process.liveness import State
 from stream.process.roles import Role
 from stream.process.settings import CpuSettings, SupervisorSettings
@@ -53,7 +57,7 @@ def make(tmp_path, own_runtime_folder):
 
 
 def test_an_address_goes_to_its_process_by_the_environment_alone(make, tmp_path):
-    one = make()
+    one = make(masks=[{"source": CAMERA, "right": 0.5}], schedule=[{"source": CAMERA}])
     told = one._answer(SourceOpen(uri=f"rtsp://me:{SECRET}@cam.local/live"), "command-live-1")
     assert (told.uri, told.state, told.kind, told.live) == (
         "rtsp://cam.local/live",
@@ -79,7 +83,10 @@ def test_an_address_goes_to_its_process_by_the_environment_alone(make, tmp_path)
     assert SECRET not in repr(child)
     assert child._secrets == {ADDRESS_VARIABLE: f"rtsp://me:{SECRET}@cam.local/live"}
     write_surroundings(tmp_path / "surroundings.json", one.config, tmp_path / "store")
-    assert "door.local" not in (tmp_path / "surroundings.json").read_text()
+    written = json.loads((tmp_path / "surroundings.json").read_text())["config"]["capture"]
+    assert "sources" not in written
+    assert (written["masks"][0]["source"], written["masks"][0]["right"]) == (TOLD, 0.5)
+    assert written["schedule"][0]["source"] == TOLD
     for written in tmp_path.rglob("*"):
         assert not written.is_file() or SECRET.encode() not in written.read_bytes()
 
@@ -118,6 +125,20 @@ def test_sources_of_the_configuration_are_opened_by_serve_and_by_no_passing_comm
     assert serving._answer(SourcesAsk(uris=(TOLD,))).sources[0].state == "starting"
 
 
+def test_masks_and_hours_of_no_source_of_the_configuration_are_told_in_the_log(make):
+    one = make(
+        masks=[{"source": CAMERA}, {"source": "rtsp://dor.local/1"}, {"source": "browser:*"}, {}],
+        schedule=[{"source": "rtsp://door.local/*"}, {"source": "camera:*"}, {"source": "camera:*"}],
+    )
+    told = []
+    one.log.warning = lambda event, **values: told.append((event, values["pattern"]))
+    one._open_configured()
+    assert told == [
+        ("of_no_configured_source", "rtsp://dor.local/1"),
+        ("of_no_configured_source", "camera:*"),
+    ]
+
+
 def test_a_pause_is_told_kept_and_holds_for_the_next_process(make):
     one = make()
     one._open_configured()
@@ -154,6 +175,82 @@ def test_where_pauses_cannot_be_read_nothing_is_opened(make, tmp_path):
     assert "cannot be read" in one.live.pause_of(TOLD).reason
     one._answer(SourcePause(uri="", paused=False))
     assert one.live.pause_of(TOLD) is None
+
+
+MINUTE_NS = 60 * 10**9
+
+
+def in_minutes(n):
+    return time.time_ns() + n * MINUTE_NS
+
+
+@pytest.mark.parametrize(("own", "every"), [(10, 0), (10, 20), (0, 20), (20, 10)])
+@pytest.mark.parametrize("is_own_first", [True, False])
+def test_of_a_pause_of_one_and_a_pause_of_all_the_one_that_lasts_longer_holds(make, own, every, is_own_first):
+    one = make()
+    one._open_configured()
+    pauses = [
+        SourcePause(uri=TOLD, reason="own", until_ns=in_minutes(own) if own else 0),
+        SourcePause(uri="", reason="all", until_ns=in_minutes(every) if every else 0),
+    ]
+    for pause in pauses if is_own_first else reversed(pauses):
+        one._answer(pause)
+    longer = "own" if (own or 10**9) > (every or 10**9) else "all"
+    assert one.live.pause_of(TOLD).reason == longer
+    _, said = one.said[-1]
+    assert (said.uri, said.reason) == (TOLD, longer), "its process is told of the same"
+    later = LiveSources(one.store_dir, one.live.settings)
+    assert later.pause_of(TOLD).reason == longer
+
+
+def test_one_is_not_resumed_alone_while_all_are_paused_and_this_is_said(make):
+    one = make()
+    one._open_configured()
+    one._answer(SourcePause(uri=TOLD, reason="own"))
+    one._answer(SourcePause(uri="", reason="all"))
+    n_said = len(one.said)
+    with pytest.raises(SourceRefused, match="everything is paused") as met:
+        one._answer(SourcePause(uri=CAMERA, paused=False))
+    assert met.value.remedy == "resume all sources"
+    assert SECRET not in met.value.message
+    assert len(one.said) == n_said
+    assert one.live.pause_of(TOLD).reason == "own", "nothing of it was taken"
+    one._answer(SourcePause(uri="", until_ns=time.time_ns() - 1))
+    one._answer(SourcePause(uri=TOLD, paused=False))
+    assert one.live.pause_of(TOLD) is None, "that of all was over"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, DiskFull), (errno.EACCES, StoreError), (errno.EIO, StoreError)]
+)
+def test_a_pause_that_cannot_be_kept_closes_the_devices_and_is_told(make, monkeypatch, number, kind):
+    one = make()
+    one._open_configured()
+
+    def write_text(path, *_):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "write_text", write_text)
+        with pytest.raises(kind, match="everything is paused now, but this could not be kept") as met:
+            one._answer(SourcePause(uri="", reason="guests"))
+    assert type(met.value) is kind
+    assert met.value.remedy.endswith("then say it again")
+    ((_, said),) = one.said
+    assert (said.uri, said.paused) == (TOLD, True)
+    assert one.live.pause_of(TOLD).reason == "guests"
+    assert not list(one.store_dir.glob(".pauses*")), "nothing unfinished is left"
+    one._answer(SourcePause(uri="", reason="guests"))
+    assert LiveSources(one.store_dir, one.live.settings).pause_of(TOLD).reason == "guests"
+
+
+def test_a_place_of_pauses_that_is_taken_is_told_after_the_devices_are_closed(make):
+    one = make()
+    one._open_configured()
+    (one.store_dir / "pauses.json").mkdir()
+    with pytest.raises(StoreError, match=f"{TOLD} is paused now"):
+        one._answer(SourcePause(uri=TOLD))
+    assert one.said[0][1].paused
 
 
 def test_a_file_cannot_be_paused_and_a_live_source_closes_by_its_address(make):
