@@ -31,7 +31,8 @@ class App {
     this.isServerPaused = false;
     this.ownState = undefined;
     this.epochs = new Epochs();
-    this.voice = new Voice(window.speechSynthesis, (epoch, state, text) => this.socket.say({ type: "playing", epoch, state, text }));
+    const playing = (epoch, state, text) => this.socket.say({ type: "playing", epoch, state, text });
+    this.voice = new Voice(window.speechSynthesis, playing, () => this.conversation.voiceChanged());
     this.socket = new LiveSocket({ message: (told) => this.hear(told), state: (state) => this.connection(state) });
     this.camera = new Camera(this.socket, { changed: () => this.live.changed(), failed: (words) => this.live.failed(words) });
     this.camera.name = ownName();
