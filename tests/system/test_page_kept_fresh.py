@@ -1,5 +1,5 @@
-"""What the page shows stays what is so: figures under a focused button, alerts and lists after forgetting, and
-Escape while an answer is read aloud."""
+"""What the page shows stays what is so: figures under a focused button, alerts and lists after forgetting,
+and Stop while an answer is read aloud."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def test_pausing_one_source_keeps_the_focus_and_its_figures_go_on(browser, gatew
     gateway.sources = [source("rtsp://gate", 1), *gateway.sources]
     gateway.state()
     page.wait_for_selector("#sources tbody tr:nth-child(3)")
-    assert "yard" in page.evaluate("document.activeElement.getAttribute('aria-label')"), "it moved down with it"
+    assert "yard" in page.evaluate("document.activeElement.getAttribute('aria-label')"), (
+        "it moved down with it"
+    )
     gateway.sources[1]["state"] = "done"
     gateway.state()
     until_page(page, "document.activeElement.getAttribute('aria-label') === 'Table of sources'")
@@ -69,7 +71,7 @@ def alert(name, text):
 
 
 def test_after_forgetting_no_list_has_it_still(browser, gateway, complaints):
-    """Alerts, the timeline, places, "now" and what was said: all that quotes is cleared, and asked for anew."""
+    """Alerts, the timeline, places, "now" and what was said: all is cleared, and asked for anew."""
     old = item("c1", "The kettle boils.")
     gateway.says = {
         "alerts": {"alerts": [alert("a1", "The kettle boils."), alert("a2", "It is quiet.")], "after": 2},
