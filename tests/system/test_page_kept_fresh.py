@@ -136,6 +136,7 @@ def test_alerts_that_came_while_away_are_told_once(browser, gateway, complaints)
 
 @pytest.mark.parametrize("how", ["Escape", "#stop", "the end"])
 def test_an_answer_that_is_read_aloud_is_stopped_when_it_is_complete(browser, gateway, how):
+    gateway.says = {"now": {"items": []}}
     page = signed_in(browser, gateway)
     page.click("#speak-switch")
     asked = ask(page, gateway, "What about winter?")

@@ -99,7 +99,7 @@ export class System {
 
   /** What a press means is what the button says by then: the newest state. */
   async _pauseOne(uri) {
-    const isPaused = this.told.sources.find((one) => one.uri === uri)?.state !== "paused";
+    const isPaused = (this.told.sources ?? []).find((one) => one.uri === uri)?.state !== "paused";
     try {
       await post("/sources/pause", { uri, paused: isPaused });
       announce(`${isPaused ? "Paused" : "Resumed"} ${sourceName(uri)}`);
