@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgpack
 
 from memory.log.acts import acts_of_kind
-from memory.log.reader import last_mark, observations_by_id, sources_at
+from memory.log.reader import last_mark, marks, observations_by_id, pages, sources_at
 from memory.recall.items import item_of
 from stream.messages import Act, EvidenceItem
+from stream.messages.observation import ID_BYTES
 from stream.messages.watch import (
     ALERT,
     ALERTS_ID,
@@ -22,6 +23,7 @@ from stream.messages.watch import (
     WatchAlert,
     WatchesAsk,
     WatchesTold,
+    WatchState,
     WatchTold,
     alert_text,
     alerted_in,
@@ -30,6 +32,8 @@ from stream.wire.bounds import fitting
 
 MOST_WATCHES = 512
 MOST_ALERTS = 500
+_WATCH = msgpack.packb("watch") + b"\xd9" + bytes([2 * ID_BYTES])
+"""What stands in a payload before the 32 digits of its standing question (`Alerted.watch`)."""
 
 
 class _Kept(NamedTuple):
@@ -46,36 +50,38 @@ class _Kept(NamedTuple):
 def watches_told(db: sqlite3.Connection, ask: WatchesAsk) -> WatchesTold:
     """The answer to `watches.ask`, by the clock of this machine."""
     mark = last_mark(db, ALERTS_ID, 0, 0)
-    newest: dict[str, tuple[int, _Kept]] = {}
-    for kept in _alerts(db):
-        count, _ = newest.get(kept.told.watch, (0, kept))
-        newest[kept.told.watch] = (count + 1, kept)
     now_ns = time.time_ns()
-    told = [
-        _watch_told(act, commit_no, now_ns, newest.get(act.act_id.hex()), is_undone=is_undone)
+    states = [
+        (act, commit_no, _state_of(act, now_ns, is_undone=is_undone))
         for act, commit_no, is_undone in acts_of_kind(db, "watch")
     ]
-    watches = [one for one in told if ask.every or one.state == "standing"]
-    return WatchesTold(
-        watches=tuple(watches[-MOST_WATCHES:]), fed_commit=0 if mark is None else mark.through_pts_ns
-    )
+    wanted = [one for one in states if ask.every or one[2] == "standing"][-MOST_WATCHES:]
+    # Asked every few seconds: alerts from before the first of these are none of theirs.
+    counted = _counted(db, min(commit_no for _, commit_no, _ in wanted)) if wanted else {}
+    kept = {one.n: one for one in _alerts(db, [n for _, n in counted.values()])}
+    watches = []
+    for act, commit_no, state in wanted:
+        count, n = counted.get(act.act_id.hex(), (0, 0))
+        watches.append(_watch_told(act, commit_no, state, count, kept.get(n)))
+    return WatchesTold(watches=tuple(watches), fed_commit=0 if mark is None else mark.through_pts_ns)
 
 
-def _watch_told(
-    act: Act, commit_no: int, now_ns: int, newest: tuple[int, _Kept] | None, *, is_undone: bool
-) -> WatchTold:
-    expires_ns = _number(act, "expires_ns")
-    is_over = 0 < expires_ns <= now_ns
-    count, kept = newest if newest is not None else (0, None)
+def _state_of(act: Act, now_ns: int, *, is_undone: bool) -> WatchState:
+    if is_undone:
+        return "dropped"
+    return "expired" if 0 < _number(act, "expires_ns") <= now_ns else "standing"
+
+
+def _watch_told(act: Act, commit_no: int, state: WatchState, count: int, kept: _Kept | None) -> WatchTold:
     return WatchTold(
         watch_id=act.act_id,
         question=act.text,
         cool_down_s=_number(act, "cool_down_ns") / 1e9,
-        expires_ns=expires_ns,
+        expires_ns=_number(act, "expires_ns"),
         spoken=bool(act.value.get("spoken")),
         set_ns=act.t_ns,
         commit_no=commit_no,
-        state="dropped" if is_undone else "expired" if is_over else "standing",
+        state=state,
         alerts=count,
         alerted_ns=0 if kept is None else kept.logged_ns if kept.t0_ns is None else kept.t0_ns,
         alerted_commit=0 if kept is None else kept.commit,
@@ -87,9 +93,7 @@ def _watch_told(
 def alerts_told(db: sqlite3.Connection, ask: AlertsAsk) -> AlertsTold:
     """The answer to `alerts.ask`; what an alert rests on is read anew."""
     limit = max(1, min(ask.limit, MOST_ALERTS))
-    wanted = ask.watch_id.hex()
-    every = [one for one in _alerts(db, ask.after_n) if not wanted or one.told.watch == wanted]
-    some = every[:limit] if ask.after_n else every[-limit:]
+    some = _alerts(db, _numbers(db, ask, limit))
     acts = {act.act_id.hex(): act for act, _, _ in acts_of_kind(db, "watch")}
     items = _items(db, (one for kept in some for one in kept.told.cited))
     alerts = []
@@ -115,13 +119,46 @@ def _alert_told(kept: _Kept, act: Act, cited: tuple[EvidenceItem, ...]) -> Watch
     )
 
 
-def _alerts(db: sqlite3.Connection, after_n: int = 0) -> list[_Kept]:
+def _counted(db: sqlite3.Connection, from_commit: int) -> dict[str, tuple[int, int]]:
+    """By standing question, how many alerts were kept from a commit on, and the number of the newest."""
+    # `+`: by the commits, which the index of kinds does not have.
     rows = db.execute(
-        "SELECT o.n, o.observation_id, o.pts0_ns, o.t0_ns, l.t_ns, o.payload FROM observation AS o"
-        " JOIN commit_log AS l ON l.commit_no = o.commit_no"
-        " WHERE o.source_id = ? AND o.session = 0 AND o.kind = ? AND o.n > ? ORDER BY o.n",
-        (ALERTS_ID, ALERT, after_n),
+        "SELECT substr(payload, instr(payload, ?) + ?, ?), count(*), max(n) FROM observation"
+        " WHERE source_id = ? AND session = 0 AND +kind = ? AND commit_no >= ? AND payload IS NOT NULL"
+        " GROUP BY 1",
+        (_WATCH, len(_WATCH), 2 * ID_BYTES, ALERTS_ID, ALERT, from_commit),
     )
+    return {bytes(watch).decode("ascii", "replace"): (count, n) for watch, count, n in rows}
+
+
+def _numbers(db: sqlite3.Connection, ask: AlertsAsk, limit: int) -> list[int]:
+    """The numbers of the alerts that are asked for, the oldest first."""
+    of_watch = "AND instr(payload, ?)" if ask.watch_id else ""
+    rows = db.execute(
+        f"SELECT n FROM observation WHERE source_id = ? AND session = 0 AND kind = ? AND n > ? {of_watch}"  # noqa: S608
+        f" ORDER BY n {'ASC' if ask.after_n else 'DESC'} LIMIT ?",
+        (
+            ALERTS_ID,
+            ALERT,
+            ask.after_n,
+            *([_WATCH + ask.watch_id.hex().encode()] if ask.watch_id else ()),
+            limit,
+        ),
+    )
+    return sorted(n for (n,) in rows)
+
+
+def _alerts(db: sqlite3.Connection, numbers: Sequence[int]) -> list[_Kept]:
+    """The alerts of some numbers, the oldest first."""
+    rows = [
+        row
+        for some in pages(sorted(numbers))
+        for row in db.execute(
+            "SELECT o.n, o.observation_id, o.pts0_ns, o.t0_ns, l.t_ns, o.payload FROM observation AS o"  # noqa: S608
+            f" JOIN commit_log AS l ON l.commit_no = o.commit_no WHERE o.n IN ({marks(some)}) ORDER BY o.n",
+            some,
+        )
+    ]
     return [
         _Kept(n, bytes(own_id), commit, t0_ns, logged_ns, alerted_in(msgpack.unpackb(payload or b"\x80")))
         for n, own_id, commit, t0_ns, logged_ns, payload in rows

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
 import msgspec
 
@@ -46,7 +48,24 @@ def timeline(db: sqlite3.Connection, ask: TimelineAsk) -> TimelineSpans:
         " ORDER BY c.commit_no, s.source_id, s.session, s.pts0_ns, s.span_id LIMIT ? OFFSET ?",
         (*parameters, max(0, min(ask.limit, MOST_ENTRIES)), max(0, ask.offset)),
     ).fetchall()
-    return TimelineSpans(entries=tuple(fitting(_entry(db, row) for row in rows)), total=total)
+    counts = _counts(db, where, parameters, ask.counted) if ask.counted else ()
+    return TimelineSpans(entries=tuple(fitting(_entry(db, row) for row in rows)), total=total, counts=counts)
+
+
+def _counts(
+    db: sqlite3.Connection, where: str, parameters: Sequence[object], bounds: Sequence[int]
+) -> tuple[int, ...]:
+    """How many spans share a moment with each stretch. Spans are looked at once, not once for each."""
+    starts, ends = bounds[::2], bounds[1::2]
+    counts = [0] * len(starts)
+    dated = f"{where} AND {_T1} > ? AND {_T0} < ?"
+    for t0_ns, t1_ns in db.execute(
+        f"SELECT {_T0}, {_T1} FROM {_FROM} WHERE {dated}",  # noqa: S608
+        (*parameters, bounds[0], bounds[-1]),
+    ):
+        for at in range(bisect_right(ends, t0_ns), bisect_left(starts, t1_ns)):
+            counts[at] += 1
+    return tuple(counts)
 
 
 def _conditions(db: sqlite3.Connection, ask: TimelineAsk) -> tuple[str, tuple[object, ...]]:

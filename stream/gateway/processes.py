@@ -256,6 +256,11 @@ class Processes:
             if not page.entries or len(entries) >= min(page.total, most):
                 return entries, page.total
 
+    async def counts(self, stretches: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+        """How many events share a moment with each of some stretches of UTC, in order and apart."""
+        counted = tuple(at for stretch in stretches for at in stretch)
+        return (await self.memory_for(TimelineSpans, TimelineAsk(limit=0, counted=counted))).counts
+
     async def places(self, limit: int = PAGE) -> PlacesTold:
         """The places, those that were visited last first."""
         return await self.memory_for(PlacesTold, PlacesAsk(limit=limit))

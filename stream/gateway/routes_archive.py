@@ -99,18 +99,12 @@ async def days_of(processes: Processes) -> list[dict[str, Any]]:
     entries, _ = await processes.timeline("day")
     names = {_day_of(entry.span.pts0_ns) for entry in entries} | {now_here().date().isoformat()}
     newest = sorted(names)[-DAYS:]
-    counts = await asyncio.gather(*(_events_of(processes, day) for day in newest))
+    counts = await processes.counts([bounds_of(day) for day in newest])
     return [{"day": day, "n": n} for day, n in zip(newest, counts, strict=True) if n]
 
 
 def _day_of(midnight_ns: int) -> str:
     return (date(1970, 1, 1) + timedelta(days=midnight_ns // 86_400_000_000_000)).isoformat()
-
-
-async def _events_of(processes: Processes, day: str) -> int:
-    t0_ns, t1_ns = bounds_of(day)
-    _, total = await processes.timeline("event", t0_ns=t0_ns, t1_ns=t1_ns, most=1)
-    return total
 
 
 def _add_known(routes: APIRouter, gateway: Gateway) -> None:

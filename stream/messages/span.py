@@ -45,7 +45,8 @@ class TimelineAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     """commands, gateway → memory: spans of one level, in order of source and time.
 
     `source` matches a source's id in hexadecimal, its file name or its whole uri. `place` as in `places.ask`:
-    spans that share a moment with a visit of it.
+    spans that share a moment with a visit of it. `counted` are stretches of UTC, a start and an end each, in
+    order and apart: of each is told how many of the spans share a moment with it.
     """
 
     level: Level = "event"
@@ -55,6 +56,7 @@ class TimelineAsk(Message, frozen=True, kw_only=True, omit_defaults=True):
     offset: int = 0
     limit: int = 500
     place: str = ""
+    counted: tuple[int, ...] = ()
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,8 +75,12 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 @topic("timeline.spans")
-class TimelineSpans(Message, frozen=True, kw_only=True):
-    """memory → commands, gateway: one page of the timeline; `total` counts all of it."""
+class TimelineSpans(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """memory → commands, gateway: one page of the timeline; `total` counts all of it.
+
+    `counts` has a number for each stretch that was to be counted.
+    """
 
     entries: tuple[TimelineEntry, ...] = ()
     total: int = 0
+    counts: tuple[int, ...] = ()

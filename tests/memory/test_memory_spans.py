@@ -335,3 +335,17 @@ def test_rebuilt_views_are_those_made_on_the_way(tmp_path_factory, take, lengths
     (source,) = sources(store._db)
     assert source.is_read
     store.close()
+
+
+def test_spans_are_counted_by_stretches_as_if_each_was_asked_for(store, reader, take):
+    film, undated = take(origin_ns=1000 * S), take("undated.mp4")
+    shots = [film.shot(t, t + 6, f"shot {t}") for t in range(0, 60, 6)]
+    store.commit([film.put(*shots, marks=film.ends(60))])
+    store.commit([undated.put(undated.shot(0, 6, "a shot"), marks=undated.ends(6))])
+    advance(store)
+    for bounds in ((1000, 1012, 1012, 1013, 1030, 1055), (0, 900, 990, 1003), (1060, 1070), (0, 5000)):
+        told = entries(reader, limit=0, counted=tuple(at * S for at in bounds))
+        stretches = zip(bounds[::2], bounds[1::2], strict=True)
+        each = [entries(reader, t0_ns=t0 * S, t1_ns=t1 * S).total for t0, t1 in stretches]
+        assert (list(told.counts), told.entries) == (each, ())
+    assert entries(reader).counts == ()

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from memory.log.store import PutItem
+from memory.recall import standing as told_from
 from memory.recall.standing import alerts_told, watches_told
 from stream.messages import Act, CommitPut, Observation, TrackMark, observation_id
 from stream.messages.watch import ALERT, ALERTS_ID, Alerted, AlertsAsk, WatchesAsk, alerts_source
@@ -78,3 +79,49 @@ def test_what_stands_is_told_with_its_alerts_and_what_ended_only_if_asked(kept, 
     (kettle,) = standing.watches
     assert (kettle.watch_id, kettle.alerts, kettle.alerted_commit, kettle.cool_down_s) == (KETTLE, 2, 3, 5.0)
     assert {one.watch_id: one.state for one in every.watches} == {KETTLE: "standing", DOG: "dropped"}
+
+
+@pytest.fixture
+def unpacked(monkeypatch):
+    """What was unpacked of payloads of alerts."""
+    seen = []
+
+    def alerted_in(payload):
+        seen.append(payload)
+        return true_alerted_in(payload)
+
+    true_alerted_in = told_from.alerted_in
+    monkeypatch.setattr(told_from, "alerted_in", alerted_in)
+    return seen
+
+
+def test_only_the_alerts_that_are_told_are_unpacked(kept, store, reader, unpacked):
+    with reader.snapshot() as db:
+        every = alerts_told(db, AlertsAsk()).alerts
+        unpacked.clear()
+        (newest,) = alerts_told(db, AlertsAsk(limit=1)).alerts
+        assert len(unpacked) == 1
+        (of_dog,) = alerts_told(db, AlertsAsk(watch_id=DOG, limit=1)).alerts
+        assert len(unpacked) == 2
+        assert (newest, of_dog) == (every[2], every[1])
+        after_n = db.execute("SELECT min(n) FROM observation WHERE kind = ?", (ALERT,)).fetchone()[0]
+        second = alerts_told(db, AlertsAsk(after_n=after_n, limit=1))
+        assert second.alerts == (every[1],), "after a number the oldest first"
+        third = alerts_told(db, AlertsAsk(after_n=second.after_n, limit=1, watch_id=KETTLE))
+        assert third.alerts == (every[2],)
+        unpacked.clear()
+        dog, kettle = watches_told(db, WatchesAsk()).watches
+        assert (kettle.alerts, dog.alerts, len(unpacked)) == (2, 1, 2), "the newest of each"
+    acts = tuple(
+        Act(act_id=name * 16, kind="undo", t_ns=NOON_NS, undoes=one)
+        for name, one in ((b"u", DOG), (b"v", KETTLE))
+    )
+    store.commit([PutItem("reasoning", CommitPut(outbox_seq=3, acts=acts))])
+    unpacked.clear()
+    asked = []
+    with reader.snapshot() as db:
+        db.set_trace_callback(asked.append)
+        assert watches_told(db, WatchesAsk()).watches == ()
+        db.set_trace_callback(None)
+    assert unpacked == []
+    assert [sql for sql in asked if "payload" in sql] == [], "nothing stands: no alert is looked at"

@@ -183,6 +183,8 @@ class FakeProcesses:
                 yield told, ()
 
     def _plain(self, asked):
+        if isinstance(asked, TimelineAsk) and asked.counted:
+            return TimelineSpans(counts=(3,) * (len(asked.counted) // 2))
         answers = {
             RecallAsk: Evidence(items=(item(),), verdict="found"),
             TimelineAsk: TimelineSpans(),

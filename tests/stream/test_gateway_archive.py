@@ -14,6 +14,7 @@ from stream.errors import ConfigError, SourceRefused
 from stream.gateway.processes import NOTES_URI
 from stream.gateway.routes_archive import bounds_of
 from stream.gateway.routes_control import LATEST_NS, ForgetIn, forget_ask
+from stream.local_time import now_here
 from stream.messages import CommitPut, Observation
 from stream.messages.control import SourceOpen, SourcePause
 from stream.messages.forget import ForgetAsk
@@ -21,6 +22,7 @@ from stream.messages.log import LogAsk, LogRow, LogRows, LogSource
 from stream.messages.media import ClipFind, ClipFound, KeptClip
 from stream.messages.people import PeopleAsk
 from stream.messages.places import PlacePut
+from stream.messages.span import TimelineAsk
 from stream.messages.watch import WatchDrop, WatchSet
 from tests.stream.capture_clips import pan, tone, write_clip
 from tests.stream.gateway_house import SOURCE_ID, GatewayHouse
@@ -295,3 +297,11 @@ def test_a_day_goes_from_midnight_to_midnight():
     assert 23 * 3600 * S <= t1_ns - t0_ns <= 25 * 3600 * S
     with pytest.raises(ConfigError):
         bounds_of("2026-02-31")
+
+
+def test_the_days_of_a_timeline_are_counted_by_one_question(house):
+    with house.client() as owner:
+        told = owner.get("/api/v1/timeline").json()
+    assert told["days"] == [{"day": now_here().date().isoformat(), "n": 3}]
+    asked = [house.fakes.next(TimelineAsk) for _ in range(3)]
+    assert [one.counted for one in asked] == [(), (), bounds_of(told["days"][0]["day"])]

@@ -7,38 +7,74 @@ import { momentCard } from "./player.js";
 import { stamp } from "./times.js";
 
 const KEPT = 100;
+const MOST_AT_ONCE = 200;
 const HOUR_MS = 3_600_000;
 const NS_PER_MS = 1_000_000;
 
 export class Alerts {
   /** @param {{isOwner: () => boolean, say: (text: string) => void}} does */
   constructor({ isOwner, say }) {
-    Object.assign(this, { isOwner, say, alerts: new Map(), unseen: 0 });
+    Object.assign(this, { isOwner, say, alerts: new Map(), known: new Set(), unseen: new Set(), after: null, clears: 0 });
     byId("watch").addEventListener("submit", (event) => this._set(event));
     byId("notify").addEventListener("click", () => this._allow());
     this._allowed();
   }
 
   async show() {
-    this.unseen = 0;
+    this.unseen.clear();
     this._badge();
     await Promise.all([this._watches(), this._kept()]);
   }
 
+  /** What was forgotten goes from here; what is left is asked for. */
+  async clear() {
+    this.clears += 1;
+    this.alerts.clear();
+    this._draw();
+    await this._kept();
+    for (const id of this.unseen) if (!this.alerts.has(id)) this.unseen.delete(id);
+    this._badge();
+  }
+
   /** An alert, now. Told once, however often the server sends it. */
   raised(alert) {
-    if (this.alerts.has(alert.id)) return;
-    this._keep(alert);
+    if (this.known.has(alert.id)) return;
+    this._tell([alert], wordsOf(alert));
+  }
+
+  /** Those that came while this page was not connected, with one word for all: a night may have many. */
+  async missed() {
+    if (this.after === null) return this._kept();
+    const { clears } = this;
+    const missed = [];
+    try {
+      for (let before = -1; this.after > before; ) {
+        before = this.after;
+        const told = await get("/alerts", { after: before, limit: MOST_AT_ONCE });
+        if (clears !== this.clears) return undefined;
+        this.after = Math.max(this.after, told.after ?? 0);
+        for (const alert of told.alerts ?? []) if (!this.known.has(alert.id)) missed.push(alert);
+        for (const { id } of missed) this.known.add(id);
+      }
+    } catch (error) {
+      tellError(error);
+    }
+    if (!missed.length) return undefined;
+    const newest = wordsOf(missed.at(-1));
+    return this._tell(missed, missed.length === 1 ? newest : `${missed.length} came while this page was not connected. The last: ${newest}`);
+  }
+
+  _tell(alerts, words) {
+    for (const alert of alerts) this._keep(alert);
     this._draw();
-    const words = wordsOf(alert);
     announceNow(`Alert: ${words}`);
-    if (alert.spoken) this.say(words);
+    if (alerts.some((alert) => alert.spoken)) this.say(words);
     if (byId("view-alerts").hidden) {
-      this.unseen += 1;
+      for (const { id } of alerts) this.unseen.add(id);
       this._badge();
       notice(words);
     }
-    this._notifyDesktop(alert.id, words);
+    this._notifyDesktop(alerts.at(-1).id, words);
   }
 
   _notifyDesktop(id, words) {
@@ -112,8 +148,12 @@ export class Alerts {
   }
 
   async _kept() {
+    const { clears } = this;
     try {
       const told = await get("/alerts");
+      // Asked before something was forgotten, it may tell of that.
+      if (clears !== this.clears) return;
+      this.after = Math.max(this.after ?? 0, told.after ?? 0);
       for (const alert of told.alerts ?? []) this._keep(alert);
       this._draw();
     } catch (error) {
@@ -122,6 +162,7 @@ export class Alerts {
   }
 
   _keep(alert) {
+    this.known.add(alert.id);
     this.alerts.set(alert.id, alert);
     if (this.alerts.size > KEPT) this.alerts.delete(this.alerts.keys().next().value);
   }
@@ -133,9 +174,9 @@ export class Alerts {
 
   _badge() {
     const badge = byId("alert-count");
-    badge.hidden = !this.unseen;
-    setText(badge, String(this.unseen));
-    badge.setAttribute("aria-label", `${this.unseen} new`);
+    badge.hidden = !this.unseen.size;
+    setText(badge, String(this.unseen.size));
+    badge.setAttribute("aria-label", `${this.unseen.size} new`);
   }
 }
 

@@ -9,9 +9,9 @@ import { Epochs } from "./epochs.js";
 import { Forget } from "./forget.js";
 import { Known } from "./known.js";
 import { Live } from "./live.js";
-import { notice, tellError } from "./notices.js";
+import { hush, notice, tellError } from "./notices.js";
 import { Pairing } from "./pairing.js";
-import { startPlayer } from "./player.js";
+import { startPlayer, stopPlayer } from "./player.js";
 import { askWhoItIs, forgetSignIn, identityNow, signOut } from "./session.js";
 import { LiveSocket } from "./socket.js";
 import { Voice } from "./speech.js";
@@ -31,7 +31,8 @@ class App {
     this.isServerPaused = false;
     this.ownState = undefined;
     this.epochs = new Epochs();
-    this.voice = new Voice(window.speechSynthesis, (epoch, state, text) => this.socket.say({ type: "playing", epoch, state, text }));
+    const playing = (epoch, state, text) => this.socket.say({ type: "playing", epoch, state, text });
+    this.voice = new Voice(window.speechSynthesis, playing, () => this.conversation.voiceChanged());
     this.socket = new LiveSocket({ message: (told) => this.hear(told), state: (state) => this.connection(state) });
     this.camera = new Camera(this.socket, { changed: () => this.live.changed(), failed: (words) => this.live.failed(words) });
     this.camera.name = ownName();
@@ -55,9 +56,14 @@ class App {
 
   /** What this page shows may be of what was forgotten; memory is asked anew for what is left. */
   forgotten() {
-    this.transcript.clear();
-    this.conversation.clear();
+    stopPlayer();
+    hush();
+    for (const part of [this.transcript, this.conversation, this.views.timeline, this.views.known, this.views.alerts]) part.clear();
+    // Alerts are asked for by themselves, and what is "now" when its list is opened: as if it just was.
+    byId("now-items").replaceChildren();
+    byId("now").dispatchEvent(new Event("toggle"));
     this.recall();
+    for (const name of ["timeline", "known"]) if (!byId(`view-${name}`).hidden) this.views[name].show();
   }
 
   /** Fill the transcript with what is remembered of the last minutes. */
@@ -136,6 +142,7 @@ class App {
     this.conversation.dialogueId ??= told.dialogue_id;
     this.camera.connected();
     this.recall();
+    this.views.alerts.missed();
   }
 
   state(told) {

@@ -26,7 +26,7 @@ export class Conversation {
     });
     byId("stop").addEventListener("click", () => this.cancel());
     addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && !document.querySelector("dialog[open]") && this._open()) this.cancel();
+      if (event.key === "Escape" && !document.querySelector("dialog[open]") && this._isBusy()) this.cancel();
     });
   }
 
@@ -40,6 +40,11 @@ export class Conversation {
     if (!isSent) this._fail(epoch, "OmniRecall cannot be reached just now. Ask again when the connection is back.");
   }
 
+  /** The voice begins, or has nothing more to say. */
+  voiceChanged() {
+    this._stopShown();
+  }
+
   /** It is looked at again. */
   show() {
     this.following.keep();
@@ -47,7 +52,7 @@ export class Conversation {
 
   /** What was forgotten must not be quoted here: answers go, with their moments. */
   clear() {
-    if (this._open()) this.cancel();
+    if (this._isBusy()) this.cancel();
     this.turns.clear();
     this.place.replaceChildren(byId("conversation-empty"));
     byId("conversation-empty").hidden = false;
@@ -185,9 +190,13 @@ export class Conversation {
     return [...this.turns.values()].find((turn) => !turn.isOver);
   }
 
+  /** Whether there is something to stop: an answer whose words are complete may still be read aloud. */
+  _isBusy() {
+    return Boolean(this._open()) || this.voice.isSpeaking;
+  }
+
   _stopShown() {
-    const isOpen = Boolean(this._open()) || this.voice.isSpeaking;
-    byId("stop").hidden = !isOpen;
+    byId("stop").hidden = !this._isBusy();
   }
 }
 

@@ -15,6 +15,11 @@ export class Known {
     await Promise.all([this._list("places", "place", placeWords), this._list("people", "person", personWords)]);
   }
 
+  /** What was forgotten must not stand here; it is asked for anew when it is shown. */
+  clear() {
+    for (const list of ["places", "people"]) byId(list).replaceChildren();
+  }
+
   async _list(kind, iconName, wordsOf) {
     const empty = byId(`${kind}-empty`);
     try {

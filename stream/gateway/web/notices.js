@@ -35,6 +35,11 @@ export function notice(text) {
   }, SHOWN_MS);
 }
 
+/** Take back all that was said: it may quote what was forgotten. */
+export function hush() {
+  for (const id of ["polite", "urgent", "notices"]) byId(id).replaceChildren();
+}
+
 /** Tell an error of the gateway in its own words, with what to do. */
 export function tellError(error) {
   notice(error.remedy ? `${error.message}. ${error.remedy}` : error.message);

@@ -50,6 +50,15 @@ export function playMoment(item) {
   return undefined;
 }
 
+/** End it: its moment may be one that was forgotten. */
+export function stopPlayer() {
+  shown = null;
+  byId("player").close();
+  byId("player-video").removeAttribute("poster");
+  byId("player-picture").removeAttribute("src");
+  setText(byId("player-words"), "");
+}
+
 function titleOf(item) {
   return { utterance: "Said", seen_text: "Written", frame: "Seen", shot: "Seen", view: "Seen", gap: "Not recorded", exchange: "Asked before" }[item.kind] ?? "Moment";
 }

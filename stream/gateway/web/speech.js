@@ -10,10 +10,12 @@ export class Voice {
   /**
    * @param {SpeechSynthesis | undefined} engine
    * @param {(epoch: number, state: "started" | "ended", text: string) => void} tell
+   * @param {() => void} changed it begins to speak, or nothing waits any more
    */
-  constructor(engine, tell) {
+  constructor(engine, tell, changed) {
     this.engine = engine;
     this.tell = tell;
+    this.changed = changed;
     this.isOn = false;
     this.isDucked = false;
     this.waiting = new Set();
@@ -46,6 +48,7 @@ export class Voice {
     };
     spoken.onend = spoken.onerror = () => this._ended(told);
     this.engine.speak(spoken);
+    if (this.waiting.size === 1) this.changed();
   }
 
   /** Someone speaks: hold the voice at once. True if it was speaking. */
@@ -78,11 +81,13 @@ export class Voice {
     }
     this.isDucked = false;
     for (const told of given) if (told.hasStarted) this.tell(told.epoch, "ended", told.text);
+    if (given.length) this.changed();
   }
 
   _ended(told) {
     if (!this.waiting.delete(told)) return;
     if (told.hasStarted) this.tell(told.epoch, "ended", told.text);
+    if (!this.isSpeaking) this.changed();
   }
 }
 

@@ -11,10 +11,13 @@ const TONES = { reading: "good", serving: "good", starting: "warn", paused: "war
 /** States in which nothing is read any more: there is nothing to pause. */
 const OVER = ["done", "partial", "rejected", "closed"];
 
+/** What is counted of a source, and what its column is called. */
+const COUNTED = [["read", "Pictures read"], ["sent", "Sent on"], ["dropped", "Dropped"], ["audio_dropped", "Sound dropped"], ["gaps", "Gaps"]];
+
 export class System {
   /** @param {{isOwner: () => boolean, pausing: (isPaused: boolean) => Promise<void>}} does */
   constructor({ isOwner, pausing }) {
-    Object.assign(this, { isOwner, pausing, isPaused: false, told: null });
+    Object.assign(this, { isOwner, pausing, isPaused: false, told: null, rows: new Map() });
     byId("pause").addEventListener("click", () => this._pauseAll(!this.isPaused));
   }
 
@@ -43,19 +46,43 @@ export class System {
 
   _draw() {
     if (!this.told || byId("view-system").hidden) return;
-    // A row whose button has the focus stays as it is: replacing it would lose the place of the keyboard.
-    if (byId("sources").contains(document.activeElement)) return;
     const { sources = [], roles = [], store } = this.told;
-    fill(byId("sources").tBodies[0], sources.map((one) => this._source(one)), byId("sources-empty"));
+    this._drawSources(sources);
     fill(byId("roles").tBodies[0], roles.map(roleRow));
     setText(byId("store"), store ? storeWords(store) : "");
   }
 
-  _source(one) {
-    const isPaused = one.state === "paused";
-    const name = sourceName(one.uri);
-    const button = this.isOwner() && !OVER.includes(one.state) && el("button", { type: "button", "aria-label": `${isPaused ? "Resume" : "Pause"} ${name}`, onclick: () => this._pauseOne(one.uri, !isPaused) }, isPaused ? "Resume" : "Pause");
-    return el("tr", {}, el("th", { scope: "row", title: one.uri }, name), el("td", {}, stateOf(one.state, one.reason)), number(one.read, "Pictures read"), number(one.sent, "Sent on"), number(one.dropped, "Dropped"), number(one.audio_dropped, "Sound dropped"), number(one.gaps, "Gaps"), el("td", {}, button || ""));
+  /** Rows stay and change in place: a button that is replaced loses the focus, and the press that is going on. */
+  _drawSources(sources) {
+    const table = byId("sources");
+    const body = table.tBodies[0];
+    const focused = table.contains(document.activeElement) ? document.activeElement : null;
+    const before = this.rows;
+    this.rows = new Map(sources.map((one) => [one.uri, before.get(one.uri) ?? this._row(one)]));
+    for (const one of sources) this._show(this.rows.get(one.uri), one);
+    const rows = [...this.rows.values()].map((row) => row.line);
+    if (rows.length !== body.rows.length || rows.some((line, at) => line !== body.rows[at])) fill(body, rows);
+    byId("sources-empty").hidden = rows.length > 0;
+    // What has the focus may have moved, or gone: the table is near it.
+    const isThere = focused?.isConnected && !focused.hidden;
+    if (focused && !(isThere && document.activeElement === focused)) (isThere ? focused : table.parentElement).focus({ preventScroll: true });
+  }
+
+  _row({ uri }) {
+    const state = el("td");
+    const numbers = COUNTED.map(([, label]) => number(0, label));
+    const button = el("button", { type: "button", onclick: () => this._pauseOne(uri) });
+    const line = el("tr", {}, el("th", { scope: "row", title: uri }, sourceName(uri)), state, ...numbers, el("td", {}, button));
+    return { line, state, numbers, button };
+  }
+
+  _show({ state, numbers, button }, one) {
+    state.replaceChildren(stateOf(one.state, one.reason));
+    COUNTED.forEach(([what], at) => setText(numbers[at], String(one[what] ?? 0)));
+    const words = one.state === "paused" ? "Resume" : "Pause";
+    button.hidden = !this.isOwner() || OVER.includes(one.state);
+    setText(button, words);
+    button.setAttribute("aria-label", `${words} ${sourceName(one.uri)}`);
   }
 
   async _pauseAll(isPaused) {
@@ -70,9 +97,12 @@ export class System {
     }
   }
 
-  async _pauseOne(uri, isPaused) {
+  /** What a press means is what the button says by then: the newest state. */
+  async _pauseOne(uri) {
+    const isPaused = (this.told.sources ?? []).find((one) => one.uri === uri)?.state !== "paused";
     try {
       await post("/sources/pause", { uri, paused: isPaused });
+      announce(`${isPaused ? "Paused" : "Resumed"} ${sourceName(uri)}`);
     } catch (error) {
       tellError(error);
     }

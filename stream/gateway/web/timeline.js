@@ -12,6 +12,7 @@ export class Timeline {
   constructor() {
     this.day = dayOf(Date.now());
     this.asked = 0;
+    this.isCleared = false;
     byId("day").addEventListener("change", (event) => event.target.value && this._to(event.target.value));
     byId("day-before").addEventListener("click", () => this._to(dayBy(this.day, -1)));
     byId("day-after").addEventListener("click", () => this._to(dayBy(this.day, 1)));
@@ -24,16 +25,27 @@ export class Timeline {
 
   /** Show the day that was chosen last. */
   async show() {
-    if (byId("cue").value.trim()) return;
+    const cue = byId("cue").value.trim();
+    // What was found stays, unless it was cleared away.
+    if (cue) return this.isCleared ? this._search(cue) : undefined;
     byId("day").value = this.day;
     byId("day-bar").hidden = false;
     const [since, until] = boundsOf(this.day);
     const told = await this._ask("/timeline", { since, until, day: this.day });
-    if (!told) return;
+    if (!told) return undefined;
     const spans = told.spans ?? [];
     this._days(told.days ?? []);
     setText(byId("timeline-told"), spans.length ? `${longDay(this.day)}: ${plural(spans.length, "moment")}` : `Nothing is remembered of ${longDay(this.day)}.`);
     fill(byId("timeline-items"), spans.map((span) => el("li", {}, momentCard(span))));
+    return undefined;
+  }
+
+  /** What was forgotten must not stand here; it is asked for anew when it is shown. */
+  clear() {
+    this.asked += 1;
+    this.isCleared = true;
+    for (const list of ["timeline-items", "days"]) byId(list).replaceChildren();
+    setText(byId("timeline-told"), "");
   }
 
   async _search(cue) {
@@ -61,6 +73,7 @@ export class Timeline {
   /** The answer to the newest question only: an earlier one that comes late is not shown. */
   async _ask(path, query) {
     const own = (this.asked += 1);
+    this.isCleared = false;
     setText(byId("timeline-told"), "Looking…");
     try {
       const told = await get(path, query);
