@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from memory.log import people_schema, place_schema, retention_schema
+from memory.log import long_schema, people_schema, place_schema, retention_schema
 from memory.log.database import connect_reader, named_error, transaction
 from memory.log.demotion import REASON
 from stream.errors import SchemaTooNew
@@ -415,15 +415,6 @@ CREATE INDEX tombstone_of_retention ON tombstone (n) WHERE reason = '{REASON}';
 """
 """The oldest tombstones of retention are found without those of Forget, of which there may be many."""
 
-LONG_NS = 60_000_000_000
-"""What lasts longer has an index of its own, so that what began long before a time and reaches into it is
-found without all that ended before it."""
-_LONG_TABLES = f"""
-CREATE INDEX observation_long ON observation (t0_ns) WHERE t1_ns - t0_ns > {LONG_NS};
-CREATE INDEX observation_long_at ON observation (source_id, session, pts0_ns)
-  WHERE pts1_ns - pts0_ns > {LONG_NS};
-"""
-
 
 def m001_the_log_and_its_views(db: sqlite3.Connection) -> None:
     """Every table of the first release."""
@@ -476,7 +467,7 @@ def m009_people(db: sqlite3.Connection) -> None:
 
 def m010_long_observations(db: sqlite3.Connection) -> None:
     """What lasts long is found by when it began."""
-    _run(db, _LONG_TABLES)
+    long_schema.m010_long_observations(db, _run)
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (

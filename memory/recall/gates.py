@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from memory.log.migrations import LONG_NS
+from memory.log.long_schema import LONG_NS
 from memory.log.reader import (
     DATED_LATER,
     MIDDLE,

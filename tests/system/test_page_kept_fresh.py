@@ -153,3 +153,20 @@ def test_an_answer_that_is_read_aloud_is_stopped_when_it_is_complete(browser, ga
     page.wait_for_selector("#stop", state="hidden")
     until(lambda: said(gateway, "playing")[-1]["state"] == "ended", "the server is told that it ended")
     assert len(said(gateway, "cancel")) == (how != "the end")
+
+
+def test_a_page_that_is_opened_later_has_what_was_said_before(browser, gateway):
+    """And where somebody else has something forgotten, it shows what is left."""
+    before = {**item("a1", "The kettle boils."), "kind": "utterance"}
+    gateway.says = {"now": {"items": [before, {**item("a2", ""), "kind": "frame"}]}}
+    page = signed_in(browser, gateway)
+    page.wait_for_selector("#transcript:has-text('kettle boils')")
+    assert page.locator("#transcript li").count() == 1
+    heard = {"id": "a1", "text": "The kettle boils over.", "t0": "2026-11-27T09:00:00Z", "t1": None}
+    gateway.say({"type": "transcript", "source": "mic", **heard})
+    page.wait_for_selector("#transcript:has-text('boils over')")
+    assert page.locator("#transcript li").count() == 1, "the same line, in its place"
+    gateway.says = {"now": {"items": [{**item("a3", "It is quiet."), "kind": "utterance"}]}}
+    gateway.say({"type": "forgotten"})
+    page.wait_for_selector("#transcript:has-text('It is quiet')")
+    assert "kettle" not in page.inner_text("main")
