@@ -25,7 +25,8 @@ MOST_SOURCES = 64
 S_NS = 1_000_000_000
 HELD_AFTER_NS = 3 * S_NS
 """For so long after push-to-talk was let go, what is recognised was said while it was held."""
-FOR_EVER_NS = 1 << 62
+MOST_HELD_NS = 300 * S_NS
+"""For so long push-to-talk counts as held where nobody says that it was let go: that may be lost on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class TurnMachine:
         What was said while it was held is recognised after it was let go.
         """
         self._held.pop(source_id, None)
-        self._held[source_id] = FOR_EVER_NS if state == "down" else now_ns + HELD_AFTER_NS
+        self._held[source_id] = now_ns + (MOST_HELD_NS if state == "down" else HELD_AFTER_NS)
         if len(self._held) > MOST_SOURCES:
             del self._held[next(iter(self._held))]
         if state == "down" and self.is_speaking:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
+from stream.capture.addresses import source_id_of
 from stream.commands import options
 from stream.errors import ConfigError, Malformed, OmniRecallError, Unauthorised
 from stream.gateway.browser_media import GRACE_S, BrowserMedia, Chunk, browser_uri, read_chunk
@@ -21,6 +22,7 @@ from stream.gateway.processes import Asked
 from stream.gateway.routes_ask import WORDS
 from stream.messages import Cue, new_id
 from stream.messages.turn import TurnCancel, TurnPlaying, TurnTalk
+from stream.wire.async_caller import AsyncCaller
 
 TEXT_BYTES = 64 << 10
 """Largest text message of a page."""
@@ -61,6 +63,8 @@ class LivePage:
         self._page = Page(identity_of(socket), f"page {secrets.token_hex(8)}", socket.send_text)
         self._asked: set[asyncio.Task[None]] = set()
         self._media: BrowserMedia | None = None
+        self._held: bytes | None = None
+        """The source for which push-to-talk was told as held; the camera may be another when it is let go."""
 
     async def run(self) -> None:
         """Serves it until either side ends."""
@@ -102,6 +106,8 @@ class LivePage:
         }
 
     async def _close(self) -> None:
+        # Not over its own socket: what that has not sent yet is dropped when it is closed.
+        await self._let_go(self._gateway.processes.caller("reasoning"))
         if self._media is not None:
             # The page may be back in a moment; that it waits holds up nothing else.
             self._gateway.pages.background(self._gateway.pages.cameras.release(self._media, GRACE_S))
@@ -192,8 +198,23 @@ class LivePage:
         state = _text(told, "state", 8)
         if state not in ("down", "up"):
             raise Malformed("talk is down or up")
-        source_id = bytes.fromhex(self._media.source_id) if self._media else b""
-        await self._reasoning.send(TurnTalk(source_id=source_id, state="down" if state == "down" else "up"))
+        await self._let_go(self._reasoning)
+        if state == "down":
+            self._held = self._spoken_to(told)
+            await self._reasoning.send(TurnTalk(source_id=self._held, state="down"))
+
+    def _spoken_to(self, told: dict[str, Any]) -> bytes:
+        """The source that is held; all of them only for who names none and has none."""
+        if "name" in told:
+            return source_id_of(browser_uri(_text(told, "name", 40)))
+        return bytes.fromhex(self._media.source_id) if self._media else b""
+
+    async def _let_go(self, reasoning: AsyncCaller) -> None:
+        """Says that push-to-talk is let go, of the very source for which it was held."""
+        if self._held is None:
+            return
+        source_id, self._held = self._held, None
+        await reasoning.send(TurnTalk(source_id=source_id, state="up"))
 
     # Its camera and microphone.
 

@@ -130,6 +130,12 @@ def test_push_to_talk_stops_the_answer_and_whatever_is_said_is_asked(machine):
     assert phases(machine.utterance("the red one", HERE, S_NS, 30 * S_NS)) == ["ignored"]
 
 
+def test_push_to_talk_that_is_never_let_go_ends_after_minutes(machine):
+    machine.talk("down", b"mic", S_NS)
+    assert phases(machine.utterance("the red one", HERE, S_NS, 60 * S_NS)) == ["open"]
+    assert phases(machine.utterance("we need milk", HERE, S_NS, 700 * S_NS)) == ["ignored"]
+
+
 def test_without_a_name_nothing_is_answered_where_that_is_configured():
     machine = TurnMachine(TurnSettings(unaddressed=False, names=("computer",)), lambda: b"t")
     assert phases(machine.utterance("where did i put my keys", HERE, S_NS, 0)) == ["ignored"]

@@ -11,6 +11,7 @@ import time
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from stream.capture.addresses import source_id_of
 from stream.errors import ConfigError, Malformed
 from stream.gateway.browser_media import HEAD, browser_uri, read_chunk
 from stream.gateway.page import GOING_AWAY, MOST_WORDS, TOO_SLOW, Page
@@ -143,6 +144,32 @@ def test_what_is_spoken_reaches_reasoning(house):
         assert (told.turn_epoch, told.state, told.text) == (2, "started", "The kettle is on.")
         say(page, type="talk", state="down")
         assert house.fakes.next(TurnTalk).state == "down"
+
+
+def talked(house, n):
+    """The next words about push-to-talk, as state and source."""
+    return [(one.state, one.source_id) for one in (house.fakes.next(TurnTalk) for _ in range(n))]
+
+
+def test_push_to_talk_is_let_go_of_the_source_for_which_it_was_held(house):
+    phone, desk = SOURCE_ID, source_id_of("browser:desk")
+    with house.live() as page:
+        # Held before the camera was opened: it is the source of that name, not every one.
+        say(page, type="talk", state="down", name="phone")
+        say(page, type="camera", state="open", name="desk")
+        until(page, "camera")
+        say(page, type="talk", state="up", name="desk")
+        assert talked(house, 2) == [("down", phone), ("up", phone)]
+        say(page, type="talk", state="up", name="desk")  # Let go once more: nothing is held.
+        say(page, type="talk", state="down")
+        assert talked(house, 1) == [("down", desk)]
+
+
+def test_a_page_that_goes_lets_push_to_talk_go(house):
+    with house.live() as page:
+        say(page, type="talk", state="down", name="phone")
+        assert talked(house, 1) == [("down", SOURCE_ID)]
+    assert talked(house, 1) == [("up", SOURCE_ID)]
 
 
 def heard(house, event, page, kind):

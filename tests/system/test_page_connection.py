@@ -1,0 +1,62 @@
+"""What a page says of push-to-talk, and what it does when its connection ends, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stream.capture_clips import pan, write_clip
+from tests.system.fake_gateway import FakeGateway
+from tests.system.page_driver import chromium, until_page
+from tests.system.test_page import said, signed_in, until
+
+pytestmark = pytest.mark.browser
+
+ASKS_FIRST = """() => {
+    const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (wants) => {
+        await new Promise((resolve) => { window.allow = resolve; });
+        return open(wants);
+    };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def gateway(tmp_path, browser):
+    clip = write_clip(tmp_path / "moment.mp4", pan(5))
+    with FakeGateway(clip, clip) as served:
+        yield served
+        for context in browser.contexts:
+            context.close()
+
+
+def test_what_is_let_go_while_the_browser_asks_was_never_held(browser, gateway):
+    page = signed_in(browser, gateway)
+    page.evaluate(ASKS_FIRST)
+    page.focus("#hold")
+    page.keyboard.down(" ")
+    until_page(page, "Boolean(window.allow)")
+    page.keyboard.up(" ")
+    page.evaluate("allow()")
+    page.wait_for_selector("#microphone-switch[aria-pressed=true]")
+    page.keyboard.down(" ")
+    until(lambda: any(told["state"] == "down" for told in said(gateway, "talk")), "it is held")
+    page.keyboard.up(" ")
+    until(lambda: said(gateway, "talk")[-1]["state"] == "up", "and let go")
+    told = [one["state"] for one in said(gateway, "talk")]
+    assert told.count("down") == 1
+    assert told[-2:] == ["down", "up"]
+
+
+def test_push_to_talk_is_told_with_the_name_of_the_camera(browser, gateway):
+    page = signed_in(browser, gateway)
+    page.focus("#hold")
+    page.keyboard.down(" ")
+    until(lambda: said(gateway, "talk"), "it is held")
+    page.keyboard.up(" ")
+    assert said(gateway, "talk")[0]["name"] == page.input_value("#device-name")
