@@ -62,10 +62,10 @@ file may begin before the moment, at a keyframe: `x-omnirecall-lead-s` tells by 
 
 | the page says | |
 |---|---|
-| `ask` question, epoch, turn_id, dialogue_id | a question; epoch is one more than the newest it knows |
+| `ask` question, epoch, turn_id, dialogue_id | a question; epoch is one more than the newest it knows; one far ahead of that is refused |
 | `cancel` epoch | stop; words of lower epochs are discarded |
-| `playing` epoch, state, text | what is being spoken aloud, so that it is not taken for a user's |
-| `talk` state | push-to-talk, `down` or `up` |
+| `playing` epoch, state, text | what is being spoken aloud, so that it is not taken for a user's; the owner's alone |
+| `talk` state, name | push-to-talk, `down` or `up`, of the camera of that name; ends with the connection, or in 5 minutes |
 | `camera` state, name, segment, mime, has_video, has_audio | `open` or `close` |
 | binary | version 1, kind 1 (WebM), u32 segment, u32 index, u64 UTC ns, big-endian; then the bytes |
 

@@ -27,6 +27,9 @@ from stream.process.metrics import Metrics
 from stream.wire.async_caller import AsyncCaller
 
 TOPICS = ("event.", "watch.alert")
+EPOCHS_AHEAD = 10_000
+"""How far the epoch of a page may be ahead: no page asks so often in between, and one far ahead of all others
+would have them answered no more."""
 STATE_S = 1.0
 MEMORY_S = 5.0
 """Seconds between two looks at the store itself: counting it takes longer."""
@@ -116,6 +119,11 @@ class Pages:
         self._pages.discard(page)
         self._metrics.gauge("pages", len(self._pages))
         self._metrics.count("states_lost", page.lost_states)
+
+    @property
+    def latest_epoch(self) -> int:
+        """The latest that a page can have: epochs are UTC milliseconds, or go on from the newest one."""
+        return max(self.epoch, time.time_ns() // 1_000_000) + EPOCHS_AHEAD
 
     def heard_epoch(self, epoch: int) -> int:
         """Notes an epoch; the newest there is."""

@@ -161,7 +161,7 @@ class LivePage:
             raise ConfigError(f"{MOST_ASKED} questions are being answered", remedy="wait for one of them")
         pages = self._gateway.pages
         # A page that does not know of a spoken turn yet would have its answer discarded by that.
-        epoch = max(_number(told, "epoch", pages.epoch + 1), self._page.epoch)
+        epoch = max(self._epoch(told, pages.epoch + 1), self._page.epoch)
         pages.heard_epoch(epoch)
         self._page.advance(epoch)
         turn_id = told.get("turn_id")
@@ -177,21 +177,32 @@ class LivePage:
         task.add_done_callback(self._asked.discard)
 
     async def _cancel(self, told: dict[str, Any]) -> None:
-        epoch = _number(told, "epoch", self._gateway.pages.epoch + 1)
+        epoch = self._epoch(told, self._gateway.pages.epoch + 1)
         self._gateway.pages.heard_epoch(epoch)
         self._page.advance(epoch)
         await self._reasoning.send(TurnCancel(turn_epoch=epoch, reason="the page withdrew it"))
 
     async def _playing(self, told: dict[str, Any]) -> None:
+        # What is told as spoken is taken for nobody's words: a viewer could silence the owner with it.
+        self._owner_only("what is spoken aloud")
         state = _text(told, "state", 16)
         if state not in ("started", "ended"):
             raise Malformed("playing is started or ended")
         playing = TurnPlaying(
-            turn_epoch=_number(told, "epoch", self._page.epoch),
+            turn_epoch=self._epoch(told, self._page.epoch),
             state="started" if state == "started" else "ended",
             text=_text(told, "text", WORDS, ""),
         )
         await self._reasoning.send(playing)
+
+    def _epoch(self, told: dict[str, Any], default: int) -> int:
+        """The epoch that a page told, which all others have to be able to overtake."""
+        value, latest = told.get("epoch", default), self._gateway.pages.latest_epoch
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise Malformed("epoch is a whole number")
+        if value > latest:
+            raise Malformed(f"an epoch is {latest} at most now", remedy="load the page anew")
+        return value
 
     async def _talk(self, told: dict[str, Any]) -> None:
         self._owner_only("push-to-talk")
@@ -262,13 +273,6 @@ def _text(told: dict[str, Any], name: str, most: int, default: str | None = None
     value = told.get(name, default)
     if not isinstance(value, str) or len(value) > most:
         raise Malformed(f"{name} is a text of at most {most} characters")
-    return value
-
-
-def _number(told: dict[str, Any], name: str, default: int) -> int:
-    value = told.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise Malformed(f"{name} is a whole number")
     return value
 
 

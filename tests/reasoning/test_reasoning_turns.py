@@ -243,3 +243,13 @@ def test_its_turns_are_newer_than_a_page_that_began_to_count_after_it():
     machine.playing("started", 5007, "A cup is.", 11_000_000_000)
     told = machine.talk("down", b"s" * 16, 12_000_000_000)
     assert [(event.phase, event.turn_epoch) for event in told] == [("cancel", 5008)]
+
+
+def test_an_epoch_far_ahead_is_not_believed(machine):
+    machine.opened(2**53 - 1)
+    assert machine.epoch < 20_000
+    machine.playing("started", 2**53 - 1, ANSWER, 0)
+    assert machine.is_speaking
+    assert machine.epoch < 30_000
+    machine.playing("ended", 2**53 - 1, "", S_NS)
+    assert not machine.is_speaking

@@ -67,6 +67,28 @@ def test_a_question_under_an_old_epoch_is_answered_under_the_newest(house):
         assert until(page, "answer")["epoch"] == 9
 
 
+@pytest.mark.parametrize("kind", ["ask", "cancel", "playing"])
+def test_an_epoch_that_nobody_can_overtake_is_refused(house, kind):
+    far = {"type": kind, "question": "Is it on?", "state": "started", "epoch": 2**53 - 1}
+    with house.live() as page, house.live() as other:
+        say(page, **far)
+        assert "an epoch is" in until(page, "error")["message"]
+        say(other, type="ask", question="Is it on?")
+        assert until(other, "answer")["epoch"] == 1
+        now_ms = time.time_ns() // 1_000_000
+        say(page, type="ask", question="Is it on?", epoch=now_ms)
+        assert until(page, "answer")["epoch"] == now_ms
+
+
+def test_a_viewer_cannot_say_that_what_users_say_is_spoken_by_the_page(house):
+    with house.live("viewer") as page:
+        say(page, type="playing", epoch=1, state="started", text="Where are my keys?")
+        assert until(page, "error")["error"] == "Unauthorised"
+        say(page, type="ask", question="Is it on?")
+        until(page, "answer")
+    assert not [one for one in house.fakes.got.queue if isinstance(one, TurnPlaying)]
+
+
 def test_epochs_go_on_rising_through_a_restart():
     pages = [Pages(GatewaySettings(), None, Metrics("gateway")) for _ in range(2)]
     assert 0 < pages[0].epoch <= pages[1].epoch < 2**53

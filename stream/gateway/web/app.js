@@ -31,7 +31,7 @@ class App {
     this.isServerPaused = false;
     this.ownState = undefined;
     this.epochs = new Epochs();
-    this.voice = new Voice(window.speechSynthesis, (epoch, state, text) => this.socket.say({ type: "playing", epoch, state, text }));
+    this.voice = new Voice(window.speechSynthesis, (epoch, state, text) => this.playing(epoch, state, text));
     this.socket = new LiveSocket({ message: (told) => this.hear(told), state: (state) => this.connection(state) });
     this.camera = new Camera(this.socket, { changed: () => this.live.changed(), failed: (words) => this.live.failed(words) });
     this.camera.name = ownName();
@@ -51,6 +51,11 @@ class App {
     this.live.changed();
     this.transcript.show();
     this.conversation.show();
+  }
+
+  /** What is read aloud here; the server believes only the owner that words are not a user's. */
+  playing(epoch, state, text) {
+    if (this.identity === "owner") this.socket.say({ type: "playing", epoch, state, text });
   }
 
   /** What this page shows may be of what was forgotten; memory is asked anew for what is left. */
