@@ -245,6 +245,8 @@ class Pages:
             await self._known(told.source_id)
             self._turn(told)
         elif isinstance(told, EventVoice):
+            if not told.session:
+                return  # Of a file that is indexed: nobody talks now.
             form = {"type": "voice", "phase": told.phase, **self._where(told.source_id)}
             for page in self._pages:
                 page.tell(form)

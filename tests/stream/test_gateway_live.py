@@ -226,6 +226,21 @@ def test_what_is_heard_is_told_to_all_pages(house):
         assert heard(house, voice, page, "voice")["phase"] == "start"
 
 
+def test_a_voice_in_a_file_that_is_indexed_is_told_to_no_page():
+    async def run():
+        pages, taken = Pages(GatewaySettings(), None, Metrics("gateway")), []
+        page = Page("owner", "d", None)
+        page.tell = taken.append
+        pages.add(page)
+        for session in (0, 1):
+            await pages._relay(
+                EventVoice(source_id=SOURCE_ID, session=session, phase="start", pts_ns=0, t_ns=None)
+            )
+        assert len(taken) == 1
+
+    asyncio.run(run())
+
+
 def test_an_alert_is_told_with_its_evidence(house):
     alert = WatchAlert(
         watch_id=b"w" * 16,
