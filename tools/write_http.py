@@ -84,7 +84,8 @@ An epoch that is more than 10,000 ahead of every known one, and of UTC milliseco
 `talk` and `camera` are the owner's alone. What is held is let go with the connection, and after 5 minutes.
 
 A page that lets {words} words wait is closed with code 1013, and may come back; at the end all are closed
-with 1001. {chunk:,} bytes is the largest binary message.
+with 1001. One whose session has ended, or whose token was made anew, is closed with 4401 within seconds.
+{chunk:,} bytes is the largest binary message.
 """
 
 

@@ -79,7 +79,7 @@ class Pages:
         """Begins to listen and to tell."""
         self._reasoning = self._processes.own_caller("reasoning")
         loop = asyncio.get_running_loop()
-        for work in (self._hear, self._tell_states, self._tell_seen):
+        for work in (self._hear, self._tell_states, self._tell_seen, self._check):
             self._tasks.append(loop.create_task(self._again(work)))
 
     async def close(self, reason: str) -> None:
@@ -303,6 +303,13 @@ class Pages:
                         self._memory = await self._processes.memory()
                 for page in list(self._pages):
                     page.tell_state(self.state_of(page))
+            await asyncio.sleep(STATE_S)
+
+    async def _check(self) -> None:
+        """Ends pages that nobody is signed in at any more; by itself: no other process can hold it up."""
+        while True:
+            for page in list(self._pages):
+                page.check()
             await asyncio.sleep(STATE_S)
 
     def state_of(self, page: Page) -> dict[str, Any]:

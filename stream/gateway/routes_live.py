@@ -15,7 +15,7 @@ from stream.commands import options
 from stream.errors import ConfigError, Malformed, OmniRecallError, Unauthorised
 from stream.gateway.browser_media import GRACE_S, BrowserMedia, Chunk, browser_uri, read_chunk
 from stream.gateway.forms import error_form
-from stream.gateway.gateway import Gateway, identity_of
+from stream.gateway.gateway import Gateway, identity_of, stands_of
 from stream.gateway.guard import SUBPROTOCOL
 from stream.gateway.page import Page
 from stream.gateway.processes import Asked
@@ -60,7 +60,9 @@ class LivePage:
         self._gateway = gateway
         self._socket = socket
         self._reasoning = gateway.processes.own_caller("reasoning")
-        self._page = Page(identity_of(socket), f"page {secrets.token_hex(8)}", socket.send_text)
+        self._page = Page(
+            identity_of(socket), f"page {secrets.token_hex(8)}", socket.send_text, stands_of(socket)
+        )
         self._asked: set[asyncio.Task[None]] = set()
         self._media: BrowserMedia | None = None
         self._held: bytes | None = None
@@ -120,7 +122,8 @@ class LivePage:
     async def _receive_all(self) -> None:
         while True:
             event = await self._socket.receive()
-            if event["type"] != "websocket.receive":
+            # One that takes nothing of what it is sent may still be open when it is signed out.
+            if event["type"] != "websocket.receive" or self._page.is_signed_out:
                 return
             try:
                 if event.get("bytes") is not None:

@@ -14,7 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from stream.capture.addresses import source_id_of
 from stream.errors import ConfigError, Malformed
 from stream.gateway.browser_media import HEAD, browser_uri, read_chunk
-from stream.gateway.page import GOING_AWAY, MOST_WORDS, TOO_SLOW, Page
+from stream.gateway.keys import new_token
+from stream.gateway.page import GOING_AWAY, MOST_WORDS, SIGNED_OUT, TOO_SLOW, Page
 from stream.gateway.pages import Pages
 from stream.gateway.settings import GatewaySettings
 from stream.messages.control import EventUtterance, EventVoice, SourceClose, SourceOpen
@@ -529,6 +530,36 @@ def test_words_of_an_earlier_epoch_are_taken_out_of_what_waits():
 
 
 # The end.
+
+
+def closed_with(page):
+    """The code with which a page is closed, in a time that is bounded."""
+    ends_s = time.monotonic() + WAIT_S
+    try:
+        while time.monotonic() < ends_s:
+            page.recv(timeout=WAIT_S)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code
+    raise AssertionError("it stays open")
+
+
+def test_a_page_ends_when_its_token_is_made_anew_and_others_stay(house):
+    with house.live("owner") as page, house.live("viewer") as viewer:
+        until(page, "state")
+        until(viewer, "state")
+        new_token(house.store_dir, "owner")
+        assert closed_with(page) == SIGNED_OUT
+        say(viewer, type="ask", question="Is it on?")
+        assert until(viewer, "answer")
+
+
+def test_a_page_whose_identity_cannot_be_looked_at_is_signed_out():
+    def stands():
+        raise ConfigError("others may read the token")
+
+    page = Page("owner", "d", None, stands)
+    page.check()
+    assert page.is_signed_out
 
 
 def test_at_the_end_an_answer_on_its_way_is_told_and_the_page_hears_why(house):

@@ -7,6 +7,7 @@ import asyncio
 import json
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ class FakeGateway:
         sources: What the state tells of sources.
         window: Chunks that the page may be ahead; 0 grants none.
         refusals: How often a camera is refused before it is opened.
+        turns_away: Why every page is turned away, if it is.
+        attempts_s: When pages connected.
     """
 
     picture: Path
@@ -61,6 +64,8 @@ class FakeGateway:
     sources: list[dict[str, Any]] = field(default_factory=list)
     window: int = 8
     refusals: int = 0
+    turns_away: str = ""
+    attempts_s: list[float] = field(default_factory=list)
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -89,9 +94,9 @@ class FakeGateway:
         """Send a message to every page."""
         asyncio.run_coroutine_threadsafe(self._say(message), self._loop).result(10)
 
-    def drop(self) -> None:
+    def drop(self, code: int = 1012) -> None:
         """Cut every connection."""
-        asyncio.run_coroutine_threadsafe(self._drop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._drop(code), self._loop).result(10)
 
     def state(self, **more: Any) -> None:
         """Tell the state, as the gateway does each second."""
@@ -115,9 +120,9 @@ class FakeGateway:
         for socket in list(self._sockets):
             await socket.send_json(message)
 
-    async def _drop(self) -> None:
+    async def _drop(self, code: int) -> None:
         for socket in list(self._sockets):
-            await socket.close(1012)
+            await socket.close(code)
 
     def _app(self) -> FastAPI:
         app = FastAPI()
@@ -166,6 +171,10 @@ class FakeGateway:
             await socket.close(4401)
             return
         await socket.accept("omnirecall.v1")
+        self.attempts_s.append(time.monotonic())
+        if self.turns_away:
+            await socket.close(1013, self.turns_away)
+            return
         await socket.send_json(
             {"type": "hello", "identity": "owner", "epoch": 0, "dialogue_id": "d1", "settings": {}}
         )

@@ -60,3 +60,32 @@ def test_push_to_talk_is_told_with_the_name_of_the_camera(browser, gateway):
     until(lambda: said(gateway, "talk"), "it is held")
     page.keyboard.up(" ")
     assert said(gateway, "talk")[0]["name"] == page.input_value("#device-name")
+
+
+def test_a_page_that_is_signed_out_goes_to_the_sign_in(browser, gateway):
+    page = signed_in(browser, gateway)
+    page.context.clear_cookies()
+    gateway.drop(4401)
+    page.wait_for_selector("#signed-out:not([hidden])")
+    assert page.is_hidden("#signed-in")
+
+
+def test_a_page_that_was_signed_out_while_it_was_away_goes_to_the_sign_in(browser, gateway):
+    page = signed_in(browser, gateway)
+    page.context.clear_cookies()
+    gateway.drop()
+    page.wait_for_selector("#signed-out:not([hidden])")
+
+
+def test_a_page_that_is_turned_away_says_why_and_asks_ever_more_rarely(browser, gateway):
+    page = signed_in(browser, gateway)
+    gateway.turns_away = "8 pages are open already"
+    gateway.attempts_s.clear()
+    gateway.drop()
+    page.wait_for_selector("#connection:has-text('8 pages are open already')")
+    until(lambda: len(gateway.attempts_s) >= 3, "it tries again")
+    second, third = gateway.attempts_s[1:3]
+    # The wait is 0.5 s at first, then 1 s, then 2 s; each a quarter more or less.
+    assert third - second > 1.0
+    gateway.turns_away = ""
+    page.wait_for_selector("#connection[data-state=open]")

@@ -32,7 +32,7 @@ class App {
     this.ownState = undefined;
     this.epochs = new Epochs();
     this.voice = new Voice(window.speechSynthesis, (epoch, state, text) => this.playing(epoch, state, text));
-    this.socket = new LiveSocket({ message: (told) => this.hear(told), state: (state) => this.connection(state) });
+    this.socket = new LiveSocket({ message: (told) => this.hear(told), state: (state, why) => this.connection(state, why) });
     this.camera = new Camera(this.socket, { changed: () => this.live.changed(), failed: (words) => this.live.failed(words) });
     this.camera.name = ownName();
     const isOwner = () => this.identity === "owner";
@@ -100,9 +100,9 @@ class App {
     title.focus({ preventScroll: true });
   }
 
-  connection(state) {
+  connection(state, why) {
     byId("connection").dataset.state = state;
-    setText(byId("connection").querySelector(".words"), WORDS[state]);
+    setText(byId("connection").querySelector(".words"), why ? `Not connected: ${why}; trying again` : WORDS[state]);
     if (state !== "closed") return;
     this.conversation.disconnected();
     this.camera.disconnected();
