@@ -163,8 +163,9 @@ class LivePage:
         if len(self._asked) >= MOST_ASKED:
             raise ConfigError(f"{MOST_ASKED} questions are being answered", remedy="wait for one of them")
         pages = self._gateway.pages
-        # A page that does not know of a spoken turn yet would have its answer discarded by that.
-        epoch = max(self._epoch(told, pages.epoch + 1), self._page.epoch)
+        # A page that does not know of a spoken turn yet would have its answer discarded by that, or mixed
+        # with the answer to that.
+        epoch = max(self._epoch(told, pages.epoch + 1), self._page.epoch + 1)
         pages.heard_epoch(epoch)
         self._page.advance(epoch)
         turn_id = told.get("turn_id")

@@ -60,12 +60,21 @@ def test_an_answer_comes_word_by_word_and_then_whole(house):
     assert (opened.turn_epoch, opened.streams, len(opened.dialogue_id)) == (5, True, 16)
 
 
-def test_a_question_under_an_old_epoch_is_answered_under_the_newest(house):
+def test_a_question_under_an_old_epoch_is_answered_under_a_new_one(house):
     with house.live() as page:
         say(page, type="ask", question="Is it on?", epoch=9)
         assert until(page, "answer")["epoch"] == 9
         say(page, type="ask", question="Is it on?", epoch=2)
-        assert until(page, "answer")["epoch"] == 9
+        assert until(page, "answer")["epoch"] == 10
+
+
+def test_a_typed_question_that_crosses_a_spoken_turn_is_answered_by_itself(house):
+    with house.live() as page:
+        say(page, type="camera", state="open", name="phone")
+        until(page, "camera", state="open")
+        heard(house, spoken(epoch=7), page, "turn")
+        say(page, type="ask", question="Is it on?", epoch=7, turn_id="ab" * 16)
+        assert until(page, "answer", turn_id="ab" * 16)["epoch"] == 8
 
 
 @pytest.mark.parametrize("kind", ["ask", "cancel", "playing"])

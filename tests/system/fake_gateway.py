@@ -51,6 +51,7 @@ class FakeGateway:
         sources: What the state tells of sources.
         window: Chunks that the page may be ahead; 0 grants none.
         refusals: How often a camera is refused before it is opened.
+        identity: Whose page it is.
         turns_away: Why every page is turned away, if it is.
         attempts_s: When pages connected.
     """
@@ -65,6 +66,7 @@ class FakeGateway:
     window: int = 8
     refusals: int = 0
     turns_away: str = ""
+    identity: str = "owner"
     attempts_s: list[float] = field(default_factory=list)
     port: int = 0
 
@@ -158,7 +160,7 @@ class FakeGateway:
         if request.cookies.get("session") != "yes":
             return JSONResponse({"error": "Unauthorised", "message": "sign in first", "remedy": ""}, 401)
         if path == "session":
-            return JSONResponse({"identity": "owner"})
+            return JSONResponse({"identity": self.identity})
         if path == "pairing":
             return JSONResponse({"url": f"{self.url}#pair={CODE}", "qr_svg": QR, "expires_s": 300})
         if path == "sources/pause":

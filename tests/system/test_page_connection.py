@@ -1,4 +1,4 @@
-"""What a page says of push-to-talk, and what it does when its connection ends, in a real browser."""
+"""Push-to-talk, words that cross, and the end of a connection: the page in a real browser."""
 
 from __future__ import annotations
 
@@ -60,6 +60,37 @@ def test_push_to_talk_is_told_with_the_name_of_the_camera(browser, gateway):
     until(lambda: said(gateway, "talk"), "it is held")
     page.keyboard.up(" ")
     assert said(gateway, "talk")[0]["name"] == page.input_value("#device-name")
+
+
+def test_a_typed_question_that_crossed_a_spoken_one_keeps_its_answer_to_itself(browser, gateway):
+    page = signed_in(browser, gateway)
+    page.fill("#question", "What is typed?")
+    page.press("#question", "Enter")
+    until(lambda: said(gateway, "ask"), "it asks")
+    spoken = {"epoch": 7, "turn_id": "ef" * 16}
+    gateway.say({"type": "turn", "phase": "open", **spoken, "text": "What is said?", "reason": "?"})
+    gateway.say({"type": "token", **spoken, "index": 0, "text": "Spoken.", "sentence": 0})
+    typed = {"epoch": 8, "turn_id": said(gateway, "ask")[0]["turn_id"]}
+    gateway.say({"type": "token", **typed, "index": 0, "text": "Typed.", "sentence": 0})
+    gateway.say({"type": "token", **spoken, "index": 1, "text": "STALE", "sentence": 1})
+    until_page(page, "document.querySelector('#conversation').textContent.includes('Typed.')")
+    assert page.locator(".answered").all_inner_texts() == ["Typed.", "Spoken.\n\nStopped."]
+
+
+def test_a_viewers_page_reads_aloud_and_does_not_say_so(browser, gateway):
+    gateway.identity = "viewer"
+    page = signed_in(browser, gateway)
+    page.click("#speak-switch")
+    page.fill("#question", "Tell me")
+    page.press("#question", "Enter")
+    until(lambda: said(gateway, "ask"), "it asks")
+    turn = {"turn_id": said(gateway, "ask")[0]["turn_id"], "epoch": 1}
+    gateway.say({"type": "token", **turn, "index": 0, "text": "One thing.", "sentence": 0})
+    gateway.say({"type": "token", **turn, "index": 1, "text": "Another.", "sentence": 1})
+    until_page(page, "speechSynthesis.spoken.length > 0")
+    page.click("#stop")
+    until(lambda: said(gateway, "cancel"), "it stops")
+    assert not said(gateway, "playing")
 
 
 def test_a_page_that_is_signed_out_goes_to_the_sign_in(browser, gateway):

@@ -85,18 +85,18 @@ export class LiveSocket {
       this.hears.state("closed", code === TRY_LATER ? reason : "");
       if (!this.isWanted) return;
       if (code === SIGNED_OUT) {
-        this._isOut();
+        this._signedOut();
         return;
       }
       // A refused connection does not tell why; whether this browser is still known is asked.
-      if (code === LOST && !isGreeted) get("/session").catch(({ status }) => status === 401 && this._isOut());
+      if (code === LOST && !isGreeted) get("/session").catch(({ status }) => status === 401 && this._signedOut());
       this.timer = setTimeout(() => this._connect(), this.delayMs * (0.75 + Math.random() / 2));
       this.delayMs = Math.min(MOST_MS, this.delayMs * 2);
     };
   }
 
   /** Nobody is signed in here any more: to come back is of no use. */
-  _isOut() {
+  _signedOut() {
     this.close();
     signedOut();
   }
