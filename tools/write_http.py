@@ -65,7 +65,7 @@ file may begin before the moment, at a keyframe: `x-omnirecall-lead-s` tells by 
 | `ask` question, epoch, turn_id, dialogue_id | a question; epoch is one more than the newest it knows |
 | `cancel` epoch | stop; words of lower epochs are discarded |
 | `playing` epoch, state, text | what is being spoken aloud, so that it is not taken for a user's |
-| `talk` state | push-to-talk, `down` or `up` |
+| `talk` state, name | push-to-talk, `down` or `up`, of the camera of that name |
 | `camera` state, name, segment, mime, has_video, has_audio | `open` or `close` |
 | binary | version 1, kind 1 (WebM), u32 segment, u32 index, u64 UTC ns, big-endian; then the bytes |
 
@@ -80,8 +80,12 @@ file may begin before the moment, at a keyframe: `x-omnirecall-lead-s` tells by 
 | `token`, `answer`, `error` turn_id, epoch | as above |
 | `alert` | a standing question was answered |
 
+An epoch that is more than 10,000 ahead of every known one, and of UTC milliseconds, is refused. `playing`,
+`talk` and `camera` are the owner's alone. What is held is let go with the connection, and after 5 minutes.
+
 A page that lets {words} words wait is closed with code 1013, and may come back; at the end all are closed
-with 1001. {chunk:,} bytes is the largest binary message.
+with 1001. One whose session has ended, or whose token was made anew, is closed with 4401 within seconds.
+{chunk:,} bytes is the largest binary message.
 """
 
 

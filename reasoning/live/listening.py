@@ -38,7 +38,8 @@ class Listening:
         """Takes what was heard since the last turn of the loop."""
         for event in self._bus.receive():
             message = event.message
-            if isinstance(message, EventVoice):
+            # Without a session it is of a file that is indexed: nobody talks now.
+            if isinstance(message, EventVoice) and message.session:
                 at = Heard(message.source_id, message.session, message.pts_ns, message.t_ns)
                 self._tell(self._machine.voice(message.phase, at, self._now_ns()))
             elif isinstance(message, EventUtterance) and message.session:

@@ -25,7 +25,10 @@ MOST_SOURCES = 64
 S_NS = 1_000_000_000
 HELD_AFTER_NS = 3 * S_NS
 """For so long after push-to-talk was let go, what is recognised was said while it was held."""
-FOR_EVER_NS = 1 << 62
+MOST_HELD_NS = 300 * S_NS
+"""For so long push-to-talk counts as held where nobody says that it was let go: that may be lost."""
+EPOCHS_AHEAD = 10_000
+"""How far an epoch that is told may be ahead: one far ahead of all others could not be overtaken by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class TurnMachine:
         self, state: Literal["started", "ended"], epoch: int, text: str, now_ns: int
     ) -> list[EventTurn]:
         """An answer is spoken, or is not any more; of an earlier epoch it is about to be silent anyway."""
+        epoch = self._believed(epoch)
         if state == "started":
             self._own.started(text, now_ns)
             if epoch >= self._least:
@@ -153,7 +157,7 @@ class TurnMachine:
         What was said while it was held is recognised after it was let go.
         """
         self._held.pop(source_id, None)
-        self._held[source_id] = FOR_EVER_NS if state == "down" else now_ns + HELD_AFTER_NS
+        self._held[source_id] = now_ns + (MOST_HELD_NS if state == "down" else HELD_AFTER_NS)
         if len(self._held) > MOST_SOURCES:
             del self._held[next(iter(self._held))]
         if state == "down" and self.is_speaking:
@@ -162,7 +166,7 @@ class TurnMachine:
 
     def opened(self, epoch: int) -> None:
         """A turn of this epoch was opened by somebody."""
-        self.epoch = max(self.epoch, epoch)
+        self.epoch = max(self.epoch, self._believed(epoch))
 
     def tick(self, now_ns: int) -> list[EventTurn]:
         """Called again and again: what was not confirmed in time was nothing."""
@@ -218,6 +222,10 @@ class TurnMachine:
 
     def _begin_epoch(self) -> None:
         self.epoch = self._least = max(self.epoch + 1, self._utc_ms())
+
+    def _believed(self, epoch: int) -> int:
+        """An epoch that was told, or the latest that it can be."""
+        return min(epoch, max(self.epoch, self._utc_ms()) + EPOCHS_AHEAD)
 
     def _questions_are_answered(self, now_ns: int) -> None:
         """What is said next in their sources goes on with the dialogue, not with the question."""

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from stream.errors import Unauthorised
 from stream.gateway.access import Identity
 from stream.gateway.alerting import Alerting
+from stream.gateway.guard import Stands
 from stream.gateway.keys import Keys, gateway_dir
 from stream.gateway.moments import Moments
 from stream.gateway.names import ANYWHERE, in_url, lan_addresses, machine_names
@@ -113,3 +114,15 @@ def identity_of(request: Request | HTTPConnection) -> Identity:
     if identity is None:
         raise Unauthorised("nobody knows who is asking")
     return identity
+
+
+def stands_of(request: Request | HTTPConnection) -> Stands:
+    """Whether who is asking may still ask, for what stays open longer than a request.
+
+    Raises:
+        Unauthorised: If the guard was not passed.
+    """
+    stands: Stands | None = request.scope.get("state", {}).get("stands")
+    if stands is None:
+        raise Unauthorised("nobody knows who is asking")
+    return stands

@@ -24,6 +24,8 @@ Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Stands = Callable[[], bool]
+"""Whether what identified somebody still counts: a token is made anew, a session ends."""
 
 SUBPROTOCOL = "omnirecall.v1"
 TOKEN_PREFIX = "token."  # noqa: S105 - the mark before one, and no secret
@@ -133,7 +135,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        """Who is asking, put into the scope as `state.identity`.
+        """Who is asking, put into the scope as `state.identity`; `state.stands` tells if it still holds.
 
         Raises:
             Refusal: If it goes no further.
@@ -150,26 +152,31 @@ class Guard:
         if self.drains:
             raise Refusal(503, "RoleUnavailable", "the processes are ending", "try again in a moment", 5.0)
         identity: Identity | None = None
+        stands: Stands | None = None
         if row.needs != "nothing":
-            identity = self._identity(scope, headers, changes=method in _CHANGES, origin=origin)
+            identity, stands = self._identity(scope, headers, changes=method in _CHANGES, origin=origin)
             if not row.lets(identity):
                 raise Refusal(403, "Unauthorised", "only the owner may do that", "use the owner's token")
-        scope.setdefault("state", {}).update(identity=identity, address=address_of(scope))
+        scope.setdefault("state", {}).update(identity=identity, stands=stands, address=address_of(scope))
 
-    def _identity(self, scope: Scope, headers: _Headers, *, changes: bool, origin: str | None) -> Identity:
+    def _identity(
+        self, scope: Scope, headers: _Headers, *, changes: bool, origin: str | None
+    ) -> tuple[Identity, Stands]:
         token = _token(scope, headers)
         if token is not None:
-            return identity_of_token(
+            told = identity_of_token(
                 token, address_of(scope), keys=self._keys, patience=self._patience, metrics=self._metrics
             )
-        cookie = headers.cookie(COOKIE)
-        identity = self._sessions.identity_of(cookie) if cookie else None
+            stamp = self._keys.stamp(told)
+            return told, lambda: self._keys.stamp(told) == stamp
+        cookie = headers.cookie(COOKIE) or ""
+        identity = self._sessions.identity_of(cookie)
         if identity is None:
             raise _no_token()
         if origin is None and (changes or scope["type"] == "websocket"):
             # A browser tells where the page came from; what does not is none, and brings a token.
             raise Refusal(403, "Unauthorised", "a request by cookie has to tell its Origin")
-        return identity
+        return identity, lambda: self._sessions.identity_of(cookie) == identity
 
     async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
         """The whole body, read under its bound, as one event.

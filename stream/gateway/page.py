@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from stream.errors import OmniRecallError
 from stream.gateway.access import Identity
 
 MOST_WORDS = 1_024
@@ -19,6 +20,8 @@ MOST_BYTES = 4 << 20
 """Words and their bytes that may wait for a page."""
 TOO_SLOW = 1013
 GOING_AWAY = 1001
+SIGNED_OUT = 4401
+"""For a page whose session or token counts no more; it goes to the sign-in."""
 
 
 class Page:
@@ -28,15 +31,23 @@ class Page:
         identity: Whose page it is.
         dialogue: Name of the dialogue that its questions are of.
         send: Sends a text to the browser; waits while it takes none.
+        stands: Whether what identified it still counts.
     """
 
-    def __init__(self, identity: Identity, dialogue: str, send: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        dialogue: str,
+        send: Callable[[str], Awaitable[None]],
+        stands: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.identity = identity
         self.dialogue = dialogue
         self.sources: set[str] = set()
         self.epoch = 0
         self.lost_states = 0
         self._send = send
+        self._stands = stands
         # Texts, each with the epoch of the answer that it is a word of, if it is one.
         self._words: deque[tuple[str, int | None]] = deque()
         self._bytes = 0
@@ -48,6 +59,20 @@ class Page:
     def is_owner(self) -> bool:
         """Whether the owner is in front of it."""
         return self.identity == "owner"
+
+    @property
+    def is_signed_out(self) -> bool:
+        """Whether it was ended since nobody knows any more whose it is."""
+        return self.ends is not None and self.ends[0] == SIGNED_OUT
+
+    def check(self) -> None:
+        """Ends it where what identified it counts no more, or cannot be looked at."""
+        try:
+            stands = self._stands()
+        except (OmniRecallError, OSError):
+            stands = False
+        if not stands:
+            self.end(SIGNED_OUT, "signed out, or the token was made anew")
 
     def tell(self, told: Mapping[str, Any]) -> None:
         """Queues words; `advance` takes those of a turn out again that was cancelled meanwhile."""

@@ -27,6 +27,9 @@ from stream.process.metrics import Metrics
 from stream.wire.async_caller import AsyncCaller
 
 TOPICS = ("event.", "watch.alert")
+EPOCHS_AHEAD = 10_000
+"""How far the epoch of a page may be ahead: no page asks so often in between, and one far ahead of all others
+would have them answered no more."""
 STATE_S = 1.0
 MEMORY_S = 5.0
 """Seconds between two looks at the store itself: counting it takes longer."""
@@ -76,7 +79,7 @@ class Pages:
         """Begins to listen and to tell."""
         self._reasoning = self._processes.own_caller("reasoning")
         loop = asyncio.get_running_loop()
-        for work in (self._hear, self._tell_states, self._tell_seen):
+        for work in (self._hear, self._tell_states, self._tell_seen, self._check):
             self._tasks.append(loop.create_task(self._again(work)))
 
     async def close(self, reason: str) -> None:
@@ -116,6 +119,11 @@ class Pages:
         self._pages.discard(page)
         self._metrics.gauge("pages", len(self._pages))
         self._metrics.count("states_lost", page.lost_states)
+
+    @property
+    def latest_epoch(self) -> int:
+        """The latest that a page can have: epochs are UTC milliseconds, or go on from the newest one."""
+        return max(self.epoch, time.time_ns() // 1_000_000) + EPOCHS_AHEAD
 
     def heard_epoch(self, epoch: int) -> int:
         """Notes an epoch; the newest there is."""
@@ -237,6 +245,8 @@ class Pages:
             await self._known(told.source_id)
             self._turn(told)
         elif isinstance(told, EventVoice):
+            if not told.session:
+                return  # Of a file that is indexed: nobody talks now.
             form = {"type": "voice", "phase": told.phase, **self._where(told.source_id)}
             for page in self._pages:
                 page.tell(form)
@@ -293,6 +303,13 @@ class Pages:
                         self._memory = await self._processes.memory()
                 for page in list(self._pages):
                     page.tell_state(self.state_of(page))
+            await asyncio.sleep(STATE_S)
+
+    async def _check(self) -> None:
+        """Ends pages that nobody is signed in at any more; by itself: no other process can hold it up."""
+        while True:
+            for page in list(self._pages):
+                page.check()
             await asyncio.sleep(STATE_S)
 
     def state_of(self, page: Page) -> dict[str, Any]:

@@ -10,17 +10,19 @@ from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
+from stream.capture.addresses import source_id_of
 from stream.commands import options
 from stream.errors import ConfigError, Malformed, OmniRecallError, Unauthorised
 from stream.gateway.browser_media import GRACE_S, BrowserMedia, Chunk, browser_uri, read_chunk
 from stream.gateway.forms import error_form
-from stream.gateway.gateway import Gateway, identity_of
+from stream.gateway.gateway import Gateway, identity_of, stands_of
 from stream.gateway.guard import SUBPROTOCOL
 from stream.gateway.page import Page
 from stream.gateway.processes import Asked
 from stream.gateway.routes_ask import WORDS
 from stream.messages import Cue, new_id
 from stream.messages.turn import TurnCancel, TurnPlaying, TurnTalk
+from stream.wire.async_caller import AsyncCaller
 
 TEXT_BYTES = 64 << 10
 """Largest text message of a page."""
@@ -58,9 +60,13 @@ class LivePage:
         self._gateway = gateway
         self._socket = socket
         self._reasoning = gateway.processes.own_caller("reasoning")
-        self._page = Page(identity_of(socket), f"page {secrets.token_hex(8)}", socket.send_text)
+        self._page = Page(
+            identity_of(socket), f"page {secrets.token_hex(8)}", socket.send_text, stands_of(socket)
+        )
         self._asked: set[asyncio.Task[None]] = set()
         self._media: BrowserMedia | None = None
+        self._held: bytes | None = None
+        """The source for which push-to-talk was told as held; the camera may be another when it is let go."""
 
     async def run(self) -> None:
         """Serves it until either side ends."""
@@ -102,6 +108,8 @@ class LivePage:
         }
 
     async def _close(self) -> None:
+        # Not over its own socket: what that has not sent yet is dropped when it is closed.
+        await self._let_go(self._gateway.processes.caller("reasoning"))
         if self._media is not None:
             # The page may be back in a moment; that it waits holds up nothing else.
             self._gateway.pages.background(self._gateway.pages.cameras.release(self._media, GRACE_S))
@@ -114,7 +122,8 @@ class LivePage:
     async def _receive_all(self) -> None:
         while True:
             event = await self._socket.receive()
-            if event["type"] != "websocket.receive":
+            # One that takes nothing of what it is sent may still be open when it is signed out.
+            if event["type"] != "websocket.receive" or self._page.is_signed_out:
                 return
             try:
                 if event.get("bytes") is not None:
@@ -154,8 +163,9 @@ class LivePage:
         if len(self._asked) >= MOST_ASKED:
             raise ConfigError(f"{MOST_ASKED} questions are being answered", remedy="wait for one of them")
         pages = self._gateway.pages
-        # A page that does not know of a spoken turn yet would have its answer discarded by that.
-        epoch = max(_number(told, "epoch", pages.epoch + 1), self._page.epoch)
+        # A page that does not know of a spoken turn yet would have its answer discarded by that, or mixed
+        # with the answer to that.
+        epoch = max(self._epoch(told, pages.epoch + 1), self._page.epoch + 1)
         pages.heard_epoch(epoch)
         self._page.advance(epoch)
         turn_id = told.get("turn_id")
@@ -171,29 +181,55 @@ class LivePage:
         task.add_done_callback(self._asked.discard)
 
     async def _cancel(self, told: dict[str, Any]) -> None:
-        epoch = _number(told, "epoch", self._gateway.pages.epoch + 1)
+        epoch = self._epoch(told, self._gateway.pages.epoch + 1)
         self._gateway.pages.heard_epoch(epoch)
         self._page.advance(epoch)
         await self._reasoning.send(TurnCancel(turn_epoch=epoch, reason="the page withdrew it"))
 
     async def _playing(self, told: dict[str, Any]) -> None:
+        # What is told as spoken is taken for nobody's words: a viewer could silence the owner with it.
+        self._owner_only("what is spoken aloud")
         state = _text(told, "state", 16)
         if state not in ("started", "ended"):
             raise Malformed("playing is started or ended")
         playing = TurnPlaying(
-            turn_epoch=_number(told, "epoch", self._page.epoch),
+            turn_epoch=self._epoch(told, self._page.epoch),
             state="started" if state == "started" else "ended",
             text=_text(told, "text", WORDS, ""),
         )
         await self._reasoning.send(playing)
+
+    def _epoch(self, told: dict[str, Any], default: int) -> int:
+        """The epoch that a page told, which all others have to be able to overtake."""
+        value, latest = told.get("epoch", default), self._gateway.pages.latest_epoch
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise Malformed("epoch is a whole number")
+        if value > latest:
+            raise Malformed(f"an epoch is {latest} at most now", remedy="load the page anew")
+        return value
 
     async def _talk(self, told: dict[str, Any]) -> None:
         self._owner_only("push-to-talk")
         state = _text(told, "state", 8)
         if state not in ("down", "up"):
             raise Malformed("talk is down or up")
-        source_id = bytes.fromhex(self._media.source_id) if self._media else b""
-        await self._reasoning.send(TurnTalk(source_id=source_id, state="down" if state == "down" else "up"))
+        await self._let_go(self._reasoning)
+        if state == "down":
+            self._held = self._spoken_to(told)
+            await self._reasoning.send(TurnTalk(source_id=self._held, state="down"))
+
+    def _spoken_to(self, told: dict[str, Any]) -> bytes:
+        """The source that is held; all of them only for who names none and has none."""
+        if "name" in told:
+            return source_id_of(browser_uri(_text(told, "name", 40)))
+        return bytes.fromhex(self._media.source_id) if self._media else b""
+
+    async def _let_go(self, reasoning: AsyncCaller) -> None:
+        """Says that push-to-talk is let go, of the very source for which it was held."""
+        if self._held is None:
+            return
+        source_id, self._held = self._held, None
+        await reasoning.send(TurnTalk(source_id=source_id, state="up"))
 
     # Its camera and microphone.
 
@@ -241,13 +277,6 @@ def _text(told: dict[str, Any], name: str, most: int, default: str | None = None
     value = told.get(name, default)
     if not isinstance(value, str) or len(value) > most:
         raise Malformed(f"{name} is a text of at most {most} characters")
-    return value
-
-
-def _number(told: dict[str, Any], name: str, default: int) -> int:
-    value = told.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise Malformed(f"{name} is a whole number")
     return value
 
 

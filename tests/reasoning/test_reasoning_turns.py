@@ -130,6 +130,12 @@ def test_push_to_talk_stops_the_answer_and_whatever_is_said_is_asked(machine):
     assert phases(machine.utterance("the red one", HERE, S_NS, 30 * S_NS)) == ["ignored"]
 
 
+def test_push_to_talk_that_is_never_let_go_ends_after_minutes(machine):
+    machine.talk("down", b"mic", S_NS)
+    assert phases(machine.utterance("the red one", HERE, S_NS, 60 * S_NS)) == ["open"]
+    assert phases(machine.utterance("we need milk", HERE, S_NS, 700 * S_NS)) == ["ignored"]
+
+
 def test_without_a_name_nothing_is_answered_where_that_is_configured():
     machine = TurnMachine(TurnSettings(unaddressed=False, names=("computer",)), lambda: b"t")
     assert phases(machine.utterance("where did i put my keys", HERE, S_NS, 0)) == ["ignored"]
@@ -237,3 +243,13 @@ def test_its_turns_are_newer_than_a_page_that_began_to_count_after_it():
     machine.playing("started", 5007, "A cup is.", 11_000_000_000)
     told = machine.talk("down", b"s" * 16, 12_000_000_000)
     assert [(event.phase, event.turn_epoch) for event in told] == [("cancel", 5008)]
+
+
+def test_an_epoch_far_ahead_is_not_believed(machine):
+    machine.opened(2**53 - 1)
+    assert machine.epoch < 20_000
+    machine.playing("started", 2**53 - 1, ANSWER, 0)
+    assert machine.is_speaking
+    assert machine.epoch < 30_000
+    machine.playing("ended", 2**53 - 1, "", S_NS)
+    assert not machine.is_speaking

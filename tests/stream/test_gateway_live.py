@@ -11,9 +11,11 @@ import time
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from stream.capture.addresses import source_id_of
 from stream.errors import ConfigError, Malformed
 from stream.gateway.browser_media import HEAD, browser_uri, read_chunk
-from stream.gateway.page import GOING_AWAY, MOST_WORDS, TOO_SLOW, Page
+from stream.gateway.keys import new_token
+from stream.gateway.page import GOING_AWAY, MOST_WORDS, SIGNED_OUT, TOO_SLOW, Page
 from stream.gateway.pages import Pages
 from stream.gateway.settings import GatewaySettings
 from stream.messages.control import EventUtterance, EventVoice, SourceClose, SourceOpen
@@ -58,12 +60,43 @@ def test_an_answer_comes_word_by_word_and_then_whole(house):
     assert (opened.turn_epoch, opened.streams, len(opened.dialogue_id)) == (5, True, 16)
 
 
-def test_a_question_under_an_old_epoch_is_answered_under_the_newest(house):
+def test_a_question_under_an_old_epoch_is_answered_under_a_new_one(house):
     with house.live() as page:
         say(page, type="ask", question="Is it on?", epoch=9)
         assert until(page, "answer")["epoch"] == 9
         say(page, type="ask", question="Is it on?", epoch=2)
-        assert until(page, "answer")["epoch"] == 9
+        assert until(page, "answer")["epoch"] == 10
+
+
+def test_a_typed_question_that_crosses_a_spoken_turn_is_answered_by_itself(house):
+    with house.live() as page:
+        say(page, type="camera", state="open", name="phone")
+        until(page, "camera", state="open")
+        heard(house, spoken(epoch=7), page, "turn")
+        say(page, type="ask", question="Is it on?", epoch=7, turn_id="ab" * 16)
+        assert until(page, "answer", turn_id="ab" * 16)["epoch"] == 8
+
+
+@pytest.mark.parametrize("kind", ["ask", "cancel", "playing"])
+def test_an_epoch_that_nobody_can_overtake_is_refused(house, kind):
+    far = {"type": kind, "question": "Is it on?", "state": "started", "epoch": 2**53 - 1}
+    with house.live() as page, house.live() as other:
+        say(page, **far)
+        assert "an epoch is" in until(page, "error")["message"]
+        say(other, type="ask", question="Is it on?")
+        assert until(other, "answer")["epoch"] == 1
+        now_ms = time.time_ns() // 1_000_000
+        say(page, type="ask", question="Is it on?", epoch=now_ms)
+        assert until(page, "answer")["epoch"] == now_ms
+
+
+def test_a_viewer_cannot_say_that_what_users_say_is_spoken_by_the_page(house):
+    with house.live("viewer") as page:
+        say(page, type="playing", epoch=1, state="started", text="Where are my keys?")
+        assert until(page, "error")["error"] == "Unauthorised"
+        say(page, type="ask", question="Is it on?")
+        until(page, "answer")
+    assert not [one for one in house.fakes.got.queue if isinstance(one, TurnPlaying)]
 
 
 def test_epochs_go_on_rising_through_a_restart():
@@ -145,6 +178,32 @@ def test_what_is_spoken_reaches_reasoning(house):
         assert house.fakes.next(TurnTalk).state == "down"
 
 
+def talked(house, n):
+    """The next words about push-to-talk, as state and source."""
+    return [(one.state, one.source_id) for one in (house.fakes.next(TurnTalk) for _ in range(n))]
+
+
+def test_push_to_talk_is_let_go_of_the_source_for_which_it_was_held(house):
+    phone, desk = SOURCE_ID, source_id_of("browser:desk")
+    with house.live() as page:
+        # Held before the camera was opened: it is the source of that name, not every one.
+        say(page, type="talk", state="down", name="phone")
+        say(page, type="camera", state="open", name="desk")
+        until(page, "camera")
+        say(page, type="talk", state="up", name="desk")
+        assert talked(house, 2) == [("down", phone), ("up", phone)]
+        say(page, type="talk", state="up", name="desk")  # Let go once more: nothing is held.
+        say(page, type="talk", state="down")
+        assert talked(house, 1) == [("down", desk)]
+
+
+def test_a_page_that_goes_lets_push_to_talk_go(house):
+    with house.live() as page:
+        say(page, type="talk", state="down", name="phone")
+        assert talked(house, 1) == [("down", SOURCE_ID)]
+    assert talked(house, 1) == [("up", SOURCE_ID)]
+
+
 def heard(house, event, page, kind):
     """Publishes until it arrives: a subscription takes a moment to reach the bus."""
     ends = threading.Event()
@@ -175,6 +234,21 @@ def test_what_is_heard_is_told_to_all_pages(house):
         assert told["t0"] == "2023-11-14T22:13:20.000Z"
         voice = EventVoice(source_id=SOURCE_ID, session=1, phase="start", pts_ns=0, t_ns=None)
         assert heard(house, voice, page, "voice")["phase"] == "start"
+
+
+def test_a_voice_in_a_file_that_is_indexed_is_told_to_no_page():
+    async def run():
+        pages, taken = Pages(GatewaySettings(), None, Metrics("gateway")), []
+        page = Page("owner", "d", None)
+        page.tell = taken.append
+        pages.add(page)
+        for session in (0, 1):
+            await pages._relay(
+                EventVoice(source_id=SOURCE_ID, session=session, phase="start", pts_ns=0, t_ns=None)
+            )
+        assert len(taken) == 1
+
+    asyncio.run(run())
 
 
 def test_an_alert_is_told_with_its_evidence(house):
@@ -465,6 +539,36 @@ def test_words_of_an_earlier_epoch_are_taken_out_of_what_waits():
 
 
 # The end.
+
+
+def closed_with(page):
+    """The code with which a page is closed, in a time that is bounded."""
+    ends_s = time.monotonic() + WAIT_S
+    try:
+        while time.monotonic() < ends_s:
+            page.recv(timeout=WAIT_S)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code
+    raise AssertionError("it stays open")
+
+
+def test_a_page_ends_when_its_token_is_made_anew_and_others_stay(house):
+    with house.live("owner") as page, house.live("viewer") as viewer:
+        until(page, "state")
+        until(viewer, "state")
+        new_token(house.store_dir, "owner")
+        assert closed_with(page) == SIGNED_OUT
+        say(viewer, type="ask", question="Is it on?")
+        assert until(viewer, "answer")
+
+
+def test_a_page_whose_identity_cannot_be_looked_at_is_signed_out():
+    def stands():
+        raise ConfigError("others may read the token")
+
+    page = Page("owner", "d", None, stands)
+    page.check()
+    assert page.is_signed_out
 
 
 def test_at_the_end_an_answer_on_its_way_is_told_and_the_page_hears_why(house):

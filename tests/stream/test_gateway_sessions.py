@@ -5,14 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import stat
+from dataclasses import replace
 
 import httpx2
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from stream.errors import ConfigError
 from stream.gateway.keys import Keys, new_token, token_of
+from stream.gateway.page import SIGNED_OUT
 from stream.gateway.service import bound, check_reach
 from stream.gateway.sessions import Pairing, Patience, Sessions
 from stream.gateway.settings import GatewaySettings
@@ -83,6 +85,29 @@ def test_the_socket_takes_the_cookie_with_our_origin_alone(house, browser):
     for origin in (None, "http://evil.example", f"http://localhost:{house.port + 1}"):
         with pytest.raises(InvalidStatus), connect(uri, additional_headers=told, origin=origin):
             pass
+
+
+def all_told(socket):
+    """What comes within a bound: a state each second."""
+    return [socket.recv(timeout=WAIT_S) for _ in range(30)]
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_the_socket_ends_with_its_session(house, browser, is_expired):
+    browser.post("/api/v1/session", json={"token": house.token("owner")})
+    told = {"cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
+    uri = f"ws://localhost:{house.port}/api/v1/live"
+    with connect(uri, additional_headers=told, origin=f"http://localhost:{house.port}") as socket:
+        socket.recv(timeout=WAIT_S)
+        if is_expired:
+            kept = house.service._gateway.sessions._sessions
+            newest = next(reversed(kept))
+            kept[newest] = replace(kept[newest], ends_s=0.0)
+        else:
+            browser.delete("/api/v1/session")
+        with pytest.raises(ConnectionClosed) as closed:
+            all_told(socket)
+    assert closed.value.rcvd.code == SIGNED_OUT
 
 
 def test_a_pairing_code_logs_in_once(house, browser):

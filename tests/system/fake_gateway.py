@@ -7,6 +7,7 @@ import asyncio
 import json
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ class FakeGateway:
         sources: What the state tells of sources.
         window: Chunks that the page may be ahead; 0 grants none.
         refusals: How often a camera is refused before it is opened.
+        identity: Whose page it is.
+        turns_away: Why every page is turned away, if it is.
+        attempts_s: When pages connected.
     """
 
     picture: Path
@@ -61,6 +65,9 @@ class FakeGateway:
     sources: list[dict[str, Any]] = field(default_factory=list)
     window: int = 8
     refusals: int = 0
+    turns_away: str = ""
+    identity: str = "owner"
+    attempts_s: list[float] = field(default_factory=list)
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -89,9 +96,9 @@ class FakeGateway:
         """Send a message to every page."""
         asyncio.run_coroutine_threadsafe(self._say(message), self._loop).result(10)
 
-    def drop(self) -> None:
+    def drop(self, code: int = 1012) -> None:
         """Cut every connection."""
-        asyncio.run_coroutine_threadsafe(self._drop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._drop(code), self._loop).result(10)
 
     def state(self, **more: Any) -> None:
         """Tell the state, as the gateway does each second."""
@@ -115,9 +122,9 @@ class FakeGateway:
         for socket in list(self._sockets):
             await socket.send_json(message)
 
-    async def _drop(self) -> None:
+    async def _drop(self, code: int) -> None:
         for socket in list(self._sockets):
-            await socket.close(1012)
+            await socket.close(code)
 
     def _app(self) -> FastAPI:
         app = FastAPI()
@@ -153,7 +160,7 @@ class FakeGateway:
         if request.cookies.get("session") != "yes":
             return JSONResponse({"error": "Unauthorised", "message": "sign in first", "remedy": ""}, 401)
         if path == "session":
-            return JSONResponse({"identity": "owner"})
+            return JSONResponse({"identity": self.identity})
         if path == "pairing":
             return JSONResponse({"url": f"{self.url}#pair={CODE}", "qr_svg": QR, "expires_s": 300})
         if path == "sources/pause":
@@ -166,6 +173,10 @@ class FakeGateway:
             await socket.close(4401)
             return
         await socket.accept("omnirecall.v1")
+        self.attempts_s.append(time.monotonic())
+        if self.turns_away:
+            await socket.close(1013, self.turns_away)
+            return
         await socket.send_json(
             {"type": "hello", "identity": "owner", "epoch": 0, "dialogue_id": "d1", "settings": {}}
         )

@@ -19,6 +19,11 @@ export function onSignedOut(act) {
   whenSignedOut = act;
 }
 
+/** The gateway no longer knows this browser. */
+export function signedOut() {
+  whenSignedOut();
+}
+
 async function call(method, path, body) {
   let answer;
   try {

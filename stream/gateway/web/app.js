@@ -31,9 +31,9 @@ class App {
     this.isServerPaused = false;
     this.ownState = undefined;
     this.epochs = new Epochs();
-    const playing = (epoch, state, text) => this.socket.say({ type: "playing", epoch, state, text });
+    const playing = (epoch, state, text) => this.playing(epoch, state, text);
     this.voice = new Voice(window.speechSynthesis, playing, () => this.conversation.voiceChanged());
-    this.socket = new LiveSocket({ message: (told) => this.hear(told), state: (state) => this.connection(state) });
+    this.socket = new LiveSocket({ message: (told) => this.hear(told), state: (state, why) => this.connection(state, why) });
     this.camera = new Camera(this.socket, { changed: () => this.live.changed(), failed: (words) => this.live.failed(words) });
     this.camera.name = ownName();
     const isOwner = () => this.identity === "owner";
@@ -52,6 +52,11 @@ class App {
     this.live.changed();
     this.transcript.show();
     this.conversation.show();
+  }
+
+  /** What is read aloud here; the server believes only the owner that words are not a user's. */
+  playing(epoch, state, text) {
+    if (this.identity === "owner") this.socket.say({ type: "playing", epoch, state, text });
   }
 
   /** What this page shows may be of what was forgotten; memory is asked anew for what is left. */
@@ -101,9 +106,9 @@ class App {
     title.focus({ preventScroll: true });
   }
 
-  connection(state) {
+  connection(state, why) {
     byId("connection").dataset.state = state;
-    setText(byId("connection").querySelector(".words"), WORDS[state]);
+    setText(byId("connection").querySelector(".words"), why ? `Not connected: ${why}; trying again` : WORDS[state]);
     if (state !== "closed") return;
     this.conversation.disconnected();
     this.camera.disconnected();

@@ -72,9 +72,9 @@ export class Conversation {
     else if (phase === "resume") this.voice.resume();
     else if (phase === "cancel" || phase === "open") {
       this.epochs.learn(epoch);
-      this._overtake(this.epochs.newest);
+      this._overtake(this.epochs.newest, true);
       if (phase === "open" && text && !this.turns.has(epoch)) this._begin(epoch, turnId, text, "spoken");
-    } else if (phase === "cancelled") this._withdrawn(epoch);
+    } else if (phase === "cancelled") this._withdrawn(this._asked(epoch, turnId));
     else if (phase === "ignored" && reason) setText(byId("voice-state"), "not for me");
   }
 
@@ -108,10 +108,10 @@ export class Conversation {
   }
 
   /** An error of the gateway: told under the question it belongs to, if there is one. False if there is none. */
-  failed({ epoch, message, remedy }) {
-    const turn = this.turns.get(epoch);
+  failed({ epoch, turn_id: turnId, message, remedy }) {
+    const turn = this._asked(epoch, turnId);
     if (!turn || turn.isOver) return false;
-    this._fail(epoch, [message, remedy].filter(Boolean).join(" "));
+    this._fail(turn.epoch, [message, remedy].filter(Boolean).join(" "));
     return true;
   }
 
@@ -122,15 +122,23 @@ export class Conversation {
   }
 
   /** A turn by its epoch; one that the server answers under a later epoch than it was asked, by its id. */
+  _asked(epoch, turnId) {
+    return this.turns.get(epoch) ?? [...this.turns.values()].find((turn) => turnId && turn.turnId === turnId);
+  }
+
+  /** As `_asked`, for words that came: the turn is of their epoch now, later than one that it crossed. */
   _turnOf(epoch, turnId) {
-    const known = this.turns.get(epoch);
-    if (known || !turnId) return known;
-    const moved = [...this.turns.values()].find((turn) => turn.turnId === turnId && !turn.isOver);
-    if (!moved) return undefined;
-    this.turns.delete(moved.epoch);
-    moved.epoch = epoch;
-    this.turns.set(epoch, moved);
-    return moved;
+    const turn = this._asked(epoch, turnId);
+    if (!turn || turn.epoch === epoch) return turn;
+    if (turn.isOver && !turn.crossed) return undefined;
+    if (turn.crossed) turn.crossed.replaceWith(turn.said);
+    turn.crossed = null;
+    turn.isOver = false;
+    this.turns.delete(turn.epoch);
+    turn.epoch = epoch;
+    this.turns.set(epoch, turn);
+    this._overtake(epoch);
+    return turn;
   }
 
   _askTyped() {
@@ -148,7 +156,7 @@ export class Conversation {
     const asked = question ? el("p", { class: "asked" }, el("span", { class: "unseen" }, "You asked: "), question, how ? el("span", { class: "hint" }, how) : null) : "";
     this.place.append(asked, box);
     while (this.place.children.length > KEPT) this.place.children[1].remove();
-    const turn = { epoch, turnId, said, box, hasWords: false, isOver: false, sentences: new Sentences() };
+    const turn = { epoch, turnId, said, box, hasWords: false, isOver: false, crossed: null, sentences: new Sentences() };
     this.turns.set(epoch, turn);
     if (this.turns.size > KEPT) this.turns.delete(this.turns.keys().next().value);
     this.following.toEnd();
@@ -156,20 +164,26 @@ export class Conversation {
     return turn;
   }
 
-  /** Turns below this epoch are over: their words stay as far as they came, and say so. */
-  _overtake(epoch) {
+  /**
+   * Turns below this epoch are over: their words stay as far as they came, and say so. One that `mayGoOn` may
+   * have been asked when the server had overtaken it already: it is answered under a later epoch.
+   */
+  _overtake(epoch, mayGoOn = false) {
     this.voice.silence();
-    for (const turn of this.turns.values()) if (turn.epoch < epoch) this._withdrawn(turn.epoch);
+    for (const turn of this.turns.values()) if (turn.epoch < epoch) this._withdrawn(turn, mayGoOn);
     this._stopShown();
   }
 
   /** The server withdrew just this turn. */
-  _withdrawn(epoch) {
-    const turn = this.turns.get(epoch);
-    if (!turn || turn.isOver) return;
+  _withdrawn(turn, mayGoOn = false) {
+    if (!turn) return;
+    if (!mayGoOn) turn.crossed = null;
+    if (turn.isOver) return;
     turn.isOver = true;
+    const hint = el("p", { class: "hint" }, "Stopped.");
+    if (!turn.hasWords && mayGoOn) turn.crossed = hint;
     if (!turn.hasWords) turn.said.remove();
-    turn.box.append(el("p", { class: "hint" }, "Stopped."));
+    turn.box.append(hint);
     this._stopShown();
   }
 

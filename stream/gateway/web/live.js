@@ -155,9 +155,11 @@ export class Live {
     if (isDown) {
       this.voice.silence();
       if (!this.camera.hasAudio) await this.camera.set({ audio: true });
-      if (!this.camera.hasAudio) return;
+      // It may have been let go while the browser asked whether it may listen.
+      if (!this.isHeld || !this.camera.hasAudio) return;
     }
-    this.socket.say({ type: "talk", state: isDown ? "down" : "up" });
+    // By name: the camera's source is opened with its first chunk, later than this.
+    this.socket.say({ type: "talk", state: isDown ? "down" : "up", name: this.camera.name });
   }
 
   async _now() {

@@ -1,11 +1,16 @@
 // The live socket, which comes back by itself: 0.5 s after the first loss, at most 30 s apart.
 
+import { get, signedOut } from "./api.js";
+
 const PROTOCOL = "omnirecall.v1";
 const FIRST_MS = 500;
 const MOST_MS = 30_000;
+const LOST = 1006;
+const TRY_LATER = 1013;
+const SIGNED_OUT = 4401;
 
 export class LiveSocket {
-  /** @param {{message: (told: object) => void, state: (state: "open" | "connecting" | "closed") => void}} hears */
+  /** @param {{message: (told: object) => void, state: (state: "open" | "connecting" | "closed", why: string) => void}} hears */
   constructor(hears) {
     this.hears = hears;
     this.socket = null;
@@ -56,26 +61,43 @@ export class LiveSocket {
   _connect() {
     if (!this.isWanted || (this.socket && this.socket.readyState <= WebSocket.OPEN)) return;
     clearTimeout(this.timer);
-    this.hears.state("connecting");
+    this.hears.state("connecting", "");
     const address = new URL("/api/v1/live", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address, PROTOCOL);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
-    socket.onopen = () => {
-      this.delayMs = FIRST_MS;
-      this.hears.state("open");
-    };
+    let isGreeted = false;
     socket.onmessage = (event) => {
-      if (typeof event.data === "string") this.hears.message(JSON.parse(event.data));
+      if (typeof event.data !== "string") return;
+      const told = JSON.parse(event.data);
+      // One that is turned away is opened, too, and closed at once: only who is greeted is there.
+      if (told.type === "hello") {
+        isGreeted = true;
+        this.delayMs = FIRST_MS;
+        this.hears.state("open", "");
+      }
+      this.hears.message(told);
     };
-    socket.onclose = () => {
+    socket.onclose = ({ code, reason }) => {
       if (this.socket !== socket) return;
       this.socket = null;
-      this.hears.state("closed");
+      this.hears.state("closed", code === TRY_LATER ? reason : "");
       if (!this.isWanted) return;
+      if (code === SIGNED_OUT) {
+        this._signedOut();
+        return;
+      }
+      // A refused connection does not tell why; whether this browser is still known is asked.
+      if (code === LOST && !isGreeted) get("/session").catch(({ status }) => status === 401 && this._signedOut());
       this.timer = setTimeout(() => this._connect(), this.delayMs * (0.75 + Math.random() / 2));
       this.delayMs = Math.min(MOST_MS, this.delayMs * 2);
     };
+  }
+
+  /** Nobody is signed in here any more: to come back is of no use. */
+  _signedOut() {
+    this.close();
+    signedOut();
   }
 }
