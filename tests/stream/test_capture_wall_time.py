@@ -136,6 +136,7 @@ def stage(tmp_path, own_runtime_folder):
             played.service._publisher.close()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("slept_s", "set_s", "why"),
     [(3600, 0, "the machine slept"), (0, 500, "the clock was set"), (0, -500, "the clock was set")],
@@ -168,6 +169,7 @@ def test_a_session_whose_times_are_wrong_ends_with_a_gap_and_another_begins(stag
     assert set(later) == {second.session}, "nothing of the old session comes after its end"
 
 
+@pytest.mark.system
 def test_who_paused_a_source_does_not_find_it_open_when_the_machine_wakes(stage):
     chunks = recorded(2.0)
     stage.push_all(0, chunks)
@@ -184,6 +186,7 @@ def test_who_paused_a_source_does_not_find_it_open_when_the_machine_wakes(stage)
     assert stage.service._input.push(MediaPush(uri=URI, segment=1, index=0, t_ns=0), chunks[0]).paused
 
 
+@pytest.mark.system
 def test_a_session_goes_on_while_its_times_hold(stage):
     stage.push_all(0, recorded(2.0))
     stage.until(lambda: stage.frames and stage.state("reading"))

@@ -226,8 +226,10 @@ def test_pause_closes_the_devices_and_resume_opens_them(browser, gateway):
     until(lambda: gateway.chunks, "it sends")
     page.click("#pause")
     until_page(page, "window.tracks.every(track => track.readyState === 'ended')")
+    page.wait_for_selector("#paused-banner")  # Once the server has answered.
     gateway.state()
-    assert page.is_visible("#paused-banner")
+    page.wait_for_timeout(100)
+    assert page.is_visible("#paused-banner"), "a state that was on its way does not undo it"
     assert ("sources/pause", {"uri": "all", "paused": True}) in gateway.posted
     page.wait_for_timeout(300)
     before = len(gateway.chunks)
