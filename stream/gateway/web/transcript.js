@@ -29,7 +29,7 @@ export class Transcript {
 
   /** What is remembered of the last minutes, for a page that was opened later. */
   async recall() {
-    const { items } = await get("/now", { seconds: 900 });
+    const { items = [] } = await get("/now", { seconds: 900 });
     // What has come meanwhile is newer, and stands below.
     const newer = [...this.list.children];
     this.list.replaceChildren();
