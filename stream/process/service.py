@@ -201,10 +201,10 @@ class Service:
         """Asks another role; one of the callbacks is called later in the loop."""
         now_ns = self.clock.monotonic_ns()
         peer = self.connect(endpoint)
+        self.hop(trace_id, f"send {message.TOPIC}")
         peer.ask(
             message, answered, failed, now_ns=now_ns, timeout_s=timeout_s, parts=parts, trace_id=trace_id
         )
-        self.hop(trace_id, f"send {message.TOPIC}")
 
     def send_to(
         self,
@@ -265,8 +265,8 @@ class Service:
 
     def publish(self, event: Message, trace_id: bytes = b"") -> None:
         """Tells an event to whoever listens."""
-        self._publisher.publish(event, trace_id)
         self.hop(trace_id, f"send {event.TOPIC}")
+        self._publisher.publish(event, trace_id)
 
     def hop(self, trace_id: bytes, hop: str) -> None:
         """Records a hop of a trace; free when tracing is off."""
@@ -406,8 +406,9 @@ class Service:
             self._outbox.resend()
             self.metrics.count("resent")
         for batch in self._outbox.due():
-            self._peers["memory"].send(batch.message, batch.parts, trace_id=batch.trace_id)
+            # Before it is sent: whoever gets it may run first.
             self.hop(batch.trace_id, "send commit.put")
+            self._peers["memory"].send(batch.message, batch.parts, trace_id=batch.trace_id)
 
     def _clean_spool(self, outbox: Outbox, now_ns: int) -> None:
         """What memory has does not lie in the spool for long: the owner may want it forgotten."""
