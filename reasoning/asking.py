@@ -117,8 +117,6 @@ class Asking:
 
     def recall(self, cue: Cue, k: int) -> list[EvidenceItem]:
         """At most `k` items for a cue, none said by who is left out; raises as memory does."""
-        if cue.t0_ns is not None and cue.t0_ns == cue.t1_ns:
-            return []  # A session that was at another time: nothing can lie in it.
         left_out = frozenset(self.question.without)
         items = self.asked(lambda: self.memory.recall(cue, k))
         return [item for item in items if not left_out or left_out.isdisjoint(all_stems(item.speaker))]
@@ -184,10 +182,17 @@ class Asking:
         return tuple(kind for kind in TELLING_KINDS if kind in kinds) or TELLING_KINDS
 
     def fitting_sources(self) -> list[SourceStatus]:
-        """The newest sources that the gates allow."""
-        wanted = self.gates.sources
+        """The newest sources that the gates allow, sessions of live ones by the wanted time as well."""
+        cue = self.question.cue("", self.gates)
+        wanted = cue.sources
         fitting = [s for s in self.memory.sources() if not wanted or _is_named(s, wanted)]
-        return fitting[-MAX_SOURCES:]
+        return [source for source in fitting if _may_be_then(source, cue)][-MAX_SOURCES:]
+
+    def reach(self) -> Coverage:
+        """How far memory reaches; asked for by itself where no source fitted, so that nothing was asked."""
+        if "recalls" not in self.timings_ms:
+            self.recall(self.question.cue("", self.gates), 1)
+        return self.coverage
 
 
 def _standing_at(items: list[EvidenceItem], at_ns: int | None) -> list[EvidenceItem]:
@@ -224,6 +229,15 @@ def within(cue: Cue, source: SourceStatus, start_ns: int | None, end_ns: int | N
     if cue.t1_ns is not None:
         t1_ns = min(t1_ns, cue.t1_ns)
     return msgspec.structs.replace(cue, sources=sources, t0_ns=t0_ns, t1_ns=max(t0_ns, t1_ns))
+
+
+def _may_be_then(source: SourceStatus, cue: Cue) -> bool:
+    """Whether a source may have something of the time that a cue wants: of a file only memory knows."""
+    begun_ns = source.session
+    if not begun_ns:
+        return True
+    is_before_end = cue.t1_ns is None or begun_ns < cue.t1_ns
+    return is_before_end and (cue.t0_ns is None or begun_ns + length_ns(source) >= cue.t0_ns)
 
 
 def length_ns(source: SourceStatus) -> int:

@@ -147,7 +147,7 @@ class Columns:
         ]
 
     def of_kinds(self, kinds: Collection[str]) -> Ids:
-        """The numbers of the rows of some kinds, in order."""
+        """The numbers of the rows of some kinds, (N,) int64 in order."""
         wanted = [at for at, kind in enumerate(self.kinds) if kind in kinds]
         numbers: Ids = self.n[np.isin(self.kind, np.array(wanted, np.int32))]
         return numbers

@@ -143,7 +143,7 @@ class IndexShelf:
             return np.full(len(ids), -1, np.int64) if owners is None else owners.numbers_of(ids)
 
     def ids_of(self, encoder_id: str, numbers: Ids) -> Ids:
-        """The keys of observations by an encoder, in no order; those that have gone are not among them."""
+        """The keys, (K,) int64 in no order, of observations by their row numbers; none that have gone."""
         with self._lock:
             owners = self._owners.get(encoder_id)
             return numbers[:0] if owners is None else owners.keys_of(np.sort(numbers))[1]
@@ -325,12 +325,12 @@ class IndexShelf:
                 state = (len(index), self._changes.get(encoder_id, 0))
                 if self._is_saved(encoder_id, index, every=every):
                     continue
-                body, ids = index.dump(), np.sort(index.ids())
-                numbers = self._owners[encoder_id].numbers_of(ids)
+                body, ids = index.dump(), np.sort(index.ids()) if isinstance(index, IvfIndex) else None
+                numbers = None if ids is None else self._owners[encoder_id].numbers_of(ids)
                 told = manifest_of(index, self._measured.get(encoder_id, {}))
             # Slow disks must not hold up searches: the lock is not held while writing.
             write_view(self.folder, _stem(encoder_id), "faiss", body, told)
-            if isinstance(index, IvfIndex):
+            if ids is not None and numbers is not None:
                 write_owners(self.folder, _stem(encoder_id), ids, numbers)
             self._saved[encoder_id] = state
             saved.append(encoder_id)

@@ -30,6 +30,7 @@ from memory.keys.keyers import (
     newest_digest,
 )
 from memory.keys.speaks import Speaks, Through
+from memory.keys.turns import BUILDING_NS
 from memory.log.reader import LogReader
 from memory.log.store import LogStore
 from memory.settings import MemorySettings
@@ -81,8 +82,6 @@ class Told:
     failures: list[str] = field(default_factory=list)
 
 
-BUILDING_NS = 1_000_000_000
-"""How often a child that makes a view is looked at."""
 NOTED_ROWS = 4_096
 """Rows and digests looked at since it was noted last that nothing lacks a key, before it is noted again."""
 
@@ -498,7 +497,6 @@ class KeyMaker:
     def _saved(self, is_building: bool) -> None:
         self._busy = False
         if is_building:
-            # One view after the other: what was made is taken, and the next begun, at once.
             self._save_ns = min(self._save_ns, self._now_ns + BUILDING_NS)
 
     def _saved_last(self, _: None) -> None:

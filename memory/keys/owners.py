@@ -65,7 +65,7 @@ class Owners:
         return found
 
     def drawn(self) -> Ids:
-        """The row numbers of `DRAWN` keys, or fewer; the same as long as all keys are the same."""
+        """The row numbers of at most `DRAWN` keys, (K,) int64; the same as long as all keys are the same."""
         every = self._base.numbers
         places = np.random.default_rng(len(every)).integers(0, len(every), DRAWN if len(every) else 0)
         return every[np.unique(places)]

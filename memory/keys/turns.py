@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+BUILDING_NS = 1_000_000_000
+"""How often a child that makes a view is looked at: what it made is taken, and the next begun."""
 FIRST_PAUSE_S = 120.0
 """After one failure; twice that after the next."""
 LONGEST_PAUSE_S = 86_400.0

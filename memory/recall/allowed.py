@@ -64,7 +64,7 @@ class Passing:
 
 
 def numbers_in(db: sqlite3.Connection, shelf: IndexShelf, gates: Gates) -> Ids:
-    """The numbers of all rows that pass; of those of some kinds alone, also some that are there no more."""
+    """The numbers of all rows that pass, (N,) int64; of kinds alone, also some that are there no more."""
     known = shelf.columns.known(db) if gates.only_kinds else None
     if known is not None:
         # No index is of kinds alone: all rows would be read.

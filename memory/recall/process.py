@@ -14,6 +14,7 @@ from typing import ClassVar, cast
 from memory.keys import speaks
 from memory.keys.encoder import EncoderLink
 from memory.keys.index import IndexShelf
+from memory.keys.turns import BUILDING_NS
 from memory.likeness import alike
 from memory.log.database import RECALL_CACHE_KIB
 from memory.log.reader import LogReader
@@ -34,8 +35,6 @@ from stream.process.surroundings import Surroundings
 
 FOLLOW_NS = 250_000_000
 """How often the log is looked at: what came since, a question would add by itself, while its asker waits."""
-BUILDING_NS = 1_000_000_000
-"""How often a child that makes a view is looked at."""
 AGAIN_NS = 2_000_000_000
 """How long the upkeep of the indexes waits after it failed."""
 BLOCK_BYTES, SPARE_BYTES = 8 << 20, 32 << 20
@@ -248,5 +247,4 @@ class RecallService(Service):
         with self._reader.snapshot() as db:
             self._shelf.tend(db)
         if was_building or self._shelf.is_building:
-            # One view after the other: what was made is taken, and the next begun, at once.
             self._tend_ns = self.clock.monotonic_ns() + BUILDING_NS

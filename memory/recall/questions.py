@@ -30,7 +30,7 @@ from stream.wire.parts import OutPart
 TAKEOVERS = 3
 """How often a question is encoded anew because another encoder took over meanwhile; it seldom does once."""
 
-WAIT_S = 0.02
+WAIT_S = 0.05
 """Between two looks whether an index is read."""
 
 WHOLE_UNITS = ("digest", "dialogue")

@@ -19,7 +19,7 @@ from typing import Literal
 from reasoning.live.own_voice import OwnVoice
 from reasoning.live.wanted import Around, Wanted, wants_answer
 from reasoning.settings import TurnSettings
-from stream.messages.turn import EventTurn
+from stream.messages.turn import EventTurn, latest_epoch
 
 MOST_SOURCES = 64
 S_NS = 1_000_000_000
@@ -27,8 +27,6 @@ HELD_AFTER_NS = 3 * S_NS
 """For so long after push-to-talk was let go, what is recognised was said while it was held."""
 MOST_HELD_NS = 300 * S_NS
 """For so long push-to-talk counts as held where nobody says that it was let go: that may be lost."""
-EPOCHS_AHEAD = 10_000
-"""How far an epoch that is told may be ahead: one far ahead of all others could not be overtaken by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +223,7 @@ class TurnMachine:
 
     def _believed(self, epoch: int) -> int:
         """An epoch that was told, or the latest that it can be."""
-        return min(epoch, max(self.epoch, self._utc_ms()) + EPOCHS_AHEAD)
+        return min(epoch, latest_epoch(self.epoch, self._utc_ms()))
 
     def _questions_are_answered(self, now_ns: int) -> None:
         """What is said next in their sources goes on with the dialogue, not with the question."""

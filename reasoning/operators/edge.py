@@ -37,7 +37,7 @@ def answer_edge(asking: Asking, order: Edge) -> Answer:
                 told.append(pick(items, key=lambda item: item.pts0_ns))
                 break
     if not told:
-        return not_seen(asking.coverage)
+        return not_seen(asking.reach())
     chosen = sorted(told, key=time_key)[: asking.settings.listed]
     return tell(question, [bare(i) for i in chosen], "answered", asking.coverage, asking.settings)
 

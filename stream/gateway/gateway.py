@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -110,19 +111,18 @@ def identity_of(request: Request | HTTPConnection) -> Identity:
     Raises:
         Unauthorised: If the guard was not passed.
     """
-    identity: Identity | None = request.scope.get("state", {}).get("identity")
-    if identity is None:
-        raise Unauthorised("nobody knows who is asking")
+    identity: Identity = _found_by_guard(request, "identity")
     return identity
 
 
 def stands_of(request: Request | HTTPConnection) -> Stands:
-    """Whether who is asking may still ask, for what stays open longer than a request.
-
-    Raises:
-        Unauthorised: If the guard was not passed.
-    """
-    stands: Stands | None = request.scope.get("state", {}).get("stands")
-    if stands is None:
-        raise Unauthorised("nobody knows who is asking")
+    """Whether who is asking may still ask, for what stays open longer than a request; raises as above."""
+    stands: Stands = _found_by_guard(request, "stands")
     return stands
+
+
+def _found_by_guard(request: Request | HTTPConnection, name: str) -> Any:
+    found = request.scope.get("state", {}).get(name)
+    if found is None:
+        raise Unauthorised("nobody knows who is asking")
+    return found

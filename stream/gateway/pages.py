@@ -20,16 +20,13 @@ from stream.messages import Observation
 from stream.messages.control import EventUtterance, EventVoice, SourceState, StatusMemory, StatusRoles
 from stream.messages.envelope import Message
 from stream.messages.observation import MemoryCommits, MemoryFeed
-from stream.messages.turn import EventTurn, TurnCancel, TurnFinal, TurnToken
+from stream.messages.turn import EventTurn, TurnCancel, TurnFinal, TurnToken, latest_epoch
 from stream.messages.watch import WatchAlert
 from stream.process.log import Log
 from stream.process.metrics import Metrics
 from stream.wire.async_caller import AsyncCaller
 
 TOPICS = ("event.", "watch.alert")
-EPOCHS_AHEAD = 10_000
-"""How far the epoch of a page may be ahead: no page asks so often in between, and one far ahead of all others
-would have them answered no more."""
 STATE_S = 1.0
 MEMORY_S = 5.0
 """Seconds between two looks at the store itself: counting it takes longer."""
@@ -122,8 +119,8 @@ class Pages:
 
     @property
     def latest_epoch(self) -> int:
-        """The latest that a page can have: epochs are UTC milliseconds, or go on from the newest one."""
-        return max(self.epoch, time.time_ns() // 1_000_000) + EPOCHS_AHEAD
+        """The latest that a page can have."""
+        return latest_epoch(self.epoch, time.time_ns() // 1_000_000)
 
     def heard_epoch(self, epoch: int) -> int:
         """Notes an epoch; the newest there is."""

@@ -8,6 +8,15 @@ from stream.messages.answer import Answer
 from stream.messages.cue import Cue
 from stream.messages.envelope import Message, topic
 
+EPOCHS_AHEAD = 10_000
+"""How far an epoch may be ahead: nobody asks so often in between, and one that is far ahead of all others
+could not be overtaken by them."""
+
+
+def latest_epoch(known: int, utc_ms: int) -> int:
+    """The latest that anybody can have: epochs are UTC milliseconds, or go on from the newest known."""
+    return max(known, utc_ms) + EPOCHS_AHEAD
+
 
 @topic("turn.open")
 class TurnOpen(Message, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memory.keys import index as index_module
 from memory.keys.index import IndexShelf
+from memory.keys.keyers import TextKeyer, add_keys
 from memory.recall import allowed, candidates
 from memory.recall.allowed import numbers_in
 from memory.recall.candidates import QuestionKey
@@ -14,6 +14,7 @@ from memory.recall.gates import gates_of, wanted_range
 from stream.messages import Cue
 from tests.memory.conftest import ENCODER, NOON_NS
 from tests.memory.test_memory_columns import made_by_child
+from tests.memory.test_memory_keys import ended
 
 S = 1_000_000_000
 
@@ -102,11 +103,8 @@ def test_a_wide_gate_finds_what_a_list_of_all_that_pass_would(
     store, reader, filmed, tmp_path, monkeypatch, kind
 ):
     monkeypatch.setattr(candidates, "WIDE_FROM", 10)
-    monkeypatch.setattr(index_module, "MOST_FLAT", 10**6 if kind == "flat" else 100)
     shelf = IndexShelf(tmp_path / "store" / "views", most_flat=10**6 if kind == "flat" else 100)
     if kind == "lists":
-        from tests.memory.test_memory_keys import ended
-
         with reader.snapshot() as db:
             shelf.ready(db, ENCODER)
             shelf.tend(db)
@@ -140,8 +138,6 @@ def test_where_the_nearest_do_not_pass_more_are_asked_for(store, reader, take, t
     film = take()
     store.commit([film.put(*(film.said(n, n + 1, f"word {n}") for n in range(200)))])
     store.commit([film.put(*(film.seen("seen_text", n, n + 1, f"sign {n}", ordinal=n) for n in range(200)))])
-    from memory.keys.keyers import TextKeyer, add_keys
-
     with store.views() as db:
         drafts = TextKeyer().pending(db, ENCODER, 0, 10**6)
         rows = np.random.default_rng(1).standard_normal((len(drafts), 16)).astype(np.float32)
@@ -179,8 +175,6 @@ def test_words_of_a_rare_kind_are_found_without_asking_the_store_for_all(store, 
     shelf = IndexShelf(tmp_path / "store" / "views")
     shelf.words.fewest_texts = 10
     shelf.columns.fewest_rows = 10**9
-    from tests.memory.test_memory_keys import ended
-
     with reader.snapshot() as db:
         shelf.tend(db)
         ended(shelf, db)

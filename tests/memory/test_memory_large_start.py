@@ -12,9 +12,10 @@ import pytest
 
 from memory.keys import speaks, stored
 from memory.keys.index import IndexShelf
-from memory.keys.maker import BUILDING_NS, KeyMaker
+from memory.keys.maker import KeyMaker
 from memory.keys.owners import OWNERS
 from memory.keys.speaks import Through
+from memory.keys.turns import BUILDING_NS
 from memory.log.counted import Counted
 from memory.recall.pipeline import Recall
 from memory.recall.questions import Questions

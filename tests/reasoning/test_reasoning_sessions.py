@@ -10,7 +10,7 @@ import pytest
 from reasoning.asking import within
 from reasoning.reasoner import Reasoner
 from reasoning.settings import ReasoningSettings
-from stream.messages import Cue
+from stream.messages import Coverage, Cue
 from stream.messages.control import SourceStatus
 
 S = 1_000_000_000
@@ -84,3 +84,20 @@ def test_each_session_is_asked_for_in_its_own_time(two_days):
         begun_ns = MONDAY_NS if cue.t0_ns < TUESDAY_NS else TUESDAY_NS
         assert begun_ns <= cue.t0_ns < cue.t1_ns <= begun_ns + 3_600 * S
         assert cue.pts0_ns is None, "by position all sessions would be meant"
+
+
+def test_sessions_of_another_day_are_not_asked(two_days):
+    day = Cue(t0_ns=TUESDAY_NS - 3_600 * S, t1_ns=TUESDAY_NS + 40_000 * S)
+    answer = Reasoner(two_days, ReasoningSettings()).answer("What is the first thing that is said?", day)
+    assert "Good morning on Tuesday" in " ".join(sentence.text for sentence in answer.sentences)
+    ranged = [cue for cue in two_days.cues if cue.sources]
+    assert ranged
+    assert all(TUESDAY_NS <= cue.t0_ns < cue.t1_ns for cue in ranged)
+
+
+def test_of_a_day_without_a_session_is_told_how_far_memory_reaches(two_days):
+    two_days.coverage = Coverage(through_ns=TUESDAY_NS + 3_600 * S)
+    day = Cue(t0_ns=MONDAY_NS - 90_000 * S, t1_ns=MONDAY_NS - 10 * S)
+    answer = Reasoner(two_days, ReasoningSettings()).answer("What is the first thing that is said?", day)
+    assert answer.verdict == "not_seen"
+    assert answer.coverage == two_days.coverage

@@ -7,12 +7,10 @@ import re
 import time
 from itertools import pairwise
 
-import cv2
 import pytest
 
-from tests.stream.capture_clips import nature, pan, write_clip
-from tests.system.fake_gateway import CODE, TOKEN, FakeGateway, item
-from tests.system.page_driver import Complaints, chromium, new_page, until_page
+from tests.system.fake_gateway import CODE, TOKEN, item
+from tests.system.page_driver import Complaints, new_page, until_page
 from tests.system.page_scripts import EPOCHS, FOCUSED, FRAMES, KEEP_NOTIFICATIONS, KEEP_TRACKS, NAMELESS
 
 pytestmark = pytest.mark.browser
@@ -30,22 +28,6 @@ ANSWER = {
     "notices": [],
     "coverage": {"through": None, "gaps": [{"reason": "paused"}], "unfinished": [], "undated": 0},
 }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def gateway(tmp_path, browser):
-    picture = tmp_path / "picture.jpg"
-    cv2.imwrite(str(picture), nature(1, 320, 180))
-    with FakeGateway(picture, write_clip(tmp_path / "moment.mp4", pan(50))) as served:
-        yield served
-        for context in browser.contexts:
-            context.close()
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stream.capture_clips import pan, write_clip
-from tests.system.fake_gateway import FakeGateway
-from tests.system.page_driver import chromium, until_page
+from tests.system.page_driver import until_page
 from tests.system.test_page import said, signed_in, until
 
 pytestmark = pytest.mark.browser
@@ -18,21 +16,6 @@ ASKS_FIRST = """() => {
         return open(wants);
     };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def gateway(tmp_path, browser):
-    clip = write_clip(tmp_path / "moment.mp4", pan(5))
-    with FakeGateway(clip, clip) as served:
-        yield served
-        for context in browser.contexts:
-            context.close()
 
 
 def test_what_is_let_go_while_the_browser_asks_was_never_held(browser, gateway):

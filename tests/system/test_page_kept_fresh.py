@@ -3,31 +3,13 @@ and Stop while an answer is read aloud."""
 
 from __future__ import annotations
 
-import cv2
 import pytest
 
-from tests.stream.capture_clips import nature, pan, write_clip
-from tests.system.fake_gateway import FakeGateway, item
-from tests.system.page_driver import Complaints, chromium, until_page
+from tests.system.fake_gateway import item
+from tests.system.page_driver import Complaints, until_page
 from tests.system.test_page import ANSWER, ask, said, signed_in, until
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def gateway(tmp_path, browser):
-    picture = tmp_path / "picture.jpg"
-    cv2.imwrite(str(picture), nature(1, 320, 180))
-    with FakeGateway(picture, write_clip(tmp_path / "moment.mp4", pan(10))) as served:
-        yield served
-        for context in browser.contexts:
-            context.close()
 
 
 @pytest.fixture
@@ -166,6 +148,10 @@ def test_a_page_that_is_opened_later_has_what_was_said_before(browser, gateway):
     gateway.say({"type": "transcript", "source": "mic", **heard})
     page.wait_for_selector("#transcript:has-text('boils over')")
     assert page.locator("#transcript li").count() == 1, "the same line, in its place"
+    # One from before that comes later stands above what is newer.
+    earlier = {**item("a0", "It is early."), "kind": "utterance", "t0": "2026-11-27T08:59:00Z"}
+    gateway.say({"type": "transcript", "source": "mic", **heard, **earlier, "id": "a0"})
+    page.wait_for_selector("#transcript li:first-child:has-text('It is early')")
     gateway.says = {"now": {"items": [{**item("a3", "It is quiet."), "kind": "utterance"}]}}
     gateway.say({"type": "forgotten"})
     page.wait_for_selector("#transcript:has-text('It is quiet')")

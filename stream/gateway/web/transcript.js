@@ -11,6 +11,7 @@ export class Transcript {
   constructor() {
     this.list = byId("transcript");
     this.lines = new Map();
+    this.clears = 0;
     this.following = new Following(this.list);
   }
 
@@ -21,26 +22,24 @@ export class Transcript {
 
   /** What was forgotten must not stand here; which lines that were is not told. */
   clear() {
+    this.clears += 1;
     this.list.replaceChildren();
     this.lines.clear();
     this.following.toEnd();
     byId("transcript-empty").hidden = false;
   }
 
-  /** What is remembered of the last minutes, for a page that was opened later. */
+  /** What is remembered of the last minutes, for a page that was opened later, or was away. */
   async recall() {
+    const { clears } = this;
     const { items = [] } = await get("/now", { seconds: 900 });
-    // What has come meanwhile is newer, and stands below.
-    const newer = [...this.list.children];
-    this.list.replaceChildren();
-    this.lines.clear();
+    // Asked before something was forgotten, it may tell of that.
+    if (clears !== this.clears) return;
     for (const item of items) {
       const of = { id: item.id, text: item.text, t0: item.t0, source: item.source };
       if (item.kind === "utterance") this.heard(of);
       else if (["seen_text", "shot", "caption", "chapter"].includes(item.kind)) this.seen(of);
     }
-    for (const line of newer) if (!this.lines.has(line.dataset.key)) this._append(line.dataset.key, line);
-    this.following.toEnd();
   }
 
   heard({ id, text, t0, source }) {
@@ -57,21 +56,23 @@ export class Transcript {
     words.append(text);
     const line = el("li", { title: source ?? null, "data-key": key }, el("time", { datetime: when ?? null }, clock(when)), words);
     const before = this.lines.get(key);
-    if (before) {
-      before.replaceWith(line);
-      this.lines.set(key, line);
-    } else this._append(key, line);
-  }
-
-  _append(key, line) {
-    this.list.append(line);
+    if (before) before.replaceWith(line);
+    else this._place(line, when);
     this.lines.set(key, line);
     while (this.lines.size > KEPT) {
-      const [oldest, gone] = this.lines.entries().next().value;
-      gone.remove();
-      this.lines.delete(oldest);
+      this.lines.delete(this.list.firstElementChild.dataset.key);
+      this.list.firstElementChild.remove();
     }
     byId("transcript-empty").hidden = true;
     this.following.keep();
+  }
+
+  /** In its place by time, nearly always the last: what was said before may come later. */
+  _place(line, when) {
+    const at = Date.parse(when ?? "");
+    let after = this.list.lastElementChild;
+    while (after && Date.parse(after.querySelector("time").dateTime) > at) after = after.previousElementSibling;
+    if (after) after.after(line);
+    else this.list.prepend(line);
   }
 }
